@@ -1,0 +1,304 @@
+"""One open WebSocket connection as the application sees it: who it is, how it is, sending to it and closing it.
+
+It decides nothing about messages or audiences; the hub does.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from datetime import UTC, datetime
+from enum import Enum
+from typing import Any, Protocol
+
+from twisted.internet.defer import Deferred, succeed
+from twisted.internet.interfaces import IDelayedCall, IReactorTime
+
+from .core.framing import check_close_code, close_reason
+from .core.handshake import HandshakeRecord
+from .core.limits import WindowCounter
+from .core.model import ClosedBy, Closure, Scope
+from .core.routes import RouteMatch
+from .delivery import Delivery
+from .interfaces import ClientTransport
+
+__all__ = ["ConnectionState", "SignalConnection"]
+
+
+class ConnectionState(Enum):
+    """Where a connection is in its life."""
+
+    OPEN = "open"
+    CLOSING = "closing"
+    """A close frame was sent or received; it is in no registry any more."""
+    CLOSED = "closed"
+    """The transport is gone."""
+
+
+class _Hub(Protocol):
+    """What a connection needs of its hub."""
+
+    @property
+    def clock(self) -> IReactorTime: ...
+    @property
+    def close_timeout_seconds(self) -> float: ...
+    def check_thread(self, call: str) -> None: ...
+    def send_to(self, connection: SignalConnection, data: object, depth: int | None = None) -> Delivery: ...
+    def message_received(self, connection: SignalConnection, payload: bytes) -> None: ...
+    def congestion_changed(self, connection: SignalConnection, congested: bool) -> None: ...
+    def connection_leaves(self, connection: SignalConnection) -> None: ...
+    def connection_gone(self, connection: SignalConnection) -> None: ...
+
+
+class SignalConnection:
+    """A connection (Pode: ``$WebEvent.Signal``). ``signals.convert`` makes it; applications only use it.
+
+    Attributes:
+        name: what it joined.
+        group: its group within the name, or None.
+        client_id: the id as issued: signed where signing is on.
+        scope: global or local.
+        state: open, closing or closed.
+        address: the client's address: the socket's, or the one that trusted proxies report.
+        request: a read-only record of the handshake.
+        endpoint_name: the name of the endpoint it came in by; None where that has none.
+        subprotocol: the agreed WebSocket subprotocol, or None.
+        closure: how it ended; None while it is open.
+    """
+
+    __slots__ = (
+        "__weakref__",
+        "_close_timer",
+        "_connected_seconds",
+        "_disconnect_waiters",
+        "_hub",
+        "_last_activity_seconds",
+        "_metadata",
+        "_transport",
+        "address",
+        "bad_messages",
+        "busy",
+        "client_id",
+        "closure",
+        "endpoint_name",
+        "group",
+        "inbox",
+        "name",
+        "reading_paused",
+        "request",
+        "route",
+        "route_version",
+        "scope",
+        "state",
+        "subprotocol",
+    )
+
+    def __init__(
+        self,
+        hub: _Hub,
+        *,
+        name: str,
+        group: str | None,
+        client_id: str,
+        scope: Scope,
+        request: HandshakeRecord,
+        endpoint_name: str | None = None,
+        subprotocol: str | None = None,
+    ) -> None:
+        self._hub = hub
+        self._transport: ClientTransport | None = None
+        self.name = name
+        self.group = group
+        self.client_id = client_id
+        self.scope = scope
+        self.request = request
+        self.address = request.address
+        self.endpoint_name = endpoint_name
+        self.subprotocol = subprotocol
+        self.state = ConnectionState.OPEN
+        self.closure: Closure | None = None
+        self._connected_seconds = self._last_activity_seconds = hub.clock.seconds()
+        self._metadata: dict[str, Any] | None = None
+        self._disconnect_waiters: list[Deferred[Closure]] | None = None
+        self._close_timer: IDelayedCall | None = None
+        # What dispatch keeps with each connection; made on first use.
+        self.busy = True
+        self.inbox: deque[bytes] | None = None
+        self.reading_paused = False
+        self.bad_messages: WindowCounter | None = None
+        self.route: RouteMatch | None = None
+        self.route_version = -1
+
+    @property
+    def is_global(self) -> bool:
+        """Whether its scope is global."""
+        return self.scope is Scope.GLOBAL
+
+    @property
+    def is_local(self) -> bool:
+        """Whether its scope is local."""
+        return self.scope is Scope.LOCAL
+
+    @property
+    def hub(self) -> Any:
+        """The ``Signals`` object that it belongs to."""
+        return self._hub
+
+    @property
+    def connected_at(self) -> datetime:
+        """When it was converted (aware, UTC)."""
+        return datetime.fromtimestamp(self._connected_seconds, UTC)
+
+    @property
+    def last_activity(self) -> datetime:
+        """When its client last sent a message, or when it was converted (aware, UTC)."""
+        return datetime.fromtimestamp(self._last_activity_seconds, UTC)
+
+    @property
+    def metadata(self) -> dict[str, Any]:
+        """A dict for whatever the application wants to keep with the connection."""
+        if self._metadata is None:
+            self._metadata = {}
+        return self._metadata
+
+    def send(self, data: object, *, depth: int | None = None) -> Delivery:
+        """Send to this connection alone, whatever its scope and whatever event is current.
+
+        Args:
+            data: as for ``signals.send``.
+            depth: how deep the data may be nested; None is any depth.
+
+        Returns:
+            The delivery, with one recipient; none where the connection is not open any more.
+
+        Raises:
+            TypeError, ValueError: the data can't be encoded.
+            MessageTooBig: it is larger than ``max_outgoing_bytes``.
+            NotInReactorThread: called from another thread.
+        """
+        return self._hub.send_to(self, data, depth)
+
+    def close(self, code: int = 1000, reason: str = "") -> None:
+        """Close the connection; nothing happens where it is closing or closed.
+
+        Args:
+            code: the close code (RFC 6455 section 7.4).
+            reason: text for the client, cut to 123 bytes of UTF-8.
+
+        Raises:
+            ValueError: the code may not be sent: 1005, 1006, 1015, under 1000, 5000 and up.
+            NotInReactorThread: called from another thread.
+        """
+        self._hub.check_thread("close")
+        self.shut(check_close_code(code), reason, ClosedBy.SERVER)
+
+    def when_disconnected(self) -> Deferred[Closure]:
+        """Wait for the end.
+
+        Returns:
+            A new Deferred that fires once with the :class:`Closure` when the transport is gone, at once if it is.
+            Cancelling it affects no other.
+        """
+        if self.state is ConnectionState.CLOSED:
+            assert self.closure is not None
+            return succeed(self.closure)
+        if self._disconnect_waiters is None:
+            self._disconnect_waiters = []
+        waiter: Deferred[Closure] = Deferred(self._disconnect_waiters.remove)
+        self._disconnect_waiters.append(waiter)
+        return waiter
+
+    def __repr__(self) -> str:
+        return f"<SignalConnection {self.name!r} {self.client_id!r} {self.state.value}>"
+
+    # What hub, dispatch and fan-out call.
+
+    def attach(self, transport: ClientTransport) -> None:
+        """Take the transport, once."""
+        self._transport = transport
+
+    def write_frames(self, frames: bytes) -> None:
+        """Write whole frames, unless the connection is not open any more."""
+        if self.state is ConnectionState.OPEN:
+            assert self._transport is not None
+            self._transport.write_frames(frames)
+
+    def shut(self, code: int, reason: str, by: ClosedBy) -> None:
+        """Leave the hub, then send the close frame; nothing happens where the connection is not open."""
+        if self.state is ConnectionState.OPEN:
+            assert self._transport is not None
+            text = close_reason(reason)
+            self.left(Closure(code, text.decode("utf-8"), by))
+            self._transport.write_close(code, text)
+
+    def fail(self) -> None:
+        """Give the connection up: its transport raised."""
+        if self.state is not ConnectionState.CLOSED:
+            self.left(Closure(1006, "the transport failed", ClosedBy.ERROR))
+            self.abort()
+
+    def abort(self) -> None:
+        """Drop the transport."""
+        if self.state is not ConnectionState.CLOSED:
+            assert self._transport is not None
+            self._transport.abort()
+
+    def pause_reading(self) -> None:
+        """Stop reading from the client."""
+        self.reading_paused = True
+        if self._transport is not None and self.state is ConnectionState.OPEN:
+            self._transport.pause_reading()
+
+    def resume_reading(self) -> None:
+        """Read on."""
+        self.reading_paused = False
+        if self._transport is not None and self.state is not ConnectionState.CLOSED:
+            self._transport.resume_reading()
+
+    # What the transport calls.
+
+    def received(self, payload: bytes) -> None:
+        """A text message came in."""
+        if self.state is ConnectionState.OPEN:
+            self._last_activity_seconds = self._hub.clock.seconds()
+            self._hub.message_received(self, payload)
+
+    def congested(self) -> None:
+        """The transport holds more than it likes."""
+        self._hub.congestion_changed(self, True)
+
+    def drained(self) -> None:
+        """The transport's buffer is empty again."""
+        self._hub.congestion_changed(self, False)
+
+    def left(self, closure: Closure) -> None:
+        """A close frame is about to be sent, or was received: the connection leaves the hub, once."""
+        if self.state is not ConnectionState.OPEN:
+            return
+        self._hub.connection_leaves(self)
+        self.state = ConnectionState.CLOSING
+        self.closure = closure
+        if self.reading_paused:
+            self.resume_reading()  # or the client's close frame would never be seen
+        self._close_timer = self._hub.clock.callLater(self._hub.close_timeout_seconds, self._close_timed_out)
+
+    def lost(self) -> None:
+        """The transport is gone."""
+        if self.state is ConnectionState.CLOSED:
+            return
+        if self.state is ConnectionState.OPEN:
+            self._hub.connection_leaves(self)
+            self.closure = Closure(1006, "", ClosedBy.CLIENT)
+        self.state = ConnectionState.CLOSED
+        self._transport = None
+        if self._close_timer is not None:
+            self._close_timer.cancel()
+            self._close_timer = None
+        self._hub.connection_gone(self)
+        waiters, self._disconnect_waiters = self._disconnect_waiters, None
+        assert self.closure is not None
+        while waiters:  # a callback may cancel another, which takes itself off this list
+            waiters.pop(0).callback(self.closure)
+
+    def _close_timed_out(self) -> None:
+        self._close_timer = None
+        self.abort()

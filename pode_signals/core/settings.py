@@ -1,0 +1,154 @@
+"""The settings of a hub: every limit and default, checked once at construction. Nothing here acts."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from ipaddress import ip_network
+from typing import Any, Literal, TypedDict
+
+from attrs import Attribute, field, fields, frozen
+
+from .model import Scope, Unrouted
+
+__all__ = ["Settings", "SettingsArguments"]
+
+Check = Callable[[Any, "Attribute[Any]", Any], None]
+
+
+def _refuse(attribute: Attribute[Any], wanted: str, value: object) -> ValueError:
+    return ValueError(f"{attribute.name} has to be {wanted}, not {value!r}")
+
+
+def _count(least: int, *, none: bool = False) -> Check:
+    def check(_settings: Any, attribute: Attribute[Any], value: object) -> None:
+        if none and value is None:
+            return
+        if isinstance(value, bool) or not isinstance(value, int) or value < least:
+            raise _refuse(attribute, f"a whole number of {least} or more" + (" or None" if none else ""), value)
+
+    return check
+
+
+def _seconds(_settings: Any, attribute: Attribute[Any], value: object) -> None:
+    good = isinstance(value, (int, float)) and not isinstance(value, bool)
+    if not good or not math.isfinite(value) or value <= 0:  # type: ignore[arg-type, operator]
+        raise _refuse(attribute, "a number of seconds above 0", value)
+
+
+def _flag(_settings: Any, attribute: Attribute[Any], value: object) -> None:
+    if not isinstance(value, bool):
+        raise _refuse(attribute, "True or False", value)
+
+
+def _one_of(*values: object) -> Check:
+    def check(_settings: Any, attribute: Attribute[Any], value: object) -> None:
+        if value not in values:
+            raise _refuse(attribute, "one of " + ", ".join(map(str, values)), value)
+
+    return check
+
+
+def _origins(_settings: Any, attribute: Attribute[Any], value: object) -> None:
+    if value is not None and not (isinstance(value, tuple) and all(isinstance(item, str) and item for item in value)):
+        raise _refuse(attribute, "None or a list of origins such as https://example.com", value)
+
+
+def _networks(_settings: Any, attribute: Attribute[Any], value: object) -> None:
+    try:
+        if not isinstance(value, tuple):
+            raise TypeError
+        for item in value:
+            ip_network(item)
+    except (TypeError, ValueError):
+        raise _refuse(attribute, "a list of addresses or networks such as 10.0.0.0/8", value) from None
+
+
+def _listed(value: Any) -> Any:
+    return tuple(value) if isinstance(value, (list, set, frozenset, tuple)) else value
+
+
+@frozen(kw_only=True)
+class Settings:
+    """Every setting of a hub with its default; they are the keyword arguments of :class:`~pode_signals.Signals`.
+
+    Attributes:
+        max_message_bytes: the largest message of a client, decompressed; larger closes with 1009.
+        max_outgoing_bytes: the largest message that ``send`` takes; larger raises ``MessageTooBig``.
+        max_pending_messages: how many messages of one connection wait undecoded for its functions; at that many
+            its socket is read no further until a quarter is left.
+        max_json_depth: how deep a client's message may be nested; the outermost object is 1.
+        max_json_keys: how many object keys a client's message may have in all.
+        bad_messages_limit: so many bad messages within the window close the connection with 1008.
+        bad_messages_window_seconds: the window of ``bad_messages_limit``.
+        handler_timeout_seconds: after so long a function of the user is cancelled.
+        close_timeout_seconds: after so long without the client's close frame the transport is aborted.
+        handshake_timeout_seconds: how long a client may take over the head of a request.
+        max_connections: open connections in all; None is what the process's limit on file descriptors leaves.
+        max_connections_per_address: open connections of one client address; None is no limit of its own.
+        max_names: distinct names with open connections.
+        listen_backlog: connections that the system keeps for a listening socket until they are accepted.
+        allowed_origins: origins (``https://example.com``, ``https://*.example.com``) that may connect beside the
+            page's own; None is the page's own alone; ``*`` is every origin.
+        allow_null_origin: whether ``Origin: null`` (sandboxed frames, files) may connect.
+        allow_missing_origin: whether a client without an Origin header (not a browser) may connect.
+        trusted_proxies: addresses or networks whose X-Forwarded-For and X-Forwarded-Host count.
+        compression: whether permessage-deflate (RFC 7692) is accepted.
+        duplicate_client_id: ``"replace"`` closes the older connection with 4409, ``"refuse"`` answers the newer 409.
+        unrouted: what becomes of messages without a signal route.
+        default_scope: the scope of a conversion that names none.
+    """
+
+    max_message_bytes: int = field(default=65_536, validator=_count(1))
+    max_outgoing_bytes: int = field(default=1_048_576, validator=_count(1))
+    max_pending_messages: int = field(default=64, validator=_count(1))
+    max_json_depth: int = field(default=32, validator=_count(1))
+    max_json_keys: int = field(default=1_000, validator=_count(1))
+    bad_messages_limit: int = field(default=10, validator=_count(1))
+    bad_messages_window_seconds: float = field(default=60.0, validator=_seconds)
+    handler_timeout_seconds: float = field(default=30.0, validator=_seconds)
+    close_timeout_seconds: float = field(default=5.0, validator=_seconds)
+    handshake_timeout_seconds: float = field(default=10.0, validator=_seconds)
+    max_connections: int | None = field(default=None, validator=_count(1, none=True))
+    max_connections_per_address: int | None = field(default=None, validator=_count(1, none=True))
+    max_names: int = field(default=10_000, validator=_count(1))
+    listen_backlog: int = field(default=1_024, validator=_count(1))
+    allowed_origins: tuple[str, ...] | None = field(default=None, converter=_listed, validator=_origins)
+    allow_null_origin: bool = field(default=False, validator=_flag)
+    allow_missing_origin: bool = field(default=True, validator=_flag)
+    trusted_proxies: tuple[str, ...] = field(default=(), converter=_listed, validator=_networks)
+    compression: bool = field(default=False, validator=_flag)
+    duplicate_client_id: Literal["replace", "refuse"] = field(default="replace", validator=_one_of("replace", "refuse"))
+    unrouted: Unrouted = field(default=Unrouted.BROADCAST, validator=_one_of(*Unrouted))
+    default_scope: Scope = field(default=Scope.GLOBAL, validator=_one_of(*Scope))
+
+
+class SettingsArguments(TypedDict, total=False):
+    """The keyword arguments that :class:`Settings` takes, for type checkers."""
+
+    max_message_bytes: int
+    max_outgoing_bytes: int
+    max_pending_messages: int
+    max_json_depth: int
+    max_json_keys: int
+    bad_messages_limit: int
+    bad_messages_window_seconds: float
+    handler_timeout_seconds: float
+    close_timeout_seconds: float
+    handshake_timeout_seconds: float
+    max_connections: int | None
+    max_connections_per_address: int | None
+    max_names: int
+    listen_backlog: int
+    allowed_origins: Sequence[str] | None
+    allow_null_origin: bool
+    allow_missing_origin: bool
+    trusted_proxies: Sequence[str]
+    compression: bool
+    duplicate_client_id: Literal["replace", "refuse"]
+    unrouted: Unrouted
+    default_scope: Scope
+
+
+SETTING_NAMES = tuple(attribute.name for attribute in fields(Settings))
+"""The names of all settings, in the order of their documentation."""

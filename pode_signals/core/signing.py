@@ -1,0 +1,129 @@
+"""Signed client ids, as Pode makes and checks them. Never makes an id, and never shows a secret."""
+
+from __future__ import annotations
+
+import hmac
+from base64 import b64encode
+from collections.abc import Sequence
+
+from attrs import frozen
+
+__all__ = ["STRONG_SECRET_BYTES", "Caller", "Signer", "bare_client_id", "is_signed"]
+
+STRONG_SECRET_BYTES = 32
+"""A secret with fewer bytes than the digest of SHA-256 is weak (RFC 2104 section 3)."""
+
+_PREFIX = "s:"
+
+
+@frozen
+class Caller:
+    """Whom an id is bound to in strict mode.
+
+    Attributes:
+        user_agent: the User-Agent header, ``""`` where there is none.
+        address: the client's address, IPv4-mapped ones as IPv4 (:func:`~.addresses.plain_address`).
+    """
+
+    user_agent: str
+    address: str
+
+
+def is_signed(client_id: str) -> bool:
+    """Whether an id has the shape ``s:<id>.<signature>``; it says nothing on whether the signature holds."""
+    bare, dot, signature = client_id.rpartition(".")
+    return bool(dot) and bool(signature) and bare.startswith(_PREFIX) and len(bare) > len(_PREFIX)
+
+
+def bare_client_id(client_id: str) -> str:
+    """The id without prefix and signature; an id that is not signed is given back as it is.
+
+    A signature has no dot, an id may: it ends at the last one.
+    """
+    return client_id.rpartition(".")[0][len(_PREFIX) :] if is_signed(client_id) else client_id
+
+
+class Signer:
+    """Signs and checks client ids.
+
+    Args:
+        secrets: the first one signs, each one verifies, so that a secret can be changed while ids are out.
+            Texts are taken as UTF-8.
+        strict: bind each id to the User-Agent and the address of its client, as Pode's ``-Strict`` does.
+
+    Raises:
+        ValueError: there is no secret, or an empty one.
+        TypeError: one is neither ``str`` nor ``bytes``.
+
+    Attributes:
+        strict: whether ids are bound to their client.
+        weak: whether a secret is shorter than 32 bytes.
+    """
+
+    __slots__ = ("_secrets", "strict", "weak")
+
+    def __init__(self, secrets: Sequence[str | bytes], *, strict: bool = False) -> None:
+        # One text is a sequence of texts too; its letters are no secrets.
+        several = (secrets,) if isinstance(secrets, (str, bytes)) else secrets
+        self._secrets = tuple(map(_secret, several))
+        if not self._secrets:
+            raise ValueError("signing needs a secret")
+        if not all(self._secrets):
+            raise ValueError("a secret is empty")
+        self.strict = strict
+        self.weak = any(len(secret) < STRONG_SECRET_BYTES for secret in self._secrets)
+
+    def __repr__(self) -> str:
+        return f"<Signer with {len(self._secrets)} secret(s), {'strict' if self.strict else 'not strict'}>"
+
+    def sign(self, client_id: str, caller: Caller | None) -> str:
+        """Sign a bare id.
+
+        Args:
+            client_id: the id, without prefix and signature.
+            caller: whose id it is; used in strict mode only.
+
+        Returns:
+            ``s:<id>.<signature>``, the signature being base64 of HMAC-SHA256.
+
+        Raises:
+            ValueError: strict mode without a caller.
+        """
+        signature = self._signature(self._secrets[0], client_id, caller).decode("ascii")
+        return f"{_PREFIX}{client_id}.{signature}"
+
+    def verify(self, signed: str, caller: Caller | None) -> bool:
+        """Whether an id was signed with one of the secrets (and for this caller, in strict mode).
+
+        It takes as long for a bad signature as for a good one, and never raises over what the id holds.
+
+        Args:
+            signed: the id as the client gave it.
+            caller: who gave it; used in strict mode only.
+
+        Raises:
+            ValueError: strict mode without a caller.
+        """
+        client_id = bare_client_id(signed)
+        # The text is compared, not what it decodes to: other texts of base64 decode to the same bytes.
+        given = _bytes(signed.rpartition(".")[2])
+        matches = [hmac.compare_digest(self._signature(secret, client_id, caller), given) for secret in self._secrets]
+        return is_signed(signed) and any(matches)
+
+    def _signature(self, secret: bytes, client_id: str, caller: Caller | None) -> bytes:
+        if self.strict:
+            if caller is None:
+                raise ValueError("strict signing needs a request or a current event")
+            secret = b";".join([secret, _bytes(caller.user_agent), _bytes(caller.address)])
+        return b64encode(hmac.digest(secret, _bytes(client_id), "sha256"))
+
+
+def _secret(secret: str | bytes) -> bytes:
+    if not isinstance(secret, (str, bytes)):
+        raise TypeError(f"a secret has to be str or bytes, not {type(secret).__name__}")
+    return _bytes(secret) if isinstance(secret, str) else secret
+
+
+def _bytes(text: str) -> bytes:
+    # Lone surrogates too: an id with one does not verify, but it must not raise.
+    return text.encode("utf-8", "surrogatepass")

@@ -1,0 +1,52 @@
+"""What became of one send. It counts recipients; it keeps no record of each."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator
+from typing import Any
+
+from twisted.internet.defer import Deferred
+
+__all__ = ["Delivery"]
+
+
+class Delivery:
+    """The result of ``signals.send``: numbers that are final when ``send`` returns.
+
+    ``await delivery`` waits for this turn's writing; nobody has to.
+
+    Attributes:
+        recipients: how many connections the message was for.
+        sent: of these, how many transports took it with nothing waiting ahead.
+        queued: how many have it behind data that their client has not read yet.
+        dropped: how many will not get it.
+        refused: names left out of a send to every name because their broadcast level refused.
+    """
+
+    __slots__ = ("_written", "dropped", "queued", "recipients", "refused", "sent")
+
+    def __init__(self, written: Callable[[], Deferred[None]]) -> None:
+        self._written = written
+        self.recipients = 0
+        self.sent = 0
+        self.queued = 0
+        self.dropped = 0
+        self.refused: tuple[str, ...] = ()
+
+    def when_written(self) -> Deferred[Delivery]:
+        """Wait for the end of this turn's writing.
+
+        Returns:
+            A new Deferred that fires with this delivery once the frames were handed to the transports; at once where
+            that is done. Cancelling it affects nothing else.
+        """
+        return self._written().addCallback(lambda _: self)
+
+    def __await__(self) -> Generator[Any, None, Delivery]:
+        return self.when_written().__await__()
+
+    def __repr__(self) -> str:
+        return (
+            f"<Delivery recipients={self.recipients} sent={self.sent} queued={self.queued} "
+            f"dropped={self.dropped} refused={list(self.refused)}>"
+        )

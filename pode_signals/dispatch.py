@@ -1,0 +1,170 @@
+"""From a client's message to the signal route that wants it: one at a time per connection, in order.
+
+It knows no sockets: bytes of whole text messages come in, the hub's ``send`` goes out.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from contextvars import Context
+from typing import TYPE_CHECKING, Any, Protocol
+
+from twisted.logger import Logger
+
+from .context import current_event
+from .core.codec import decode_client_message
+from .core.counters import Counters
+from .core.limits import WindowCounter
+from .core.model import ClosedBy, EveryName, Unrouted
+from .core.routes import RouteMatch, SignalRoutes
+from .core.settings import Settings
+from .errors import BroadcastRefused, MessageInvalid, MessageTooBig
+from .fence import Fence
+from .signal_event import SignalEvent
+
+if TYPE_CHECKING:
+    from twisted.internet.interfaces import IReactorTime
+
+    from .connection import SignalConnection
+    from .delivery import Delivery
+
+__all__ = ["Dispatch"]
+
+_POLICY_VIOLATION = 1008
+
+
+class _Hub(Protocol):
+    """What dispatch needs of its hub."""
+
+    settings: Settings
+    counters: Counters
+    fence: Fence
+    unrouted: Unrouted
+
+    @property
+    def clock(self) -> IReactorTime: ...
+    def fresh_context(self) -> Context: ...
+    def client_ids_hold(self, client_ids: tuple[str, ...]) -> bool: ...
+    def send_within(
+        self,
+        event: SignalEvent,
+        data: object,
+        *,
+        name: str | EveryName | None = None,
+        group: tuple[str, ...] = (),
+        client_id: tuple[str, ...] = (),
+    ) -> Delivery: ...
+
+
+class Dispatch:
+    """Hands the messages of each connection to its signal route.
+
+    Args:
+        hub: what it sends through and what it counts in.
+        routes: the signal routes.
+    """
+
+    _log = Logger(namespace="pode_signals")
+
+    def __init__(self, hub: _Hub, routes: SignalRoutes) -> None:
+        self._hub = hub
+        self._routes = routes
+        self._max_pending = hub.settings.max_pending_messages
+        self._resume_at = hub.settings.max_pending_messages // 4
+
+    def received(self, connection: SignalConnection, payload: bytes) -> None:
+        """A message came in: it is handled now, or waits for those before it."""
+        self._hub.counters.messages_received += 1
+        if not connection.busy:
+            connection.busy = not self._handle(connection, payload)
+            return
+        if connection.inbox is None:
+            connection.inbox = deque()
+        connection.inbox.append(payload)
+        if len(connection.inbox) >= self._max_pending and not connection.reading_paused:
+            connection.pause_reading()
+
+    def next(self, connection: SignalConnection) -> None:
+        """Whatever kept the connection busy has ended: go on with what waits."""
+        inbox = connection.inbox
+        while inbox:
+            if connection.reading_paused and len(inbox) <= self._resume_at + 1:
+                connection.resume_reading()
+            if not self._handle(connection, inbox.popleft()):
+                return
+        connection.inbox = None
+        connection.busy = False
+
+    def _handle(self, connection: SignalConnection, payload: bytes) -> bool:
+        """Whether the message was done with at once."""
+        settings = self._hub.settings
+        try:
+            message = decode_client_message(payload, max_depth=settings.max_json_depth, max_keys=settings.max_json_keys)
+        except MessageInvalid as invalid:
+            self._bad_message(connection, invalid)
+            return True
+        if message.client_id and not self._hub.client_ids_hold(message.client_id):
+            self._refused(connection, "a client id that is not valid")
+            return True
+        match = self._match(connection)
+        event = SignalEvent(connection, message, match, self._hub.clock.seconds())
+        if match is None:
+            self._resend(event)
+            return True
+        ended = self._hub.fence.run(
+            f"signal route {match.route.path}, connection {connection.client_id}",
+            _enter,
+            (event, match.route.function),
+            later=lambda _: self.next(connection),
+            context=self._hub.fresh_context(),
+        )
+        return ended is not None
+
+    def _match(self, connection: SignalConnection) -> RouteMatch | None:
+        if connection.route_version != self._routes.version:
+            connection.route = self._routes.match(connection.request.path, connection.endpoint_name)
+            connection.route_version = self._routes.version
+        return connection.route
+
+    def _resend(self, event: SignalEvent) -> None:
+        """Without a route: what Pode does, or what ``unrouted`` says."""
+        hub, connection = self._hub, event.connection
+        name: str | EveryName | None = None
+        if hub.unrouted is Unrouted.DROP:
+            hub.counters.messages_unrouted_dropped += 1
+            return
+        if hub.unrouted is Unrouted.SAME_NAME:
+            if event.data.path not in (None, connection.name):
+                hub.counters.messages_unrouted_dropped += 1
+                return
+            name = connection.name
+        try:
+            hub.send_within(
+                event, event.data.message, name=name, group=event.data.group, client_id=event.data.client_id
+            )
+        except BroadcastRefused as refused:
+            self._refused(connection, f"a message that the broadcast level {refused.level.name} stops")
+        except MessageTooBig as too_big:  # JSON that grows on its way out, for instance by escapes
+            self._bad_message(connection, too_big)
+
+    def _refused(self, connection: SignalConnection, what: str) -> None:
+        self._hub.counters.messages_refused += 1
+        self._log.warn("connection {client_id}: refused {what}", client_id=connection.client_id, what=what)
+
+    def _bad_message(self, connection: SignalConnection, invalid: MessageInvalid) -> None:
+        settings = self._hub.settings
+        self._hub.counters.messages_bad += 1
+        self._log.warn(
+            "connection {client_id}: bad message: {reason}", client_id=connection.client_id, reason=invalid.reason
+        )
+        if connection.bad_messages is None:
+            connection.bad_messages = WindowCounter(settings.bad_messages_limit, settings.bad_messages_window_seconds)
+        if connection.bad_messages.hit(self._hub.clock.seconds()):
+            connection.shut(_POLICY_VIOLATION, "too many bad messages", ClosedBy.ERROR)
+
+
+def _enter(event: SignalEvent, function: Callable[..., Any]) -> Any:
+    """Runs in a context of its own, so the event stays current for this function and what it awaits, and no other."""
+    current_event.set(event)
+    return function(event)

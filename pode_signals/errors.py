@@ -1,0 +1,312 @@
+"""The errors of pode_signals, in one tree. They carry data and build their sentence; never a secret or a payload.
+
+::
+
+    PodeSignalsError
+    ├── UpgradeRefused            an HTTP answer: a werkzeug HTTPException that Klein renders by itself
+    │   ├── OriginRefused         403
+    │   ├── ClientIdInUse         409
+    │   ├── TooManyConnections    503, or 429 for one address
+    │   ├── NameInvalid           400, also a ValueError
+    │   └── ClientIdInvalid       400, also a ValueError
+    ├── AlreadyConverted, ResponseStarted, ClientGone   the request can't be converted any more
+    ├── MessageInvalid            what a client sent is no message
+    │   ├── MessageTooBig         also for what the server sends
+    │   └── DataTooDeep           ``send(…, depth=…)``; also a ValueError
+    ├── BroadcastRefused          the broadcast level of a name
+    ├── NameRequired, NoCurrentConnection
+    ├── UnknownName
+    ├── EventAlreadyRegistered, EventNotRegistered
+    ├── RouteAlreadyExists
+    ├── ScheduleAlreadyExists, UnknownSchedule
+    ├── CronInvalid               also a ValueError
+    ├── ConfigurationInvalid      options, endpoints, certificates; also a ValueError
+    ├── SigningInUse
+    └── NotInReactorThread
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+from werkzeug.exceptions import HTTPException
+
+if TYPE_CHECKING:
+    from .core.model import BroadcastLevel
+
+__all__ = [
+    "AlreadyConverted",
+    "BroadcastRefused",
+    "ClientGone",
+    "ClientIdInUse",
+    "ClientIdInvalid",
+    "ConfigurationInvalid",
+    "CronInvalid",
+    "DataTooDeep",
+    "EventAlreadyRegistered",
+    "EventNotRegistered",
+    "MessageInvalid",
+    "MessageTooBig",
+    "NameInvalid",
+    "NameRequired",
+    "NoCurrentConnection",
+    "NotInReactorThread",
+    "OriginRefused",
+    "PodeSignalsError",
+    "ResponseStarted",
+    "RouteAlreadyExists",
+    "ScheduleAlreadyExists",
+    "SigningInUse",
+    "TooManyConnections",
+    "UnknownName",
+    "UnknownSchedule",
+    "UpgradeRefused",
+]
+
+
+class PodeSignalsError(Exception):
+    """The root of every error that this package raises on purpose."""
+
+
+class UpgradeRefused(PodeSignalsError, HTTPException):
+    """A request that does not become a connection, with the HTTP answer that says why.
+
+    Klein renders it by itself and ``signals.resource(…)`` does so for plain resources;
+    elsewhere ``return refused.render(request)``.
+
+    Attributes:
+        code: the HTTP status.
+        description: one sentence of plain text for the client.
+        headers: the headers that belong to the status, for instance ``("Allow", "GET")``.
+    """
+
+    code: int
+
+    def __init__(self, code: int, description: str, headers: Iterable[tuple[str, str]] = ()) -> None:
+        super().__init__(description)
+        self.code = code
+        self.headers = tuple(headers)
+
+    def get_body(self, environ: Any = None, scope: Any = None) -> str:
+        """The body: the description, as plain text."""
+        return f"{self.description}\n"
+
+    def get_headers(self, environ: Any = None, scope: Any = None) -> list[tuple[str, str]]:
+        """The headers of the answer."""
+        return [("Content-Type", "text/plain; charset=utf-8"), *self.headers]
+
+    def render(self, request: Any) -> bytes:
+        """Set status and headers on a ``twisted.web`` request.
+
+        Returns:
+            The body, to be returned from a resource's ``render``.
+        """
+        request.setResponseCode(self.code)
+        for name, value in self.get_headers():
+            request.setHeader(name.encode("ascii"), value.encode("ascii"))
+        return self.get_body().encode("utf-8")
+
+
+class OriginRefused(UpgradeRefused):
+    """The Origin header names a page that may not connect here (403)."""
+
+    def __init__(self) -> None:
+        super().__init__(403, "This origin may not connect.")
+
+
+class ClientIdInUse(UpgradeRefused):
+    """The client id has an open connection, and ``duplicate_client_id="refuse"`` is set (409)."""
+
+    def __init__(self) -> None:
+        super().__init__(409, "This client id is in use.")
+
+
+class TooManyConnections(UpgradeRefused):
+    """A limit on connections or names is reached: 503, or 429 for one address; both with Retry-After."""
+
+    def __init__(self, code: int, limit: str, *, retry_after_seconds: int = 5) -> None:
+        super().__init__(code, "Too many connections; try again later.", [("Retry-After", str(retry_after_seconds))])
+        self.limit = limit
+
+
+class NameInvalid(UpgradeRefused, ValueError):
+    """A name, group or client id that is empty, over 128 characters, or has control characters (400)."""
+
+    def __init__(self, kind: str, why: str) -> None:
+        super().__init__(400, f"The {kind} {why}.")
+        self.kind = kind
+        self.why = why
+
+
+class ClientIdInvalid(UpgradeRefused, ValueError):
+    """A client id whose signature does not hold, or that refers to no connection (400). It never says which."""
+
+    def __init__(self) -> None:
+        super().__init__(400, "The client id is not valid.")
+
+
+class AlreadyConverted(PodeSignalsError, RuntimeError):
+    """``convert`` was called before on this request."""
+
+    def __init__(self) -> None:
+        super().__init__("this request is a signal connection already")
+
+
+class ResponseStarted(PodeSignalsError, RuntimeError):
+    """The route has begun to answer, so the request can't become a connection."""
+
+    def __init__(self) -> None:
+        super().__init__("the response has started, convert() comes first")
+
+
+class ClientGone(PodeSignalsError, RuntimeError):
+    """The client went away before its request was converted."""
+
+    def __init__(self) -> None:
+        super().__init__("the client went away before its request was converted")
+
+
+class MessageInvalid(PodeSignalsError):
+    """What a client sent is no message (see ``docs``: messages from clients).
+
+    Attributes:
+        reason: a fixed sentence; it holds nothing of what the client sent.
+    """
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+class MessageTooBig(MessageInvalid, ValueError):
+    """A message that is larger than the limit.
+
+    Attributes:
+        size_bytes: the size of the message.
+        limit_bytes: the limit.
+    """
+
+    def __init__(self, size_bytes: int, limit_bytes: int) -> None:
+        super().__init__(f"the message has {size_bytes} bytes, the limit is {limit_bytes}")
+        self.size_bytes = size_bytes
+        self.limit_bytes = limit_bytes
+
+
+class DataTooDeep(MessageInvalid, ValueError):
+    """``send(…, depth=…)`` got data that is nested deeper."""
+
+    def __init__(self, depth: int) -> None:
+        super().__init__(f"the data is nested deeper than {depth}")
+        self.depth = depth
+
+
+class BroadcastRefused(PodeSignalsError):
+    """The broadcast level of a name asks for a group or a client id that the send did not give.
+
+    Attributes:
+        name: the name whose level refused.
+        level: its :class:`~pode_signals.BroadcastLevel`.
+    """
+
+    def __init__(self, name: str, level: BroadcastLevel) -> None:
+        super().__init__(f"the broadcast level of {name!r} is {level.name}: the send has to be narrower")
+        self.name = name
+        self.level = level
+
+
+class NameRequired(PodeSignalsError, ValueError):
+    """A send outside a signal event gave no name."""
+
+    def __init__(self) -> None:
+        super().__init__("outside a signal event a name is required; EVERY_NAME is every name")
+
+
+class NoCurrentConnection(PodeSignalsError, RuntimeError):
+    """``SendMode.DIRECT`` outside a signal event and outside a route that converted its request."""
+
+    def __init__(self) -> None:
+        super().__init__("there is no current connection to send to directly")
+
+
+class UnknownName(PodeSignalsError, LookupError):
+    """No open connection has this name."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"no connection has the name {name!r}")
+        self.name = name
+
+
+class EventAlreadyRegistered(PodeSignalsError, ValueError):
+    """The same name, type and event name were registered before."""
+
+    def __init__(self, name: str, type_name: str, event_name: str) -> None:
+        super().__init__(f"the {type_name} event {event_name!r} of {name!r} is registered already")
+        self.name = name
+        self.type_name = type_name
+        self.event_name = event_name
+
+
+class EventNotRegistered(PodeSignalsError, LookupError):
+    """There is no such registration to remove."""
+
+    def __init__(self, name: str, type_name: str, event_name: str) -> None:
+        super().__init__(f"there is no {type_name} event {event_name!r} of {name!r}")
+        self.name = name
+        self.type_name = type_name
+        self.event_name = event_name
+
+
+class RouteAlreadyExists(PodeSignalsError, ValueError):
+    """A signal route for this path exists, and ``if_exists`` is ``"error"``."""
+
+    def __init__(self, path: str) -> None:
+        super().__init__(f"there is a signal route for {path!r} already")
+        self.path = path
+
+
+class ScheduleAlreadyExists(PodeSignalsError, ValueError):
+    """A schedule or timer of this name exists."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"there is a schedule or timer {name!r} already")
+        self.name = name
+
+
+class UnknownSchedule(PodeSignalsError, LookupError):
+    """No schedule or timer has this name."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"there is no schedule or timer {name!r}")
+        self.name = name
+
+
+class CronInvalid(PodeSignalsError, ValueError):
+    """A cron expression that can't be read.
+
+    Attributes:
+        field: ``minute``, ``hour``, ``day``, ``month`` or ``weekday``; ``expression`` for the whole.
+    """
+
+    def __init__(self, field: str, why: str) -> None:
+        super().__init__(f"bad cron {field}: {why}")
+        self.field = field
+
+
+class ConfigurationInvalid(PodeSignalsError, ValueError):
+    """Endpoints, certificates or options that can't work; the sentence names which."""
+
+
+class SigningInUse(PodeSignalsError, RuntimeError):
+    """Signing can't change while connections are open: their ids would no longer hold."""
+
+    def __init__(self) -> None:
+        super().__init__("signing can be enabled or disabled only while no connection is open")
+
+
+class NotInReactorThread(PodeSignalsError, RuntimeError):
+    """A call from a thread other than the reactor's."""
+
+    def __init__(self, call: str) -> None:
+        super().__init__(f"{call} runs in the reactor's thread only: use reactor.callFromThread(signals.{call}, …)")
+        self.call = call

@@ -1,0 +1,137 @@
+"""The fence around functions of the user: plain, ``async def`` or giving a Deferred, each run the same way.
+
+Whatever such a function raises is logged and counted here and goes no further.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Coroutine
+from contextvars import Context, copy_context
+from inspect import isawaitable
+from typing import Any
+
+from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.interfaces import IReactorTime
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+
+from .core.counters import Counters
+
+__all__ = ["FAILED", "Failed", "Fence"]
+
+
+class Failed:
+    """The type of :data:`FAILED`."""
+
+
+FAILED = Failed()
+"""The outcome of a function that raised or was cancelled at its time limit."""
+
+
+class Fence:
+    """Runs functions of the user.
+
+    Args:
+        clock: gives the clock that timeouts run on.
+        counters: ``functions_failed`` and ``functions_timed_out`` are counted here.
+        timeout_seconds: after so long a function that has not ended is cancelled, once.
+    """
+
+    _log = Logger(namespace="pode_signals")
+
+    def __init__(self, clock: Callable[[], IReactorTime], counters: Counters, timeout_seconds: float) -> None:
+        self._clock = clock
+        self._counters = counters
+        self._timeout_seconds = timeout_seconds
+
+    def run(
+        self,
+        where: str,
+        function: Callable[..., Any],
+        args: tuple[Any, ...],
+        *,
+        later: Callable[[Any], None],
+        context: Context | None = None,
+        kwargs: dict[str, Any] | None = None,
+        timeout_seconds: float | None = None,
+        on_pending: Callable[[Deferred[Any]], None] | None = None,
+    ) -> tuple[Any] | None:
+        """Call a function in a context of its own.
+
+        Args:
+            where: what runs, for the log: ``signal route /msg, connection 5d12…``.
+            function: the function, with its ``args`` and ``kwargs``.
+            later: called with the outcome when the function did not end at once.
+            context: the context to run in; None is a copy of the current one.
+            timeout_seconds: None is the hub's ``handler_timeout_seconds``, ``math.inf`` is no limit.
+            on_pending: called with the Deferred of a function that goes on, for who may have to cancel it.
+
+        Returns:
+            ``(outcome,)`` when the function ended at once, where the outcome is its result or :data:`FAILED`;
+            None when it goes on: ``later`` will be called, exactly once.
+        """
+        if context is None:
+            context = copy_context()
+        try:
+            result = context.run(function, *args, **(kwargs or {}))
+        except Exception:
+            self._failed(where, Failure())
+            return (FAILED,)
+        if isinstance(result, Deferred):
+            pending = result
+        elif isinstance(result, Coroutine):
+            pending = context.run(Deferred.fromCoroutine, result)
+        elif isawaitable(result):
+            pending = context.run(Deferred.fromCoroutine, _awaited(result))
+        else:
+            return (result,)
+        ended = self._wait(where, pending, later, timeout_seconds or self._timeout_seconds)
+        if ended is None and on_pending is not None:
+            on_pending(pending)
+        return ended
+
+    def _wait(
+        self, where: str, pending: Deferred[Any], later: Callable[[Any], None], timeout_seconds: float
+    ) -> tuple[Any] | None:
+        outcome: list[Any] = []
+        waiting = False
+        timed_out = False
+
+        def ended(value: Any) -> None:
+            if outcome:
+                return  # the timeout spoke first
+            if isinstance(value, Failure):
+                if not timed_out or not value.check(CancelledError):
+                    self._failed(where, value)
+                value = FAILED
+            outcome.append(value)
+            if waiting:
+                if timer is not None and timer.active():
+                    timer.cancel()
+                later(value)
+
+        def expire() -> None:
+            nonlocal timed_out
+            timed_out = True
+            self._counters.functions_timed_out += 1
+            self._log.error("{where}: cancelled after {seconds} s", where=where, seconds=timeout_seconds)
+            pending.cancel()
+            if not outcome:  # it swallowed the cancellation: what it still gives is ignored
+                outcome.append(FAILED)
+                later(FAILED)
+
+        pending.addBoth(ended)
+        if outcome:
+            return (outcome[0],)
+        waiting = True
+        timer = None if timeout_seconds == math.inf else self._clock().callLater(timeout_seconds, expire)
+        return None
+
+    def _failed(self, where: str, failure: Failure) -> None:
+        self._counters.functions_failed += 1
+        self._log.failure("{where} raised", failure=failure, where=where)
+
+
+async def _awaited(awaitable: Any) -> Any:
+    return await awaitable

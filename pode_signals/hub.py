@@ -1,0 +1,258 @@
+"""The hub: wires the parts together and sees connections come, go and be closed. No HTTP and no WebSocket in here."""
+
+from __future__ import annotations
+
+from collections import Counter
+from contextvars import Context, copy_context
+from random import Random, SystemRandom
+from threading import get_ident
+from typing import Any
+
+from twisted.internet.interfaces import IReactorTime
+from twisted.logger import Logger
+from twisted.python import threadable
+
+from .asking import Asking
+from .connection import ConnectionState, SignalConnection
+from .core.addresses import TrustedProxies, plain_address
+from .core.counters import Counters
+from .core.framing import check_close_code
+from .core.model import ClosedBy, Scope, Target, Unrouted
+from .core.registry import Registry
+from .core.settings import Settings
+from .dispatch import Dispatch
+from .errors import ClientIdInUse, NotInReactorThread, TooManyConnections
+from .events import Events
+from .fanout import FanOut
+from .fence import Fence
+from .identities import Identities, Identity
+from .sending import Sending, Several, several
+from .signal_routes import RouteRegistrations
+
+__all__ = ["Hub"]
+
+_REPLACED = 4409
+_RESERVED_DESCRIPTORS = 64
+
+
+class Hub(Sending, Asking, RouteRegistrations, Events, Identities):
+    """Everything of :class:`~pode_signals.Signals` that needs no HTTP.
+
+    Args:
+        settings: limits and defaults.
+        clock: what time is taken from; None is the reactor that runs when it is first needed.
+        random: where client ids come from; None is the system's source.
+
+    Attributes:
+        settings: limits and defaults.
+        counters: what happened so far.
+        fence: runs functions of the user.
+        lockable: a mapping with a lock that all functions share.
+        own_ports: the ports of this service's http and https endpoints: pages from there may connect.
+    """
+
+    _log = Logger(namespace="pode_signals")
+
+    def __init__(self, settings: Settings, *, clock: IReactorTime | None = None, random: Random | None = None) -> None:
+        self.settings = settings
+        self.counters = Counters()
+        self.own_ports: set[int] = set()
+        self._clock = clock
+        self._thread = get_ident()
+        self._context = copy_context()
+        self._default_scope = settings.default_scope
+        self._unrouted = settings.unrouted
+        self._proxies = TrustedProxies(settings.trusted_proxies)
+        self._open: set[SignalConnection] = set()
+        self._by_address: Counter[str] = Counter()
+        self._connecting: set[SignalConnection] = set()
+        self._max_connections = settings.max_connections or _connections_that_fit()
+        self.fence = Fence(lambda: self.clock, self.counters, settings.handler_timeout_seconds)
+        registry: Registry[SignalConnection] = Registry()
+        fan_out = FanOut(lambda: self.clock)
+        Sending.__init__(self, registry, fan_out, self.counters, settings.max_outgoing_bytes, self.check_thread)
+        Asking.__init__(self, registry)
+        RouteRegistrations.__init__(self, self.check_thread)
+        Events.__init__(self, self.fence, self.fresh_context, self.check_thread)
+        Identities.__init__(self, random or SystemRandom(), self._proxies, lambda: not self._open, self.check_thread)
+        self._dispatch = Dispatch(self, self._signal_routes)
+
+    @property
+    def clock(self) -> IReactorTime:
+        """What time is taken from."""
+        if self._clock is None:
+            from twisted.internet import reactor
+
+            self._clock = IReactorTime(reactor)
+        return self._clock
+
+    @property
+    def default_scope(self) -> Scope:
+        """The scope of a conversion that names none (Pode: ``Set-PodeSignalDefaultScope``)."""
+        return self._default_scope
+
+    @default_scope.setter
+    def default_scope(self, scope: Scope) -> None:
+        self._default_scope = Scope(scope)
+
+    @property
+    def unrouted(self) -> Unrouted:
+        """What becomes of a client's message for whose path there is no signal route."""
+        return self._unrouted
+
+    @unrouted.setter
+    def unrouted(self, unrouted: Unrouted) -> None:
+        self._unrouted = Unrouted(unrouted)
+
+    def close(
+        self, name: str, *, group: Several = None, client_id: Several = None, code: int = 1000, reason: str = ""
+    ) -> None:
+        """Close every connection of a name that matches (Pode: ``Close-PodeSignalConnection``); none is no error.
+
+        Args:
+            name: the name.
+            group: only connections in this group or one of these.
+            client_id: only connections with this client id or one of these.
+            code: the close code (RFC 6455 section 7.4).
+            reason: text for the clients, cut to 123 bytes of UTF-8.
+
+        Raises:
+            ValueError: the code may not be sent: 1005, 1006, 1015, under 1000, 5000 and up.
+            NotInReactorThread: called from another thread.
+        """
+        self.check_thread("close")
+        check_close_code(code)
+        for connection in self._registry.select(Target((name,), several(group), several(client_id))):
+            connection.shut(code, reason, ClosedBy.SERVER)
+
+    def open_connections(self) -> tuple[SignalConnection, ...]:
+        """Every connection whose transport is not gone yet, local ones too."""
+        return tuple(self._open)
+
+    # What the web layer and the service call.
+
+    def check_thread(self, call: str) -> None:
+        """Raise NotInReactorThread unless this is the reactor's thread; before it runs, the hub's maker's."""
+        wanted = threadable.ioThread
+        if get_ident() != (self._thread if wanted is None else wanted):
+            raise NotInReactorThread(call)
+
+    def fresh_context(self) -> Context:
+        """A copy of the context that the hub was made in: no current event, no current route."""
+        return self._context.copy()
+
+    def check_room(self, identity: Identity, scope: Scope, address: str) -> None:
+        """Raise a refusal where the connection would be one too many or its client id is in use."""
+        limits = self.settings
+        if scope is Scope.GLOBAL and self._registry.get(identity.name, identity.client_id) is not None:
+            if limits.duplicate_client_id == "refuse":
+                raise ClientIdInUse
+        if len(self._open) >= self._max_connections:
+            raise TooManyConnections(503, "connections")
+        most = limits.max_connections_per_address
+        if most is not None and self._by_address[address] >= most:
+            raise TooManyConnections(429, "connections_per_address")
+        new_name = scope is Scope.GLOBAL and not self._registry.has_name(identity.name)
+        if new_name and self._registry.name_count() >= limits.max_names:
+            raise TooManyConnections(503, "names")
+
+    def admit(self, connection: SignalConnection) -> None:
+        """A connection is open: it enters the registry now; its Connect functions run in the next turn."""
+        if connection.is_global:
+            replaced = self._registry.get(connection.name, connection.client_id)
+            if replaced is not None:
+                replaced.shut(_REPLACED, "replaced by a newer connection", ClosedBy.SERVER)
+            self._registry.add(connection)
+        self._open.add(connection)
+        self._by_address[connection.address] += 1
+        self._connecting.add(connection)
+        self.counters.connections_opened += 1
+        self.clock.callLater(0, self._connect, connection)
+
+    def shut_down(self, connection: SignalConnection, code: int = 1001) -> None:
+        """Close a connection because the service stops."""
+        connection.shut(code, "the server is going away", ClosedBy.SHUTDOWN)
+
+    def route_ended(self, connection: SignalConnection, *, failed: bool) -> None:
+        """The route that converted a connection has ended: a local one is closed."""
+        if failed:
+            self._log.warn("the route that converted {client_id} failed", client_id=connection.client_id)
+        if connection.is_local:
+            code, by = (1011, ClosedBy.ERROR) if failed else (1000, ClosedBy.SERVER)
+            connection.shut(code, "", by)
+
+    def is_trusted_proxy(self, request: Any) -> bool:
+        """Whether a ``twisted.web`` request's socket is one of ``trusted_proxies``."""
+        return self._proxies.trusts(plain_address(getattr(request.getClientAddress(), "host", None) or ""))
+
+    def connections_with_client_id(self, client_id: str) -> tuple[SignalConnection, ...]:
+        """The global connections with a client id, over all names."""
+        return self._registry.with_client_id(client_id)
+
+    # What connections and dispatch call.
+
+    @property
+    def close_timeout_seconds(self) -> float:
+        """How long a close frame may stay unanswered."""
+        return self.settings.close_timeout_seconds
+
+    def message_received(self, connection: SignalConnection, payload: bytes) -> None:
+        """A client sent a text message."""
+        self._dispatch.received(connection, payload)
+
+    def congestion_changed(self, connection: SignalConnection, congested: bool) -> None:
+        """A transport has more than it likes, or has it no more."""
+        if congested:
+            self._fan_out.congested.add(connection)
+        else:
+            self._fan_out.congested.discard(connection)
+
+    def connection_leaves(self, connection: SignalConnection) -> None:
+        """A connection is about to close: what was sent before goes out, then it gets nothing more."""
+        self._fan_out.flush(connection.name)
+        if connection.is_global:
+            self._registry.remove(connection)
+
+    def connection_gone(self, connection: SignalConnection) -> None:
+        """A transport is gone."""
+        self._open.discard(connection)
+        self._by_address[connection.address] -= 1
+        if not self._by_address[connection.address]:
+            del self._by_address[connection.address]
+        self._fan_out.congested.discard(connection)
+        assert connection.closure is not None
+        self.counters.connections_closed[connection.closure.by.value] += 1
+        if connection not in self._connecting:
+            self.fire_disconnect(connection, self.clock.seconds())
+
+    def client_ids_hold(self, client_ids: tuple[str, ...]) -> bool:
+        """Whether the client ids of a client's message are valid; strictly signed ones for whoever holds them."""
+        signer = self._signer
+        if signer is None:
+            return True
+        if not signer.strict:
+            return all(signer.verify(each, None) for each in client_ids)
+        return all(
+            any(self.is_client_id_valid(each, holder.request) for holder in self._registry.with_client_id(each))
+            for each in client_ids
+        )
+
+    def _connect(self, connection: SignalConnection) -> None:
+        self.fire_connect(connection, self.clock.seconds(), lambda: self._connected(connection))
+
+    def _connected(self, connection: SignalConnection) -> None:
+        """The Connect functions have ended: messages may flow, and Disconnect may fire."""
+        self._connecting.discard(connection)
+        self._dispatch.next(connection)
+        if connection.state is ConnectionState.CLOSED:
+            self.fire_disconnect(connection, self.clock.seconds())
+
+
+def _connections_that_fit() -> int:
+    """How many connections the limit on file descriptors leaves room for."""
+    try:
+        import resource
+    except ImportError:  # not on this platform
+        return 1_000_000
+    soft: Any = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+    return 1_000_000 if soft == resource.RLIM_INFINITY else max(1, soft - _RESERVED_DESCRIPTORS)

@@ -1,0 +1,193 @@
+"""Who a connection is: names, groups and client ids, checked and signed.
+
+The signatures themselves are made in ``core/signing.py``; nothing here knows which connections are open.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable, Sequence
+from random import Random
+from typing import Any
+from uuid import UUID
+
+from attrs import frozen
+from twisted.logger import Logger
+
+from .context import current_event
+from .core.addresses import TrustedProxies, plain_address
+from .core.handshake import HandshakeRecord, header_text
+from .core.names import check_name
+from .core.signing import Caller, Signer, bare_client_id
+from .errors import ClientIdInvalid, NameInvalid, SigningInUse
+
+__all__ = ["Identities", "Identity"]
+
+_SIGNED = "s:"
+
+
+@frozen
+class Identity:
+    """A checked name, group and issued client id."""
+
+    name: str
+    group: str | None
+    client_id: str
+
+
+class Identities:
+    """The client ids of one hub; a part of :class:`~pode_signals.Signals`.
+
+    Args:
+        random: where new client ids come from.
+        proxies: whose X-Forwarded-For counts.
+        is_empty: whether no connection is open.
+        check_thread: raises where the caller is in the wrong thread.
+    """
+
+    _identity_log = Logger(namespace="pode_signals")
+
+    def __init__(
+        self,
+        random: Random,
+        proxies: TrustedProxies,
+        is_empty: Callable[[], bool],
+        check_thread: Callable[[str], None],
+    ) -> None:
+        self._identity_random = random
+        self._identity_proxies = proxies
+        self._identity_is_empty = is_empty
+        self._identity_check_thread = check_thread
+        self._signer: Signer | None = None
+        self._default_secret = secrets.token_urlsafe(32)
+
+    @property
+    def default_secret(self) -> str:
+        """A random secret, another at each start (Pode: ``Get-PodeServerDefaultSecret``)."""
+        return self._default_secret
+
+    @property
+    def is_signing(self) -> bool:
+        """Whether client ids are signed."""
+        return self._signer is not None
+
+    def enable_signing(self, secret: str | bytes | Sequence[str | bytes], *, strict: bool = False) -> None:
+        """Sign every client id (Pode: ``Enable-PodeSignalSigning``).
+
+        Args:
+            secret: the secret, at least 32 bytes; or several: the first signs, each verifies.
+            strict: whether the client's User-Agent and address become part of the secret.
+
+        Raises:
+            ValueError: a secret is empty, or none was given.
+            SigningInUse: a connection is open.
+            NotInReactorThread: called from another thread.
+        """
+        self._identity_check_thread("enable_signing")
+        signer = Signer((secret,) if isinstance(secret, (str, bytes)) else tuple(secret), strict=strict)
+        self._set_signer(signer)
+        if signer.weak:
+            self._identity_log.warn("a signing secret has under 32 bytes: it can be guessed")
+
+    def disable_signing(self) -> None:
+        """Sign no client ids (Pode: ``Disable-PodeSignalSigning``).
+
+        Raises:
+            SigningInUse: a connection is open.
+            NotInReactorThread: called from another thread.
+        """
+        self._identity_check_thread("disable_signing")
+        self._set_signer(None)
+
+    def new_client_id(self, client_id: str | int | None = None, request: Any = None) -> str:
+        """A client id as ``convert`` issues it (Pode: ``New-PodeSignalClientId``).
+
+        Args:
+            client_id: the bare id; None is a random version-4 UUID. One that is signed has to be validly so.
+            request: the request it is for, which strict signing needs; None is that of the current event.
+
+        Raises:
+            NameInvalid: the id is empty, over 128 characters or has control characters.
+            ClientIdInvalid: it is signed, but not validly; or begins with ``s:`` while signing is off.
+            ValueError: signing is strict, and there is neither a request nor a current event.
+        """
+        return self._issue(client_id, self._caller(request))
+
+    def is_client_id_signed(self, client_id: str, request: Any = None) -> bool:
+        """Whether an id has a valid signature (Pode: ``Test-PodeSignalClientIdSigned``); False where signing is off.
+
+        Raises:
+            ValueError: signing is strict, and there is neither a request nor a current event.
+        """
+        return self._signer is not None and self._signer.verify(client_id, self._caller(request))
+
+    def is_client_id_valid(self, client_id: str, request: Any = None) -> bool:
+        """Whether an id could be one of ours (Pode: ``Test-PodeSignalClientIdValid``).
+
+        With signing on it has to be signed validly; with signing off it must not begin with ``s:``.
+
+        Raises:
+            ValueError: signing is strict, and there is neither a request nor a current event.
+        """
+        if self._signer is not None:
+            return self._signer.verify(client_id, self._caller(request))
+        try:
+            check_name("client id", client_id)
+        except NameInvalid:
+            return False
+        return not client_id.startswith(_SIGNED)
+
+    def client_address(self, request: Any) -> str:
+        """The address of a request's client.
+
+        Args:
+            request: a ``twisted.web`` request.
+
+        Returns:
+            The socket's address, or the one that trusted proxies report; ``""`` for a unix socket.
+        """
+        socket_address = plain_address(getattr(request.getClientAddress(), "host", None) or "")
+        lines = request.requestHeaders.getRawHeaders(b"x-forwarded-for", [])
+        return self._identity_proxies.client_address(socket_address, [line.decode("latin-1") for line in lines])
+
+    def identify(self, name: str, group: str | None, client_id: str | int | None, request: HandshakeRecord) -> Identity:
+        """Check a conversion's name, group and client id, and issue the id."""
+        check_name("name", name)
+        if group is not None:
+            check_name("group", group)
+        return Identity(name, group, self._issue(client_id, _caller_of(request)))
+
+    def _issue(self, client_id: str | int | None, caller: Caller | None) -> str:
+        if client_id is None:
+            client_id = str(UUID(int=self._identity_random.getrandbits(128), version=4))
+        elif isinstance(client_id, int):
+            client_id = str(client_id)
+        elif client_id.startswith(_SIGNED):
+            if self._signer is None or not self._signer.verify(client_id, caller):
+                raise ClientIdInvalid
+            check_name("client id", bare_client_id(client_id))
+            return client_id
+        check_name("client id", client_id)
+        return client_id if self._signer is None else self._signer.sign(client_id, caller)
+
+    def _caller(self, request: Any) -> Caller | None:
+        if self._signer is None or not self._signer.strict:
+            return None
+        if request is None:
+            event = current_event.get()
+            if event is None:
+                raise ValueError("strict signing needs a request or a current event")
+            request = event.request
+        if isinstance(request, HandshakeRecord):
+            return _caller_of(request)
+        agent = request.getHeader(b"user-agent") or b""
+        return Caller(user_agent=header_text(agent), address=self.client_address(request))
+
+    def _set_signer(self, signer: Signer | None) -> None:
+        if not self._identity_is_empty():
+            raise SigningInUse
+        self._signer = signer
+
+
+def _caller_of(request: HandshakeRecord) -> Caller:
+    return Caller(user_agent=request.header("user-agent") or "", address=request.address)

@@ -1,0 +1,30 @@
+"""The contracts between the hub and what it is plugged into. No code runs here."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+__all__ = ["ClientTransport"]
+
+
+class ClientTransport(Protocol):
+    """The wire of one connection, as :class:`~pode_signals.SignalConnection` uses it.
+
+    It tells its connection what happens: ``received`` for a text message, ``congested`` and ``drained`` for what it
+    can't or can take, ``left`` before any close frame goes out, ``lost`` once when it is gone.
+    """
+
+    def write_frames(self, frames: bytes) -> None:
+        """Send whole WebSocket frames, after everything written before."""
+
+    def write_close(self, code: int, reason: bytes) -> None:
+        """Send a close frame (RFC 6455 section 5.5.1), after everything written before; reason is at most 123 bytes."""
+
+    def abort(self) -> None:
+        """Drop the transport now; what is unsent is lost."""
+
+    def pause_reading(self) -> None:
+        """Read no further from the socket; what was read already may still be reported."""
+
+    def resume_reading(self) -> None:
+        """Read on."""

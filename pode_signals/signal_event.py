@@ -1,0 +1,143 @@
+"""What a signal route gets: a client's message, who sent it and how to answer. It is made for each message."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
+
+from attrs import frozen
+from twisted.internet.defer import DeferredLock
+
+from .core.handshake import HandshakeRecord
+from .core.model import ClientMessage, EveryName, SendMode
+from .core.routes import RouteMatch, SignalRoute
+
+if TYPE_CHECKING:
+    from .connection import SignalConnection
+    from .delivery import Delivery
+
+__all__ = ["EventEndpoint", "Lockable", "SignalEvent"]
+
+_NO_PARAMS: Mapping[str, Any] = MappingProxyType({})
+
+
+class Lockable(dict[str, Any]):
+    """A mapping that all functions of one hub share, with a lock: ``async with event.lockable.lock:``.
+
+    Attributes:
+        lock: a ``DeferredLock``.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.lock = DeferredLock()
+
+
+@frozen
+class EventEndpoint:
+    """Where the sender's connection came in.
+
+    Attributes:
+        protocol: ``ws`` or ``wss``.
+        address: the Host that the client asked for, with its port where it gave one.
+        name: the endpoint's name; None where it has none, or where the hub is embedded in a foreign server.
+    """
+
+    protocol: str
+    address: str
+    name: str | None
+
+
+class SignalEvent:
+    """A message of a client (Pode: ``$SignalEvent``).
+
+    Attributes:
+        connection: who sent it.
+        data: the message: ``message``, ``path``, ``group``, ``client_id``, ``direct``.
+        route: the signal route that runs; None where there is none.
+        params: the path parameters of the route, read-only.
+        streamed: True, as in Pode on servers that stream.
+    """
+
+    __slots__ = ("_metadata", "_seconds", "connection", "data", "params", "route")
+
+    streamed = True
+
+    def __init__(
+        self, connection: SignalConnection, data: ClientMessage, match: RouteMatch | None, seconds: float
+    ) -> None:
+        self.connection = connection
+        self.data = data
+        self.route: SignalRoute | None = None if match is None else match.route
+        self.params: Mapping[str, Any] = _NO_PARAMS if match is None else match.params
+        self._seconds = seconds
+        self._metadata: dict[str, Any] | None = None
+
+    @property
+    def client_id(self) -> str:
+        """The sender's client id."""
+        return self.connection.client_id
+
+    @property
+    def endpoint(self) -> EventEndpoint:
+        """Where the sender's connection came in."""
+        request = self.connection.request
+        protocol = "wss" if request.is_secure else "ws"
+        return EventEndpoint(protocol, request.header("host") or "", self.connection.endpoint_name)
+
+    @property
+    def lockable(self) -> Lockable:
+        """The hub's shared mapping with a lock."""
+        lockable: Lockable = self.connection.hub.lockable
+        return lockable
+
+    @property
+    def metadata(self) -> dict[str, Any]:
+        """A dict of this event alone."""
+        if self._metadata is None:
+            self._metadata = {}
+        return self._metadata
+
+    @property
+    def path(self) -> str:
+        """The path of the sender's WebSocket URL, percent-decoded."""
+        return self.connection.request.path
+
+    @property
+    def request(self) -> HandshakeRecord:
+        """A read-only record of the sender's handshake."""
+        return self.connection.request
+
+    @property
+    def response(self) -> SignalConnection:
+        """The sender's connection: what an answer goes to."""
+        return self.connection
+
+    @property
+    def timestamp(self) -> datetime:
+        """When the message was dispatched (aware, UTC)."""
+        return datetime.fromtimestamp(self._seconds, UTC)
+
+    def send(
+        self,
+        data: object,
+        *,
+        name: str | Sequence[str] | EveryName | None = None,
+        group: str | Sequence[str] | None = None,
+        client_id: str | Sequence[str] | None = None,
+        mode: SendMode = SendMode.AUTO,
+        depth: int | None = None,
+    ) -> Delivery:
+        """``signals.send`` with this event as the current one, from any callback.
+
+        The arguments, result and errors are those of ``signals.send``.
+        """
+        delivery: Delivery = self.connection.hub.send_within(
+            self, data, name=name, group=group, client_id=client_id, mode=mode, depth=depth
+        )
+        return delivery
+
+    def __repr__(self) -> str:
+        return f"<SignalEvent {self.path!r} of {self.client_id!r}>"

@@ -1,0 +1,185 @@
+"""Signals: the one object that an application holds. It adds to the hub what turns HTTP requests into connections."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from random import Random
+from typing import TYPE_CHECKING, Any, Unpack
+
+from twisted.internet.interfaces import IReactorTime
+
+from .connection import SignalConnection
+from .core.model import Scope
+from .core.settings import Settings, SettingsArguments
+from .errors import ClientIdInvalid, UpgradeRefused
+from .hub import Hub
+from .web.protocol import SignalFactory
+from .web.reference import referenced_connection
+from .web.request_state import request_state
+from .web.resource import SignalsResource
+from .web.upgrade import check_upgrade, hand_over, handshake_record, response_header_lines
+
+if TYPE_CHECKING:
+    from twisted.web.resource import IResource
+
+    from .web.endpoints import Listener
+
+__all__ = ["Signals"]
+
+
+class Signals(Hub):
+    """Named, grouped, addressable WebSocket connections.
+
+    Args:
+        clock: an ``IReactorTime`` that time is taken from; None is the reactor that runs when it is first needed.
+        random: where new client ids and random schedule times come from; None is the system's source.
+        settings: every setting of :class:`~pode_signals.core.settings.Settings`, by its name.
+
+    Raises:
+        ValueError: a setting makes no sense; the sentence names it.
+        TypeError: there is no such setting.
+
+    Attributes:
+        reference_check: ``reference_check(request, connection)`` is asked about each request that refers to a
+            connection by X-PODE-SIGNAL-CLIENT-ID; anything but True refuses it. None asks nobody.
+    """
+
+    def __init__(
+        self,
+        *,
+        clock: IReactorTime | None = None,
+        random: Random | None = None,
+        **settings: Unpack[SettingsArguments],
+    ) -> None:
+        super().__init__(Settings(**settings), clock=clock, random=random)
+        self.reference_check: Callable[[Any, SignalConnection], bool] | None = None
+        self._factory: SignalFactory | None = None
+
+    def convert(
+        self,
+        request: Any,
+        name: str,
+        *,
+        group: str | None = None,
+        client_id: str | int | None = None,
+        scope: Scope | None = None,
+        subprotocols: Sequence[str] = (),
+    ) -> SignalConnection:
+        """Turn a request into a WebSocket connection, now (Pode: ``ConvertTo-PodeSignalConnection``).
+
+        When it returns, the 101 was written and the connection is open. The route may go on; what it returns or
+        writes is discarded. A client that goes away cancels it.
+
+        Args:
+            request: the ``twisted.web`` request that a Klein route or a resource is handling.
+            name: what the connection joins.
+            group: its group within the name, or None.
+            client_id: its id within the name; None is a random version-4 UUID. Signed either way where signing is
+                on. Never pass on what an unauthenticated client chose: it would replace the owner of that id.
+            scope: None is ``default_scope``.
+            subprotocols: WebSocket subprotocols, the preferred first, of which the first that the client offers is
+                agreed on; none where it offers none of them.
+
+        Returns:
+            The open connection.
+
+        Raises:
+            UpgradeRefused: the request can't be upgraded; nothing was written, and Klein renders the answer.
+            NameInvalid, ClientIdInvalid: refusals for the name, the group or the client id.
+            AlreadyConverted: the second call for a request.
+            ResponseStarted: the route has begun to answer.
+            ClientGone: the client went away.
+            ValueError: a response header that the route set can't be sent.
+            NotInReactorThread: called from another thread.
+        """
+        self.check_thread("convert")
+        try:
+            return self._convert(request, name, group, client_id, Scope(scope or self.default_scope), subprotocols)
+        except UpgradeRefused as refused:
+            self.counters.upgrades_refused[type(refused).__name__, refused.code] += 1
+            self._log.info(
+                "refused an upgrade of {path} with {code}: {why}",
+                path=request.path,
+                code=refused.code,
+                why=refused.description,
+            )
+            raise
+
+    def connection_of(self, request: Any) -> SignalConnection | None:
+        """The connection that a request became or refers to (Pode: ``$WebEvent.Signal``).
+
+        Returns:
+            The connection; None where nothing was converted and no X-PODE-SIGNAL-CLIENT-ID came.
+
+        Raises:
+            ClientIdInvalid: a bad reference, outside of ``signals.resource(…)``, which refuses it before any route.
+        """
+        state = request_state(request)
+        for connection in (state.connection, state.reference):
+            if connection is not None and connection.hub is self:
+                return connection
+        return None if state.slot is not None else self.checked_reference(request)
+
+    def resource(
+        self, root: IResource, *, listener: Listener | None = None, auto_upgrade: bool = False
+    ) -> SignalsResource:
+        """An ``IResource`` around an application's own, for any ``Site``.
+
+        It renders refusals for plain resources, makes ``signals.send`` reach a route's local connection, and checks
+        the X-PODE-SIGNAL-* headers of requests that refer to a connection before any route runs.
+
+        Args:
+            root: the application's resource: Klein's ``app.resource()`` or any other.
+            listener: the port that it serves, which ``SignalsService`` gives; None in a foreign server.
+            auto_upgrade: whether every upgrade becomes a connection named after its path, before any route.
+        """
+        return SignalsResource(self, root, listener=listener, auto_upgrade=auto_upgrade)
+
+    def checked_reference(self, request: Any) -> SignalConnection | None:
+        """The connection that a request's X-PODE-SIGNAL-* headers refer to, after ``reference_check``.
+
+        Raises:
+            ClientIdInvalid: forged, unknown, ambiguous or not agreed to.
+        """
+        connection = referenced_connection(self, request)
+        if connection is not None and self.reference_check is not None:
+            agreed = self.fence.run(
+                "reference_check", self.reference_check, (request, connection), later=lambda _: None
+            )
+            if agreed != (True,):
+                raise ClientIdInvalid
+        return connection
+
+    def _convert(
+        self,
+        request: Any,
+        name: str,
+        group: str | None,
+        client_id: str | int | None,
+        scope: Scope,
+        subprotocols: Sequence[str],
+    ) -> SignalConnection:
+        offer = check_upgrade(request, self)
+        state = request_state(request)
+        record = handshake_record(request, self.client_address(request))
+        identity = self.identify(name, group, client_id, record)
+        self.check_room(identity, scope, record.address)
+        connection = SignalConnection(
+            self,
+            name=identity.name,
+            group=identity.group,
+            client_id=identity.client_id,
+            scope=scope,
+            request=record,
+            endpoint_name=None if state.endpoint is None else state.endpoint.name,
+            subprotocol=next((each for each in subprotocols if each in offer.subprotocols), None),
+        )
+        if self._factory is None:
+            self._factory = SignalFactory(self)
+        header_lines = response_header_lines(request, connection)
+        hand_over(request, self._factory, connection, offer, header_lines)
+        state.connection = connection
+        if state.slot is not None:
+            state.slot.connection = connection
+        self.admit(connection)
+        return connection

@@ -1,0 +1,1 @@
+"""The HTTP side: from a request to an open connection, and the ports that requests come in by."""

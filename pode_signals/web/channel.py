@@ -1,0 +1,78 @@
+"""What stands in ``request.channel`` once a request has become a connection. It writes nothing to the wire.
+
+Whatever the web framework still does to the request (write, finish, processingFailed) ends here; ``requestDone`` means
+that the route has ended.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from twisted.logger import Logger
+
+if TYPE_CHECKING:
+    from twisted.web.http import HTTPChannel, Request
+
+__all__ = ["ConvertedChannel"]
+
+
+class ConvertedChannel:
+    """Stands in for the HTTPChannel of a converted request.
+
+    Args:
+        channel: the channel that it stands in for.
+        route_ended: called once with the request when its route has ended.
+    """
+
+    _log = Logger(namespace="pode_signals")
+    factory = None
+    """No access log: its line was written with the 101."""
+
+    def __init__(self, channel: HTTPChannel, route_ended: Callable[[Request], None]) -> None:
+        self._channel = channel
+        self._route_ended = route_ended
+        self.site = getattr(channel, "site", None)
+        self.transport = channel.transport
+
+    def writeHeaders(self, version: bytes, code: bytes, reason: bytes, headers: Any) -> None:
+        """Discard: the 101 was the answer."""
+
+    def write(self, data: bytes) -> None:
+        """Discard what the route returned or wrote."""
+        if data:
+            self._log.debug("{size_bytes} bytes of a converted route's response were discarded", size_bytes=len(data))
+
+    def writeSequence(self, data: list[bytes]) -> None:
+        """Discard."""
+        self.write(b"".join(data))
+
+    def registerProducer(self, producer: Any, streaming: bool) -> None:
+        """Nothing will be taken from it."""
+        producer.stopProducing()
+
+    def unregisterProducer(self) -> None:
+        """There is none."""
+
+    def getPeer(self) -> Any:
+        """The client's address."""
+        return self._channel.getPeer()
+
+    def getHost(self) -> Any:
+        """Our address."""
+        return self._channel.getHost()
+
+    def isSecure(self) -> bool:
+        """Whether it came over TLS."""
+        return bool(self._channel.isSecure())
+
+    def loseConnection(self) -> None:
+        """The route can't end the connection through its request."""
+
+    abortConnection = forceAbortClient = loseConnection
+
+    def requestDone(self, request: Request) -> None:
+        """The route has ended."""
+        if request in self._channel.requests:
+            self._channel.requests.remove(request)
+        self._route_ended(request)

@@ -1,0 +1,215 @@
+"""Autobahn's WebSocket protocol as the wire of a SignalConnection. It has no rules of its own.
+
+Autobahn validates and parses frames, answers pings and runs the closing handshake. Its timers are off, since they use
+the real reactor whatever clock a hub has; the connection's own take their place.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from autobahn.twisted.websocket import WebSocketServerFactory, WebSocketServerProtocol
+from autobahn.websocket.compress import PerMessageDeflateOffer, PerMessageDeflateOfferAccept
+from twisted.internet.interfaces import ITransport
+from twisted.internet.protocol import connectionDone
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+
+from ..core.model import ClosedBy, Closure
+
+if TYPE_CHECKING:
+    from ..connection import SignalConnection
+    from ..hub import Hub
+
+__all__ = ["SignalFactory", "SignalProtocol"]
+
+_INTERNAL_ERROR = 1011
+_NO_STATUS = 1005
+_UNSUPPORTED_DATA = 1003
+
+
+class _Silence:
+    """In place of Autobahn's logger: what matters is logged by the hub, once."""
+
+    def _drop(self, *_args: Any, **_fields: Any) -> None:
+        """Nothing."""
+
+    trace = debug = info = warn = error = critical = failure = _drop
+
+
+class SignalProtocol(WebSocketServerProtocol):
+    """One client's wire; :class:`~pode_signals.interfaces.ClientTransport` on one side, Autobahn on the other.
+
+    Attributes:
+        connection: what it is the wire of; set before the handshake.
+        response_headers: raw header lines for the 101, each with its line end; emptied when they are sent.
+    """
+
+    log = _Silence()
+    _events: ClassVar[Logger] = Logger(namespace="pode_signals")
+
+    # Options as class attributes: Autobahn copies to each instance only those that it does not find here.
+    versions = WebSocketServerProtocol.SUPPORTED_PROTOCOL_VERSIONS
+    webStatus = False
+    utf8validateIncoming = True
+    requireMaskedClientFrames = True
+    maskServerFrames = False
+    applyMask = True
+    maxFramePayloadSize = 0
+    autoFragmentSize = 0
+    failByDrop = False
+    echoCloseCodeReason = True
+    openHandshakeTimeout = 0
+    closeHandshakeTimeout = 0
+    tcpNoDelay = True
+    serveFlashSocketPolicy = False
+    flashSocketPolicy = ""
+    autoPingInterval = 0
+    autoPingTimeout = 0
+    autoPingSize = 12
+    autoPingRestartOnAnyTraffic = False
+    allowedOrigins = ("*",)  # checked before, by the hub's own rules
+    allowedOriginsPatterns = ()
+    allowNullOrigin = True
+    maxConnections = 0
+    trustXForwardedFor = 0
+    logOctets = False
+    logFrames = False
+    trackTimings = False
+
+    connection: SignalConnection
+    response_headers: bytes = b""
+    transport: Any  # an ITCPTransport, or TLS around one
+
+    # What the connection calls.
+
+    def write_frames(self, frames: bytes) -> None:
+        """Send whole frames."""
+        self.transport.write(frames)
+
+    def write_close(self, code: int, reason: bytes) -> None:
+        """Send a close frame; its answer, or the connection's timer, ends the transport."""
+        WebSocketServerProtocol.sendCloseFrame(self, code=code, reasonUtf8=reason)
+
+    def abort(self) -> None:
+        """Drop the transport now."""
+        self.transport.abortConnection()
+
+    def pause_reading(self) -> None:
+        """Read no further from the socket."""
+        self.transport.pauseProducing()
+
+    def resume_reading(self) -> None:
+        """Read on."""
+        self.transport.resumeProducing()
+
+    # What the transport calls.
+
+    def connectionMade(self) -> None:
+        """The transport is ours: be told when it holds more than it likes."""
+        super().connectionMade()
+        self.transport.registerProducer(self, True)
+
+    def dataReceived(self, data: bytes) -> None:
+        """The fence around all that runs for a client's bytes: an exception would make Twisted drop what is unsent."""
+        try:
+            self._dataReceived(data)
+        except Exception:
+            self._events.failure("a protocol callback of {connection} raised", connection=self.connection)
+            self.connection.hub.counters.callbacks_failed += 1
+            self.connection.shut(_INTERNAL_ERROR, "", ClosedBy.ERROR)
+
+    def connectionLost(self, reason: Failure = connectionDone) -> None:
+        """The transport is gone."""
+        super().connectionLost(reason)
+        self.connection.lost()
+
+    def pauseProducing(self) -> None:
+        """IPushProducer: the client reads slower than we write."""
+        self.connection.congested()
+
+    def resumeProducing(self) -> None:
+        """IPushProducer: the client has read all."""
+        self.connection.drained()
+
+    def stopProducing(self) -> None:
+        """IPushProducer: the transport ends, which connectionLost reports."""
+
+    # What Autobahn calls.
+
+    def onConnect(self, request: Any) -> str | None:
+        """Accept: everything was checked before. Synchronous, so the connection is open when the handshake is fed."""
+        return self.connection.subprotocol
+
+    def onMessage(self, payload: bytes, isBinary: bool) -> None:
+        """A whole message, its UTF-8 validated."""
+        if isBinary:
+            self.connection.shut(_UNSUPPORTED_DATA, "text messages only", ClosedBy.ERROR)
+        else:
+            self.connection.received(payload)
+
+    def sendData(self, data: bytes, sync: bool = False, chopsize: int | None = None) -> None:
+        """All of Autobahn's output: control frames, and the 101, which takes the route's own headers along."""
+        if self.response_headers:
+            status, end, rest = data.partition(b"\r\n")
+            data = status + end + self.response_headers + rest
+            self.response_headers = b""
+        self.transport.write(data)
+
+    def sendCloseFrame(self, code: int | None = None, reasonUtf8: bytes | None = None, isReply: bool = False) -> None:
+        """Autobahn is about to answer a close frame, or to fail the connection: it leaves the hub first."""
+        if isReply:
+            closure = Closure(self.remoteCloseCode or _NO_STATUS, self.remoteCloseReason or "", ClosedBy.CLIENT)
+        else:
+            closure = Closure(code or _NO_STATUS, (reasonUtf8 or b"").decode("utf-8", "replace"), ClosedBy.ERROR)
+            if self.state == self.STATE_OPEN:
+                self._events.warn(
+                    "connection {client_id}: failed with {code}: {reason}",
+                    client_id=self.connection.client_id,
+                    code=closure.code,
+                    reason=closure.reason,
+                )
+        self.connection.left(closure)
+        super().sendCloseFrame(code=code, reasonUtf8=reasonUtf8, isReply=isReply)
+
+    def dropConnection(self, abort: bool = False) -> None:
+        """End TCP; never by a reset after a clean close, which browsers would report as not clean."""
+        super().dropConnection(abort=abort and not self.wasClean)
+
+
+class SignalFactory(WebSocketServerFactory):
+    """Makes the protocols of one hub.
+
+    Args:
+        hub: whose settings hold.
+    """
+
+    def __init__(self, hub: Hub) -> None:
+        super().__init__(reactor=hub.clock, server="")  # type: ignore[no-untyped-call]  # Autobahn
+        options = {
+            "maxMessagePayloadSize": hub.settings.max_message_bytes,
+            "perMessageCompressionAccept": staticmethod(_accept_deflate if hub.settings.compression else _decline),
+        }
+        self._protocol_class: type[Any] = type("SignalProtocol", (SignalProtocol,), options)
+
+    def protocol_for(
+        self, connection: SignalConnection, transport: ITransport, response_headers: bytes
+    ) -> SignalProtocol:
+        """A protocol that has its transport and waits for the head of the handshake."""
+        protocol: SignalProtocol = self._protocol_class()
+        protocol.factory = self
+        protocol.connection = connection
+        protocol.response_headers = response_headers
+        protocol.makeConnection(transport)  # type: ignore[no-untyped-call]  # Autobahn
+        return protocol
+
+
+def _decline(_offers: list[Any]) -> None:
+    return None
+
+
+def _accept_deflate(offers: list[Any]) -> PerMessageDeflateOfferAccept | None:
+    for offer in offers:
+        if isinstance(offer, PerMessageDeflateOffer):
+            return PerMessageDeflateOfferAccept(offer)
+    return None

@@ -1,0 +1,48 @@
+"""Requests that refer to an open connection by X-PODE-SIGNAL-CLIENT-ID: finding it, or refusing, always alike."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ..core.handshake import header_text
+from ..core.names import from_header_value
+from ..errors import ClientIdInvalid
+
+if TYPE_CHECKING:
+    from twisted.web.http import Request
+
+    from ..connection import SignalConnection
+    from ..hub import Hub
+
+__all__ = ["referenced_connection"]
+
+
+def referenced_connection(hub: Hub, request: Request) -> SignalConnection | None:
+    """The connection that a request's headers refer to.
+
+    Returns:
+        The one open global connection that fits; None where there is no X-PODE-SIGNAL-CLIENT-ID.
+
+    Raises:
+        ClientIdInvalid: forged, unknown or ambiguous: the same for all, so that ids can't be probed.
+    """
+    values = request.requestHeaders.getRawHeaders(b"x-pode-signal-client-id", [])
+    if not values:
+        return None
+    client_id = from_header_value(header_text(values[0]).strip())
+    if len(values) > 1 or not hub.is_client_id_valid(client_id, request):
+        raise ClientIdInvalid
+    names, groups = _listed(request, b"x-pode-signal-name"), _listed(request, b"x-pode-signal-group")
+    found = [
+        connection
+        for connection in hub.connections_with_client_id(client_id)
+        if (not names or connection.name in names) and (not groups or connection.group in groups)
+    ]
+    if len(found) != 1:
+        raise ClientIdInvalid
+    return found[0]
+
+
+def _listed(request: Request, header: bytes) -> list[str]:
+    lines = [header_text(value) for value in request.requestHeaders.getRawHeaders(header, [])]
+    return [from_header_value(each.strip()) for line in lines for each in line.split(",") if each.strip()]

@@ -1,0 +1,97 @@
+"""The resource around an application's own: endpoint rules, requests that refer to a connection, refusals, context.
+
+It decides nothing about the application's routes.
+"""
+
+from __future__ import annotations
+
+from contextvars import copy_context
+from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote_to_bytes
+
+from twisted.logger import Logger
+from twisted.web.resource import IResource, getChildForRequest
+from zope.interface import implementer
+
+from ..context import RouteSlot, current_route
+from ..core.handshake import header_text
+from ..core.model import Scope
+from ..errors import ClientIdInvalid, UpgradeRefused
+from .request_state import RequestState, request_state
+from .upgrade import is_upgrade
+
+if TYPE_CHECKING:
+    from twisted.web.server import Request
+
+    from ..signals import Signals
+    from .endpoints import Listener
+
+__all__ = ["SignalsResource"]
+
+
+@implementer(IResource)
+class SignalsResource:
+    """An ``IResource`` for any ``Site``; ``signals.resource(…)`` makes it.
+
+    Args:
+        signals: whose connections requests may become or refer to.
+        root: the application's resource: Klein's ``app.resource()`` or any other.
+        listener: the port that it serves; None in a foreign server, where endpoint rules do not apply.
+        auto_upgrade: whether every upgrade becomes a connection named after its path, before any route.
+    """
+
+    _log = Logger(namespace="pode_signals")
+    isLeaf = True
+
+    def __init__(
+        self, signals: Signals, root: IResource, *, listener: Listener | None = None, auto_upgrade: bool = False
+    ) -> None:
+        self._signals = signals
+        self._root = root
+        self._listener = listener
+        self._auto_upgrade = auto_upgrade
+
+    def render(self, request: Request) -> Any:
+        """Render the request in a context of its own, so that nothing a route sets there outlives it."""
+        return copy_context().run(self._render, request)
+
+    def getChildWithDefault(self, name: bytes, request: Request) -> IResource:
+        """A leaf has no children."""
+        raise RuntimeError("SignalsResource is a leaf")
+
+    def putChild(self, path: bytes, child: IResource) -> None:
+        """A leaf has no children."""
+        raise RuntimeError("SignalsResource is a leaf")
+
+    def _render(self, request: Request) -> Any:
+        state = request_state(request)
+        state.slot = RouteSlot()
+        current_route.set(state.slot)
+        try:
+            self._check_endpoint(request, state)
+            state.reference = self._reference(request)
+            if self._upgrades_by_itself(request, state):
+                self._signals.convert(request, header_text(unquote_to_bytes(request.path)), scope=Scope.GLOBAL)
+                return b""
+            return getChildForRequest(self._root, request).render(request)
+        except UpgradeRefused as refused:
+            return refused.render(request)
+
+    def _check_endpoint(self, request: Request, state: RequestState) -> None:
+        if self._listener is not None:
+            host = request.getHeader(b"host")
+            state.endpoint = self._listener.endpoint_for(
+                upgrade=is_upgrade(request), host=None if host is None else host.decode("latin-1")
+            )
+
+    def _upgrades_by_itself(self, request: Request, state: RequestState) -> bool:
+        wanted = self._auto_upgrade or (state.endpoint is not None and state.endpoint.auto_upgrade)
+        return wanted and request.method == b"GET" and request.getHeader(b"sec-websocket-key") is not None
+
+    def _reference(self, request: Request) -> Any:
+        try:
+            return self._signals.checked_reference(request)
+        except ClientIdInvalid:
+            self._signals.counters.references_refused += 1
+            self._log.info("refused a request with a bad X-PODE-SIGNAL-CLIENT-ID: {path}", path=request.path)
+            raise

@@ -1,0 +1,12 @@
+"""Tells twistd and twist of the command ``pode-signals``. It names the module as a string and imports none of it."""
+
+from __future__ import annotations
+
+from twisted.application.service import ServiceMaker
+
+pode_signals = ServiceMaker(
+    "pode-signals",
+    "pode_signals.tap",
+    "WebSocket connections with names, groups and client ids, beside HTTP (pode_signals)",
+    "pode-signals",
+)
