@@ -26,6 +26,7 @@ from .events import Events
 from .fanout import FanOut
 from .fence import Fence
 from .identities import Identities, Identity
+from .schedules import Schedules
 from .sending import Sending, Several, several
 from .signal_routes import RouteRegistrations
 
@@ -35,13 +36,13 @@ _REPLACED = 4409
 _RESERVED_DESCRIPTORS = 64
 
 
-class Hub(Sending, Asking, RouteRegistrations, Events, Identities):
+class Hub(Sending, Asking, RouteRegistrations, Events, Identities, Schedules):
     """Everything of :class:`~pode_signals.Signals` that needs no HTTP.
 
     Args:
         settings: limits and defaults.
         clock: what time is taken from; None is the reactor that runs when it is first needed.
-        random: where client ids come from; None is the system's source.
+        random: where client ids and random schedule times come from; None is the system's source.
 
     Attributes:
         settings: limits and defaults.
@@ -74,7 +75,11 @@ class Hub(Sending, Asking, RouteRegistrations, Events, Identities):
         Asking.__init__(self, registry)
         RouteRegistrations.__init__(self, self.check_thread)
         Events.__init__(self, self.fence, self.fresh_context, self.check_thread)
-        Identities.__init__(self, random or SystemRandom(), self._proxies, lambda: not self._open, self.check_thread)
+        random = random or SystemRandom()
+        Identities.__init__(self, random, self._proxies, lambda: not self._open, self.check_thread)
+        Schedules.__init__(
+            self, lambda: self.clock, self.fence, self.counters, random, self.check_thread, self.fresh_context
+        )
         self._dispatch = Dispatch(self, self._signal_routes)
 
     @property

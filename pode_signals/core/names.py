@@ -17,7 +17,7 @@ MAX_NAME_CHARACTERS = 128
 _FORBIDDEN = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 
 # A space at either end is encoded as well, for HTTP parsers cut it off there (RFC 9110 section 5.5).
-_ENCODED = re.compile("[^\x20-\x24\x26-\x2b\x2d-\x7e]+|^ +| +$")
+_ENCODED = re.compile(r"[^\x20-\x24\x26-\x2b\x2d-\x7e]+|\A +| +\Z")
 
 
 def check_name(kind: str, text: str) -> str:

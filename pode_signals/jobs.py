@@ -1,0 +1,180 @@
+"""Jobs: what schedules and timers have in common, one run at a time. When they are due is decided elsewhere."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from contextvars import Context
+from typing import Any
+
+from attrs import Attribute, define, field
+from twisted.internet.defer import Deferred, succeed
+from twisted.logger import Logger
+
+from .core.counters import Counters
+from .fence import Fence
+
+__all__ = ["Job", "Runs", "check_count"]
+
+
+def check_count(_job: Any, attribute: Attribute[Any], value: object) -> None:
+    """Raise a ValueError unless it is a whole number of 0 or more."""
+    if isinstance(value, bool) or not isinstance(value, int) or value < 0:
+        raise ValueError(f"{attribute.name} has to be a whole number of 0 or more, not {value!r}")
+
+
+def _check_name(_job: Any, _attribute: Attribute[Any], name: object) -> None:
+    if not isinstance(name, str) or not name:
+        raise ValueError(f"a name is text that is not empty, not {name!r}")
+
+
+def _check_function(_job: Any, _attribute: Attribute[Any], function: object) -> None:
+    if not callable(function):
+        raise TypeError(f"{function!r} is no function")
+
+
+def _named(arguments: Mapping[str, Any] | None) -> dict[str, Any]:
+    return dict(arguments or {})
+
+
+@define(kw_only=True, eq=False)
+class Job:
+    """A function that is to run again and again.
+
+    Attributes:
+        kind: ``schedule`` or ``timer``, for the log.
+        name: its name.
+        function: called with ``args`` and ``kwargs``, nothing else.
+        limit: after so many triggers it is completed; 0 is no limit.
+        count: the triggers that ran it.
+        skipped: the triggers that were due and did not.
+    """
+
+    kind: str
+    name: str = field(validator=_check_name)
+    function: Callable[..., Any] = field(validator=_check_function)
+    args: tuple[Any, ...] = field(converter=tuple)
+    kwargs: dict[str, Any] = field(converter=_named)
+    limit: int = field(default=0, validator=check_count)
+    count: int = 0
+    skipped: int = 0
+
+    @property
+    def where(self) -> str:
+        """What it is called in the log."""
+        return f"{self.kind} {self.name}"
+
+    @property
+    def is_used_up(self) -> bool:
+        """Whether it ran as often as it may."""
+        return 0 < self.limit <= self.count
+
+    def edit(
+        self,
+        function: Callable[..., Any] | None,
+        args: Sequence[Any] | None,
+        kwargs: Mapping[str, Any] | None,
+    ) -> None:
+        """Replace what is given; a run that is under way keeps what it was called with."""
+        if function is not None:
+            self.function = function
+        if args is not None:
+            self.args = tuple(args)
+        if kwargs is not None:
+            self.kwargs = dict(kwargs)
+
+
+@define
+class _Run:
+    pending: Deferred[Any] | None = None
+    skip_logged: bool = False
+
+
+class Runs:
+    """Runs jobs inside the fence, and knows which run is under way.
+
+    Args:
+        fence: runs the functions; they have no time limit.
+        counters: skipped triggers are counted here.
+        context: gives each run a fresh context.
+    """
+
+    _log = Logger(namespace="pode_signals")
+
+    def __init__(self, fence: Fence, counters: Counters, context: Callable[[], Context]) -> None:
+        self._fence = fence
+        self._counters = counters
+        self._context = context
+        self._under_way: dict[Job, _Run] = {}
+        self._waiting: list[Deferred[None]] = []
+
+    def is_running(self, job: Job) -> bool:
+        """Whether a run of this job is not over."""
+        return job in self._under_way
+
+    def trigger(self, job: Job) -> None:
+        """A trigger is due: it runs the job and counts, or is skipped where the last run is not over."""
+        if self.invoke(job, counts=True):
+            return
+        self.skip(job, 1)
+        run = self._under_way[job]
+        if not run.skip_logged:
+            run.skip_logged = True
+            self._log.warn(
+                "{kind} {name}: a trigger was skipped, the last run is not over", kind=job.kind, name=job.name
+            )
+
+    def skip(self, job: Job, triggers: int) -> None:
+        """Count triggers that did not run the job."""
+        job.skipped += triggers
+        self._counters.schedule_triggers_skipped += triggers
+
+    def invoke(self, job: Job, *, counts: bool = False) -> bool:
+        """Run the job now; False where its last run is not over."""
+        if job in self._under_way:
+            return False
+        job.count += counts
+        run = self._under_way[job] = _Run()
+
+        def goes_on(pending: Deferred[Any]) -> None:
+            run.pending = pending
+
+        ended = self._fence.run(
+            job.where,
+            job.function,
+            job.args,
+            kwargs=job.kwargs,
+            context=self._context(),
+            later=lambda _outcome: self._ended(job),
+            timeout_seconds=math.inf,
+            on_pending=goes_on,
+        )
+        if ended is not None:
+            self._ended(job)
+        return True
+
+    def when_over(self) -> Deferred[None]:
+        """Wait for the runs that are under way.
+
+        Returns:
+            Fires with None when no run is left. Cancelling it cancels the functions that still run, and fires it.
+        """
+        if not self._under_way:
+            return succeed(None)
+        over: Deferred[None] = Deferred(self._give_up)
+        self._waiting.append(over)
+        return over
+
+    def _give_up(self, over: Deferred[None]) -> None:
+        self._waiting.remove(over)
+        for run in tuple(self._under_way.values()):
+            if run.pending is not None:
+                run.pending.cancel()
+        over.callback(None)
+
+    def _ended(self, job: Job) -> None:
+        del self._under_way[job]
+        if not self._under_way:
+            waiting, self._waiting = self._waiting, []
+            for over in waiting:
+                over.callback(None)

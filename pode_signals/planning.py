@@ -1,0 +1,154 @@
+"""When a schedule is due: its expressions, bounds and time zone. It is told what time it is, and runs nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import UTC, datetime, timedelta, tzinfo
+from random import Random
+from typing import Any
+
+from attrs import Attribute, define, field, frozen
+
+from .core.cron import CronExpression
+from .errors import CronInvalid
+from .jobs import Job
+
+__all__ = ["Schedule", "ScheduleState", "expressions"]
+
+_MOST_PASSED_OVER = 1_440
+_BEFORE = timedelta(microseconds=1)
+
+
+@frozen
+class ScheduleState:
+    """What a schedule is doing. Times are aware, in the schedule's time zone.
+
+    Attributes:
+        name: its name.
+        cron: its cron expressions.
+        last: the trigger that came last, None if none did.
+        next: the next trigger, None where none will come.
+        count: the triggers that ran it; ``invoke_schedule`` is none.
+        skipped: the triggers that did not, because its last run was not over or the clock passed over them.
+        running: whether a run is under way.
+        completed: whether no trigger will come: it reached its limit or its end, or its expression never fires.
+    """
+
+    name: str
+    cron: tuple[str, ...]
+    last: datetime | None
+    next: datetime | None
+    count: int
+    skipped: int
+    running: bool
+    completed: bool
+
+
+def expressions(cron: str | Iterable[str], random: Random) -> tuple[CronExpression, ...]:
+    """Read one cron expression or several."""
+    texts = (cron,) if isinstance(cron, str) else tuple(cron)
+    if not texts:
+        raise CronInvalid("expression", "there is none")
+    return tuple(CronExpression.parse(text, random=random) for text in texts)
+
+
+def _check_aware(_schedule: Any, attribute: Attribute[Any], value: datetime | None) -> None:
+    if value is not None and value.utcoffset() is None:
+        raise ValueError(f"{attribute.name} has to be aware, such as datetime(…, tzinfo=ZoneInfo('Europe/Berlin'))")
+
+
+def _check_end(schedule: Schedule, attribute: Attribute[Any], end: datetime | None) -> None:
+    _check_aware(schedule, attribute, end)
+    if schedule.start is not None and end is not None and end <= schedule.start:
+        raise ValueError("the end has to be after the start")
+
+
+@define(kw_only=True, eq=False)
+class Schedule(Job):
+    """A function and the times at which it is to run.
+
+    Attributes:
+        crons: the expressions; each of them triggers it.
+        zone: the time zone of the expressions.
+        start: no trigger before.
+        end: no trigger after.
+        on_start: whether it runs once when schedules start.
+        last: the last trigger, in UTC.
+        next: the next trigger, in UTC: two zones never agree that times within a repeated hour are equal (PEP 495).
+    """
+
+    crons: tuple[CronExpression, ...]
+    zone: tzinfo
+    start: datetime | None = field(default=None, validator=_check_aware)
+    end: datetime | None = field(default=None, validator=_check_end)
+    on_start: bool = False
+    last: datetime | None = None
+    next: datetime | None = None
+
+    @property
+    def never_fires(self) -> bool:
+        """Whether no expression can fire on any date."""
+        return all(expression.never_fires for expression in self.crons)
+
+    def is_over(self, now: datetime) -> bool:
+        """Whether its limit is reached or its end has passed."""
+        return self.is_used_up or (self.end is not None and self.end < now)
+
+    def trigger_after(self, after: datetime) -> datetime | None:
+        """The first trigger after a time, in UTC; None where there is none."""
+        if self.is_used_up:
+            return None
+        if self.start is not None:
+            after = max(after, self.start - _BEFORE)
+        first = min(filter(None, (self._fires_after(cron, after) for cron in self.crons)), default=None)
+        return None if first is None or (self.end is not None and first > self.end) else first
+
+    def plan(self, now: datetime) -> None:
+        """Find the next trigger after now, and after the last one: the clock may have been put back."""
+        self.next = self.trigger_after(now if self.last is None else max(now, self.last))
+
+    def pass_over(self, minute: datetime) -> int:
+        """Drop the triggers before a minute; the number of them, no more than 1,440."""
+        passed = 0
+        while self.next is not None and self.next < minute:
+            if passed == _MOST_PASSED_OVER:
+                self.next = self.trigger_after(minute - _BEFORE)
+                break
+            passed += 1
+            self.next = self.trigger_after(self.next)
+        return passed
+
+    def take(self, minute: datetime, random: Random) -> bool:
+        """Whether a trigger is due in this minute; it is taken, and random fields that fired are drawn anew."""
+        if self.next != minute:
+            return False
+        self.last = minute
+        self.crons = tuple(
+            cron.after_trigger(random)
+            if cron.random_fields and self._fires_after(cron, minute - _BEFORE) == minute
+            else cron
+            for cron in self.crons
+        )
+        self.next = self.trigger_after(minute)
+        return True
+
+    def state(self, *, running: bool) -> ScheduleState:
+        """What a user sees."""
+        return ScheduleState(
+            name=self.name,
+            cron=tuple(cron.text for cron in self.crons),
+            last=self.local(self.last),
+            next=self.local(self.next),
+            count=self.count,
+            skipped=self.skipped,
+            running=running,
+            completed=self.next is None,
+        )
+
+    def local(self, time: datetime | None) -> datetime | None:
+        """A time in the schedule's zone."""
+        return None if time is None else time.astimezone(self.zone)
+
+    def _fires_after(self, cron: CronExpression, after: datetime) -> datetime | None:
+        found = cron.next_after(after.astimezone(self.zone))
+        return None if found is None else found.astimezone(UTC)

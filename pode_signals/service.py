@@ -1,0 +1,273 @@
+"""SignalsService: a hub and an application's resource on ports of their own, in the order of start and stop.
+
+It installs no handlers of signals; ``tap.py`` does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
+from enum import Enum
+from random import Random, SystemRandom
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
+
+from twisted.application.service import MultiService
+from twisted.internet.address import IPv4Address, IPv6Address
+from twisted.internet.defer import CancelledError, Deferred, TimeoutError, gatherResults, maybeDeferred, succeed
+from twisted.internet.error import CannotListenError
+from twisted.internet.interfaces import IAddress, IListeningPort, IProtocolFactory
+from twisted.logger import Logger
+from twisted.protocols.tls import TLSMemoryBIOFactory
+from twisted.web.resource import IResource
+
+from .draining import Drain
+from .errors import ConfigurationInvalid
+from .web.certificates import ServerCertificate
+from .web.endpoints import Endpoint, Listener, group_endpoints
+from .web.listening import check_free, listen
+from .web.site import SignalSite
+
+if TYPE_CHECKING:
+    from .signals import Signals
+
+__all__ = ["ServiceState", "SignalsService"]
+
+
+class ServiceState(Enum):
+    """Where a service is between its start and its stop."""
+
+    STOPPED = "stopped"
+    STARTING = "starting"
+    """Its ports are bound and answer 503."""
+    READY = "ready"
+    DRAINING = "draining"
+    """Its ports are closed and its clients are being sent away."""
+
+
+class SignalsService(MultiService):
+    """A hub with an application's resource on ports of their own, as a service of any Twisted application.
+
+    It binds in ``privilegedStartService``, so before ``twistd --uid`` gives up privileges. Services that are added to
+    it start after its ports are bound and stop after its clients are gone.
+
+    Args:
+        signals: the hub.
+        resource: the application's resource: Klein's ``app.resource()`` or any other.
+        endpoints: where to listen and for what.
+        reactor: None is the reactor that runs when it is first needed.
+        drain_seconds: how long a stop may take until clients that are left are aborted.
+        random: decides the order and the pauses in which clients are closed; None is the system's source.
+
+    Raises:
+        ConfigurationInvalid: endpoints that do not go together.
+
+    Attributes:
+        signals: the hub.
+        state: where the service is between its start and its stop.
+        drain_seconds: as above; it can be changed until the stop.
+    """
+
+    _log = Logger(namespace="pode_signals")
+
+    def __init__(
+        self,
+        signals: Signals,
+        resource: IResource,
+        endpoints: Iterable[Endpoint],
+        *,
+        reactor: Any = None,
+        drain_seconds: float = 30,
+        random: Random | None = None,
+    ) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]  # Twisted
+        self.signals = signals
+        self.state = ServiceState.STOPPED
+        self.drain_seconds = drain_seconds
+        self._resource = resource
+        self._given_reactor = reactor
+        self._random = random or SystemRandom()
+        self._listeners = group_endpoints(endpoints)
+        self._certificates: dict[Listener, ServerCertificate] = {}
+        self._sites: list[SignalSite] = []
+        self._ports: list[IListeningPort] = []
+        self._own_ports: set[int] = set()
+        self._drain: Drain | None = None
+        self._schedules: Deferred[None] | None = None
+        self._stop_waiters: list[Deferred[None]] = []
+
+    @property
+    def endpoints(self) -> tuple[Endpoint, ...]:
+        """Where it listens and for what; they can be changed while it is stopped."""
+        return tuple(endpoint for listener in self._listeners for endpoint in listener.endpoints)
+
+    @endpoints.setter
+    def endpoints(self, endpoints: Iterable[Endpoint]) -> None:
+        if self.state is not ServiceState.STOPPED:
+            raise RuntimeError("the endpoints of a running service can't be changed")
+        self._listeners = group_endpoints(endpoints)
+        self._certificates = {}
+
+    @property
+    def addresses(self) -> Mapping[Endpoint, tuple[IAddress, ...]]:
+        """What each endpoint is bound to, as Twisted's addresses; nothing while the service is stopped."""
+        return MappingProxyType(
+            {endpoint: listener.addresses for listener in self._listeners for endpoint in listener.endpoints}
+        )
+
+    def check(self) -> None:
+        """Find what would keep the service from starting, without starting it.
+
+        Raises:
+            ConfigurationInvalid: a certificate that can't be used.
+            CannotListenError: a port that is taken.
+        """
+        for listener in self._listeners:
+            self._certificate(listener)
+            check_free(listener)
+
+    def reload_certificates(self) -> None:
+        """Read the certificates' files again. One that can't be used is logged, and the old one stays in use.
+
+        Open connections stay as they are.
+        """
+        for certificate in self._certificates.values():
+            certificate.reload()
+
+    def privilegedStartService(self) -> None:
+        """Bind the ports; they answer 503 until the service has started.
+
+        Raises:
+            ConfigurationInvalid: a certificate or an endpoint that can't be used.
+            CannotListenError: a port that is taken.
+        """
+        self._bind()
+        super().privilegedStartService()  # type: ignore[no-untyped-call]  # Twisted
+
+    def startService(self) -> None:
+        """Start: bind, unless ``privilegedStartService`` did, then schedules, then requests are served."""
+        if self.state is ServiceState.STOPPED:
+            self._bind()
+        super().startService()  # type: ignore[no-untyped-call]  # Twisted
+        self.signals.start_schedules()
+        for site in self._sites:
+            site.is_open = True
+        self.state = ServiceState.READY
+        self._log.info(
+            "listening: {where}; client messages without a signal route: {unrouted}",
+            where=", ".join(map(_where, self._listeners)) or "nowhere",
+            unrouted=self.signals.unrouted.value,
+        )
+
+    def stopService(self) -> Deferred[None]:
+        """Stop: ports, schedules, clients, then the services that were added. Called again, it aborts the clients.
+
+        Returns:
+            Fires when all is down.
+        """
+        if self.state is ServiceState.DRAINING:
+            self._hurry()
+        elif self.state is not ServiceState.STOPPED:
+            self.state = ServiceState.DRAINING
+            self._drain = Drain(self.signals, self._reactor, self._random, self.drain_seconds)
+            Deferred.fromCoroutine(self._stop(self._drain)).addBoth(self._stopped)
+        else:
+            return succeed(None)
+        waiter: Deferred[None] = Deferred()
+        self._stop_waiters.append(waiter)
+        return waiter
+
+    @property
+    def _reactor(self) -> Any:
+        if self._given_reactor is None:
+            from twisted.internet import reactor
+
+            self._given_reactor = reactor
+        return self._given_reactor
+
+    def _bind(self) -> None:
+        self.state = ServiceState.STARTING
+        try:
+            for listener in self._listeners:
+                factory = self._factory(listener)
+                self._ports += listen(self._reactor, listener, factory, self.signals.settings.listen_backlog)
+        except (CannotListenError, ConfigurationInvalid):
+            for port in self._ports:
+                port.stopListening()
+            self._forget()
+            raise
+        self._own_ports = {port for listener in self._listeners for port in _page_ports(listener)}
+        self.signals.own_ports |= self._own_ports
+
+    def _factory(self, listener: Listener) -> IProtocolFactory:
+        site = SignalSite(
+            self.signals.resource(self._resource, listener=listener),
+            listener=listener,
+            timeout_seconds=self.signals.settings.handshake_timeout_seconds,
+            clock=self._reactor,
+        )
+        self._sites.append(site)
+        certificate = self._certificate(listener)
+        if certificate is None:
+            return site
+        return TLSMemoryBIOFactory(certificate, False, site, self._reactor)
+
+    def _certificate(self, listener: Listener) -> ServerCertificate | None:
+        if not listener.is_secure or listener.brings_tls:
+            return None
+        if listener not in self._certificates:
+            self._certificates[listener] = ServerCertificate(listener)
+        return self._certificates[listener]
+
+    async def _stop(self, drain: Drain) -> None:
+        end_seconds = self._reactor.seconds() + self.drain_seconds
+        for site in self._sites:
+            site.is_open = False
+        await gatherResults([maybeDeferred(port.stopListening) for port in self._ports])
+        self._schedules = self.signals.stop_schedules()
+        await drain.run()
+        left_seconds = max(0.0, end_seconds - self._reactor.seconds())
+        with suppress(CancelledError, TimeoutError):
+            await self._schedules.addTimeout(left_seconds, self._reactor)
+        await maybeDeferred(super().stopService)
+
+    def _hurry(self) -> None:
+        assert self._drain is not None
+        self._drain.hurry()
+        if self._schedules is not None:
+            self._schedules.cancel()
+
+    def _stopped(self, result: object) -> None:
+        self._forget()
+        waiters, self._stop_waiters = self._stop_waiters, []
+        for waiter in waiters:
+            waiter.callback(result)
+
+    def _forget(self) -> None:
+        """Be as before the start: it can be started again."""
+        self.signals.own_ports -= self._own_ports
+        for listener in self._listeners:
+            listener.addresses = ()
+        self._certificates, self._sites, self._ports, self._own_ports = {}, [], [], set()
+        self._drain = self._schedules = None
+        self.state = ServiceState.STOPPED
+
+
+def _page_ports(listener: Listener) -> list[int]:
+    """The ports from which pages come: those with http or https."""
+    if all(endpoint.takes_upgrades for endpoint in listener.endpoints):
+        return []
+    return [address.port for address in listener.addresses if isinstance(address, IPv4Address | IPv6Address)]
+
+
+def _where(listener: Listener) -> str:
+    protocols = "+".join(dict.fromkeys(endpoint.protocol for endpoint in listener.endpoints))
+    return f"{protocols} on {' and '.join(map(_address, listener.addresses))}"
+
+
+def _address(address: IAddress) -> str:
+    if isinstance(address, IPv6Address):
+        return f"[{address.host}]:{address.port}"
+    if isinstance(address, IPv4Address):
+        return f"{address.host}:{address.port}"
+    return str(address)

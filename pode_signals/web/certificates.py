@@ -1,0 +1,170 @@
+"""Certificates of TLS ports: PEM, PKCS#12 or self-signed, read again on demand. It asks for no client certificates."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from ipaddress import ip_address
+from pathlib import Path
+from socket import gethostname
+from typing import TYPE_CHECKING, Any
+
+from attrs import frozen
+from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import load_pem_private_key, pkcs12
+from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+from OpenSSL import SSL
+from twisted.internet.interfaces import IOpenSSLServerConnectionCreator
+from twisted.internet.ssl import CertificateOptions, TLSVersion
+from twisted.logger import Logger
+from zope.interface import implementer
+
+from ..errors import ConfigurationInvalid
+from .endpoints import Endpoint, Listener
+
+if TYPE_CHECKING:
+    from twisted.protocols.tls import TLSMemoryBIOProtocol
+
+__all__ = ["ServerCertificate"]
+
+_SELF_SIGNED_DAYS = 30
+_PEM = b"-----BEGIN "
+
+
+@implementer(IOpenSSLServerConnectionCreator)
+class ServerCertificate:
+    """The certificate of one port, for as long as the port is bound. New handshakes get what was read last.
+
+    Args:
+        listener: a TLS port.
+
+    Raises:
+        ConfigurationInvalid: there is none, or it can't be used; one sentence that names the file.
+    """
+
+    _log = Logger(namespace="pode_signals")
+
+    def __init__(self, listener: Listener) -> None:
+        self._listener = listener
+        self._endpoint = next((each for each in listener.endpoints if each.has_certificate), None)
+        self._context = self._read()
+
+    def reload(self) -> None:
+        """Read the files again. What can't be used is logged, and the certificate stays. Open connections stay."""
+        if self._endpoint is None or self._endpoint.self_signed:
+            return
+        try:
+            self._context = self._read()
+        except ConfigurationInvalid as error:
+            self._log.error("the certificate of {listener} stays as it was: {error}", listener=self._listener, error=error)
+
+    def serverConnectionForTLS(self, protocol: TLSMemoryBIOProtocol) -> SSL.Connection:
+        """A connection with the certificate of now."""
+        return SSL.Connection(self._context, None)
+
+    def _read(self) -> SSL.Context:
+        if self._endpoint is None:
+            raise ConfigurationInvalid(f"the endpoint {self._listener.endpoints[0]} has no certificate")
+        loaded = _self_signed() if self._endpoint.self_signed else _load(self._endpoint)
+        expires = loaded.certificate.not_valid_after_utc
+        say = self._log.warn if expires < datetime.now(UTC) else self._log.info
+        say("the certificate of {listener} is valid until {expires}", listener=self._listener, expires=expires)
+        try:
+            # The objects of cryptography themselves: a PKCS#12 file has no other way to OpenSSL.
+            options = CertificateOptions(
+                privateKey=loaded.key,
+                certificate=loaded.certificate,
+                extraCertChain=list(loaded.chain),
+                raiseMinimumTo=TLSVersion.TLSv1_2,
+            )
+            return options.getContext()
+        except SSL.Error as error:  # for instance a key that is too short for today's OpenSSL
+            reasons = ", ".join(str(each[-1]) for each in error.args[0]) if error.args else str(error)
+            raise ConfigurationInvalid(f"{self._endpoint.certificate}: OpenSSL refuses it: {reasons}") from error
+
+
+@frozen
+class _Loaded:
+    key: Any
+    certificate: x509.Certificate
+    chain: Sequence[x509.Certificate]
+
+
+def _load(endpoint: Endpoint) -> _Loaded:
+    assert endpoint.certificate is not None
+    data = _bytes_of(endpoint.certificate)
+    password = None if endpoint.certificate_password is None else endpoint.certificate_password.encode("utf-8")
+    if _PEM in data:
+        loaded = _load_pem(endpoint.certificate, data, endpoint.certificate_key, password)
+    else:
+        loaded = _load_pkcs12(endpoint.certificate, data, password)
+    if loaded.key.public_key() != loaded.certificate.public_key():
+        key_file = endpoint.certificate_key or endpoint.certificate
+        raise ConfigurationInvalid(f"{key_file}: the key does not belong to the certificate {endpoint.certificate}")
+    return loaded
+
+
+def _load_pem(path: str, data: bytes, key_path: str | None, password: bytes | None) -> _Loaded:
+    try:
+        certificate, *chain = x509.load_pem_x509_certificates(data)
+    except ValueError as error:
+        raise ConfigurationInvalid(f"{path}: no certificate in PEM: {_line(error)}") from error
+    key_file = path if key_path is None else key_path
+    key_data = data if key_path is None else _bytes_of(key_path)
+    try:
+        key = load_pem_private_key(key_data, password)
+    except TypeError as error:
+        why = "the key needs a password" if password is None else "the key has no password"
+        raise ConfigurationInvalid(f"{key_file}: {why}") from error
+    except (ValueError, UnsupportedAlgorithm) as error:
+        why = "no key in PEM" if password is None else "a wrong password, or no key in PEM"
+        raise ConfigurationInvalid(f"{key_file}: {why}") from error
+    return _Loaded(key, certificate, chain)
+
+
+def _load_pkcs12(path: str, data: bytes, password: bytes | None) -> _Loaded:
+    try:
+        key, certificate, chain = pkcs12.load_key_and_certificates(data, password)
+    except (ValueError, UnsupportedAlgorithm) as error:
+        why = "neither PEM nor PKCS#12, or it needs a password" if password is None else "a wrong password, or no PKCS#12"
+        raise ConfigurationInvalid(f"{path}: {why}") from error
+    if key is None or certificate is None:
+        raise ConfigurationInvalid(f"{path}: it has no key with a certificate")
+    return _Loaded(key, certificate, chain)
+
+
+def _bytes_of(path: str) -> bytes:
+    try:
+        return Path(path).read_bytes()
+    except OSError as error:
+        raise ConfigurationInvalid(f"{path}: {error.strerror}") from error
+
+
+def _line(error: Exception) -> str:
+    return str(error).partition("\n")[0]
+
+
+def _self_signed() -> _Loaded:
+    """A certificate for this machine, for development: nobody trusts it."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "pode_signals development")])
+    now = datetime.now(UTC)
+    hosts = [x509.DNSName(each) for each in dict.fromkeys(("localhost", gethostname()))]
+    addresses = [x509.IPAddress(ip_address(each)) for each in ("127.0.0.1", "::1")]
+    certificate = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - timedelta(hours=1))
+        .not_valid_after(now + timedelta(days=_SELF_SIGNED_DAYS))
+        .add_extension(x509.SubjectAlternativeName([*hosts, *addresses]), critical=False)
+        .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
+        .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
+        .sign(key, hashes.SHA256())
+    )
+    return _Loaded(key, certificate, ())

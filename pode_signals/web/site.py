@@ -1,0 +1,86 @@
+"""The HTTP site of one port: HTTP/1.1 only, closed until its service is ready, one line of access log a request."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from twisted.internet.interfaces import IReactorTime
+from twisted.logger import Logger
+from twisted.web.resource import IResource, Resource
+from twisted.web.server import Request, Site
+
+from ..errors import UpgradeRefused
+from .endpoints import Listener
+
+__all__ = ["SignalSite"]
+
+_RETRY_AFTER_SECONDS = 5
+
+
+class SignalSite(Site):
+    """Serves an application's resource on one port.
+
+    Args:
+        resource: the application's, wrapped by ``signals.resource``.
+        listener: the port that it serves.
+        timeout_seconds: how long a client may take over the head of a request, or leave a connection unused.
+        clock: what the timeout runs on.
+
+    Attributes:
+        listener: the port that it serves.
+        is_open: while it is False every request gets 503.
+    """
+
+    noisy = False
+    displayTracebacks = False
+    _access_log = Logger(namespace="pode_signals.access")
+
+    def __init__(self, resource: IResource, *, listener: Listener, timeout_seconds: float, clock: IReactorTime) -> None:
+        super().__init__(resource, timeout=timeout_seconds, reactor=clock)
+        self.listener = listener
+        self.is_open = False
+
+    def acceptableProtocols(self) -> list[bytes]:
+        """What is offered in the TLS handshake: HTTP/2 has no connection to hand over."""
+        return [b"http/1.1"]
+
+    def getResourceFor(self, request: Request) -> Any:
+        """The resource that renders a request: none of the application's while the site is closed."""
+        return super().getResourceFor(request) if self.is_open else _Closed()
+
+    def startFactory(self) -> None:
+        """Start no clock for log lines that are never written."""
+
+    def stopFactory(self) -> None:
+        """Nothing was started."""
+
+    def log(self, request: Request) -> None:
+        """Write one line for a request, without its query, which may hold a token."""
+        self._access_log.info(
+            '{address} "{method} {path}" {status} {size_bytes}',
+            address=getattr(request.getClientAddress(), "host", "-"),
+            method=_printable(request.method),
+            path=_printable(request.uri.partition(b"?")[0]),
+            status=request.code,
+            size_bytes=request.sentLength,
+        )
+
+
+class _Closed(Resource):
+    """Answers every request with 503."""
+
+    isLeaf = True
+
+    def render(self, request: Request) -> bytes:
+        """Refuse, and keep no connection for another request."""
+        request.setHeader(b"Connection", b"close")
+        request.channel.persistent = False
+        refused = UpgradeRefused(
+            503, "The server is starting or stopping.", [("Retry-After", str(_RETRY_AFTER_SECONDS))]
+        )
+        return refused.render(request)
+
+
+def _printable(raw: bytes) -> str:
+    """Text for a log line: nothing that a terminal or another line could take for something else."""
+    return raw.decode("ascii", "backslashreplace").encode("unicode_escape").decode("ascii").replace('"', "\\x22")

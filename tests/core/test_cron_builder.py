@@ -1,0 +1,95 @@
+from __future__ import annotations
+
+from random import Random
+from typing import Any
+
+import pytest
+
+from pode_signals.core.cron import CronExpression
+from pode_signals.core.cron_builder import cron
+
+
+@pytest.mark.parametrize(
+    ("built", "expected"),
+    [
+        (cron("day"), "0 0 * * *"),
+        (cron("day", day=["Tuesday", "Friday"], hour=1), "0 1 * * 2,5"),
+        (cron("month", date=15), "0 0 15 * *"),
+        (cron("date", interval=2, date=2), "0 0 2/2 * *"),
+        (cron("year", month="June"), "0 0 1 6 *"),
+        (cron("hour", hour=1, interval=1), "0 1/1 * * *"),
+        (cron("minute", hour=[1, 2, 3, 4, 5], interval=15), "*/15 1,2,3,4,5 * * *"),
+        (cron("hour", day="Monday"), "0 * * * 1"),
+        (cron("quarter"), "0 0 1 1,4,7,10 *"),
+        (cron("day", hour=5, minute=15), "15 5 * * *"),
+        (cron(day="Tuesday", minute=[0, 10, 20, 30, 40, 50]), "0,10,20,30,40,50 * * * 2"),
+        (cron(day="Tuesday"), "* * * * 2"),
+        (cron(day="Tuesday", hour=0, minute=5), "5 0 * * 2"),
+        (cron("minute", interval=2), "*/2 * * * *"),
+    ],
+)
+def test_the_examples_of_pode(built: str, expected: str) -> None:
+    """S13.3: each example of New-PodeCron in Pode's documentation builds what it says there."""
+    assert built == expected
+
+
+@pytest.mark.parametrize(
+    ("built", "expected"),
+    [
+        (cron(), "* * * * *"),
+        (cron("minute"), "* * * * *"),
+        (cron("hour"), "0 * * * *"),
+        (cron("date"), "0 0 * * *"),
+        (cron("month"), "0 0 1 * *"),
+        (cron("year"), "0 0 1 1 *"),
+        (cron("month", day="Monday"), "0 0 * * 1"),
+        (cron("month", day="Monday", date=3), "0 0 3 * 1"),
+        (cron("month", interval=3), "0 0 1 */3 *"),
+        (cron("month", month="feb", interval=3), "0 0 1 2/3 *"),
+        (cron("day", interval=2), "0 0 * * */2"),
+        (cron("day", day="Sunday", interval=2), "0 0 * * 0/2"),
+        (cron("minute", minute=5, interval=20), "5/20 * * * *"),
+        (cron("quarter", date=2, hour=6), "0 6 2 1,4,7,10 *"),
+        (cron("hour", minute="30"), "30 * * * *"),
+        (cron(month=[1, "MARCH", "dec"], day=("sun", 6)), "* * * 1,3,12 0,6"),
+        (cron(minute=[], hour=None), "* * * * *"),
+        (cron("Day", hour=range(8, 11)), "0 8,9,10 * * *"),
+    ],
+)
+def test_words_become_an_expression(built: str, expected: str) -> None:
+    """S13.3: every sets what is smaller to its beginning; values are numbers, text, names, or several of these."""
+    assert built == expected
+    CronExpression.parse(built, random=Random(1))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"interval": 3}, "an interval needs every"),
+        ({"every": "quarter", "interval": 3}, "every quarter has no interval"),
+        ({"every": "year", "interval": 3}, "every year has no interval"),
+        ({"every": "hour", "hour": [2, 4], "interval": 3}, "the hour it begins at is one value, not 2"),
+        ({"every": "minute", "minute": [2, 4], "interval": 15}, "the minute it begins at is one value, not 2"),
+        ({"every": "fortnight"}, "every has to be one of minute, hour, day, date, month, quarter, year"),
+        ({"every": "hour", "interval": -1}, "interval has to be"),
+        ({"every": "hour", "interval": 1.5}, "interval has to be"),
+        ({"every": "hour", "interval": True}, "interval has to be"),
+        ({"minute": 60}, "minute has to be within 0-59, not 60"),
+        ({"minute": -1}, "minute has to be within 0-59"),
+        ({"minute": True}, "minute has to be within 0-59"),
+        ({"minute": [1.0]}, "minute has to be within 0-59"),
+        ({"minute": "*/5"}, "minute has to be within 0-59"),
+        ({"hour": 24}, "hour has to be within 0-23"),
+        ({"hour": "Monday"}, "hour has to be within 0-23"),
+        ({"date": 0}, "date has to be within 1-31"),
+        ({"date": [1, 32]}, "date has to be within 1-31, not 32"),
+        ({"month": 13}, "month has to be within 1-12 or the name of a month"),
+        ({"month": "Foo"}, "month has to be within 1-12 or the name of a month, not 'Foo'"),
+        ({"day": 8}, "day has to be within 0-7 or the name of a weekday"),
+        ({"day": "January"}, "day has to be within 0-7 or the name of a weekday"),
+    ],
+)
+def test_what_makes_no_sense_is_refused(arguments: dict[str, Any], message: str) -> None:
+    """S13.3: an interval without every, or with quarter or year, and values out of range are a ValueError."""
+    with pytest.raises(ValueError, match=message):
+        cron(**arguments)

@@ -1,0 +1,206 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pode_signals.core.origin import host_name, host_port, origin_allowed
+
+
+def allowed(origin: str | None, host: str, **given: Any) -> bool:
+    """``origin_allowed`` with the defaults of the settings."""
+    settings: dict[str, Any] = {
+        "allowed_origins": None,
+        "own_ports": (),
+        "secure": False,
+        "allow_null": False,
+        "allow_missing": True,
+    }
+    return origin_allowed(origin, host, **(settings | given))
+
+
+OWN = [
+    ("http://example.com", "example.com", {}),
+    ("http://example.com", "example.com:80", {}),
+    ("http://example.com:80", "example.com", {}),
+    ("http://example.com:8091", "example.com:8091", {}),
+    ("https://example.com:8443", "example.com:8443", {"secure": True}),
+    # TLS ends at the proxy, which passes the Host on.
+    ("https://example.com", "example.com", {}),
+    ("https://example.com", "example.com:443", {}),
+    ("https://example.com", "example.com", {"secure": True}),
+    ("http://example.com", "example.com", {"secure": True}),
+    ("http://example.com:443", "example.com", {"secure": True}),
+    # The page comes from another port of this service.
+    ("http://localhost:8091", "localhost:9080", {"own_ports": {8091}}),
+    ("https://localhost:8443", "localhost:9080", {"own_ports": [8091, 8443]}),
+    ("http://localhost", "localhost:9080", {"own_ports": (80,)}),
+    ("HTTP://Example.COM:8091", "eXample.com:8091", {}),
+    ("http://example.com.:8091", "example.com:8091", {}),
+    ("http://example.com:8091", "example.com.:8091", {}),
+    ("http://127.0.0.1:8091", "127.0.0.1:8091", {}),
+    ("http://[::1]:8091", "[::1]:8091", {}),
+    ("http://[::1]", "[0:0:0:0:0:0:0:1]", {}),
+    ("http://[2001:DB8::1]", "[2001:db8::1]", {}),
+    ("http://[::ffff:1.2.3.4]", "[::FFFF:102:304]", {}),
+    ("http://xn--zrich-kva.example", "xn--zrich-kva.example", {}),
+    ("http://my_host:8091", "my_host:8091", {}),
+    ("http://example.com", "example.com:", {}),
+    ("https://example.com", "backend:8091", {"forwarded_host": "example.com"}),
+]
+
+FOREIGN = [
+    ("http://evil.example", "example.com", {}),
+    ("http://example.com.evil.example", "example.com", {}),
+    ("http://evil-example.com", "example.com", {}),
+    ("http://sub.example.com", "example.com", {}),
+    ("http://example.com", "sub.example.com", {}),
+    ("http://example.com:8092", "example.com:8091", {}),
+    ("http://example.com:8092", "example.com", {}),
+    ("http://example.com", "example.com:8091", {}),
+    ("https://example.com", "example.com:80", {}),
+    ("http://example.com:443", "example.com", {}),
+    ("http://evil.example:8091", "localhost:9080", {"own_ports": {8091}}),
+    ("http://localhost:8092", "localhost:9080", {"own_ports": {8091}}),
+    ("http://localhost:8091", "127.0.0.1:8091", {}),
+    ("http://[::2]:8091", "[::1]:8091", {}),
+    ("http://user@example.com", "example.com", {}),
+    ("http://example.com@evil.example", "example.com", {}),
+    ("http://example.com/", "example.com", {}),
+    ("http://example.com/path", "example.com", {}),
+    ("http://example.com?x", "example.com", {}),
+    ("http://example.com#x", "example.com", {}),
+    ("http://example.com\\.evil.example", "example.com", {}),
+    ("http://example.com:80:80", "example.com", {}),
+    ("http://example.com:65616", "example.com", {}),
+    ("http://example.com:8o", "example.com", {}),
+    ("http://example.com ", "example.com", {}),
+    (" http://example.com", "example.com", {}),
+    ("http://example.com\n", "example.com", {}),
+    ("http://example.com http://evil.example", "example.com", {}),
+    ("http://zürich.example", "zürich.example", {}),
+    ("http://example..com", "example..com", {}),
+    ("http://[::1", "[::1", {}),
+    ("http://[::g]", "[::g]", {}),
+    ("http://[1.2.3.4]", "[1.2.3.4]", {}),
+    ("http://", "", {}),
+    ("http:example.com", "example.com", {}),
+    ("//example.com", "example.com", {}),
+    ("example.com", "example.com", {}),
+    ("", "example.com", {}),
+    ("NULL", "example.com", {}),
+    ("http://example.com", "", {}),
+    ("http://example.com", "example.com, evil.example", {}),
+    # A page inside an application is none of ours, though its host is called localhost too.
+    ("capacitor://localhost", "localhost", {}),
+    ("chrome-extension://abcdefgh", "abcdefgh", {}),
+    # The forwarded host counts in place of the Host, not beside it.
+    ("http://backend:8091", "backend:8091", {"forwarded_host": "example.com"}),
+    ("http://example.com", "example.com", {"forwarded_host": "example.com, example.com"}),
+]
+
+
+@pytest.mark.parametrize(("origin", "host", "given"), OWN)
+def test_own_origins(origin: str, host: str, given: dict[str, Any]) -> None:
+    """S2.2: a page whose host is the Host and whose port is the Host's or one of ours may connect."""
+    assert allowed(origin, host, **given)
+
+
+@pytest.mark.parametrize(("origin", "host", "given"), FOREIGN)
+def test_foreign_origins(origin: str, host: str, given: dict[str, Any]) -> None:
+    """S2.2: a page of another host or port, and an Origin that is none, is refused."""
+    assert not allowed(origin, host, **given)
+
+
+@pytest.mark.parametrize("permitted", [False, True])
+def test_null_and_missing_origins(permitted: bool) -> None:
+    """S2.2: ``null`` and no Origin at all are let in by their own settings alone."""
+    assert allowed("null", "example.com", allow_null=permitted, allow_missing=not permitted) is permitted
+    assert allowed(None, "example.com", allow_missing=permitted, allow_null=not permitted) is permitted
+    assert allowed("null", "example.com", allow_null=permitted, allowed_origins=("*", "null")) is permitted
+
+
+@pytest.mark.parametrize(
+    ("listed", "origin", "expected"),
+    [
+        (("https://example.com",), "https://example.com", True),
+        (("https://example.com",), "https://EXAMPLE.com:443", True),
+        (("HTTPS://Example.com:443",), "https://example.com", True),
+        (("https://example.com",), "http://example.com", False),
+        (("https://example.com",), "https://example.com:8443", False),
+        (("https://example.com:8443",), "https://example.com:8443", True),
+        (("https://example.com:8443",), "http://example.com:8443", False),
+        (("https://example.com",), "https://sub.example.com", False),
+        (("https://example.com",), "https://example.com.evil.example", False),
+        (("https://*.example.com",), "https://sub.example.com", True),
+        (("https://*.example.com",), "https://a.b.example.com", True),
+        (("https://*.example.com",), "https://example.com", False),
+        (("https://*.example.com",), "https://evilexample.com", False),
+        (("https://*.example.com",), "http://sub.example.com", False),
+        (("https://*.example.com",), "https://sub.example.com:8443", False),
+        (("https://*.example.com:8443",), "https://sub.example.com:8443", True),
+        (("capacitor://localhost",), "capacitor://localhost", True),
+        (("chrome-extension://abcdefgh",), "chrome-extension://abcdefgh", True),
+        (("https://a.example", "https://b.example"), "https://b.example", True),
+        (("*",), "https://anything.example:8443", True),
+        (("*",), "file://", True),
+        (("https://a.example", "*"), "https://b.example", True),
+        (("https://*",), "https://b.example", False),
+        (("example.com",), "https://example.com", False),
+        (("https://[::1]:8443",), "https://[0::1]:8443", True),
+        ((), "https://example.com", False),
+        (("https://example.com",), "https://user@example.com", False),
+    ],
+)
+def test_listed_origins(listed: tuple[str, ...], origin: str, expected: bool) -> None:
+    """S2.2: a listed origin may connect: scheme, host and port as listed, or a subdomain where that is listed."""
+    assert allowed(origin, "service.example", allowed_origins=listed) is expected
+
+
+def test_own_origins_beside_a_list() -> None:
+    """S2.2: a list of origins adds to the page's own, it does not replace it."""
+    assert allowed("http://localhost:8091", "localhost:8091", allowed_origins=("https://example.com",))
+
+
+@given(st.text(), st.text())
+def test_no_header_makes_it_raise(origin: str, host: str) -> None:
+    """S2.2: whatever Origin and Host hold, the answer is yes or no."""
+    for text in (origin, f"http://{origin}", f"http://[{origin}]"):
+        assert allowed(text, host, allowed_origins=("https://*.example.com",)) in (True, False)
+
+
+@pytest.mark.parametrize(
+    ("host", "name", "port"),
+    [
+        ("Example.COM", "example.com", None),
+        ("example.com:8091", "example.com", 8091),
+        ("example.com.:8091", "example.com", 8091),
+        ("example.com:", "example.com", None),
+        ("localhost:0", "localhost", 0),
+        ("127.0.0.1:65535", "127.0.0.1", 65535),
+        ("[::1]", "[::1]", None),
+        ("[0:0::1]:80", "[::1]", 80),
+        ("[2001:DB8::1]:80", "[2001:db8::1]", 80),
+        ("example.com:65536", None, None),
+        ("example.com:999999", None, None),
+        ("example.com:-1", None, None),
+        ("example.com:٣", None, None),
+        ("::1", None, None),
+        ("[::1]x", None, None),
+        ("[]", None, None),
+        ("[fe80::1%25eth0]", None, None),
+        ("", None, None),
+        (".", None, None),
+        (":80", None, None),
+        ("a b", None, None),
+        ("a\x00b", None, None),
+        ("user@example.com", None, None),
+        ("example.com/", None, None),
+    ],
+)
+def test_hosts(host: str, name: str | None, port: int | None) -> None:
+    """S1.4: a Host is a name in any case with an optional port; a malformed one has neither."""
+    assert host_name(host) == name
+    assert host_port(host) == port

@@ -1,0 +1,136 @@
+"""The examples that have more than chat to show, with their pages in a real browser."""
+
+from __future__ import annotations
+
+import json
+import re
+import ssl
+import urllib.request
+from pathlib import Path
+
+import pytest
+import websocket
+from browser import browsing, stay_home
+from playwright.sync_api import Page, expect
+from programs import Program, running
+
+SECONDS = 15
+
+
+def connect(program: Program, path: str) -> websocket.WebSocket:
+    """A plain client."""
+    return websocket.create_connection(f"ws://localhost:{program.port}{path}", timeout=SECONDS)
+
+
+def post(program: Program, path: str) -> str:
+    """The text that a POST without a body gets."""
+    with urllib.request.urlopen(f"http://localhost:{program.port}{path}", b"", timeout=SECONDS) as answer:
+        text: str = answer.read().decode("utf-8")
+        return text
+
+
+def test_schedule(tmp_path: Path) -> None:
+    """S13.1: schedule.py broadcasts what its schedule says, and tells the next minute."""
+    with running("schedule:service", tmp_path) as program:
+        client = connect(program, "/response-times")
+        assert re.fullmatch(r"The next one comes at \d\d:\d\d\.\n", post(program, "/now"))
+        assert json.loads(client.recv()) == {"Durations": [123, 101, 104]}
+        client.close()
+
+
+def test_auto_upgrade(tmp_path: Path) -> None:
+    """S11.1: auto_upgrade.py names connections after their paths, without a route of the application."""
+    with running("auto_upgrade:service", tmp_path, own_endpoints="?auto_upgrade=yes") as program:
+        one, other, elsewhere = (connect(program, path) for path in ("/messages", "/messages", "/elsewhere"))
+        one.send('{"message": "hello"}')
+        assert [json.loads(client.recv()) for client in (one, other)] == [{"message": "hello"}] * 2
+        elsewhere.send('{"message": "to my own path", "path": "/elsewhere"}')
+        assert elsewhere.recv() == "to my own path"
+        post(program, "/close")
+        opcode, payload = one.recv_data()
+        assert (opcode, payload) == (websocket.ABNF.OPCODE_CLOSE, (4000).to_bytes(2, "big") + b"closed by the example")
+        for client in (one, other, elsewhere):
+            client.shutdown()
+    assert "deprecated" in program.text()
+
+
+def test_wss(chromium: str, tmp_path: Path) -> None:
+    """S1.2, S1.5: wss.py serves its page and its socket over TLS on one port."""
+    with running("wss:service", tmp_path, protocols=("https", "wss"), own_endpoints="?self_signed=yes") as program:
+        unverified = {"cert_reqs": ssl.CERT_NONE, "check_hostname": False}
+        url = f"wss://localhost:{program.port}/echo"
+        client = websocket.create_connection(url, timeout=SECONDS, sslopt=unverified)
+        client.send('{"message": "hello", "direct": true}')
+        assert client.recv() == "wss: hello"
+        client.close()
+        with browsing(chromium) as browser:
+            context = browser.new_context(ignore_https_errors=True)
+            aborted = stay_home(context)
+            page = context.new_page()
+            page.goto(f"https://localhost:{program.port}/")
+            expect(page.locator("#answer")).to_have_text("wss: over TLS")
+            assert not aborted
+
+
+def test_ajax_reply(chromium: str, tmp_path: Path) -> None:
+    """S15.1: ajax_reply.py answers a request over the socket that its header names, and refuses an unknown one."""
+    with running("ajax_reply:service", tmp_path) as program, browsing(chromium) as browser:
+        context = browser.new_context()
+        aborted = stay_home(context)
+        page = context.new_page()
+        page.goto(f"http://localhost:{program.port}/")
+        expect(page.locator("#status")).to_have_text("ready")
+        page.locator("#number").fill("50")
+        page.locator("input[type=submit]").click()
+        expect(page.locator("#answer")).to_have_text("100")
+        expect(page.locator("#status")).to_have_text("accepted")
+        forged = {"method": "POST", "body": "1", "headers": {"X-PODE-SIGNAL-CLIENT-ID": "s:made-up.c2lnbmF0dXJl"}}
+        assert page.evaluate("options => fetch('/double', options).then(answer => answer.status)", forged) == 400
+        assert not aborted
+
+
+def log_in(page: Page, program: Program, user: str, password: str) -> None:
+    """Fill the form in."""
+    page.goto(f"http://localhost:{program.port}/")
+    page.get_by_placeholder("user").fill(user)
+    page.get_by_placeholder("password").fill(password)
+    page.get_by_role("button", name="Log in").click()
+
+
+def test_auth_form(chromium: str, tmp_path: Path) -> None:
+    """S2.2, S10.2: auth_form.py lets members in alone, announces them, and closes with 4401 who logs out."""
+    with running("auth_form:service", tmp_path) as program, browsing(chromium) as browser:
+        with pytest.raises(websocket.WebSocketBadStatusException) as refused:
+            connect(program, "/members")
+        assert refused.value.status_code == 401
+        pages = []
+        for user, password in (("ada", "lovelace"), ("alan", "turing")):
+            context = browser.new_context()
+            aborted = stay_home(context)
+            page = context.new_page()
+            log_in(page, program, user, "wrong")
+            expect(page.locator("#said")).to_contain_text("not a user")
+            log_in(page, program, user, password)
+            expect(page.locator("#user")).to_have_text(user)
+            expect(page.locator("body")).to_have_attribute("data-state", "open")
+            (cookie,) = context.cookies()
+            assert (cookie["httpOnly"], cookie["sameSite"]) == (True, "Lax")
+            assert page.evaluate("document.cookie") == ""
+            pages.append(page)
+            assert not aborted
+        ada, alan = pages
+        expect(ada.locator("#messages")).to_contain_text("alan logged in")
+        alan.locator("#text").fill("good morning")
+        alan.get_by_role("button", name="Say").click()
+        expect(ada.locator("#messages")).to_contain_text("alan: good morning")
+        ada.locator("#count").click()
+        expect(ada.locator("#number")).to_have_text("go")
+        second = ada.context.new_page()  # another connection of the same user
+        second.goto(f"http://localhost:{program.port}/")
+        expect(second.locator("body")).to_have_attribute("data-state", "open")
+        ada.get_by_role("button", name="Log out").click()
+        expect(second.locator("#messages")).to_contain_text("closed: 4401 logged out")
+        expect(alan.locator("#messages")).to_contain_text("ada logged out")
+        forged = "fetch('/logout', {method: 'POST', body: new URLSearchParams({token: 'x'})}).then(a => a.status)"
+        assert alan.evaluate(forged) == 403
+        expect(alan.locator("#user")).to_have_text("alan")

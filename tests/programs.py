@@ -1,0 +1,112 @@
+"""Runs a program of this project as users do: ``twistd -n pode-signals …`` in a process of its own, on a free port."""
+
+from __future__ import annotations
+
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+EXAMPLES = Path(__file__).parent.parent / "examples"
+START_SECONDS = 30
+_TWISTD = "from twisted.scripts.twistd import run; run()"
+
+
+@dataclass
+class Program:
+    """A running program.
+
+    Attributes:
+        port: the port of localhost that it serves.
+        process: the process.
+        log: the file that has its standard output and error.
+    """
+
+    port: int
+    process: subprocess.Popen[bytes] = field(repr=False)
+    log: Path
+
+    def text(self) -> str:
+        """What it has printed so far."""
+        return self.log.read_text(encoding="utf-8", errors="replace")
+
+    def stop(self, seconds: float = 40) -> int:
+        """SIGTERM; returns the exit status."""
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGTERM)
+        try:
+            return self.process.wait(seconds)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+            raise
+
+
+def free_port() -> int:
+    """A port of localhost that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def start(arguments: Sequence[str], port: int, log: Path, *, cwd: Path = EXAMPLES) -> Program:
+    """Start twistd with arguments and wait, bounded, until the port answers.
+
+    Raises:
+        AssertionError: it ended, or did not answer in time; the message has what it printed.
+    """
+    command = [sys.executable, "-c", _TWISTD, "-n", "--pidfile=", *arguments]
+    with log.open("wb") as output:
+        process = subprocess.Popen(command, cwd=cwd, stdin=subprocess.DEVNULL, stdout=output, stderr=output)
+    program = Program(port, process, log)
+    end = time.monotonic() + START_SECONDS
+    while time.monotonic() < end and process.poll() is None:
+        try:
+            socket.create_connection(("127.0.0.1", port), 1).close()
+        except OSError:
+            time.sleep(0.05)
+        else:
+            return program
+    process.kill()
+    process.wait()
+    raise AssertionError(f"{' '.join(arguments)} did not start:\n{program.text()}")
+
+
+@contextmanager
+def running(
+    app: str | None,
+    tmp_path: Path,
+    *options: str,
+    protocols: Sequence[str] = ("http", "ws"),
+    own_endpoints: str = "",
+    cwd: Path = EXAMPLES,
+) -> Iterator[Program]:
+    """``twistd -n pode-signals``, with ``--app`` unless that is None, on a free port of localhost.
+
+    At the end it has to stop on SIGTERM, and must not have printed a traceback.
+
+    Args:
+        app: the ``--app``.
+        tmp_path: where its log goes.
+        options: further options.
+        protocols: those of its two endpoints.
+        own_endpoints: the options of the second endpoint, ``?auto_upgrade=yes``.
+        cwd: where it runs.
+    """
+    port = free_port()
+    endpoints = [f"--endpoint={protocol}://localhost:{port}" for protocol in protocols]
+    endpoints[-1] += own_endpoints
+    chosen = [] if app is None else ["--app", app]
+    program = start(["pode-signals", *chosen, *endpoints, *options], port, tmp_path / "twistd.log", cwd=cwd)
+    try:
+        yield program
+    finally:
+        status = program.stop()
+    assert status == -signal.SIGTERM, program.text()
+    assert "Traceback" not in program.text(), program.text()
