@@ -14,6 +14,7 @@ from html import escape
 from klein import Klein
 from twisted.internet.task import deferLater
 from werkzeug.exceptions import Forbidden, Unauthorized
+from zope.interface import Interface, implementer
 
 from pode_signals import Endpoint, Scope, Signals, SignalsService
 
@@ -68,27 +69,36 @@ app = Klein()
 signals = Signals()
 
 
+class IVisit(Interface):
+    """The component of a session that holds its visit."""
+
+
+@implementer(IVisit)
 class Visit:
     """What the server keeps of one session."""
 
-    def __init__(self):
+    def __init__(self, user=None):
         self.token = secrets.token_urlsafe()
-        self.user = None
+        self.user = user
 
 
-def visit_of(request, *, renew=False):
-    """The visit that belongs to the request's session; the session's cookie is for HTTP and for this site alone."""
-    if renew:  # whoever knew the session before the log-in must not share it afterwards
-        request.getSession().expire()
+def visit_of(request):
+    """The visit that belongs to the request's session; a new one where the request has none."""
     cookies = len(request.cookies)
     session = request.getSession()
     for index in range(cookies, len(request.cookies)):
         request.cookies[index] += b"; HttpOnly; SameSite=Lax"
-    visit = session.getComponent(Visit)
-    if visit is None:
-        visit = Visit()
-        session.setComponent(Visit, visit)
-    return visit
+    if session.getComponent(IVisit) is None:
+        session.setComponent(IVisit, Visit())
+    return session.getComponent(IVisit)
+
+
+def begin_visit(request, user):
+    """A new session for a user: whoever knew the one before the log-in must not share it afterwards."""
+    request.getSession().expire()
+    session = request.site.makeSession()
+    session.setComponent(IVisit, Visit(user))
+    request.addCookie(b"TWISTED_SESSION", session.uid, path=b"/", httpOnly=True, sameSite="lax")
 
 
 def field(request, name):
@@ -129,7 +139,7 @@ def login(request):
     if not wanted or not hmac.compare_digest(password.encode("utf-8"), wanted.encode("utf-8")):
         request.setResponseCode(403)
         return home(request, "That is not a user and their password.")
-    visit_of(request, renew=True).user = user
+    begin_visit(request, user)
     signals.send(f"{user} logged in", name="Members")
     return to_home(request)
 

@@ -7,7 +7,8 @@ from math import ceil
 from random import Random
 from typing import TYPE_CHECKING
 
-from twisted.internet.defer import CancelledError, Deferred, TimeoutError, gatherResults
+from twisted.internet import defer
+from twisted.internet.defer import CancelledError, Deferred, gatherResults
 from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import deferLater
 from twisted.logger import Logger
@@ -35,7 +36,7 @@ class Drain:
         seconds: how long it may take; the close frames are sent within the first half.
     """
 
-    _log = Logger(namespace="pode_signals")
+    _log = Logger()
 
     def __init__(self, hub: Hub, clock: IReactorTime, random: Random, seconds: float) -> None:
         self._hub = hub
@@ -55,14 +56,14 @@ class Drain:
         """Close all; ends when no connection is left."""
         if not self._hurried:
             self._closing = Deferred.fromCoroutine(self._close())
-            with suppress(CancelledError, TimeoutError):
+            with suppress(CancelledError, defer.TimeoutError):
                 await self._closing.addTimeout(self._seconds, self._clock)
         left = self._hub.open_connections()
         if left:
             self._log.warn("{count} connections were aborted", count=len(left))
             for connection in left:
                 connection.abort()
-            with suppress(TimeoutError):
+            with suppress(defer.TimeoutError):
                 await _gone(left).addTimeout(_ABORT_SECONDS, self._clock)
 
     async def _close(self) -> None:

@@ -13,8 +13,9 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from twisted.application.service import MultiService
+from twisted.internet import defer
 from twisted.internet.address import IPv4Address, IPv6Address
-from twisted.internet.defer import CancelledError, Deferred, TimeoutError, gatherResults, maybeDeferred, succeed
+from twisted.internet.defer import CancelledError, Deferred, gatherResults, maybeDeferred, succeed
 from twisted.internet.error import CannotListenError
 from twisted.internet.interfaces import IAddress, IListeningPort, IProtocolFactory
 from twisted.logger import Logger
@@ -68,7 +69,7 @@ class SignalsService(MultiService):
         drain_seconds: as above; it can be changed until the stop.
     """
 
-    _log = Logger(namespace="pode_signals")
+    _log = Logger()
 
     def __init__(
         self,
@@ -119,12 +120,12 @@ class SignalsService(MultiService):
         """Find what would keep the service from starting, without starting it.
 
         Raises:
-            ConfigurationInvalid: a certificate that can't be used.
+            ConfigurationInvalid: a certificate or an endpoint that can't be used.
             CannotListenError: a port that is taken.
         """
         for listener in self._listeners:
             self._certificate(listener)
-            check_free(listener)
+            check_free(self._reactor, listener)
 
     def reload_certificates(self) -> None:
         """Read the certificates' files again. One that can't be used is logged, and the old one stays in use.
@@ -227,7 +228,7 @@ class SignalsService(MultiService):
         self._schedules = self.signals.stop_schedules()
         await drain.run()
         left_seconds = max(0.0, end_seconds - self._reactor.seconds())
-        with suppress(CancelledError, TimeoutError):
+        with suppress(CancelledError, defer.TimeoutError):
             await self._schedules.addTimeout(left_seconds, self._reactor)
         await maybeDeferred(super().stopService)
 
@@ -237,7 +238,7 @@ class SignalsService(MultiService):
         if self._schedules is not None:
             self._schedules.cancel()
 
-    def _stopped(self, result: object) -> None:
+    def _stopped(self, result: Any) -> None:
         self._forget()
         waiters, self._stop_waiters = self._stop_waiters, []
         for waiter in waiters:

@@ -8,7 +8,7 @@ from ipaddress import IPv6Address
 
 from attrs import frozen
 
-__all__ = ["host_name", "host_port", "origin_allowed"]
+__all__ = ["host_name", "host_port", "is_origin_entry", "origin_allowed"]
 
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 
@@ -55,6 +55,15 @@ def origin_allowed(
     if _is_own(page, host if forwarded_host is None else forwarded_host, own_ports, secure):
         return True
     return any(_is_listed(page, entry) for entry in listed)
+
+
+def is_origin_entry(entry: str) -> bool:
+    """Whether an entry of ``allowed_origins`` can match anything: ``https://example.com:8443``, ``https://*.x``, ``*``.
+
+    One without a scheme, or with a path or a slash at its end, never equals what browsers send.
+    """
+    scheme, _, rest = entry.partition("://")
+    return entry == "*" or _origin(f"{scheme}://{rest.removeprefix('*.')}") is not None
 
 
 def host_name(host: str) -> str | None:

@@ -10,6 +10,7 @@ from typing import Any, Literal, TypedDict
 from attrs import Attribute, field, fields, frozen
 
 from .model import Scope, Unrouted
+from .origin import is_origin_entry
 
 __all__ = ["Settings", "SettingsArguments"]
 
@@ -50,8 +51,9 @@ def _one_of(*values: object) -> Check:
 
 
 def _origins(_settings: Any, attribute: Attribute[Any], value: object) -> None:
-    if value is not None and not (isinstance(value, tuple) and all(isinstance(item, str) and item for item in value)):
-        raise _refuse(attribute, "None or a list of origins such as https://example.com", value)
+    good = isinstance(value, tuple) and all(isinstance(item, str) and is_origin_entry(item) for item in value)
+    if value is not None and not good:
+        raise _refuse(attribute, "None or a list of origins such as https://example.com, without a path", value)
 
 
 def _networks(_settings: Any, attribute: Attribute[Any], value: object) -> None:
@@ -61,7 +63,7 @@ def _networks(_settings: Any, attribute: Attribute[Any], value: object) -> None:
         for item in value:
             ip_network(item)
     except (TypeError, ValueError):
-        raise _refuse(attribute, "a list of addresses or networks such as 10.0.0.0/8", value) from None
+        raise _refuse(attribute, "a list of addresses or networks such as 10.0.0.0/8 (without host bits)", value) from None
 
 
 def _listed(value: Any) -> Any:

@@ -26,7 +26,7 @@ function connect(path, received, opened, waitSeconds = 1) {
 
 connect("/msg", (data) => {
   const line = document.createElement("p");
-  line.textContent = data;
+  line.textContent = JSON.parse(data).message;
   messages.append(line);
 }, (socket) => {
   chat = socket;

@@ -45,7 +45,7 @@ class ServerCertificate:
         ConfigurationInvalid: there is none, or it can't be used; one sentence that names the file.
     """
 
-    _log = Logger(namespace="pode_signals")
+    _log = Logger()
 
     def __init__(self, listener: Listener) -> None:
         self._listener = listener
@@ -59,7 +59,9 @@ class ServerCertificate:
         try:
             self._context = self._read()
         except ConfigurationInvalid as error:
-            self._log.error("the certificate of {listener} stays as it was: {error}", listener=self._listener, error=error)
+            self._log.error(
+                "the certificate of {listener} stays as it was: {error}", listener=self._listener, error=error
+            )
 
     def serverConnectionForTLS(self, protocol: TLSMemoryBIOProtocol) -> SSL.Connection:
         """A connection with the certificate of now."""
@@ -76,8 +78,8 @@ class ServerCertificate:
             # The objects of cryptography themselves: a PKCS#12 file has no other way to OpenSSL.
             options = CertificateOptions(
                 privateKey=loaded.key,
-                certificate=loaded.certificate,
-                extraCertChain=list(loaded.chain),
+                certificate=loaded.certificate,  # type: ignore[arg-type]  # Twisted's annotation is older
+                extraCertChain=list(loaded.chain),  # type: ignore[arg-type]
                 raiseMinimumTo=TLSVersion.TLSv1_2,
             )
             return options.getContext()
@@ -129,7 +131,7 @@ def _load_pkcs12(path: str, data: bytes, password: bytes | None) -> _Loaded:
     try:
         key, certificate, chain = pkcs12.load_key_and_certificates(data, password)
     except (ValueError, UnsupportedAlgorithm) as error:
-        why = "neither PEM nor PKCS#12, or it needs a password" if password is None else "a wrong password, or no PKCS#12"
+        why = "no PEM, and no PKCS#12 without a password" if password is None else "a wrong password, or no PKCS#12"
         raise ConfigurationInvalid(f"{path}: {why}") from error
     if key is None or certificate is None:
         raise ConfigurationInvalid(f"{path}: it has no key with a certificate")

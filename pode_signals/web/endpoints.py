@@ -1,4 +1,4 @@
-"""Endpoints: where a service listens, for what, and which endpoint a request came in by. Nothing here opens a socket."""
+"""Endpoints: where a service listens, for what, and which one a request came in by. Nothing here opens a socket."""
 
 from __future__ import annotations
 
@@ -25,6 +25,7 @@ _EVERY_ADDRESS = "*"
 _LOCALHOST = "localhost"
 _LOOPBACK_HOSTS = ("localhost", "127.0.0.1", "[::1]")
 _TLS_STRINGS = ("ssl", "tls")
+_NOT_IN_TEXT = {"protocol", "address", "port", "listen", "certificate_password"}  # every user sees a command line
 _YES_OR_NO = {"yes": True, "true": True, "no": False, "false": False}
 
 
@@ -50,6 +51,16 @@ def _check_hostname(endpoint: Endpoint, _attribute: Attribute[str | None], value
         return
     if not isinstance(value, str) or _host(value) is None or (value.count(":") == 1 and "[" not in value):
         raise ConfigurationInvalid(f"the endpoint {endpoint}: {value!r} is no host name (without a port)")
+
+
+def _check_text(endpoint: Endpoint, attribute: Attribute[str | None], value: object) -> None:
+    if value is not None and (not isinstance(value, str) or not value):
+        raise ConfigurationInvalid(f"the endpoint {endpoint}: {attribute.name} has to be a text")
+
+
+def _check_flag(endpoint: Endpoint, attribute: Attribute[bool], value: object) -> None:
+    if not isinstance(value, bool):
+        raise ConfigurationInvalid(f"the endpoint {endpoint}: {attribute.name} has to be true or false")
 
 
 @frozen
@@ -84,14 +95,14 @@ class Endpoint:
     protocol: str = field(validator=_check_protocol)
     address: str = field(default=_LOCALHOST, validator=_check_address)
     port: int | None = field(default=None, validator=_check_port)
-    name: str | None = field(default=None, kw_only=True)
+    name: str | None = field(default=None, kw_only=True, validator=_check_text)
     hostname: str | None = field(default=None, kw_only=True, validator=_check_hostname)
-    auto_upgrade: bool = field(default=False, kw_only=True)
-    certificate: str | None = field(default=None, kw_only=True)
-    certificate_password: str | None = field(default=None, kw_only=True, repr=False)
-    certificate_key: str | None = field(default=None, kw_only=True)
-    self_signed: bool = field(default=False, kw_only=True)
-    listen: str | None = field(default=None, kw_only=True)
+    auto_upgrade: bool = field(default=False, kw_only=True, validator=_check_flag)
+    certificate: str | None = field(default=None, kw_only=True, validator=_check_text)
+    certificate_password: str | None = field(default=None, kw_only=True, validator=_check_text, repr=False)
+    certificate_key: str | None = field(default=None, kw_only=True, validator=_check_text)
+    self_signed: bool = field(default=False, kw_only=True, validator=_check_flag)
+    listen: str | None = field(default=None, kw_only=True, validator=_check_text)
 
     def __attrs_post_init__(self) -> None:
         if self.listen is not None:
@@ -108,9 +119,10 @@ class Endpoint:
         """Read an endpoint as it is written on a command line.
 
         Args:
-            text: ``PROTOCOL://ADDRESS[:PORT][?OPTION=VALUE&…]`` with the other arguments of an endpoint as options:
-                ``http://localhost:8091``, ``wss://*:8443?name=admin&hostname=example.com``; or a Twisted endpoint
-                string with the protocol before it: ``http+unix:/run/chat.socket``.
+            text: ``PROTOCOL://ADDRESS[:PORT][?OPTION=VALUE&…]`` with the other arguments of an endpoint as options,
+                but for the password, which every user of the machine would see: ``http://localhost:8091``,
+                ``wss://*:8443?name=admin&hostname=example.com``; or a Twisted endpoint string with the protocol
+                before it: ``http+unix:/run/chat.socket``.
 
         Raises:
             ConfigurationInvalid: it can't be read.
@@ -242,9 +254,8 @@ def group_endpoints(endpoints: Iterable[Endpoint]) -> tuple[Listener, ...]:
     for index, place in enumerate(places):
         for other_place in places[:index]:
             if _overlap(place, other_place):
-                raise ConfigurationInvalid(
-                    f"{groups[other_place][0]} and {groups[place][0]} overlap: give them the same address to share a port"
-                )
+                pair = f"{groups[other_place][0]} and {groups[place][0]}"
+                raise ConfigurationInvalid(f"{pair} overlap: give them the same address to share a port")
     return tuple(Listener(tuple(group)) for group in groups.values())
 
 
@@ -277,7 +288,7 @@ def _wrong_kind(upgrade: bool) -> UpgradeRefused:
 
 
 def _option(text: str, key: str, value: str) -> Any:
-    known = {attribute.name for attribute in fields(Endpoint)} - {"protocol", "address", "port", "listen"}
+    known = {attribute.name for attribute in fields(Endpoint)} - _NOT_IN_TEXT
     if key not in known:
         raise ConfigurationInvalid(f"the endpoint {text!r}: {key!r} is none of {', '.join(sorted(known))}")
     if key not in ("auto_upgrade", "self_signed"):

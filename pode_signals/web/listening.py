@@ -10,7 +10,7 @@ from typing import Any
 from twisted.internet.defer import Deferred
 from twisted.internet.endpoints import serverFromString
 from twisted.internet.error import CannotListenError
-from twisted.internet.interfaces import IListeningPort, IProtocolFactory
+from twisted.internet.interfaces import IListeningPort, IProtocolFactory, IStreamServerEndpoint
 from twisted.python.failure import Failure
 
 from ..errors import ConfigurationInvalid
@@ -50,26 +50,34 @@ def listen(reactor: Any, listener: Listener, factory: IProtocolFactory, backlog:
     return ports
 
 
-def check_free(listener: Listener) -> None:
-    """Bind a listener's addresses and let them go again; of a Twisted endpoint string nothing is known before.
+def check_free(reactor: Any, listener: Listener) -> None:
+    """Bind a listener's addresses and let them go again. A Twisted endpoint string is only parsed.
 
     Raises:
         CannotListenError: a port is taken, or may not be had.
+        ConfigurationInvalid: a Twisted endpoint string can't be used.
     """
     endpoint = listener.endpoints[0]
-    if endpoint.listen is None:
+    if endpoint.listen is not None:
+        _server(reactor, endpoint)
+    else:
         for each in _sockets(endpoint, 1):
             each.close()
 
 
-def _listen_by_string(reactor: Any, endpoint: Endpoint, factory: IProtocolFactory) -> IListeningPort:
+def _server(reactor: Any, endpoint: Endpoint) -> IStreamServerEndpoint:
     assert endpoint.listen is not None
     try:
-        server = serverFromString(reactor, endpoint.listen)
+        server: IStreamServerEndpoint = serverFromString(reactor, endpoint.listen)
     except (ValueError, TypeError, LookupError, OSError) as error:  # what the parsers of Twisted raise
-        raise ConfigurationInvalid(f"the endpoint {endpoint} can't be used: {error}") from error
+        why = f"there is no {error}" if isinstance(error, LookupError) else error
+        raise ConfigurationInvalid(f"the endpoint {endpoint} can't be used: {why}") from error
+    return server
+
+
+def _listen_by_string(reactor: Any, endpoint: Endpoint, factory: IProtocolFactory) -> IListeningPort:
     outcome: list[Any] = []
-    listening: Deferred[Any] = server.listen(factory)
+    listening: Deferred[Any] = _server(reactor, endpoint).listen(factory)
     listening.addBoth(outcome.append)
     if not outcome:
         listening.cancel()

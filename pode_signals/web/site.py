@@ -7,12 +7,14 @@ from typing import Any
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 from twisted.web.resource import IResource, Resource
-from twisted.web.server import Request, Site
+from twisted.web.server import Site
 
 from ..errors import UpgradeRefused
 from .endpoints import Listener
 
 __all__ = ["SignalSite"]
+
+Request = Any  # a twisted.web.server.Request: most of what is used of it has no annotations
 
 _RETRY_AFTER_SECONDS = 5
 
@@ -33,10 +35,10 @@ class SignalSite(Site):
 
     noisy = False
     displayTracebacks = False
-    _access_log = Logger(namespace="pode_signals.access")
+    _access_log = Logger()
 
     def __init__(self, resource: IResource, *, listener: Listener, timeout_seconds: float, clock: IReactorTime) -> None:
-        super().__init__(resource, timeout=timeout_seconds, reactor=clock)
+        super().__init__(resource, timeout=timeout_seconds, reactor=clock)  # type: ignore[no-untyped-call]  # Twisted
         self.listener = listener
         self.is_open = False
 
@@ -46,7 +48,9 @@ class SignalSite(Site):
 
     def getResourceFor(self, request: Request) -> Any:
         """The resource that renders a request: none of the application's while the site is closed."""
-        return super().getResourceFor(request) if self.is_open else _Closed()
+        if not self.is_open:
+            return _Closed()  # type: ignore[no-untyped-call]  # Twisted
+        return super().getResourceFor(request)  # type: ignore[no-untyped-call]  # Twisted
 
     def startFactory(self) -> None:
         """Start no clock for log lines that are never written."""
@@ -83,4 +87,4 @@ class _Closed(Resource):
 
 def _printable(raw: bytes) -> str:
     """Text for a log line: nothing that a terminal or another line could take for something else."""
-    return raw.decode("ascii", "backslashreplace").encode("unicode_escape").decode("ascii").replace('"', "\\x22")
+    return raw.decode("latin-1").encode("unicode_escape").decode("ascii").replace('"', '\\"')

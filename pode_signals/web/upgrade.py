@@ -35,14 +35,19 @@ _SEEN_BY_AUTOBAHN = (b"host", b"origin", b"upgrade", b"connection")
 _ONCE = (b"host", b"origin", b"sec-websocket-key", b"sec-websocket-version")
 _KEY = re.compile(rb"[A-Za-z0-9+/]{21}[AQgw]==")  # 16 bytes in base64 (RFC 6455 section 4.1)
 _TOKEN = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")  # RFC 9110 section 5.6.2
+_VERSION = re.compile(rb"0|[1-9][0-9]?|1[0-9]{2}|2[0-4][0-9]|25[0-5]")  # RFC 6455 section 4.3
+_ORIGIN = re.compile(  # RFC 6454 section 7.1; the host may be empty, as in file://
+    rb"null|[A-Za-z][0-9A-Za-z+.-]*://(?:\[[0-9A-Fa-f:.]+\]|[0-9A-Za-z\-._~!$&'()*+,;=%]*)(?::[0-9]{0,5})?"
+)
 _VISIBLE = re.compile(rb"[\x20-\x7e\t]*")
 _FORBIDDEN = re.compile(rb"[\r\n\0]")
 _DEFLATE_PARAMETER = re.compile(
     rb"(?:server|client)_no_context_takeover|server_max_window_bits=(?:9|1[0-5])|client_max_window_bits(?:=(?:9|1[0-5]))?"
 )
 _UPGRADE = (("Upgrade", "websocket"), ("Connection", "Upgrade"))
-_NOT_ON_A_101 = re.compile(
-    rb"connection|date|keep-alive|proxy-.*|server|te|trailer|transfer-encoding|upgrade|content-.*|sec-websocket-.*",
+_NOT_FROM_THE_ROUTE = re.compile(  # hop-by-hop (RFC 9110 section 7.6.1), the body's, the handshake's, and our own
+    rb"connection|keep-alive|proxy-.*|te|trailer|transfer-encoding|upgrade"
+    rb"|content-.*|sec-websocket-.*|x-pode-signal-(?:client-id|name|group)",
     re.IGNORECASE,
 )
 
@@ -74,13 +79,13 @@ def check_upgrade(request: Request, hub: Hub) -> UpgradeOffer:
         UpgradeRefused: with the answer for the client.
         AlreadyConverted, ResponseStarted, ClientGone: the request is past converting.
     """
-    channel = request.channel
+    channel = getattr(request, "channel", None)  # a request that has ended has none
     if isinstance(channel, ConvertedChannel) or request_state(request).connection is not None:
         raise AlreadyConverted
-    if request._disconnected or channel is None:
-        raise ClientGone
     if request.startedWriting or request.finished:
         raise ResponseStarted
+    if request._disconnected or channel is None:
+        raise ClientGone
     if not isinstance(channel, HTTPChannel):
         raise UpgradeRefused(426, "WebSocket connections need HTTP/1.1.", _UPGRADE)  # no RFC 8441 over HTTP/2
     _check_request_line(request)
@@ -113,7 +118,7 @@ def response_header_lines(request: Request, connection: SignalConnection) -> byt
     if connection.group is not None:
         lines.append((b"X-PODE-SIGNAL-GROUP", header_value(connection.group).encode("ascii")))
     for name, values in request.responseHeaders.getAllRawHeaders():
-        if not _NOT_ON_A_101.fullmatch(name):
+        if not _NOT_FROM_THE_ROUTE.fullmatch(name):
             lines.extend((name, value) for value in values)
     lines.extend((b"Set-Cookie", cookie) for cookie in request.cookies)
     for name, value in lines:
@@ -257,14 +262,16 @@ def _check_headers(request: Request) -> None:
     for name in _ONCE:
         if len(_values(request, name)) > 1:
             raise UpgradeRefused(400, f"The {name.decode('ascii').title()} header is repeated.")
-    host = request.getHeader(b"host")
+    host, origin = request.getHeader(b"host"), request.getHeader(b"origin")
     if host is None or host_name(header_text(host)) is None:
         raise UpgradeRefused(400, "The Host header is missing or malformed.")
+    if origin is not None and not _ORIGIN.fullmatch(origin):
+        raise UpgradeRefused(400, "The Origin header is malformed.")
 
 
 def _check_version_and_key(request: Request) -> None:
     version = request.getHeader(b"sec-websocket-version")
-    if version is not None and not re.fullmatch(rb"[0-9]{1,3}", version):
+    if version is not None and not _VERSION.fullmatch(version):
         raise UpgradeRefused(400, "The Sec-WebSocket-Version is malformed.")
     if version != b"13":
         raise UpgradeRefused(426, "The WebSocket version has to be 13.", [*_UPGRADE, ("Sec-WebSocket-Version", "13")])

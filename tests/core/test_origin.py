@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pode_signals.core.origin import host_name, host_port, origin_allowed
+from pode_signals.core.origin import host_name, host_port, is_origin_entry, origin_allowed
 
 
 def allowed(origin: str | None, host: str, **given: Any) -> bool:
@@ -204,3 +204,21 @@ def test_hosts(host: str, name: str | None, port: int | None) -> None:
     """S1.4: a Host is a name in any case with an optional port; a malformed one has neither."""
     assert host_name(host) == name
     assert host_port(host) == port
+
+
+@pytest.mark.parametrize(
+    ("entry", "can_match"),
+    [
+        ("*", True),
+        ("https://example.com", True),
+        ("https://*.example.com", True),
+        ("http://[::1]:8091", True),
+        ("https://example.com/", False),
+        ("example.com", False),
+        ("https://", False),
+        ("", False),
+    ],
+)
+def test_an_entry_that_never_matches_is_found(entry: str, can_match: bool) -> None:
+    """S2.2: an allowed origin without a scheme, or with a path, would silently match nothing."""
+    assert is_origin_entry(entry) is can_match

@@ -28,7 +28,7 @@ def test_chat_between_two_pages(chromium: str, tmp_path: Path) -> None:
         for page in (one, other):
             page.on("pageerror", lambda error: errors.append(str(error)))
             page.goto(f"http://localhost:{program.port}/")
-            expect(page.locator("body")).to_have_attribute("data-state", "open")
+            expect(page.locator("#state")).to_have_text("connected")
         one.get_by_role("textbox").fill("Hello from the first browser")
         one.get_by_role("button").click()
         other.get_by_role("textbox").fill("<b>Hello</b> from the second")

@@ -1,0 +1,197 @@
+"""``twistd pode-signals`` (and ``twist``): from options to a service that runs in a process of its own.
+
+Only here are handlers of signals installed, and only here does a mistake end the process.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
+from importlib import import_module
+from operator import attrgetter
+from pathlib import Path
+from typing import Any, NoReturn
+
+from twisted.application.service import MultiService
+from twisted.internet.error import CannotListenError
+from twisted.internet.interfaces import IReactorFromThreads
+from twisted.logger import ILogObserver, Logger, textFileLogObserver
+from twisted.python.logfile import LogFile
+
+from .config import Configuration
+from .errors import ConfigurationInvalid
+from .json_log import json_file_log_observer
+from .options import Options
+from .service import ServiceState, SignalsService
+
+__all__ = ["Options", "makeService"]
+
+_LAST_SECONDS = 1.0
+
+
+def makeService(options: Options) -> MultiService:
+    """The service for options; what twistd and twist call.
+
+    Raises:
+        SystemExit: the options can't work: one line on the standard error, and status 1.
+    """
+    try:
+        configuration = options.configuration()
+        service = _service(configuration)
+        service.check()
+        command = _Command(service, options.parent or {})
+        command.choose_log(configuration.log_format)
+    except (ConfigurationInvalid, CannotListenError) as error:
+        _end(error)
+    return command
+
+
+def _end(error: Exception) -> NoReturn:
+    # Not sys.stderr: that goes to the log once twistd has begun to log.
+    print("pode-signals:", *str(error).split(), file=sys.__stderr__)
+    sys.exit(1)
+
+
+def _service(configuration: Configuration) -> SignalsService:
+    if configuration.app is None:
+        from .program import ENDPOINTS, example  # it imports Klein
+
+        service = example(configuration.endpoints or ENDPOINTS, **configuration.settings)
+    elif configuration.settings:
+        names = ", ".join(configuration.settings)
+        raise ConfigurationInvalid(f"{names}: with --app they are arguments of the program's Signals(…)")
+    else:
+        service = _load(configuration.app)
+    service.endpoints = configuration.with_certificate(configuration.endpoints or service.endpoints)
+    if configuration.drain_seconds is not None:
+        service.drain_seconds = configuration.drain_seconds
+    if configuration.secrets:
+        service.signals.enable_signing(configuration.secrets)
+    return service
+
+
+def _load(app: str) -> SignalsService:
+    """What ``--app`` names, looked for in the current folder first."""
+    module_name, _, attribute = app.partition(":")
+    if not module_name or not attribute:
+        raise ConfigurationInvalid(f"--app is MODULE:OBJECT, not {app!r}")
+    sys.path.insert(0, os.getcwd())
+    try:
+        module = import_module(module_name)
+    except ModuleNotFoundError as error:
+        if error.name is None or not f"{module_name}.".startswith(f"{error.name}."):
+            raise  # the module is there, something that it imports is not
+        raise ConfigurationInvalid(f"--app {app}: there is no module {error.name!r}") from error
+    try:
+        found = attrgetter(attribute)(module)
+    except AttributeError as error:
+        raise ConfigurationInvalid(f"--app {app}: {error}") from error
+    if callable(found):
+        found = found()
+    if not isinstance(found, SignalsService):
+        raise ConfigurationInvalid(f"--app {app}: it is no SignalsService, and no function that returns one: {found!r}")
+    return found
+
+
+class _Command(MultiService):
+    """The one service of the process: it adds to a SignalsService what only a whole process can have.
+
+    Args:
+        service: what is served.
+        runner: the options of twistd or twist.
+    """
+
+    _log = Logger()
+
+    def __init__(self, service: SignalsService, runner: dict[str, Any]) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]  # Twisted
+        self._service = service
+        self._runner = runner
+        self._observer: ILogObserver | None = None
+        self._log_file: LogFile | None = None
+        self._told_to_stop = False
+        service.setServiceParent(self)  # type: ignore[no-untyped-call]  # Twisted
+
+    def choose_log(self, log_format: str | None) -> None:
+        """Have the log written as ``--log-format`` says, to where twistd or twist writes it.
+
+        Raises:
+            ConfigurationInvalid: that is syslog.
+        """
+        if "fileLogObserverFactory" in self._runner:  # twist
+            if log_format is not None:
+                factory = json_file_log_observer if log_format == "json" else textFileLogObserver
+                self._runner["fileLogObserverFactory"] = factory
+        elif log_format == "json":
+            if self._runner.get("syslog"):
+                raise ConfigurationInvalid("--log-format json writes to a file or to standard output, not to syslog")
+            self._observer = json_file_log_observer(self._open_log())
+
+    def setServiceParent(self, parent: Any) -> None:
+        """Tell twistd of the log observer: it asks the application for one."""
+        super().setServiceParent(parent)  # type: ignore[no-untyped-call]  # Twisted
+        if self._observer is not None:
+            parent.setComponent(ILogObserver, self._observer)
+
+    def privilegedStartService(self) -> None:
+        """Bind; what was free at the check may be taken now, and Twisted endpoint strings are tried only here."""
+        with self._in_one_line():
+            super().privilegedStartService()  # type: ignore[no-untyped-call]  # Twisted
+
+    def startService(self) -> None:
+        """Start, and watch for signals from when the reactor has installed its own handlers."""
+        from twisted.internet import reactor
+
+        with self._in_one_line():
+            super().startService()  # type: ignore[no-untyped-call]  # Twisted
+        reactor.callWhenRunning(self._install_signal_handlers)
+
+    @contextmanager
+    def _in_one_line(self) -> Iterator[None]:
+        try:
+            yield
+        except (ConfigurationInvalid, CannotListenError) as error:
+            self._log.error("{error}", error=error)
+            if pid_file := self._runner.get("pidfile"):
+                Path(pid_file).unlink(missing_ok=True)
+            _end(error)
+
+    def _open_log(self) -> Any:
+        """Where twistd writes its log to (``twistd --logfile``)."""
+        name = self._runner.get("logfile")
+        if name == "-" or (not name and self._runner.get("nodaemon")):
+            return sys.stdout
+        self._log_file = LogFile.fromFullPath(name or "twistd.log")
+        return self._log_file
+
+    def _install_signal_handlers(self) -> None:
+        from twisted.internet import reactor
+
+        later: Callable[..., None] = IReactorFromThreads(reactor).callFromThread
+        for number in (signal.SIGTERM, signal.SIGINT):
+            before = signal.getsignal(number)
+            if callable(before):
+                signal.signal(number, partial(self._stop_signal, before, later))
+        signal.signal(signal.SIGHUP, lambda *_: later(self._service.reload_certificates))
+        if self._log_file is not None:  # as twistd does for its own log
+            rotate = self._log_file.rotate
+            signal.signal(signal.SIGUSR1, lambda *_: later(rotate))
+
+    def _stop_signal(self, before: Callable[..., object], later: Callable[..., None], number: int, frame: Any) -> None:
+        if self._told_to_stop or self._service.state is ServiceState.DRAINING:
+            later(self._stop_at_once)
+        else:
+            self._told_to_stop = True
+            before(number, frame)  # the reactor's: it stops, and the process ends by this signal
+
+    def _stop_at_once(self) -> None:
+        from twisted.internet import reactor
+
+        self._log.warn("told to stop again: no more waiting")
+        self._service.stopService()
+        # Should another service still be stopping then, it is left behind.
+        reactor.callLater(_LAST_SECONDS, reactor.crash)

@@ -1,0 +1,94 @@
+"""Certificates for tests, made anew each time: a small authority of one's own, in PEM and PKCS#12."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from ipaddress import ip_address
+from pathlib import Path
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import (
+    BestAvailableEncryption,
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+    pkcs12,
+)
+from cryptography.x509.oid import NameOID
+
+DAY = timedelta(days=1)
+
+
+@dataclass
+class Issued:
+    """A certificate for localhost, with its key and the authority that signed it."""
+
+    key: ec.EllipticCurvePrivateKey
+    certificate: x509.Certificate
+    authority: x509.Certificate
+
+    @property
+    def serial(self) -> int:
+        """What tells it from others."""
+        return self.certificate.serial_number
+
+    def pem(self, *, chain: bool = True) -> bytes:
+        """The certificate, with its chain."""
+        certificates = (self.certificate, self.authority) if chain else (self.certificate,)
+        return b"".join(each.public_bytes(Encoding.PEM) for each in certificates)
+
+    def key_pem(self, password: bytes | None = None) -> bytes:
+        """The key."""
+        encryption = NoEncryption() if password is None else BestAvailableEncryption(password)
+        return self.key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, encryption)
+
+    def pfx(self, password: bytes | None) -> bytes:
+        """Certificate, chain and key as PKCS#12."""
+        encryption = NoEncryption() if password is None else BestAvailableEncryption(password)
+        return pkcs12.serialize_key_and_certificates(b"test", self.key, self.certificate, [self.authority], encryption)
+
+    def authority_file(self, folder: Path) -> Path:
+        """What a client trusts."""
+        path = folder / f"authority-{self.serial}.pem"
+        path.write_bytes(self.authority.public_bytes(Encoding.PEM))
+        return path
+
+
+def issue(*, valid_until: datetime | None = None) -> Issued:
+    """A new authority and a certificate for localhost."""
+    authority_key, key = ec.generate_private_key(ec.SECP256R1()), ec.generate_private_key(ec.SECP256R1())
+    authority_name = _name("test authority")
+    until = valid_until or datetime.now(UTC) + DAY
+    authority = (
+        _builder(authority_name, authority_name, authority_key, until)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+        .sign(authority_key, hashes.SHA256())
+    )
+    names = [x509.DNSName("localhost"), x509.IPAddress(ip_address("127.0.0.1"))]
+    certificate = (
+        _builder(_name("localhost"), authority_name, key, until)
+        .add_extension(x509.SubjectAlternativeName(names), critical=False)
+        .sign(authority_key, hashes.SHA256())
+    )
+    return Issued(key, certificate, authority)
+
+
+def _name(text: str) -> x509.Name:
+    return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, text)])
+
+
+def _builder(
+    subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePrivateKey, until: datetime
+) -> x509.CertificateBuilder:
+    return (
+        x509.CertificateBuilder()
+        .subject_name(subject)
+        .issuer_name(issuer)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(until - 30 * DAY)
+        .not_valid_after(until)
+    )

@@ -1,0 +1,237 @@
+"""Doubles for tests of the hub: a wire that records what a client would get, and connections without HTTP.
+
+Time is a ``task.Clock``; nothing here has a socket or waits.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from typing import Any, NamedTuple, cast
+
+from twisted.internet.task import Clock
+from twisted.python.failure import Failure
+from twisted.web.http_headers import Headers
+
+from pode_signals import Scope, SignalConnection, Signals
+from pode_signals.core.handshake import HandshakeRecord
+from pode_signals.core.model import ClosedBy, Closure
+from pode_signals.interfaces import ClientTransport
+
+
+class Close(NamedTuple):
+    """A close frame."""
+
+    code: int
+    reason: str = ""
+
+
+class FakeTransport(ClientTransport):
+    """A client and its wire.
+
+    Args:
+        clock: whose next turn reports the end of the transport.
+        answers_close: whether the client answers a close frame, upon which the transport ends.
+        at_once: report the end before ``write_close`` or ``abort`` returns, as no real transport does.
+
+    Attributes:
+        connection: the connection on this end.
+        raises: what each write raises from now on; None is a wire that works.
+        close_raises: what a close frame raises.
+        congested_by_writing: whether each write fills the wire.
+        written: what came in, unread: frames as they were written, and :class:`Close`.
+        aborts: how often the transport was dropped.
+        reading: "pause" and "resume" in their order.
+    """
+
+    connection: SignalConnection
+
+    def __init__(self, clock: Clock, *, answers_close: bool = True, at_once: bool = False) -> None:
+        self.raises: Exception | None = None
+        self.close_raises: Exception | None = None
+        self.congested_by_writing = False
+        self.written: list[bytes | Close] = []
+        self.aborts = 0
+        self.reading: list[str] = []
+        self._clock = clock
+        self._answers_close = answers_close
+        self._at_once = at_once
+
+    # The server's side.
+
+    def write_frames(self, frames: bytes) -> None:
+        if self.raises is not None:
+            raise self.raises
+        self.written.append(frames)
+        if self.congested_by_writing:
+            self.connection.congested()
+
+    def write_close(self, code: int, reason: bytes) -> None:
+        if self.close_raises is not None:
+            raise self.close_raises
+        assert len(reason) <= 123
+        self.written.append(Close(code, reason.decode("utf-8")))
+        if self._answers_close:
+            self._end()
+
+    def abort(self) -> None:
+        self.aborts += 1
+        self._end()
+
+    def pause_reading(self) -> None:
+        self.reading.append("pause")
+
+    def resume_reading(self) -> None:
+        self.reading.append("resume")
+
+    # The client's side.
+
+    @property
+    def got(self) -> list[str | Close]:
+        """Texts and close frames in the order of their arrival."""
+        found: list[str | Close] = []
+        for item in self.written:
+            found.extend([item] if isinstance(item, Close) else texts_of(item))
+        return found
+
+    @property
+    def client_id(self) -> str:
+        """The client id of the connection."""
+        return self.connection.client_id
+
+    def says(self, message: Any, **keys: Any) -> None:
+        """The client sends a message, with ``path``, ``group``, ``clientId`` or ``direct`` where given."""
+        self.writes(json.dumps({"message": message, **keys}).encode("utf-8"))
+
+    def writes(self, payload: bytes) -> None:
+        """The client sends a text frame."""
+        self.connection.received(payload)
+
+    def closes(self, code: int = 1000, reason: str = "") -> None:
+        """The client sends a close frame; the transport goes on until it vanishes."""
+        self.connection.left(Closure(code, reason, ClosedBy.CLIENT))
+
+    def vanishes(self) -> None:
+        """The transport is gone, however."""
+        self.connection.lost()
+
+    def _end(self) -> None:
+        if self._at_once:
+            self.vanishes()
+        else:
+            self._clock.callLater(0, self.vanishes)
+
+
+def texts_of(wire: bytes) -> list[str]:
+    """The texts of whole, unmasked, unfragmented text frames."""
+    found = []
+    at = 0
+    while at < len(wire):
+        assert wire[at] == 0x81
+        size, at = wire[at + 1], at + 2
+        if size >= 126:
+            width = 2 if size == 126 else 8
+            size, at = int.from_bytes(wire[at : at + width], "big"), at + width
+        assert at + size <= len(wire), "part of a frame"
+        found.append(wire[at : at + size].decode("utf-8"))
+        at += size
+    return found
+
+
+def new_signals(**settings: Any) -> Signals:
+    """Signals on a clock of their own, which starts at some time of this century."""
+    clock = Clock()
+    clock.advance(1_700_000_000)
+    return Signals(clock=clock, **settings)
+
+
+def clock_of(signals: Signals) -> Clock:
+    """The clock of ``new_signals``."""
+    return cast(Clock, signals.clock)
+
+
+def turn(*several: Signals, seconds: float = 0) -> None:
+    """Let time pass, at least until the next turn of the reactor."""
+    for signals in several:
+        clock_of(signals).advance(seconds)
+
+
+def connect(
+    signals: Signals,
+    name: str = "Msg",
+    *,
+    group: str | None = None,
+    client_id: str | int | None = None,
+    scope: Scope | None = None,
+    path: str = "/ws",
+    headers: Iterable[tuple[str, str]] = (("Host", "example.com"),),
+    address: str = "192.0.2.1",
+    is_secure: bool = False,
+    endpoint_name: str | None = None,
+    answers_close: bool = True,
+    at_once: bool = False,
+) -> FakeTransport:
+    """Make a connection as ``convert`` does, with a fake wire. Its Connect functions run in the next turn."""
+    raw_headers = [(key.encode("ascii"), value.encode("utf-8")) for key, value in headers]
+    record = HandshakeRecord(b"GET", path.encode("ascii"), raw_headers, address, is_secure)
+    scope = scope or signals.default_scope
+    identity = signals.identify(name, group, client_id, record)
+    signals.check_room(identity, scope, record.address)
+    connection = SignalConnection(
+        signals,
+        name=identity.name,
+        group=identity.group,
+        client_id=identity.client_id,
+        scope=scope,
+        request=record,
+        endpoint_name=endpoint_name,
+    )
+    transport = FakeTransport(clock_of(signals), answers_close=answers_close, at_once=at_once)
+    transport.connection = connection
+    connection.attach(transport)
+    signals.admit(connection)
+    return transport
+
+
+def connected(signals: Signals, name: str = "Msg", **details: Any) -> FakeTransport:
+    """A connection whose Connect functions have run."""
+    transport = connect(signals, name, **details)
+    turn(signals)
+    return transport
+
+
+class FakeRequest:
+    """What the hub reads of a ``twisted.web`` request: headers and address.
+
+    Args:
+        headers: name and value of each header line.
+        address: the socket's address; None is a unix socket.
+    """
+
+    def __init__(self, headers: Sequence[tuple[str, str]] = (), address: str | None = "192.0.2.1") -> None:
+        self.requestHeaders = Headers()
+        for name, value in headers:
+            self.requestHeaders.addRawHeader(name, value)
+        self._address = address
+
+    def getHeader(self, name: bytes) -> bytes | None:
+        values = self.requestHeaders.getRawHeaders(name)
+        return None if not values else values[-1]
+
+    def getClientAddress(self) -> Any:
+        return self if self._address is not None else None
+
+    @property
+    def host(self) -> str | None:
+        """The host of the address."""
+        return self._address
+
+
+def result_of(deferred: Any) -> Any:
+    """What a Deferred has fired with, raising what it failed with; ``None`` and still waiting differ."""
+    outcomes: list[Any] = []
+    deferred.addBoth(outcomes.append)
+    assert outcomes, "it has not fired"
+    if isinstance(outcomes[0], Failure):
+        outcomes[0].raiseException()
+    return outcomes[0]

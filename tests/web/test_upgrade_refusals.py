@@ -1,0 +1,546 @@
+"""What can't become a connection, row by row, in each way that a program can convert: the answer, and what goes on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import pytest
+from klein import Klein
+from twisted.internet.defer import Deferred
+from twisted.logger import capturedLogs
+from twisted.web.resource import Resource
+from web_fakes import KEY, Answer, Client, World, failures_in, head, message, plain
+
+from pode_signals.errors import (
+    AlreadyConverted,
+    ClientGone,
+    ClientIdInvalid,
+    ClientIdInUse,
+    NameInvalid,
+    OriginRefused,
+    ResponseStarted,
+    TooManyConnections,
+    UpgradeRefused,
+)
+
+
+class Converting(Resource):
+    """A plain resource that converts every request but ``/ok``.
+
+    Args:
+        signals: the hub.
+        renders: whether it renders refusals itself, as it has to without ``signals.resource(…)``.
+        arguments: for ``convert``.
+    """
+
+    isLeaf = True
+
+    def __init__(self, signals: Any, arguments: dict[str, Any], *, renders: bool) -> None:
+        super().__init__()
+        self._signals, self._arguments, self._renders = signals, arguments, renders
+
+    def render(self, request: Any) -> bytes:
+        if request.path == b"/ok":
+            return b"fine"
+        try:
+            self._signals.convert(request, **self._arguments)
+        except UpgradeRefused as refused:
+            if self._renders:
+                return refused.render(request)
+            raise
+        return b""
+
+
+PROGRAMS = ("Klein", "Klein, wrapped", "resource", "resource, wrapped")
+
+
+def program(kind: str, arguments: dict[str, Any] | None = None, **settings: Any) -> World:
+    """A world whose ``/msg`` converts, in one of four ways; ``/ok`` is an ordinary page, ``/good`` always converts."""
+    world = World(wrapped=kind.endswith("wrapped"), **settings)
+    chosen = {"name": "Msg", **(arguments or {})}
+    if kind.startswith("Klein"):
+        world.converting(**chosen)
+    else:
+        world._resource = Converting(world.signals, chosen, renders=kind == "resource")
+    return world
+
+
+class Row(NamedTuple):
+    """One kind of request that is refused."""
+
+    what: str
+    request: bytes
+    status: int
+    headers: dict[str, str] = {}
+
+    def __str__(self) -> str:
+        return self.what
+
+
+UPGRADE = {"Upgrade": "websocket"}
+VERSION = {**UPGRADE, "Sec-WebSocket-Version": "13"}
+
+
+def _rows() -> list[Row]:
+    rows = [
+        Row(f"method {method}", head(method=method.encode()), 405, {"Allow": "GET"})
+        for method in ("POST", "PUT", "DELETE", "OPTIONS", "PATCH", "FOO")
+    ]
+    rows += [
+        Row("no upgrade", plain("/msg"), 426, UPGRADE),
+        Row("no Upgrade", head("/msg", without=("Upgrade",)), 426, UPGRADE),
+        Row("no Connection", head("/msg", without=("Connection",)), 426, UPGRADE),
+        Row("another Upgrade", head("/msg", ("Upgrade", "h2c")), 426, UPGRADE),
+        Row("an Upgrade that begins alike", head("/msg", ("Upgrade", "websocket2")), 426, UPGRADE),
+        Row("another Connection", head("/msg", ("Connection", "keep-alive")), 426, UPGRADE),
+        Row("a body", head("/msg", ("Content-Length", "5")) + b"hello", 400),
+        Row("a chunked body", head("/msg", ("Transfer-Encoding", "chunked")) + b"1\r\nx\r\n0\r\n\r\n", 400),
+        Row("an empty chunked body", head("/msg", ("Transfer-Encoding", "chunked")) + b"0\r\n\r\n", 400),
+        Row("no version", head("/msg", without=("Sec-WebSocket-Version",)), 426, VERSION),
+    ]
+    rows += [
+        Row(f"version {version}", head("/msg", ("Sec-WebSocket-Version", version)), 426, VERSION)
+        for version in ("0", "7", "8", "12", "14", "255")
+    ]
+    rows += [
+        Row(f"version {version!r}", head("/msg", ("Sec-WebSocket-Version", version)), 400)
+        for version in ("", "thirteen", "13, 8", "13.0", "-13", "+13", "1e1", "1313", "013", "\u0661\u0663")
+    ]
+    rows += [
+        Row(f"key {key!r}", head("/msg", ("Sec-WebSocket-Key", key)), 400)
+        for key in (
+            b"",
+            b"x",
+            KEY[:-1],
+            KEY + b"=",
+            b"AAAA" + KEY,
+            KEY.replace(b"=", b"A"),
+            b"dGhlIHNhbXBsZSBub25jZR==",  # its last character has bits that no 16 bytes have
+            KEY.replace(b"G", b"-"),
+            KEY + b", " + KEY,
+        )
+    ]
+    rows.append(Row("no key", head("/msg", without=("Sec-WebSocket-Key",)), 400))
+    rows.append(Row("no Host", head("/msg", without=("Host",)), 400))
+    rows += [
+        Row(f"Host {host!r}", head("/msg", ("Host", host)), 400)
+        for host in ("", "a b", "a/b", "user@a", "a:b", "a:99999", "[::1", "a, b", "a\\b", "a#b", "a?b", "[1]", "::1")
+    ]
+    rows += [
+        Row(f"Origin {origin!r}", head("/msg", ("Origin", origin)), 400)
+        for origin in (
+            "",
+            "example.com",
+            "http:example.com",
+            "http://example.com/",
+            "http://example.com/page",
+            "http://user@example.com",
+            "http://example.com http://example.com",
+            "http://example.com, http://example.com",
+            "http://a b",
+            "//example.com",
+            "Null",
+            "http://example.com:port",
+            "http://[::1",
+            "1http://example.com",
+        )
+    ]
+    for name in ("Host", "Origin", "Sec-WebSocket-Key", "Sec-WebSocket-Version"):
+        value = {
+            "Host": b"example.com",
+            "Origin": b"http://example.com",
+            "Sec-WebSocket-Key": KEY,
+            "Sec-WebSocket-Version": b"13",
+        }[name]
+        rows.append(Row(f"{name} twice", head("/msg", (name, value), (name, value)), 400))
+        rows.append(Row(f"{name} twice, in two cases", head("/msg", (name, value), (name.upper(), value)), 400))
+    for name, value in (
+        ("Host", b"example.com"),
+        ("Origin", b"http://example.com"),
+        ("Upgrade", b"websocket"),
+        ("Connection", b"Upgrade"),
+        ("Sec-WebSocket-Protocol", b"chat"),
+        ("Sec-WebSocket-Extensions", b"x"),
+        ("Sec-WebSocket-Accept", b"x"),
+        ("Sec-WebSocket-Foo", b"x"),
+    ):
+        strange = (0x01, 0x0B, 0x0C, 0x1C, 0x1D, 0x1E, 0x7F, 0x85, 0xA0, 0xFF) if value == b"chat" else (0x0B, 0x7F)
+        for bad in strange:
+            rows.append(Row(f"{name} with {bad:#04x}", head("/msg", (name, value + b"," + bytes((bad,)) + b"a")), 400))
+    rows += [
+        Row(f"Sec-WebSocket-Protocol {value!r}", head("/msg", ("Sec-WebSocket-Protocol", value)), 400)
+        for value in ("a b", "a;b", "a,a", 'a"b', "a/b", "[a]")
+    ]
+    rows += [
+        Row(f"a strange Origin {origin}", head("/msg", ("Origin", origin)), 403)
+        for origin in (
+            "http://other.example",
+            "https://example.com:444",
+            "http://sub.example.com",
+            "http://example.com.evil.example",
+            "chrome-extension://example.com",
+            "ftp://example.com",
+            "file://",
+            "null",
+        )
+    ]
+    return rows
+
+
+def _check_refusal(answer: Answer, status: int, headers: dict[str, str]) -> None:
+    assert answer.status == status
+    assert {name: answer.value(name) for name in headers} == headers
+    assert answer.value("Content-Type") == "text/plain; charset=utf-8"
+    text = answer.body.decode("ascii")
+    assert text.endswith(".\n")
+    assert text.count("\n") == 1
+    assert not any(word in text for word in ("Traceback", "Error", "Refused", "Invalid(", "<", "File "))
+
+
+def _check_keep_alive(world: World, client: Client) -> None:
+    """The same socket is good for a page and for a conversion after all, and nothing was logged as a failure."""
+    assert client.wire.ended is None
+    page = client.ask(plain("/ok"))
+    assert (page.status, page.body) == (200, b"fine")
+    assert client.ask(head("/msg", ("Origin", "http://example.com"))).status == 101
+
+
+ROWS = _rows()
+ONE_OF_EACH = list({(row.status, *row.headers): row for row in ROWS}.values())
+
+
+@pytest.mark.parametrize(
+    ("kind", "row"),
+    [("Klein, wrapped", row) for row in ROWS] + [(kind, row) for kind in PROGRAMS for row in ONE_OF_EACH],
+    ids=str,
+)
+def test_refused(kind: str, row: Row) -> None:
+    """S2.2: what can't be upgraded gets its own answer as plain text, and the socket goes on."""
+    world = program(kind)
+    neighbour = world.client()
+    client = world.client()
+    with capturedLogs() as logged:
+        neighbour.ask(plain("/ok"))
+        answer = client.ask(row.request)
+        _check_refusal(answer, row.status, row.headers)
+        _check_keep_alive(world, client)
+        assert neighbour.ask(head()).status == 101
+    assert failures_in(logged) == []
+    assert sum(world.signals.counters.upgrades_refused.values()) == 1
+    assert world.signals.counters.connections_opened == 2
+
+
+@pytest.mark.parametrize("bad", [0x85, 0xA0, 0xFF])
+@pytest.mark.parametrize("kind", ["resource", "resource, wrapped"])
+def test_a_host_beyond_ascii(kind: str, bad: int) -> None:
+    """S2.2: a Host with such a byte gets 400. (Klein answers 400 by itself to each request that has one.)"""
+    answer = program(kind).client().ask(head("/msg", ("Host", b"example" + bytes((bad,)) + b".com")))
+    _check_refusal(answer, 400, {})
+
+
+def test_a_fragment() -> None:
+    """S2.2: a target with a fragment is malformed (RFC 6455 section 3)."""
+    _check_refusal(program("resource, wrapped").client().ask(head("/msg#here")), 400, {})
+
+
+@pytest.mark.parametrize("kind", PROGRAMS)
+def test_head_gets_405_without_a_body(kind: str) -> None:
+    """S2.2: HEAD is not GET."""
+    world = program(kind)
+    client = world.client().send(head(method=b"HEAD"))
+    world.turn()
+    assert client.received.startswith(b"HTTP/1.1 405 ")
+    assert b"\r\nAllow: GET\r\n" in client.received
+    assert client.received.endswith(b"\r\n\r\n")
+
+
+@pytest.mark.parametrize("kind", PROGRAMS)
+def test_http_1_0_gets_505(kind: str) -> None:
+    """S2.2: an upgrade needs HTTP/1.1."""
+    world = program(kind)
+    _check_refusal(world.client().ask(head(version=b"HTTP/1.0")), 505, {})
+
+
+@pytest.mark.parametrize("origin", ["", "example.com", "http://example.com/", "http://a b", "Null"])
+def test_a_malformed_origin_is_refused_where_every_origin_may_connect(origin: str) -> None:
+    """S2.2: a malformed Origin gets 400 whatever the settings say."""
+    world = program("Klein", allowed_origins=["*"], allow_null_origin=True)
+    assert world.client().ask(head("/msg", ("Origin", origin))).status == 400
+
+
+@pytest.mark.parametrize(
+    "origin", ["http://example.com", "HTTP://EXAMPLE.COM", "http://example.com:80", "https://example.com"]
+)
+def test_the_pages_own_origin_passes(origin: str) -> None:
+    """S2.2: a page of this host may connect."""
+    world = program("Klein")
+    assert world.client().ask(head("/msg", ("Origin", origin))).status == 101
+
+
+@pytest.mark.parametrize("origin", ["null", "file://", "chrome-extension://abcdefgh", "http://[2001:db8::1]:8080"])
+def test_well_formed_origins_can_be_allowed(origin: str) -> None:
+    """S2.2: an unusual Origin is not malformed for that."""
+    world = program("Klein", allowed_origins=["*"], allow_null_origin=True)
+    assert world.client().ask(head("/msg", ("Origin", origin))).status == 101
+
+
+@pytest.mark.parametrize(
+    "request_bytes",
+    [
+        head("/msg", ("Upgrade", "WebSocket"), ("Connection", "UPGRADE")),
+        head("/msg", ("Upgrade", "h2c, websocket"), ("Connection", "close, upgrade")),
+        head("/msg", ("Upgrade", "h2c"), ("Upgrade", "websocket")),
+        head("/msg", ("Connection", "keep-alive"), ("Connection", "Upgrade")),
+        head("/msg", ("Content-Length", "0")),
+        head("/msg", ("Host", "EXAMPLE.com.:8091")),
+        head("/msg", ("Host", "[::1]:8091")),
+        head("/msg", ("Origin", "http://example.com\t")),
+        head("/msg", ("X-Name", "caf\u00e9")),
+        head("/msg", ("X-Name", b"\x0b\x0c\x1c\x85")),
+        head("/msg?a=b"),
+    ],
+)
+def test_good_requests(request_bytes: bytes) -> None:
+    """S2.2: what is allowed is not refused: lists, any case, an empty body, odd bytes in headers of others."""
+    assert program("Klein").client().ask(request_bytes).status == 101
+
+
+@pytest.mark.parametrize("kind", PROGRAMS)
+@pytest.mark.parametrize(
+    ("arguments", "settings", "error", "status"),
+    [
+        ({"client_id": "one"}, {"duplicate_client_id": "refuse"}, ClientIdInUse, 409),
+        ({}, {"max_connections": 1}, TooManyConnections, 503),
+        ({}, {"max_connections_per_address": 1}, TooManyConnections, 429),
+    ],
+)
+def test_limits(
+    kind: str, arguments: dict[str, Any], settings: dict[str, Any], error: type[UpgradeRefused], status: int
+) -> None:
+    """S2.2: over a limit the newcomer gets 409, 503 or 429, the latter two with Retry-After, until there is room."""
+    world = program(kind, arguments, **settings)
+    first = world.client().open()
+    client = world.client()
+    answer = client.ask(head())
+    _check_refusal(answer, status, {})
+    assert (answer.value("Retry-After") or "").isdigit() is (status != 409)
+    assert world.signals.counters.upgrades_refused == {(error.__name__, status): 1}
+    assert first.wire.ended is None
+    first.leave()
+    assert client.ask(head()).status == 101
+
+
+def test_the_limit_of_one_address_is_not_that_of_another() -> None:
+    """S2.2: 429 is for one address."""
+    world = program("Klein", max_connections_per_address=1)
+    world.client("203.0.113.7").open()
+    world.client("203.0.113.8").open()
+    assert world.client("203.0.113.7").ask(head()).status == 429
+
+
+def test_the_limit_of_names() -> None:
+    """S2.2: over the limit of names a new one gets 503; one that is there takes more connections."""
+    world = World(max_names=1).converting().converting("/other", "Other")
+    world.client().open()
+    answer = world.client().ask(head("/other"))
+    _check_refusal(answer, 503, {})
+    assert (answer.value("Retry-After") or "").isdigit()
+    world.client().open()
+
+
+BAD_TEXTS = ("", "x" * 129, "a\nb", "a\x00b", "a\x7fb", "a\x85b", "a\u2028b", "\ud800")
+
+
+@pytest.mark.parametrize("argument", ["name", "group", "client_id"])
+@pytest.mark.parametrize("text", BAD_TEXTS, ids=ascii)
+def test_bad_names(argument: str, text: str) -> None:
+    """S2.2: a name, group or client id that is empty, too long or has control characters gets 400."""
+    world = program("resource, wrapped", {argument: text})
+    client = world.client()
+    _check_refusal(client.ask(head()), 400, {})
+    assert client.ask(plain("/ok")).status == 200
+    assert world.signals.count() == 0
+
+
+def test_a_bad_name_is_a_value_error_too() -> None:
+    """S2.2: NameInvalid is a ValueError and a refusal."""
+    caught = _raised_by(lambda world, request: world.signals.convert(request, ""))
+    assert isinstance(caught, NameInvalid)
+    assert isinstance(caught, ValueError)
+    assert isinstance(caught, UpgradeRefused)
+
+
+def test_longest_names_and_integers() -> None:
+    """S2.2: 128 characters are good, and an int client id is its text."""
+    world = World().converting(name="n" * 128, group="g" * 128, client_id=4711)
+    world.client().open()
+    assert world.converted[0].client_id == "4711"
+    assert world.signals.client_ids("n" * 128, "g" * 128) == ("4711",)
+
+
+@pytest.mark.parametrize("client_id", ["s:one.AAAA", "s:one", "s:"])
+@pytest.mark.parametrize("signed", [False, True])
+def test_forged_ids(client_id: str, signed: bool) -> None:
+    """S2.2: a client id that looks signed and is not gets 400."""
+    world = World().converting(client_id=client_id)
+    if signed:
+        world.signals.enable_signing("x" * 32)
+    _check_refusal(world.client().ask(head()), 400, {})
+    assert world.signals.counters.upgrades_refused == {(ClientIdInvalid.__name__, 400): 1}
+
+
+def test_http_2_gets_426() -> None:
+    """S2.2: behind a foreign Site that speaks HTTP/2 an upgrade gets 426."""
+
+    class Stream:
+        """A channel that is none of HTTP/1.1's."""
+
+    def convert(world: World, request: Any) -> None:
+        channel, request.channel = request.channel, Stream()
+        try:
+            world.signals.convert(request, "Msg")
+        finally:
+            request.channel = channel
+
+    caught = _raised_by(convert)
+    assert isinstance(caught, UpgradeRefused)
+    assert caught.code == 426
+    assert ("Upgrade", "websocket") in caught.headers
+
+
+def test_refusals_have_types_of_their_own() -> None:
+    """S2.2: a program can tell refusals apart, and handle them in Klein's handle_errors."""
+    app = Klein()
+    world = World(app.resource())
+    seen: list[UpgradeRefused] = []
+
+    @app.route("/msg")
+    def convert(request: Any) -> None:
+        world.signals.convert(request, "Msg")
+
+    @app.handle_errors(OriginRefused)
+    def refused(request: Any, failure: Any) -> bytes:
+        seen.append(failure.value)
+        request.setResponseCode(418)
+        return b"no tea"
+
+    client = world.client()
+    answer = client.ask(head("/msg", ("Origin", "http://other.example")))
+    assert (answer.status, answer.body) == (418, b"no tea")
+    assert [type(each) for each in seen] == [OriginRefused]
+    client.open()
+
+
+def test_convert_writes_nothing_when_it_refuses() -> None:
+    """S2.2: the refusal is raised, and the route may answer as it likes."""
+    world = World()
+
+    @world.app.route("/msg")
+    def convert(request: Any) -> bytes:
+        with pytest.raises(UpgradeRefused):
+            world.signals.convert(request, "Msg")
+        return b"a page instead"
+
+    client = world.client()
+    answer = client.ask(plain("/msg"))
+    assert (answer.status, answer.body) == (200, b"a page instead")
+
+
+def _raised_by(convert: Callable[[World, Any], object]) -> BaseException:
+    """What a conversion raises inside a Klein route."""
+    world = World()
+    raised: list[BaseException] = []
+
+    @world.app.route("/msg")
+    def route(request: Any) -> bytes:
+        try:
+            convert(world, request)
+        except Exception as error:
+            raised.append(error)
+        return b""
+
+    world.client().ask(head())
+    return raised[0]
+
+
+def test_twice() -> None:
+    """S2.7: converting twice raises AlreadyConverted, also with another hub; the first connection is as it was."""
+    other = World().signals
+
+    def convert(world: World, request: Any) -> None:
+        world.signals.convert(request, "Msg")
+        with pytest.raises(AlreadyConverted):
+            other.convert(request, "Msg")
+        world.signals.convert(request, "Other")
+
+    assert isinstance(_raised_by(convert), AlreadyConverted)
+
+    world = World().listening()
+
+    @world.app.route("/msg")
+    def route(request: Any) -> None:
+        world.signals.convert(request, "Msg")
+        world.signals.convert(request, "Msg")
+
+    client = world.client().open()
+    client.send(message("still there"))
+    assert world.messages == ["still there"]
+    assert world.signals.names() == ("Msg",)
+
+
+def test_after_the_connection_ended() -> None:
+    """S2.7: a connection that was converted and is gone is still AlreadyConverted, not ClientGone."""
+    world = World()
+    kept: list[Any] = []
+
+    @world.app.route("/msg")
+    def route(request: Any) -> None:
+        kept.append(request)
+        world.signals.convert(request, "Msg")
+
+    world.client().open().leave()
+    with pytest.raises(AlreadyConverted):
+        world.signals.convert(kept[0], "Msg")
+
+
+def test_after_the_response_started() -> None:
+    """S2.7: once the route has written, converting raises ResponseStarted and leaves the response alone."""
+
+    def convert(world: World, request: Any) -> None:
+        request.write(b"Hello")
+        world.signals.convert(request, "Msg")
+
+    assert isinstance(_raised_by(convert), ResponseStarted)
+
+
+def test_after_the_response_ended() -> None:
+    """S2.7: after the response's end it is ResponseStarted as well."""
+    world = World()
+    kept: list[Any] = []
+
+    @world.app.route("/msg")
+    def route(request: Any) -> bytes:
+        kept.append(request)
+        return b"done"
+
+    assert world.client().ask(head()).body == b"done"
+    with pytest.raises(ResponseStarted):
+        world.signals.convert(kept[0], "Msg")
+
+
+def test_client_gone() -> None:
+    """S2.7: the client left before the conversion: ClientGone."""
+    world = World()
+    kept: list[Any] = []
+
+    @world.app.route("/msg")
+    def route(request: Any) -> Deferred[None]:
+        kept.append(request)
+        return Deferred()
+
+    client = world.client().send(head())
+    client.leave()
+    with pytest.raises(ClientGone):
+        world.signals.convert(kept[0], "Msg")
+    assert world.signals.open_connections() == ()
