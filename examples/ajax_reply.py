@@ -66,6 +66,4 @@ def double(request):
     return "accepted"
 
 
-service = SignalsService(
-    signals, app.resource(), endpoints=[Endpoint("http", port=8091), Endpoint("ws", port=8091)]
-)
+service = SignalsService(signals, app.resource(), endpoints=[Endpoint("http", port=8091), Endpoint("ws", port=8091)])

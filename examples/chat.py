@@ -72,6 +72,4 @@ def disconnected(event):
     log.info("disconnected {id}: {closure}", id=event.connection.client_id, closure=event.connection.closure)
 
 
-service = SignalsService(
-    signals, app.resource(), endpoints=[Endpoint("http", port=8091), Endpoint("ws", port=8091)]
-)
+service = SignalsService(signals, app.resource(), endpoints=[Endpoint("http", port=8091), Endpoint("ws", port=8091)])

@@ -37,6 +37,4 @@ def announce(request):
     return "sent\n"
 
 
-service = SignalsService(
-    signals, app.resource(), endpoints=[Endpoint("http", port=8091), Endpoint("ws", port=8091)]
-)
+service = SignalsService(signals, app.resource(), endpoints=[Endpoint("http", port=8091), Endpoint("ws", port=8091)])

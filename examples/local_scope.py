@@ -26,6 +26,4 @@ async def progress(request):
         await pause(0.5)
 
 
-service = SignalsService(
-    signals, app.resource(), endpoints=[Endpoint("http", port=8091), Endpoint("ws", port=8091)]
-)
+service = SignalsService(signals, app.resource(), endpoints=[Endpoint("http", port=8091), Endpoint("ws", port=8091)])

@@ -37,7 +37,5 @@ def broadcast():
     signals.send({"Durations": list(durations)}, name="ResponseTimes")
 
 
-service = SignalsService(
-    signals, app.resource(), endpoints=[Endpoint("http", port=8091), Endpoint("ws", port=8091)]
-)
+service = SignalsService(signals, app.resource(), endpoints=[Endpoint("http", port=8091), Endpoint("ws", port=8091)])
 TimerService(1, broadcast).setServiceParent(service)

@@ -31,6 +31,4 @@ def now(request):
     return f"The next one comes at {signals.next_trigger('Example'):%H:%M}.\n"
 
 
-service = SignalsService(
-    signals, app.resource(), endpoints=[Endpoint("http", port=8091), Endpoint("ws", port=8091)]
-)
+service = SignalsService(signals, app.resource(), endpoints=[Endpoint("http", port=8091), Endpoint("ws", port=8091)])

@@ -35,6 +35,4 @@ def write(request):
     return f"recipients: {delivery.recipients}\n"
 
 
-service = SignalsService(
-    signals, app.resource(), endpoints=[Endpoint("http", port=8091), Endpoint("ws", port=8091)]
-)
+service = SignalsService(signals, app.resource(), endpoints=[Endpoint("http", port=8091), Endpoint("ws", port=8091)])

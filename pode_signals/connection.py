@@ -6,6 +6,7 @@ It decides nothing about messages or audiences; the hub does.
 from __future__ import annotations
 
 from collections import deque
+from contextvars import Context
 from datetime import UTC, datetime
 from enum import Enum
 from typing import Any, Protocol
@@ -42,10 +43,12 @@ class _Hub(Protocol):
     @property
     def close_timeout_seconds(self) -> float: ...
     def check_thread(self, call: str) -> None: ...
+    def fresh_context(self) -> Context: ...
     def send_to(self, connection: SignalConnection, data: object, depth: int | None = None) -> Delivery: ...
     def message_received(self, connection: SignalConnection, payload: bytes) -> None: ...
     def congestion_changed(self, connection: SignalConnection, congested: bool) -> None: ...
     def connection_leaves(self, connection: SignalConnection) -> None: ...
+    def send_close(self, connection: SignalConnection, code: int, reason: bytes) -> None: ...
     def connection_gone(self, connection: SignalConnection) -> None: ...
 
 
@@ -216,28 +219,35 @@ class SignalConnection:
         """Take the transport, once."""
         self._transport = transport
 
-    def write_frames(self, frames: bytes) -> None:
-        """Write whole frames, unless the connection is not open any more."""
-        if self.state is ConnectionState.OPEN:
-            assert self._transport is not None
-            self._transport.write_frames(frames)
+    def write_frames(self, frames: bytes) -> bool:
+        """Write whole frames; False where nothing was, since the connection is not open any more."""
+        if self.state is not ConnectionState.OPEN:
+            return False
+        assert self._transport is not None
+        self._transport.write_frames(frames)
+        return True
+
+    def write_close(self, code: int, reason: bytes) -> None:
+        """Write a close frame; the connection has left the hub before."""
+        assert self._transport is not None
+        self._transport.write_close(code, reason)
 
     def shut(self, code: int, reason: str, by: ClosedBy) -> None:
         """Leave the hub, then send the close frame; nothing happens where the connection is not open."""
-        if self.state is ConnectionState.OPEN:
-            assert self._transport is not None
-            text = close_reason(reason)
-            self.left(Closure(code, text.decode("utf-8"), by))
-            self._transport.write_close(code, text)
+        text = close_reason(reason)
+        closure = Closure(code, text.decode("utf-8"), by)
+        self.left(closure)
+        if self.closure is closure:  # else it had left before
+            self._hub.send_close(self, code, text)
 
     def fail(self) -> None:
         """Give the connection up: its transport raised."""
-        if self.state is not ConnectionState.CLOSED:
-            self.left(Closure(1006, "the transport failed", ClosedBy.ERROR))
-            self.abort()
+        self.left(Closure(1006, "the transport failed", ClosedBy.ERROR))
+        self.abort()
 
-    def abort(self) -> None:
-        """Drop the transport."""
+    def abort(self, by: ClosedBy = ClosedBy.SERVER) -> None:
+        """Drop the transport; a connection that is open leaves the hub first."""
+        self.left(Closure(1006, "", by))
         if self.state is not ConnectionState.CLOSED:
             assert self._transport is not None
             self._transport.abort()
@@ -272,9 +282,10 @@ class SignalConnection:
 
     def left(self, closure: Closure) -> None:
         """A close frame is about to be sent, or was received: the connection leaves the hub, once."""
-        if self.state is not ConnectionState.OPEN:
+        if self.state is ConnectionState.OPEN:
+            self._hub.connection_leaves(self)
+        if self.closure is not None:  # it left before, or because writing what was sent before failed
             return
-        self._hub.connection_leaves(self)
         self.state = ConnectionState.CLOSING
         self.closure = closure
         if self.reading_paused:
@@ -285,19 +296,18 @@ class SignalConnection:
         """The transport is gone."""
         if self.state is ConnectionState.CLOSED:
             return
-        if self.state is ConnectionState.OPEN:
-            self._hub.connection_leaves(self)
-            self.closure = Closure(1006, "", ClosedBy.CLIENT)
-        self.state = ConnectionState.CLOSED
+        self.state = ConnectionState.CLOSED  # first, so that nothing is written to it any more
         self._transport = None
+        if self.closure is None:
+            self.closure = Closure(1006, "", ClosedBy.CLIENT)
+            self._hub.connection_leaves(self)
         if self._close_timer is not None:
             self._close_timer.cancel()
             self._close_timer = None
         self._hub.connection_gone(self)
         waiters, self._disconnect_waiters = self._disconnect_waiters, None
-        assert self.closure is not None
         while waiters:  # a callback may cancel another, which takes itself off this list
-            waiters.pop(0).callback(self.closure)
+            self._hub.fresh_context().run(waiters.pop(0).callback, self.closure)
 
     def _close_timed_out(self) -> None:
         self._close_timer = None

@@ -77,7 +77,9 @@ class Dispatch:
         """A message came in: it is handled now, or waits for those before it."""
         self._hub.counters.messages_received += 1
         if not connection.busy:
-            connection.busy = not self._handle(connection, payload)
+            connection.busy = True
+            if self._handle(connection, payload):
+                self.next(connection)  # what came while the function ran
             return
         if connection.inbox is None:
             connection.inbox = deque()
@@ -135,14 +137,16 @@ class Dispatch:
             hub.counters.messages_unrouted_dropped += 1
             return
         if hub.unrouted is Unrouted.SAME_NAME:
-            if event.data.path not in (None, connection.name):
+            if not event.data.direct and event.data.path not in (None, connection.name):
                 hub.counters.messages_unrouted_dropped += 1
                 return
             name = connection.name
         try:
-            hub.send_within(
+            delivery = hub.send_within(
                 event, event.data.message, name=name, group=event.data.group, client_id=event.data.client_id
             )
+            if delivery.refused:
+                self._refused(connection, "a message that the broadcast levels of some names stop there")
         except BroadcastRefused as refused:
             self._refused(connection, f"a message that the broadcast level {refused.level.name} stops")
         except MessageTooBig as too_big:  # JSON that grows on its way out, for instance by escapes

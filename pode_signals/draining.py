@@ -8,14 +8,13 @@ from random import Random
 from typing import TYPE_CHECKING
 
 from twisted.internet import defer
-from twisted.internet.defer import CancelledError, Deferred, gatherResults
+from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import deferLater
 from twisted.logger import Logger
 
 if TYPE_CHECKING:
     from .connection import SignalConnection
-    from .core.model import Closure
     from .hub import Hub
 
 __all__ = ["Drain"]
@@ -64,7 +63,7 @@ class Drain:
             for connection in left:
                 connection.abort()
             with suppress(defer.TimeoutError):
-                await _gone(left).addTimeout(_ABORT_SECONDS, self._clock)
+                await Deferred.fromCoroutine(_gone(left)).addTimeout(_ABORT_SECONDS, self._clock)
 
     async def _close(self) -> None:
         connections = list(self._hub.open_connections())
@@ -84,5 +83,6 @@ class Drain:
             await _gone(left)
 
 
-def _gone(connections: tuple[SignalConnection, ...]) -> Deferred[list[Closure]]:
-    return gatherResults([connection.when_disconnected() for connection in connections])
+async def _gone(connections: tuple[SignalConnection, ...]) -> None:
+    for connection in connections:
+        await connection.when_disconnected()

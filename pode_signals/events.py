@@ -71,7 +71,7 @@ class Events:
 
     Args:
         fence: runs the functions.
-        context: gives each function a fresh context.
+        context: gives each function, and each who waits for a connection, a fresh context.
         check_thread: raises where the caller is in the wrong thread.
     """
 
@@ -102,10 +102,11 @@ class Events:
 
         Raises:
             EventAlreadyRegistered: one of the names has such a registration; then none is made.
+            ValueError: there is no such type.
             NotInReactorThread: called from another thread.
         """
         self._event_check_thread("register_event")
-        names = _several(name)
+        names, type = _several(name), EventType(type)
         for each in names:
             if event_name in self._event_registrations.get((each, type), ()):
                 raise EventAlreadyRegistered(each, type.value, event_name)
@@ -121,7 +122,7 @@ class Events:
             NotInReactorThread: called from another thread.
         """
         self._event_check_thread("unregister_event")
-        names = _several(name)
+        names, type = _several(name), EventType(type)
         for each in names:
             if event_name not in self._event_registrations.get((each, type), ()):
                 raise EventNotRegistered(each, type.value, event_name)
@@ -174,7 +175,7 @@ class Events:
         """Fire Connect; ``done`` is called when the last function has ended."""
         waiters = self._connect_waiters.pop(connection.name, [])
         while waiters:  # a callback may cancel another, which takes itself off this list
-            waiters.pop(0).callback(connection)
+            self._event_context().run(waiters.pop(0).callback, connection)
         self._fire(EventType.CONNECT, connection, seconds, done)
 
     def fire_disconnect(self, connection: SignalConnection, seconds: float) -> None:

@@ -105,6 +105,8 @@ class Fence:
                 if not timed_out or not value.check(CancelledError):
                     self._failed(where, value)
                 value = FAILED
+            if timed_out:  # a result that was given because of the cancellation came too late
+                value = FAILED
             outcome.append(value)
             if waiting:
                 if timer is not None and timer.active():
@@ -116,7 +118,10 @@ class Fence:
             timed_out = True
             self._counters.functions_timed_out += 1
             self._log.error("{where}: cancelled after {seconds} s", where=where, seconds=timeout_seconds)
-            pending.cancel()
+            try:
+                pending.cancel()
+            except Exception:  # of the canceller
+                self._failed(where, Failure())
             if not outcome:  # it swallowed the cancellation: what it still gives is ignored
                 outcome.append(FAILED)
                 later(FAILED)

@@ -14,6 +14,7 @@ from twisted.python import threadable
 
 from .asking import Asking
 from .connection import ConnectionState, SignalConnection
+from .context import current_event, current_route
 from .core.addresses import TrustedProxies, plain_address
 from .core.counters import Counters
 from .core.framing import check_close_code
@@ -26,7 +27,7 @@ from .events import Events
 from .fanout import FanOut
 from .fence import Fence
 from .identities import Identities, Identity
-from .schedules import Schedules
+from .scheduling.schedules import Schedules
 from .sending import Sending, Several, several
 from .signal_routes import RouteRegistrations
 
@@ -60,7 +61,7 @@ class Hub(Sending, Asking, RouteRegistrations, Events, Identities, Schedules):
         self.own_ports: set[int] = set()
         self._clock = clock
         self._thread = get_ident()
-        self._context = copy_context()
+        self._context = _without_current(copy_context())
         self._default_scope = settings.default_scope
         self._unrouted = settings.unrouted
         self._proxies = TrustedProxies(settings.trusted_proxies)
@@ -70,7 +71,7 @@ class Hub(Sending, Asking, RouteRegistrations, Events, Identities, Schedules):
         self._max_connections = settings.max_connections or _connections_that_fit()
         self.fence = Fence(lambda: self.clock, self.counters, settings.handler_timeout_seconds)
         registry: Registry[SignalConnection] = Registry()
-        fan_out = FanOut(lambda: self.clock)
+        fan_out = FanOut(lambda: self.clock, self.fresh_context)
         Sending.__init__(self, registry, fan_out, self.counters, settings.max_outgoing_bytes, self.check_thread)
         Asking.__init__(self, registry)
         RouteRegistrations.__init__(self, self.check_thread)
@@ -218,9 +219,13 @@ class Hub(Sending, Asking, RouteRegistrations, Events, Identities, Schedules):
         if connection.is_global:
             self._registry.remove(connection)
 
+    def send_close(self, connection: SignalConnection, code: int, reason: bytes) -> None:
+        """A connection that left because we close it gets its close frame."""
+        self._fan_out.close(connection, code, reason)
+
     def connection_gone(self, connection: SignalConnection) -> None:
         """A transport is gone."""
-        self._open.discard(connection)
+        self._open.remove(connection)
         self._by_address[connection.address] -= 1
         if not self._by_address[connection.address]:
             del self._by_address[connection.address]
@@ -248,9 +253,17 @@ class Hub(Sending, Asking, RouteRegistrations, Events, Identities, Schedules):
     def _connected(self, connection: SignalConnection) -> None:
         """The Connect functions have ended: messages may flow, and Disconnect may fire."""
         self._connecting.discard(connection)
+        gone = connection.state is ConnectionState.CLOSED  # before its messages run: they may end it
         self._dispatch.next(connection)
-        if connection.state is ConnectionState.CLOSED:
+        if gone:
             self.fire_disconnect(connection, self.clock.seconds())
+
+
+def _without_current(context: Context) -> Context:
+    """The context without the event and the route that the hub may have been made in."""
+    context.run(current_event.set, None)
+    context.run(current_route.set, None)
+    return context
 
 
 def _connections_that_fit() -> int:

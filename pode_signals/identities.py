@@ -129,12 +129,12 @@ class Identities:
         Raises:
             ValueError: signing is strict, and there is neither a request nor a current event.
         """
-        if self._signer is not None:
-            return self._signer.verify(client_id, self._caller(request))
         try:
-            check_name("client id", client_id)
+            check_name("client id", bare_client_id(client_id))
         except NameInvalid:
             return False
+        if self._signer is not None:
+            return self._signer.verify(client_id, self._caller(request))
         return not client_id.startswith(_SIGNED)
 
     def client_address(self, request: Any) -> str:
@@ -175,13 +175,15 @@ class Identities:
             return None
         if request is None:
             event = current_event.get()
-            if event is None:
+            if event is None or event.connection.hub is not self:
                 raise ValueError("strict signing needs a request or a current event")
             request = event.request
         if isinstance(request, HandshakeRecord):
             return _caller_of(request)
-        agent = request.getHeader(b"user-agent") or b""
-        return Caller(user_agent=header_text(agent), address=self.client_address(request))
+        agents = request.requestHeaders.getRawHeaders(b"user-agent", [])
+        # As a HandshakeRecord gives it, so that an id made for a request is good for its conversion.
+        user_agent = ", ".join(header_text(agent).strip() for agent in agents)
+        return Caller(user_agent=user_agent, address=self.client_address(request))
 
     def _set_signer(self, signer: Signer | None) -> None:
         if not self._identity_is_empty():

@@ -86,7 +86,7 @@ class Sending:
             NameRequired: no name, and no current event.
             NoCurrentConnection: ``SendMode.DIRECT``, and there is none.
             BroadcastRefused: the broadcast level of a name asks for more; nothing was sent to anyone.
-            TypeError, ValueError: the data can't be encoded; nothing was sent.
+            TypeError, ValueError: the data can't be encoded, or there is no such mode; nothing was sent.
             MessageTooBig: it is larger than ``max_outgoing_bytes``; nothing was sent.
             NotInReactorThread: called from another thread.
         """
@@ -174,6 +174,7 @@ class Sending:
 
     def _direct(self, event: SignalEvent | None, slot: RouteSlot | None, mode: SendMode) -> SignalConnection | None:
         """The one connection that this send is for, or None where it is a broadcast."""
+        mode = SendMode(mode)  # a text that is none of them must not become a broadcast
         if mode is SendMode.BROADCAST:
             return None
         forced = mode is SendMode.DIRECT
@@ -210,13 +211,15 @@ class Sending:
     def _deliver(self, delivery: Delivery, audience: tuple[SignalConnection, ...], frame: bytes) -> None:
         if not audience or (len(audience) == 1 and audience[0].state is not ConnectionState.OPEN):
             return
-        recipients = len(audience)
-        queued = self._fan_out.send(audience[0].name, audience, frame)
-        delivery.recipients += recipients
+        queued, dropped = self._fan_out.send(audience[0].name, audience, frame)
+        sent = len(audience) - queued - dropped
+        delivery.recipients += len(audience)
+        delivery.sent += sent
         delivery.queued += queued
-        delivery.sent += recipients - queued
+        delivery.dropped += dropped
+        self._send_counters.recipients_sent += sent
         self._send_counters.recipients_queued += queued
-        self._send_counters.recipients_sent += recipients - queued
+        self._send_counters.recipients_dropped += dropped
 
 
 def _target(event: SignalEvent | None, name: Names, groups: tuple[str, ...], client_ids: tuple[str, ...]) -> Target:

@@ -166,16 +166,16 @@ class SignalsService(MultiService):
         Returns:
             Fires when all is down.
         """
-        if self.state is ServiceState.DRAINING:
-            self._hurry()
-        elif self.state is not ServiceState.STOPPED:
-            self.state = ServiceState.DRAINING
-            self._drain = Drain(self.signals, self._reactor, self._random, self.drain_seconds)
-            Deferred.fromCoroutine(self._stop(self._drain)).addBoth(self._stopped)
-        else:
+        if self.state is ServiceState.STOPPED:
             return succeed(None)
         waiter: Deferred[None] = Deferred()
         self._stop_waiters.append(waiter)
+        if self.state is ServiceState.DRAINING:
+            self._hurry()
+        else:
+            self.state = ServiceState.DRAINING
+            self._drain = Drain(self.signals, self._reactor, self._random, self.drain_seconds)
+            Deferred.fromCoroutine(self._stop(self._drain)).addBoth(self._stopped)
         return waiter
 
     @property

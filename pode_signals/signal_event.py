@@ -71,7 +71,8 @@ class SignalEvent:
         self.connection = connection
         self.data = data
         self.route: SignalRoute | None = None if match is None else match.route
-        self.params: Mapping[str, Any] = _NO_PARAMS if match is None else match.params
+        # Read-only, since the connection's messages share them.
+        self.params: Mapping[str, Any] = _NO_PARAMS if match is None else MappingProxyType(match.params)
         self._seconds = seconds
         self._metadata: dict[str, Any] | None = None
 

@@ -108,9 +108,9 @@ class RouteGroup:
         endpoint: str | None = None,
         if_exists: IfExistsName | None = None,
     ) -> None:
-        """As :meth:`RouteRegistrations.add_route`, below the group's prefix."""
+        """As :meth:`RouteRegistrations.add_route`, below the group's prefix; an empty path is the prefix itself."""
         self._routes.add_route(
-            self._prefix + path,
+            self._below(path),
             function,
             endpoint=endpoint or self._endpoint,
             if_exists=if_exists or self._if_exists,
@@ -129,4 +129,9 @@ class RouteGroup:
 
     def route_group(self, prefix: str) -> RouteGroup:
         """A group within this group."""
-        return RouteGroup(self._routes, self._prefix + prefix, self._endpoint, self._if_exists)
+        return RouteGroup(self._routes, self._below(prefix), self._endpoint, self._if_exists)
+
+    def _below(self, path: str) -> str:
+        if path and not path.startswith("/"):
+            raise ValueError(f"the path of a signal route has to start with a slash: {path!r}")
+        return self._prefix + path

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import wraps
 from random import Random
-from typing import TYPE_CHECKING, Any, Unpack
+from typing import TYPE_CHECKING, Any, TypeVar, Unpack, cast
+from urllib.parse import unquote_to_bytes
 
 from twisted.internet.interfaces import IReactorTime
+from twisted.python.components import Componentized
+from werkzeug.exceptions import NotFound
 
 from .connection import SignalConnection
+from .core.handshake import header_text
 from .core.model import Scope
 from .core.settings import Settings, SettingsArguments
 from .errors import ClientIdInvalid, UpgradeRefused
@@ -25,6 +30,8 @@ if TYPE_CHECKING:
     from .web.endpoints import Listener
 
 __all__ = ["Signals"]
+
+F = TypeVar("F", bound=Callable[..., Any])
 
 
 class Signals(Hub):
@@ -54,6 +61,7 @@ class Signals(Hub):
         super().__init__(Settings(**settings), clock=clock, random=random)
         self.reference_check: Callable[[Any, SignalConnection], bool] | None = None
         self._factory: SignalFactory | None = None
+        self._auto_upgrade_used = False
 
     def convert(
         self,
@@ -96,13 +104,7 @@ class Signals(Hub):
         try:
             return self._convert(request, name, group, client_id, Scope(scope or self.default_scope), subprotocols)
         except UpgradeRefused as refused:
-            self.counters.upgrades_refused[type(refused).__name__, refused.code] += 1
-            self._log.info(
-                "refused an upgrade of {path} with {code}: {why}",
-                path=request.path,
-                code=refused.code,
-                why=refused.description,
-            )
+            self.count_refusal(request, refused)
             raise
 
     def connection_of(self, request: Any) -> SignalConnection | None:
@@ -134,6 +136,49 @@ class Signals(Hub):
             auto_upgrade: whether every upgrade becomes a connection named after its path, before any route.
         """
         return SignalsResource(self, root, listener=listener, auto_upgrade=auto_upgrade)
+
+    def only_on(self, *endpoints: str) -> Callable[[F], F]:
+        """A decorator for Klein routes: they serve these endpoints alone, and others get 404.
+
+        It stands below Klein's own: ``@app.route("/admin")``, then ``@signals.only_on("admin")``.
+
+        Args:
+            endpoints: names of endpoints. In a server of one's own (``signals.resource(…)`` in a foreign ``Site``)
+                requests come in by no endpoint, so such a route serves nobody.
+        """
+
+        def restrict(function: F) -> F:
+            @wraps(function)
+            def restricted(*args: Any, **kwargs: Any) -> Any:
+                request = next(each for each in args if isinstance(each, Componentized))  # a Plating passes self first
+                endpoint = request_state(request).endpoint
+                if endpoint is None or endpoint.name not in endpoints:
+                    raise NotFound
+                return function(*args, **kwargs)
+
+            return cast(F, restricted)
+
+        return restrict
+
+    def auto_upgrade(self, request: Any) -> SignalConnection:
+        """Convert a request under the path of its URL, as ``auto_upgrade=True`` does before any route is asked."""
+        if not self._auto_upgrade_used:
+            self._auto_upgrade_used = True
+            self._log.warn(
+                "auto_upgrade is deprecated, as in Pode: it lets clients in before a route can check them;"
+                " call signals.convert in a route"
+            )
+        return self.convert(request, header_text(unquote_to_bytes(request.path)), scope=Scope.GLOBAL)
+
+    def count_refusal(self, request: Any, refused: UpgradeRefused) -> None:
+        """One log line and one counter for a request that became no connection."""
+        self.counters.upgrades_refused[type(refused).__name__, refused.code] += 1
+        self._log.info(
+            "refused an upgrade of {path} with {code}: {why}",
+            path=request.path,
+            code=refused.code,
+            why=refused.description,
+        )
 
     def checked_reference(self, request: Any) -> SignalConnection | None:
         """The connection that a request's X-PODE-SIGNAL-* headers refer to, after ``reference_check``.

@@ -1,13 +1,15 @@
 from __future__ import annotations
 
-from typing import Any
+from contextvars import copy_context
+from typing import Any, cast
 
 import pytest
 from fakes import FakeTransport, connected, new_signals, result_of, turn
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.logger import capturedLogs
 
-from pode_signals import Delivery, Signals
+from pode_signals import Delivery, SignalEvent, Signals
+from pode_signals.context import current_event
 
 
 @pytest.fixture
@@ -165,6 +167,15 @@ class TestWaiting:
         turn(signals)
         assert errors[0].check(CancelledError)
         assert result_of(third) is delivery
+
+    def test_whose_event_is_current(self, signals: Signals, clients: list[FakeTransport]) -> None:
+        """S4.2: a plain callback of when_written has no current event, whoever's context the turn happens to run in."""
+        seen: list[Any] = []
+        signals.send("x", name="Msg").when_written().addCallback(lambda _: seen.append(current_event.get()))
+        context = copy_context()
+        context.run(current_event.set, cast(SignalEvent, "somebody's"))
+        context.run(turn, signals)
+        assert seen == [None]
 
     def test_await(self, signals: Signals, clients: list[FakeTransport]) -> None:
         """S4.7: await delivery is the same, also twice and also for sends in a row."""

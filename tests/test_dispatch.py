@@ -11,7 +11,7 @@ from fakes import Close, FakeTransport, clock_of, connect, connected, new_signal
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.logger import capturedLogs
 
-from pode_signals import BroadcastLevel, Scope, SignalEvent, Signals, Unrouted
+from pode_signals import BroadcastLevel, EventType, Scope, SignalEvent, Signals, Unrouted
 from pode_signals.connection import ConnectionState
 from pode_signals.context import RouteSlot, current_event, current_route
 from pode_signals.core.model import ClosedBy
@@ -59,7 +59,8 @@ class Waiting:
 class TestRoutes:
     def test_the_path_of_the_connection_decides(self, signals: Signals) -> None:
         """S5.2: the route for the path of the connection's URL gets the message, whatever path the message names; then
-        nothing is sent unless the route sends."""
+        nothing is sent unless the route sends.
+        """
         seen: list[tuple[str, Any]] = []
         signals.add_route("/date", lambda event: seen.append(("date", event.data.message)))
         signals.add_route("/other", lambda event: seen.append(("other", event.data.message)))
@@ -267,7 +268,8 @@ class TestUnrouted:
         same_name: set[str],
     ) -> None:
         """S5.4: without a route a message goes to what it names, or to everybody; SAME_NAME keeps it within the
-        sender's name, DROP sends nothing."""
+        sender's name, DROP sends nothing.
+        """
         people["msg"].says("x", **said)
         assert self.reached(signals, people) == broadcast
         signals.unrouted = Unrouted.SAME_NAME
@@ -342,7 +344,8 @@ class TestUnrouted:
         reached: set[str],
     ) -> None:
         """S7.3: levels hold for client messages, S5.4: where one refuses nothing is sent, it is counted, and it is no
-        bad message; of every name those that refuse are left out."""
+        bad message; of every name those that refuse are left out.
+        """
         signals.set_broadcast_level(BroadcastLevel.CLIENT_ID, name="Msg")
         for _ in range(20):
             people["msg"].says("x", **said)
@@ -568,7 +571,7 @@ class TestOneAtATime:
         for number in range(70):
             waiting.end(number)
         assert (waiting.messages, waiting.most) == (list(range(70)), 1)
-        assert client.reading == ["pause", "resume"]
+        assert client.reading == (["pause"] if way == "vanishes" else ["pause", "resume"])
 
     def test_a_pause_does_not_outlive_the_connection(self, signals: Signals) -> None:
         """S5.6: close never waits behind functions: a paused connection that is closed reads on for the answer."""
@@ -583,7 +586,8 @@ class TestOneAtATime:
 class TestFunctionsThatFail:
     def test_one_that_raises(self, signals: Signals) -> None:
         """S5.7: logged once with route and connection, counted; the connection stays, the next message runs, and no
-        text of the exception reaches a client."""
+        text of the exception reaches a client.
+        """
         seen: list[Any] = []
 
         def route(event: SignalEvent) -> None:
@@ -818,8 +822,8 @@ class TestContexts:
         signals.add_route("/waits", waits_for_it)
         signals.add_route("/fires", fires)
         signals.on_disconnect("Victim")(lambda _: note("disconnect"))
-        signals.on_connect("Slow")(lambda _: waits[0])
-        signals.on_connect("Slow")(lambda _: note("connect"))
+        signals.register_event("Slow", EventType.CONNECT, "first", lambda _: waits[0])
+        signals.register_event("Slow", EventType.CONNECT, "second", lambda _: note("connect"))
         victim = connected(signals, "Victim", at_once=True)
         first, second = connected(signals, path="/waits"), connected(signals, path="/fires")
         first.says(1)
@@ -853,8 +857,7 @@ class TestContexts:
         assert (seen, variable.get()) == (["none"] * 3, "none")
 
     def test_a_hub_that_is_made_within_an_event(self, signals: Signals) -> None:
-        """S9.3: a hub that was made in a function of another hub has no current event of that function, nor its route.
-        """
+        """S9.3: a hub that was made in a function of another hub has no current event of that function, nor its route."""
         made: list[Signals] = []
         seen: list[Any] = []
         signals.add_route("/ws", lambda _: made.append(new_signals()))

@@ -310,7 +310,8 @@ class TestWithinAnEvent:
         expected: set[str],
     ) -> None:
         """S4.2: without a name each argument not given comes from the message, with one nothing does; no path is every
-        name. event.send does the same."""
+        name. event.send does the same.
+        """
         within_event(signals, people["msg red 1"], lambda _: signals.send("x", **arguments), **said)
         assert reached(signals, people) == expected
         within_event(signals, people["msg red 1"], lambda event: event.send("x", **arguments), **said)
@@ -590,18 +591,18 @@ class TestThreads:
             "set_broadcast_level": lambda: signals.set_broadcast_level(BroadcastLevel.GROUP),
             "convert": lambda: signals.convert(object(), "Msg"),
             "close": lambda: signals.close("Msg"),
-            "close of a connection": lambda: connection.close(),
+            "close of a connection": connection.close,
             "add_route": lambda: signals.add_route("/x", print),
             "add_route by decorator": lambda: signals.route("/x")(print),
             "add_route of a group": lambda: signals.route_group("/x").add_route("/y", print),
             "remove_route": lambda: signals.remove_route("/x"),
-            "clear_routes": lambda: signals.clear_routes(),
+            "clear_routes": signals.clear_routes,
             "register_event": lambda: signals.register_event("Msg", EventType.CONNECT, "e", print),
             "register_event by decorator": lambda: signals.on_connect("Msg")(print),
             "unregister_event": lambda: signals.unregister_event("Msg", EventType.CONNECT, "e"),
             "when_connected": lambda: signals.when_connected("Msg"),
             "enable_signing": lambda: signals.enable_signing("s" * 32),
-            "disable_signing": lambda: signals.disable_signing(),
+            "disable_signing": signals.disable_signing,
         }
         for name, call in calls.items():
             error = in_another_thread(call)

@@ -71,7 +71,9 @@ def plain(
     return head(path, *extra, method=method, without=left_out) + body
 
 
-def frame(payload: bytes | str = b"", opcode: int = TEXT, *, fin: bool = True, rsv: int = 0, masked: bool = True) -> bytes:
+def frame(
+    payload: bytes | str = b"", opcode: int = TEXT, *, fin: bool = True, rsv: int = 0, masked: bool = True
+) -> bytes:
     """A client's frame."""
     data = _bytes(payload)
     size = len(data)
@@ -200,7 +202,7 @@ class Wire(StringTransport):
     """The server's end: it does not read while paused, and reports its end once, in a later turn.
 
     Attributes:
-        ended: ``"closed"`` or ``"aborted"`` by the server, ``"left"`` or ``"reset"`` by the client; None while it is up.
+        ended: ``"closed"`` or ``"aborted"`` by the server, ``"left"`` or ``"reset"`` by the client; else None.
         produced_at_end: whether a producer was registered when the server closed it. A transport that still has one
             does not close after it was paused, and with TLS it does not close at all.
     """
@@ -342,6 +344,7 @@ class World:
         settings: settings of the hub.
 
     Attributes:
+        path: where clients connect.
         converted: the connections that the routes of :meth:`converting` made, in their order.
         messages: the messages that the routes of :meth:`listening` got, in their order.
     """
@@ -352,6 +355,7 @@ class World:
         self.clock = Clock()
         self.signals = Signals(clock=self.clock, **settings)
         self.app = Klein()
+        self.path = "/msg"
         self.converted: list[SignalConnection] = []
         self.messages: list[object] = []
         self._resource, self._wrapped, self._auto_upgrade = resource, wrapped, auto_upgrade

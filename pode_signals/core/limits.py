@@ -1,10 +1,50 @@
-"""Counters with a window. Never reads a clock: the time is an argument."""
+"""How often is too often: counters with a window, token buckets. Never reads a clock: the time is an argument."""
 
 from __future__ import annotations
 
 from collections import deque
 
-__all__ = ["WindowCounter"]
+__all__ = ["TokenBucket", "WindowCounter"]
+
+
+class TokenBucket:
+    """Lets through a burst, then no more than a rate.
+
+    Args:
+        per_second: how fast it fills.
+        burst: how many it holds; it is full at first.
+        now: the time in seconds.
+    """
+
+    __slots__ = ("_burst", "_filled_at", "_per_second", "_tokens")
+
+    def __init__(self, per_second: float, burst: int, now: float) -> None:
+        self._per_second = per_second
+        self._burst = burst
+        self._tokens = float(burst)
+        self._filled_at = now
+
+    def take(self, now: float) -> bool:
+        """Take one token.
+
+        Args:
+            now: the time in seconds; one that is before the last one adds nothing.
+
+        Returns:
+            Whether there was one.
+        """
+        if now > self._filled_at:
+            self._tokens = min(self._burst, self._tokens + (now - self._filled_at) * self._per_second)
+        self._filled_at = now
+        if self._tokens < 1:
+            return False
+        self._tokens -= 1
+        return True
+
+    @property
+    def wait_seconds(self) -> float:
+        """How long it takes, from the last :meth:`take`, until there is a token; 0 where there is one."""
+        return max(0.0, (1 - self._tokens) / self._per_second)
 
 
 class WindowCounter:

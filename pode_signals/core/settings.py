@@ -63,7 +63,9 @@ def _networks(_settings: Any, attribute: Attribute[Any], value: object) -> None:
         for item in value:
             ip_network(item)
     except (TypeError, ValueError):
-        raise _refuse(attribute, "a list of addresses or networks such as 10.0.0.0/8 (without host bits)", value) from None
+        raise _refuse(
+            attribute, "a list of addresses or networks such as 10.0.0.0/8 (without host bits)", value
+        ) from None
 
 
 def _listed(value: Any) -> Any:

@@ -16,21 +16,24 @@ if TYPE_CHECKING:
 
 __all__ = ["ConvertedChannel"]
 
+_log = Logger(namespace="pode_signals")  # of no class: what keeps log events would keep their requests
+
 
 class ConvertedChannel:
     """Stands in for the HTTPChannel of a converted request.
 
     Args:
-        channel: the channel that it stands in for.
+        request: the request.
         route_ended: called once with the request when its route has ended.
     """
 
-    _log = Logger(namespace="pode_signals")
     factory = None
     """No access log: its line was written with the 101."""
 
-    def __init__(self, channel: HTTPChannel, route_ended: Callable[[Request], None]) -> None:
+    def __init__(self, request: Request, route_ended: Callable[[Request], None]) -> None:
+        channel: HTTPChannel = request.channel
         self._channel = channel
+        self._request = request
         self._route_ended = route_ended
         self.site = getattr(channel, "site", None)
         self.transport = channel.transport
@@ -41,15 +44,18 @@ class ConvertedChannel:
     def write(self, data: bytes) -> None:
         """Discard what the route returned or wrote."""
         if data:
-            self._log.debug("{size_bytes} bytes of a converted route's response were discarded", size_bytes=len(data))
+            _log.debug("{size_bytes} bytes of a converted route's response were discarded", size_bytes=len(data))
 
     def writeSequence(self, data: list[bytes]) -> None:
         """Discard."""
         self.write(b"".join(data))
 
     def registerProducer(self, producer: Any, streaming: bool) -> None:
-        """Nothing will be taken from it."""
+        """Nothing will be taken from it, so it could never end the request: this is the end."""
         producer.stopProducing()
+        if not self._request.finished:
+            self._request.unregisterProducer()
+            self._request.finish()
 
     def unregisterProducer(self) -> None:
         """There is none."""

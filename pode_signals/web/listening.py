@@ -61,7 +61,7 @@ def check_free(reactor: Any, listener: Listener) -> None:
     if endpoint.listen is not None:
         _server(reactor, endpoint)
     else:
-        for each in _sockets(endpoint, 1):
+        for each in _sockets(endpoint, None):
             each.close()
 
 
@@ -88,8 +88,8 @@ def _listen_by_string(reactor: Any, endpoint: Endpoint, factory: IProtocolFactor
     return port
 
 
-def _sockets(endpoint: Endpoint, backlog: int) -> list[socket.socket]:
-    """Listening sockets for an endpoint, all with the same port number."""
+def _sockets(endpoint: Endpoint, backlog: int | None) -> list[socket.socket]:
+    """Sockets for an endpoint, all with the same port number; without a backlog they do not listen."""
     assert endpoint.port is not None
     for attempts_left in reversed(range(_ATTEMPTS)):
         sockets: list[socket.socket] = []
@@ -106,7 +106,7 @@ def _sockets(endpoint: Endpoint, backlog: int) -> list[socket.socket]:
     raise AssertionError("unreachable")
 
 
-def _open_all(endpoint: Endpoint, backlog: int, opened: Callable[[socket.socket], None]) -> None:
+def _open_all(endpoint: Endpoint, backlog: int | None, opened: Callable[[socket.socket], None]) -> None:
     port = endpoint.port
     addresses = interfaces(endpoint.address)
     for index, address in enumerate(addresses):
@@ -120,7 +120,7 @@ def _open_all(endpoint: Endpoint, backlog: int, opened: Callable[[socket.socket]
         opened(new)
 
 
-def _open(address: str, port: int, backlog: int) -> socket.socket:
+def _open(address: str, port: int, backlog: int | None) -> socket.socket:
     family, _, _, _, where = socket.getaddrinfo(
         address, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE | socket.AI_NUMERICHOST
     )[0]
@@ -131,7 +131,8 @@ def _open(address: str, port: int, backlog: int) -> socket.socket:
         if family == socket.AF_INET6:
             new.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)  # IPv4 has a socket of its own
         new.bind(where)
-        new.listen(backlog)
+        if backlog is not None:  # else a client that comes while we only look would be reset
+            new.listen(backlog)
     except OSError:
         new.close()
         raise

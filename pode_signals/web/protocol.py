@@ -6,7 +6,7 @@ the real reactor whatever clock a hub has; the connection's own take their place
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
 from autobahn.twisted.websocket import WebSocketServerFactory, WebSocketServerProtocol
 from autobahn.websocket.compress import PerMessageDeflateOffer, PerMessageDeflateOfferAccept
@@ -23,6 +23,10 @@ if TYPE_CHECKING:
 
 __all__ = ["SignalFactory", "SignalProtocol"]
 
+_log = Logger(namespace="pode_signals")  # of no class: what keeps log events would keep their protocols
+
+_CLOSE = 8  # an opcode
+_MOST_CONTROL = 125  # bytes of a control frame (RFC 6455 section 5.5)
 _INTERNAL_ERROR = 1011
 _NO_STATUS = 1005
 _UNSUPPORTED_DATA = 1003
@@ -46,7 +50,6 @@ class SignalProtocol(WebSocketServerProtocol):
     """
 
     log = _Silence()
-    _events: ClassVar[Logger] = Logger(namespace="pode_signals")
 
     # Options as class attributes: Autobahn copies to each instance only those that it does not find here.
     versions = WebSocketServerProtocol.SUPPORTED_PROTOCOL_VERSIONS
@@ -80,6 +83,7 @@ class SignalProtocol(WebSocketServerProtocol):
     connection: SignalConnection
     response_headers: bytes = b""
     transport: Any  # an ITCPTransport, or TLS around one
+    _isMessageCompressed: bool  # Autobahn's
 
     # What the connection calls.
 
@@ -112,10 +116,12 @@ class SignalProtocol(WebSocketServerProtocol):
 
     def dataReceived(self, data: bytes) -> None:
         """The fence around all that runs for a client's bytes: an exception would make Twisted drop what is unsent."""
+        if self.state == self.STATE_CLOSED:
+            return  # Autobahn would collect it, and the end of a TLS connection can take a while
         try:
             self._dataReceived(data)
         except Exception:
-            self._events.failure("a protocol callback of {connection} raised", connection=self.connection)
+            _log.failure("connection {client_id}: a protocol callback raised", client_id=self.connection.client_id)
             self.connection.hub.counters.callbacks_failed += 1
             self.connection.shut(_INTERNAL_ERROR, "", ClosedBy.ERROR)
 
@@ -148,6 +154,31 @@ class SignalProtocol(WebSocketServerProtocol):
         else:
             self.connection.received(payload)
 
+    def onFrameData(self, payload: bytes) -> None:
+        """A part of a frame. Once our close frame is out, everything up to the client's is skipped.
+
+        Autobahn goes on: it would inflate it, keep it where it is a control frame, or get stuck in a bad frame.
+        """
+        frame = self.current_frame
+        if self.state == self.STATE_OPEN or (frame.opcode == _CLOSE and frame.length <= _MOST_CONTROL):
+            super().onFrameData(payload)
+        if self.state != self.STATE_OPEN:
+            self._skip_message()
+
+    def onFrameEnd(self) -> None:
+        """The end of a frame, also where the end of the compressed data turns out to be bad."""
+        if super().onFrameEnd() is False:
+            self._skip_message()
+            super().onFrameEnd()
+
+    def _skip_message(self) -> None:
+        self._isMessageCompressed = self.utf8validateIncomingCurrentMessage = False
+
+    def _fail_connection(self, code: int = 1001, reason: str = "") -> None:
+        """A failure; later ones do not count: Autobahn would hang up before the client has read our close frame."""
+        if self.state == self.STATE_OPEN:
+            super()._fail_connection(code, reason)
+
     def sendData(self, data: bytes, sync: bool = False, chopsize: int | None = None) -> None:
         """All of Autobahn's output: control frames, and the 101, which takes the route's own headers along."""
         if self.response_headers:
@@ -163,7 +194,7 @@ class SignalProtocol(WebSocketServerProtocol):
         else:
             closure = Closure(code or _NO_STATUS, (reasonUtf8 or b"").decode("utf-8", "replace"), ClosedBy.ERROR)
             if self.state == self.STATE_OPEN:
-                self._events.warn(
+                _log.warn(
                     "connection {client_id}: failed with {code}: {reason}",
                     client_id=self.connection.client_id,
                     code=closure.code,

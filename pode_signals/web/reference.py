@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from ..core.handshake import header_text
 from ..core.names import from_header_value
-from ..errors import ClientIdInvalid
+from ..errors import ClientIdInvalid, NameInvalid
 
 if TYPE_CHECKING:
     from twisted.web.http import Request
@@ -29,10 +29,13 @@ def referenced_connection(hub: Hub, request: Request) -> SignalConnection | None
     values = request.requestHeaders.getRawHeaders(b"x-pode-signal-client-id", [])
     if not values:
         return None
-    client_id = from_header_value(header_text(values[0]).strip())
+    try:
+        client_id = from_header_value(header_text(values[0]).strip())
+        names, groups = _listed(request, b"x-pode-signal-name"), _listed(request, b"x-pode-signal-group")
+    except NameInvalid:  # percent-encoded, and no UTF-8
+        raise ClientIdInvalid from None
     if len(values) > 1 or not hub.is_client_id_valid(client_id, request):
         raise ClientIdInvalid
-    names, groups = _listed(request, b"x-pode-signal-name"), _listed(request, b"x-pode-signal-group")
     found = [
         connection
         for connection in hub.connections_with_client_id(client_id)

@@ -7,15 +7,14 @@ from __future__ import annotations
 
 from contextvars import copy_context
 from typing import TYPE_CHECKING, Any
-from urllib.parse import unquote_to_bytes
 
 from twisted.logger import Logger
+from twisted.web.error import UnsupportedMethod
 from twisted.web.resource import IResource, getChildForRequest
+from twisted.web.server import NOT_DONE_YET
 from zope.interface import implementer
 
 from ..context import RouteSlot, current_route
-from ..core.handshake import header_text
-from ..core.model import Scope
 from ..errors import ClientIdInvalid, UpgradeRefused
 from .request_state import RequestState, request_state
 from .upgrade import is_upgrade
@@ -71,18 +70,32 @@ class SignalsResource:
             self._check_endpoint(request, state)
             state.reference = self._reference(request)
             if self._upgrades_by_itself(request, state):
-                self._signals.convert(request, header_text(unquote_to_bytes(request.path)), scope=Scope.GLOBAL)
+                self._signals.auto_upgrade(request)
                 return b""
-            return getChildForRequest(self._root, request).render(request)
+            result = self._render_child(request)
         except UpgradeRefused as refused:
             return refused.render(request)
+        if state.connection is not None and result is not NOT_DONE_YET:
+            return b""  # whatever it is: Twisted takes anything but bytes for an error of the route
+        return result
+
+    def _render_child(self, request: Request) -> Any:
+        before = request.prepath[:], request.postpath[:]
+        try:
+            return getChildForRequest(self._root, request).render(request)
+        except UnsupportedMethod:  # if it was HEAD, Twisted renders once more, as GET
+            request.prepath, request.postpath = before
+            raise
 
     def _check_endpoint(self, request: Request, state: RequestState) -> None:
         if self._listener is not None:
             host = request.getHeader(b"host")
-            state.endpoint = self._listener.endpoint_for(
-                upgrade=is_upgrade(request), host=None if host is None else host.decode("latin-1")
-            )
+            name = None if host is None else host.decode("latin-1")
+            try:
+                state.endpoint = self._listener.endpoint_for(upgrade=is_upgrade(request), host=name)
+            except UpgradeRefused as refused:
+                self._signals.count_refusal(request, refused)
+                raise
 
     def _upgrades_by_itself(self, request: Request, state: RequestState) -> bool:
         wanted = self._auto_upgrade or (state.endpoint is not None and state.endpoint.auto_upgrade)

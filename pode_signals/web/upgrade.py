@@ -153,15 +153,15 @@ def hand_over(
 
     channel.connectionLost = connection_lost
     _log_access(request, channel)
-    request.channel = ConvertedChannel(channel, _route_end(connection, request))
+    request.channel = ConvertedChannel(request, _route_end(connection, request))
     request.startedWriting = 1
     protocol.dataReceived(_head(offer, connection.subprotocol))
     if protocol.state != protocol.STATE_OPEN:
         transport.abortConnection()
         raise PodeSignalsError("Autobahn refused a handshake that was checked")
-    transport.resumeProducing()  # the channel pauses it for much pipelined data
     if pipelined:
         feed.later(pipelined, connection.hub.clock)
+    transport.resumeProducing()  # the channel pauses it for much pipelined data
 
 
 class _Feed:

@@ -3,6 +3,7 @@ from __future__ import annotations
 from collections import Counter
 from datetime import UTC, datetime, timedelta
 from random import Random
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -278,6 +279,19 @@ def test_the_random_source_is_injected() -> None:
     """S13.2: the same seed means the same draws."""
     assert parse("R R R R R", 5) == parse("R R R R R", 5)
     assert parse("R R R R R", 5) != parse("R R R R R", 6)
+
+
+def test_the_order_of_drawing_is_fixed() -> None:
+    """S13.2: one seed means the same draws in every process: fields are drawn by name, not in the order of a set."""
+
+    class Recorder(Random):
+        def choice(self, seq: Any) -> Any:
+            sizes.append(len(seq))
+            return seq[0]
+
+    sizes: list[int] = []
+    CronExpression.parse("R R R R R", random=Recorder())
+    assert sizes == [31, 24, 60, 12, 7]
 
 
 def test_an_expression_without_r_stays() -> None:

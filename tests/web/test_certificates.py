@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import ssl
+import warnings
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from socket import gethostname
@@ -8,6 +10,7 @@ from socket import gethostname
 import pytest
 from certificate_files import Issued, issue
 from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import rsa
 from OpenSSL import SSL
 from twisted.logger import LogEvent, LogLevel, formatEvent, globalLogPublisher
 
@@ -71,14 +74,10 @@ class Handshake:
                 done = True
             if to_server.pending:
                 server.bio_write(to_server.read())
-            try:
+            with suppress(SSL.WantReadError):
                 server.do_handshake()
-            except SSL.WantReadError:
-                pass
-            try:
+            with suppress(SSL.WantReadError):
                 to_client.write(server.bio_read(65_536))
-            except SSL.WantReadError:
-                pass
             if done:
                 return client
         raise AssertionError("the handshake goes on for ever")
@@ -162,7 +161,7 @@ def test_no_older_tls(tmp_path: Path, issued: Issued) -> None:
         certificate(Endpoint("https", certificate=paths["cert_pfx"])), issued.authority_file(tmp_path)
     )
     handshake.context.set_ciphers("ALL:@SECLEVEL=0")
-    with pytest.warns(DeprecationWarning):
+    with warnings.catch_warnings(action="ignore", category=DeprecationWarning):
         handshake.context.minimum_version = ssl.TLSVersion.TLSv1
         handshake.context.maximum_version = ssl.TLSVersion.TLSv1_1
     with pytest.raises(SSL.Error, match="unsupported protocol"):
@@ -182,6 +181,7 @@ def test_bad_files(tmp_path: Path, issued: Issued) -> None:
         rubbish_pem=b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n",
         rubbish_pfx=b"\x30\x82",
         empty_pfx=b"",
+        weak_pfx=issue(key=rsa.generate_private_key(65_537, 1_024)).pfx(None),
     )
     missing = str(tmp_path / "missing.pem")
     server = paths["server_pem"]
@@ -208,6 +208,7 @@ def test_bad_files(tmp_path: Path, issued: Issued) -> None:
         (paths["rubbish_pfx"], "no PEM", {"certificate": paths["rubbish_pfx"]}),
         (paths["empty_pfx"], "no PEM", {"certificate": paths["empty_pfx"]}),
         (paths["key_pem"], "no certificate", {"certificate": paths["key_pem"]}),
+        (paths["weak_pfx"], "too small", {"certificate": paths["weak_pfx"]}),
     ):
         said = refusal(Endpoint("https", **given))
         assert named in said

@@ -236,7 +236,7 @@ def test_hostname() -> None:
 
 
 def test_the_endpoint_is_chosen_by_kind_then_by_host() -> None:
-    """S1.4: on a shared port the kind of request decides, then the Host; an endpoint without hostname takes the rest."""
+    """S1.4: on a shared port the kind of request decides, then the Host; one without a hostname takes the rest."""
     page, admin = Endpoint("http", "*", 80, name="page"), Endpoint("http", "*", 80, name="admin", hostname="a.example")
     socket = Endpoint("ws", "*", 80, hostname="a.example")
     listener = only(page, admin, socket)

@@ -5,14 +5,15 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from contextvars import Context
+from functools import partial
 from typing import Any
 
 from attrs import Attribute, define, field
-from twisted.internet.defer import Deferred, succeed
+from twisted.internet.defer import Deferred, maybeDeferred, succeed
 from twisted.logger import Logger
 
-from .core.counters import Counters
-from .fence import Fence
+from ..core.counters import Counters
+from ..fence import Fence
 
 __all__ = ["Job", "Runs", "check_count"]
 
@@ -167,9 +168,10 @@ class Runs:
 
     def _give_up(self, over: Deferred[None]) -> None:
         self._waiting.remove(over)
-        for run in tuple(self._under_way.values()):
+        for job, run in tuple(self._under_way.items()):
             if run.pending is not None:
-                run.pending.cancel()
+                failed = partial(self._log.failure, "{where}: cancelling it raised", where=job.where)
+                maybeDeferred(run.pending.cancel).addErrback(failed)
         over.callback(None)
 
     def _ended(self, job: Job) -> None:

@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from pode_signals.zones import MachineZone, zone_of
+from pode_signals.scheduling.zones import MachineZone, zone_of
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
 
-from .errors import ScheduleAlreadyExists, UnknownSchedule
+from ..errors import ScheduleAlreadyExists, UnknownSchedule
 from .jobs import Job, Runs, check_count
 
 __all__ = ["TimerState", "Timers"]

@@ -14,9 +14,9 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
 
-from .core.counters import Counters
-from .errors import ScheduleAlreadyExists, UnknownSchedule
-from .fence import Fence
+from ..core.counters import Counters
+from ..errors import ScheduleAlreadyExists, UnknownSchedule
+from ..fence import Fence
 from .jobs import Runs
 from .planning import Schedule, ScheduleState, expressions
 from .timers import Timers
@@ -244,7 +244,6 @@ class Schedules(Timers):
         if self._schedule_loop is not None:
             return
         clock, now = self._schedule_clock(), self._schedule_now()
-        self._schedule_minute = _minute(now)
         self._schedule_loop = LoopingCall(self._schedule_tick)
         self._schedule_loop.clock = clock
         failed = partial(self._schedule_log.failure, "schedules stopped")

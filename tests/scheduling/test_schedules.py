@@ -16,8 +16,8 @@ from twisted.logger import capturedLogs
 from pode_signals.core.counters import Counters
 from pode_signals.errors import CronInvalid, NotInReactorThread, ScheduleAlreadyExists, UnknownSchedule
 from pode_signals.fence import Fence
-from pode_signals.planning import ScheduleState
-from pode_signals.schedules import Schedules
+from pode_signals.scheduling.planning import ScheduleState
+from pode_signals.scheduling.schedules import Schedules
 
 START = datetime(2026, 1, 1, 0, 0, 30, tzinfo=UTC)
 BERLIN = ZoneInfo("Europe/Berlin")
@@ -157,6 +157,16 @@ def test_on_start(bench: Bench) -> None:
     assert bench.calls == ["00:00:30"]
     state = bench.state()
     assert (state.count, state.last, state.next) == (1, START, datetime(2026, 1, 1, 12, tzinfo=UTC))
+
+
+def test_on_start_after_the_limit(bench: Bench) -> None:
+    """S13.1: schedules that start again run on_start again, but no schedule that reached its limit."""
+    bench.add(cron="0 12 * * *", on_start=True, limit=2)
+    for _ in range(3):
+        bench.start()
+        bench.pass_seconds(1)
+        bench.schedules.stop_schedules()
+    assert bench.calls == ["00:00:30", "00:00:31"]
 
 
 def test_on_start_while_schedules_run(bench: Bench) -> None:
@@ -790,6 +800,25 @@ def test_giving_up_on_runs(bench: Bench) -> None:
     bench.pass_seconds(1)
     assert (ended, fired) == (["slow", "stubborn"], [None])
     assert bench.clock.getDelayedCalls() == []
+
+
+def test_giving_up_on_a_run_whose_canceller_raises(bench: Bench) -> None:
+    """S13.5: a canceller that raises is logged and keeps no other run from being cancelled."""
+    cancelled: list[object] = []
+
+    def broken(_: object) -> None:
+        raise RuntimeError("broken")
+
+    bench.add("broken", function=lambda: Deferred(broken))
+    bench.add("good", function=lambda: Deferred(cancelled.append))
+    bench.start()
+    bench.pass_minutes(1)
+    fired: list[None] = []
+    stopping = bench.schedules.stop_schedules().addCallback(fired.append)
+    with capturedLogs() as events:
+        stopping.cancel()
+    assert (len(cancelled), fired) == (1, [None])
+    assert [event["where"] for event in events] == ["schedule broken", "schedule good"]
 
 
 def test_a_function_that_stops_schedules(bench: Bench) -> None:

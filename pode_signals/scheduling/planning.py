@@ -9,8 +9,8 @@ from typing import Any
 
 from attrs import Attribute, define, field, frozen
 
-from .core.cron import CronExpression
-from .errors import CronInvalid
+from ..core.cron import CronExpression
+from ..errors import CronInvalid
 from .jobs import Job
 
 __all__ = ["Schedule", "ScheduleState", "expressions"]

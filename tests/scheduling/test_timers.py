@@ -12,8 +12,8 @@ from twisted.logger import capturedLogs
 from pode_signals.core.counters import Counters
 from pode_signals.errors import ScheduleAlreadyExists, UnknownSchedule
 from pode_signals.fence import Fence
-from pode_signals.schedules import Schedules
-from pode_signals.timers import TimerState
+from pode_signals.scheduling.schedules import Schedules
+from pode_signals.scheduling.timers import TimerState
 
 START = 1_000_000_000.0
 

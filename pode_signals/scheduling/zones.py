@@ -24,9 +24,7 @@ def zone_of(timezone: tzinfo | str | None) -> tzinfo:
     try:
         return ZoneInfo(timezone)
     except (ZoneInfoNotFoundError, OSError):  # OSError: a folder of the database, "Europe"
-        raise ValueError(
-            f"there is no time zone {timezone!r} (the database is the system's, or that of the package tzdata)"
-        ) from None
+        raise ValueError(f"there is no time zone {timezone!r}") from None
 
 
 class MachineZone(tzinfo):

@@ -1,0 +1,185 @@
+"""Binding real ports: which addresses, which numbers, and what happens where one is taken."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+from programs import free_port
+from pytest_twisted import blockon
+from twisted.internet import reactor
+from twisted.internet.error import CannotListenError
+from twisted.web.resource import Resource
+
+from pode_signals.errors import ConfigurationInvalid
+from pode_signals.service import SignalsService
+from pode_signals.signals import Signals
+from pode_signals.web import listening
+from pode_signals.web.endpoints import Endpoint
+
+IPV6 = socket.has_ipv6
+Serve = Callable[..., SignalsService]
+
+
+@pytest.fixture
+def serve() -> Iterator[Serve]:
+    """Start a service with endpoints; it is stopped at the end."""
+    services: list[SignalsService] = []
+
+    def start(*endpoints: Endpoint) -> SignalsService:
+        service = SignalsService(Signals(), Resource(), endpoints, reactor=reactor)
+        services.append(service)
+        service.startService()
+        return service
+
+    yield start
+    for service in services:
+        blockon(service.stopService())
+
+
+@pytest.fixture
+def taken() -> Iterator[int]:
+    """A port of 127.0.0.1 that somebody listens on."""
+    with closing(socket.create_server(("127.0.0.1", 0))) as busy:
+        yield busy.getsockname()[1]
+
+
+def hosts(service: SignalsService, endpoint: Endpoint) -> list[str]:
+    """The addresses that an endpoint is bound to."""
+    return [address.host for address in service.addresses[endpoint]]
+
+
+def accepts(host: str, port: int) -> bool:
+    """Whether somebody listens there."""
+    try:
+        socket.create_connection((host, port), 2).close()
+    except OSError:
+        return False
+    return True
+
+
+@pytest.mark.skipif(not IPV6, reason="there is no IPv6 here")
+async def test_localhost_is_both_families(serve: Serve) -> None:
+    """S1.1: localhost is 127.0.0.1 and ::1, with the same number also for port 0."""
+    endpoint = Endpoint("http", port=0)
+    service = serve(endpoint)
+    assert hosts(service, endpoint) == ["127.0.0.1", "::1"]
+    (port,) = {address.port for address in service.addresses[endpoint]}
+    assert port > 0
+    assert accepts("127.0.0.1", port)
+    assert accepts("::1", port)
+    assert service.signals.own_ports == {port}
+
+
+@pytest.mark.skipif(not IPV6, reason="there is no IPv6 here")
+async def test_every_interface(serve: Serve) -> None:
+    """S1.1: ``*`` is every interface, IPv4 and IPv6."""
+    endpoint = Endpoint("http", "*", 0)
+    service = serve(endpoint)
+    assert hosts(service, endpoint) == ["0.0.0.0", "::"]
+    port = service.addresses[endpoint][0].port
+    assert accepts("127.0.0.2", port)
+    assert accepts("::1", port)
+
+
+async def test_without_ipv6(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
+    """S1.1: on a machine without IPv6, localhost is 127.0.0.1."""
+
+    def open_ipv4(address: str, port: int, backlog: int | None) -> socket.socket:
+        if ":" in address:
+            raise OSError(97, "Address family not supported by protocol")
+        return opened(address, port, backlog)
+
+    opened = listening._open
+    monkeypatch.setattr(listening, "_open", open_ipv4)
+    endpoint = Endpoint("http", port=0)
+    assert hosts(serve(endpoint), endpoint) == ["127.0.0.1"]
+
+
+@pytest.mark.skipif(not IPV6, reason="there is no IPv6 here")
+async def test_a_free_port_of_both_families(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
+    """S1.1: where the free IPv4 port is taken for IPv6 another one is tried; not for ever."""
+    attempts = []
+
+    def taken_at_first(address: str, port: int, backlog: int | None) -> socket.socket:
+        if ":" in address:
+            attempts.append(port)
+            if len(attempts) in (1, 2) or len(attempts) > 3:
+                raise OSError(98, "Address already in use")
+        return opened(address, port, backlog)
+
+    opened = listening._open
+    monkeypatch.setattr(listening, "_open", taken_at_first)
+    endpoint = Endpoint("http", port=0)
+    service = serve(endpoint)
+    assert {address.port for address in service.addresses[endpoint]} == {attempts[2]}
+    with pytest.raises(CannotListenError):
+        serve(Endpoint("http", port=0))
+    assert len(attempts) == 23
+
+
+async def test_one_port_for_both_kinds(serve: Serve) -> None:
+    """S1.2: http and ws with port 0 share one free port."""
+    page, chat = Endpoint("http", port=0), Endpoint("ws", port=0)
+    service = serve(page, chat)
+    assert service.addresses[page] == service.addresses[chat]
+
+
+async def test_a_taken_port(serve: Serve, taken: int) -> None:
+    """S12.1: a port that is taken is found by the check and at the start, with its address and number."""
+    service = SignalsService(Signals(), Resource(), [Endpoint("http", port=taken)], reactor=reactor)
+    for call in (service.check, service.startService):
+        with pytest.raises(CannotListenError, match=rf"127\.0\.0\.1:{taken}"):
+            call()
+
+
+async def test_a_port_taken_for_one_family_alone(serve: Serve) -> None:
+    """S1.1: where one family's port is taken, localhost is refused, and the other's is let go."""
+    if not IPV6:
+        pytest.skip("there is no IPv6 here")
+    with closing(socket.create_server(("::1", 0), family=socket.AF_INET6)) as busy:
+        port = busy.getsockname()[1]
+        with pytest.raises(CannotListenError):
+            serve(Endpoint("http", port=port))
+        assert not accepts("127.0.0.1", port)
+
+
+async def test_the_check_takes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """S12.1: after the check a port is as free as before."""
+    service = SignalsService(Signals(), Resource(), [Endpoint("http", port=free_port())], reactor=reactor)
+    monkeypatch.setattr(socket.socket, "listen", lambda *_: pytest.fail("a client could come in"))
+    service.check()
+    service.check()
+    monkeypatch.undo()
+    service.startService()
+    await service.stopService()
+
+
+async def test_stopped_ports_are_free(serve: Serve) -> None:
+    """S12.2: once ``stopService`` has fired nobody listens any more, and the same port can be bound again."""
+    endpoint = Endpoint("http", port=free_port())
+    service = serve(endpoint)
+    await service.stopService()
+    assert not accepts("127.0.0.1", endpoint.port)
+    service.startService()
+    assert accepts("127.0.0.1", endpoint.port)
+
+
+async def test_a_unix_socket(serve: Serve, tmp_path: Path) -> None:
+    """S1.6: an endpoint can be a Twisted endpoint string, a UNIX socket for instance."""
+    path = tmp_path / "chat.socket"
+    page, chat = Endpoint("http", listen=f"unix:{path}"), Endpoint("ws", listen=f"unix:{path}")
+    service = serve(page, chat)
+    assert service.addresses[page][0].name == str(path).encode()
+    assert service.signals.own_ports == set()
+    assert path.is_socket()
+
+
+async def test_a_string_that_is_bound_later(serve: Serve) -> None:
+    """S1.6: a Twisted endpoint string that can't be bound now is refused."""
+    service = SignalsService(Signals(), Resource(), [Endpoint("http", listen="tcp:nonsense")], reactor=reactor)
+    with pytest.raises(ConfigurationInvalid):
+        service.check()

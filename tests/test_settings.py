@@ -1,0 +1,99 @@
+from __future__ import annotations
+
+from math import inf, nan
+from typing import Any, get_type_hints
+
+import pytest
+from fakes import new_signals
+from twisted.internet.task import Clock
+
+from pode_signals import Scope, Signals, Unrouted
+from pode_signals.core.settings import SETTING_NAMES, Settings, SettingsArguments
+
+COUNT = [0, -1, 1.5, nan, inf, "5", None, True, [5]]
+COUNT_OR_NONE = [value for value in COUNT if value is not None]
+SECONDS = [0, -1, -0.5, nan, inf, -inf, "5", None, True, [5]]
+FLAG = [0, 1, "yes", None, nan]
+
+# Every setting: its default, what makes no sense for it, what does.
+SETTINGS: dict[str, tuple[Any, list[Any], list[Any]]] = {
+    "max_message_bytes": (65_536, COUNT, [1, 10**9]),
+    "max_outgoing_bytes": (1_048_576, COUNT, [1, 10**9]),
+    "max_pending_messages": (64, COUNT, [1]),
+    "max_json_depth": (32, COUNT, [1]),
+    "max_json_keys": (1_000, COUNT, [1]),
+    "bad_messages_limit": (10, COUNT, [1]),
+    "bad_messages_window_seconds": (60.0, SECONDS, [1, 0.5]),
+    "handler_timeout_seconds": (30.0, SECONDS, [1, 0.5]),
+    "close_timeout_seconds": (5.0, SECONDS, [1, 0.5]),
+    "handshake_timeout_seconds": (10.0, SECONDS, [1, 0.5]),
+    "max_connections": (None, COUNT_OR_NONE, [1, None]),
+    "max_connections_per_address": (None, COUNT_OR_NONE, [1, None]),
+    "max_names": (10_000, COUNT, [1]),
+    "listen_backlog": (1_024, COUNT, [1]),
+    "allowed_origins": (None, ["https://example.com", [""], [5], 5, True], [["https://example.com"], ["*"], (), None]),
+    "allow_null_origin": (False, FLAG, [True, False]),
+    "allow_missing_origin": (True, FLAG, [True, False]),
+    "trusted_proxies": (
+        (),
+        ["10.0.0.0/8", ["nonsense"], ["10.0.0.1/8"], ["10.0.0.0/33"], None, 5],
+        [["10.0.0.0/8", "::1"], {"10.0.0.1"}],
+    ),
+    "compression": (False, FLAG, [True, False]),
+    "duplicate_client_id": ("replace", ["reject", "", None, True, 1], ["replace", "refuse"]),
+    "unrouted": (Unrouted.BROADCAST, ["nonsense", None, True, 1, Scope.GLOBAL], list(Unrouted)),
+    "default_scope": (Scope.GLOBAL, ["nonsense", None, True, 1, Unrouted.DROP], list(Scope)),
+}
+
+
+def test_the_table_is_complete() -> None:
+    """S16: every setting is in this table, and can be given by its name."""
+    assert sorted(SETTINGS) == sorted(SETTING_NAMES) == sorted(get_type_hints(SettingsArguments))
+
+
+def test_defaults() -> None:
+    """S16: every default."""
+    settings = Settings()
+    assert {name: getattr(settings, name) for name in SETTING_NAMES} == {
+        name: default for name, (default, _, _) in SETTINGS.items()
+    }
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        pytest.param(name, value, id=f"{name}={value!r}")
+        for name, (_, nonsense, _) in SETTINGS.items()
+        for value in nonsense
+    ],
+)
+def test_nonsense(name: str, value: Any) -> None:
+    """S16: a value that makes no sense is a ValueError at construction that names the setting."""
+    with pytest.raises(ValueError, match=rf"^{name} has to be "):
+        Signals(clock=Clock(), **{name: value})
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [(name, value) for name, (_, _, sense) in SETTINGS.items() for value in sense],
+)
+def test_sense(name: str, value: Any) -> None:
+    """S16: a value that makes sense is taken."""
+    settings = new_signals(**{name: value}).settings
+    taken = getattr(settings, name)
+    assert taken == (tuple(value) if isinstance(value, (list, set)) else value)
+
+
+def test_unknown() -> None:
+    """S16: a setting that does not exist is a TypeError that names it; all are keyword-only."""
+    with pytest.raises(TypeError, match="max_mesage_bytes"):
+        Signals(max_mesage_bytes=5)  # type: ignore[call-arg]
+    with pytest.raises(TypeError):
+        Signals(5)  # type: ignore[misc]
+
+
+def test_settings_do_not_change() -> None:
+    """S16: settings are checked once, and stay."""
+    settings = new_signals().settings
+    with pytest.raises(AttributeError):
+        settings.max_names = 0  # type: ignore[misc]
