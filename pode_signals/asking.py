@@ -24,11 +24,11 @@ class Asking:
         self._registry = registry
 
     def names(self) -> tuple[str, ...]:
-        """The names that have connections (Pode: ``Get-PodeSignalConnection``)."""
+        """The names that have connections (Pode: ``Get-PodeSignalNameList``)."""
         return self._registry.names()
 
     def groups(self, name: str) -> tuple[str, ...]:
-        """The groups within a name that have connections.
+        """The groups within a name that have connections (Pode: ``Get-PodeSignalGroupList``).
 
         Raises:
             UnknownName: no connection has the name.
@@ -36,7 +36,9 @@ class Asking:
         return self._registry.groups(name)
 
     def client_ids(self, name: str, group: str | None = None) -> tuple[str, ...]:
-        """The client ids within a name, in the order of their coming; a group restricts them.
+        """The client ids within a name, in order of their coming (Pode: ``Get-PodeSignalClientIdList``).
+
+        A group restricts them.
 
         Raises:
             UnknownName: no connection has the name.
@@ -44,11 +46,11 @@ class Asking:
         return self._registry.client_ids(name, group)
 
     def has_name(self, name: str) -> bool:
-        """Whether a connection has the name (Pode: ``Test-PodeSignalConnection``)."""
+        """Whether a connection has the name (Pode: ``Test-PodeSignalName``)."""
         return self._registry.has_name(name)
 
     def has_client_id(self, name: str, client_id: str, group: str | None = None) -> bool:
-        """Whether a connection of the name, and of the group where one is given, has the client id."""
+        """Whether a connection of the name, and of a given group, has the id (Pode: ``Test-PodeSignalClientId``)."""
         return self._registry.has_client_id(name, client_id, group)
 
     def connection(self, name: str, client_id: str) -> SignalConnection | None:

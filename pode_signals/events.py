@@ -106,13 +106,13 @@ class Events:
             NotInReactorThread: called from another thread.
         """
         self._event_check_thread("register_event")
-        names, type = _several(name), EventType(type)
+        names, known_type = _several(name), EventType(type)
         for each in names:
-            if event_name in self._event_registrations.get((each, type), ()):
-                raise EventAlreadyRegistered(each, type.value, event_name)
+            if event_name in self._event_registrations.get((each, known_type), ()):
+                raise EventAlreadyRegistered(each, known_type.value, event_name)
         for each in names:
-            registration = EventRegistration(each, type, event_name, function, args)
-            self._event_registrations.setdefault((each, type), {})[event_name] = registration
+            registration = EventRegistration(each, known_type, event_name, function, args)
+            self._event_registrations.setdefault((each, known_type), {})[event_name] = registration
 
     def unregister_event(self, name: str | Iterable[str], type: EventType, event_name: str) -> None:
         """Undo :meth:`register_event` (Pode: ``Unregister-PodeSignalEvent``).
@@ -122,15 +122,15 @@ class Events:
             NotInReactorThread: called from another thread.
         """
         self._event_check_thread("unregister_event")
-        names, type = _several(name), EventType(type)
+        names, known_type = _several(name), EventType(type)
         for each in names:
-            if event_name not in self._event_registrations.get((each, type), ()):
-                raise EventNotRegistered(each, type.value, event_name)
+            if event_name not in self._event_registrations.get((each, known_type), ()):
+                raise EventNotRegistered(each, known_type.value, event_name)
         for each in names:
-            registrations = self._event_registrations[each, type]
+            registrations = self._event_registrations[each, known_type]
             del registrations[event_name]
             if not registrations:
-                del self._event_registrations[each, type]
+                del self._event_registrations[each, known_type]
 
     def has_event(self, name: str | None = None, type: EventType | None = None, event_name: str | None = None) -> bool:
         """Whether there is such a registration (Pode: ``Test-PodeSignalEvent``); None matches all."""

@@ -101,27 +101,16 @@ class Fence:
         def ended(value: Any) -> None:
             if outcome:
                 return  # the timeout spoke first
-            if isinstance(value, Failure):
-                if not timed_out or not value.check(CancelledError):
-                    self._failed(where, value)
-                value = FAILED
-            if timed_out:  # a result that was given because of the cancellation came too late
-                value = FAILED
-            outcome.append(value)
+            outcome.append(self._outcome(where, value, timed_out))
             if waiting:
                 if timer is not None and timer.active():
                     timer.cancel()
-                later(value)
+                later(outcome[0])
 
         def expire() -> None:
             nonlocal timed_out
             timed_out = True
-            self._counters.functions_timed_out += 1
-            self._log.error("{where}: cancelled after {seconds} s", where=where, seconds=timeout_seconds)
-            try:
-                pending.cancel()
-            except Exception:  # of the canceller
-                self._failed(where, Failure())
+            self._cancel(where, pending, timeout_seconds)
             if not outcome:  # it swallowed the cancellation: what it still gives is ignored
                 outcome.append(FAILED)
                 later(FAILED)
@@ -132,6 +121,21 @@ class Fence:
         waiting = True
         timer = None if timeout_seconds == math.inf else self._clock().callLater(timeout_seconds, expire)
         return None
+
+    def _outcome(self, where: str, value: Any, timed_out: bool) -> Any:
+        failed = isinstance(value, Failure)
+        if failed and not (timed_out and value.check(CancelledError)):
+            self._failed(where, value)
+        # A result that was given because of the cancellation came too late.
+        return FAILED if failed or timed_out else value
+
+    def _cancel(self, where: str, pending: Deferred[Any], seconds: float) -> None:
+        self._counters.functions_timed_out += 1
+        self._log.error("{where}: cancelled after {seconds} s", where=where, seconds=seconds)
+        try:
+            pending.cancel()
+        except Exception:  # of the canceller
+            self._failed(where, Failure())
 
     def _failed(self, where: str, failure: Failure) -> None:
         self._counters.functions_failed += 1

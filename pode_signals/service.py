@@ -95,6 +95,7 @@ class SignalsService(MultiService):
         self._own_ports: set[int] = set()
         self._drain: Drain | None = None
         self._schedules: Deferred[None] | None = None
+        self._stop_end_seconds = 0.0
         self._stop_waiters: list[Deferred[None]] = []
 
     @property
@@ -221,13 +222,13 @@ class SignalsService(MultiService):
         return self._certificates[listener]
 
     async def _stop(self, drain: Drain) -> None:
-        end_seconds = self._reactor.seconds() + self.drain_seconds
+        self._stop_end_seconds = self._reactor.seconds() + self.drain_seconds
         for site in self._sites:
             site.is_open = False
         await gatherResults([maybeDeferred(port.stopListening) for port in self._ports])
         self._schedules = self.signals.stop_schedules()
         await drain.run()
-        left_seconds = max(0.0, end_seconds - self._reactor.seconds())
+        left_seconds = max(0.0, self._stop_end_seconds - self._reactor.seconds())
         with suppress(CancelledError, defer.TimeoutError):
             await self._schedules.addTimeout(left_seconds, self._reactor)
         await maybeDeferred(super().stopService)
@@ -235,6 +236,7 @@ class SignalsService(MultiService):
     def _hurry(self) -> None:
         assert self._drain is not None
         self._drain.hurry()
+        self._stop_end_seconds = 0.0
         if self._schedules is not None:
             self._schedules.cancel()
 

@@ -6,7 +6,6 @@ from collections.abc import Callable, Sequence
 from functools import wraps
 from random import Random
 from typing import TYPE_CHECKING, Any, TypeVar, Unpack, cast
-from urllib.parse import unquote_to_bytes
 
 from twisted.internet.interfaces import IReactorTime
 from twisted.python.components import Componentized
@@ -168,14 +167,14 @@ class Signals(Hub):
                 "auto_upgrade is deprecated, as in Pode: it lets clients in before a route can check them;"
                 " call signals.convert in a route"
             )
-        return self.convert(request, header_text(unquote_to_bytes(request.path)), scope=Scope.GLOBAL)
+        return self.convert(request, handshake_record(request, "").path, scope=Scope.GLOBAL)
 
     def count_refusal(self, request: Any, refused: UpgradeRefused) -> None:
         """One log line and one counter for a request that became no connection."""
         self.counters.upgrades_refused[type(refused).__name__, refused.code] += 1
         self._log.info(
             "refused an upgrade of {path} with {code}: {why}",
-            path=request.path,
+            path=header_text(request.path),
             code=refused.code,
             why=refused.description,
         )

@@ -25,10 +25,11 @@ Key = ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey
 
 @dataclass
 class Issued:
-    """A certificate for localhost, with its key and the authority that signed it."""
+    """A certificate for localhost, with its key, and what signed it: an authority, by an intermediate certificate."""
 
     key: Key
     certificate: x509.Certificate
+    intermediate: x509.Certificate
     authority: x509.Certificate
 
     @property
@@ -36,10 +37,9 @@ class Issued:
         """What tells it from others."""
         return self.certificate.serial_number
 
-    def pem(self, *, chain: bool = True) -> bytes:
+    def pem(self) -> bytes:
         """The certificate, with its chain."""
-        certificates = (self.certificate, self.authority) if chain else (self.certificate,)
-        return b"".join(each.public_bytes(Encoding.PEM) for each in certificates)
+        return b"".join(each.public_bytes(Encoding.PEM) for each in (self.certificate, self.intermediate))
 
     def key_pem(self, password: bytes | None = None) -> bytes:
         """The key."""
@@ -49,7 +49,9 @@ class Issued:
     def pfx(self, password: bytes | None) -> bytes:
         """Certificate, chain and key as PKCS#12."""
         encryption = NoEncryption() if password is None else BestAvailableEncryption(password)
-        return pkcs12.serialize_key_and_certificates(b"test", self.key, self.certificate, [self.authority], encryption)
+        return pkcs12.serialize_key_and_certificates(
+            b"test", self.key, self.certificate, [self.intermediate], encryption
+        )
 
     def authority_file(self, folder: Path) -> Path:
         """What a client trusts."""
@@ -60,22 +62,23 @@ class Issued:
 
 def issue(*, valid_until: datetime | None = None, key: Key | None = None) -> Issued:
     """A new authority and a certificate for localhost."""
-    authority_key = ec.generate_private_key(ec.SECP256R1())
+    authority_key, intermediate_key = ec.generate_private_key(ec.SECP256R1()), ec.generate_private_key(ec.SECP256R1())
     key = key or ec.generate_private_key(ec.SECP256R1())
-    authority_name = _name("test authority")
+    authority_name, intermediate_name = _name("test authority"), _name("test intermediate")
     until = valid_until or datetime.now(UTC) + DAY
-    authority = (
-        _builder(authority_name, authority_name, authority_key, until)
-        .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+    authority, intermediate = (
+        _builder(subject, authority_name, own_key, until)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
         .sign(authority_key, hashes.SHA256())
+        for subject, own_key in ((authority_name, authority_key), (intermediate_name, intermediate_key))
     )
     names = [x509.DNSName("localhost"), x509.IPAddress(ip_address("127.0.0.1"))]
     certificate = (
-        _builder(_name("localhost"), authority_name, key, until)
+        _builder(_name("localhost"), intermediate_name, key, until)
         .add_extension(x509.SubjectAlternativeName(names), critical=False)
-        .sign(authority_key, hashes.SHA256())
+        .sign(intermediate_key, hashes.SHA256())
     )
-    return Issued(key, certificate, authority)
+    return Issued(key, certificate, intermediate, authority)
 
 
 def _name(text: str) -> x509.Name:

@@ -247,6 +247,16 @@ class TestWhenDisconnected:
         client.vanishes()
         assert fired == [Closure(4000, "out", ClosedBy.SERVER)]
 
+    def test_asked_while_it_closes(self, signals: Signals) -> None:
+        """S9.4: who asks between the close frame and the end waits for the end."""
+        client = connected(signals, answers_close=False)
+        client.connection.close(4000)
+        fired: list[Any] = []
+        client.connection.when_disconnected().addCallback(fired.append)
+        assert fired == []
+        client.vanishes()
+        assert [closure.code for closure in fired] == [4000]
+
     def test_at_once_if_closed(self, signals: Signals) -> None:
         """S9.4: at once if it is closed."""
         client = connected(signals)

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import gc
+import weakref
 from contextvars import copy_context
 from typing import Any, cast
 
@@ -100,6 +102,31 @@ class TestNumbers:
         with capturedLogs():
             assert numbers(client.connection.send("2")) == (1, 0, 0, 1)
         assert other.got == ["1"]
+
+    def test_dropped_by_a_turn_that_is_too_full(self, signals: Signals) -> None:
+        """S4.7: where a send makes the turn's collection go out early, whoever does not take it is dropped, and no more
+        queued.
+        """
+        slow, bad, _good = connected(signals), connected(signals), connected(signals)
+        bad.raises = OSError()
+        for client in (slow, bad):
+            client.connection.congested()
+        with capturedLogs():
+            found = [numbers(signals.send("x" * 60_000, name="Msg")) for _ in range(6)]
+        assert found == [(3, 1, 2, 0)] * 4 + [(3, 1, 1, 1), (2, 1, 1, 0)]
+
+    def test_nothing_is_kept(self, signals: Signals) -> None:
+        """S4.7: a connection that is gone is forgotten, though its wire was full and its messages were many."""
+        slow, other = connected(signals), connected(signals)
+        slow.connection.congested()
+        signals.send("x", name="Msg")
+        slow.vanishes()
+        turn(signals)
+        gone = weakref.ref(slow.connection)
+        del slow
+        gc.collect()
+        assert gone() is None
+        assert other.got == ["x"]
 
     def test_counters(self, signals: Signals) -> None:
         """S4.7: the hub counts what its deliveries count."""

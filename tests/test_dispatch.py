@@ -375,7 +375,7 @@ class TestSignedIds:
         assert signals.counters.messages_refused == 5
         assert signals.counters.messages_bad == 0
         turn(signals)
-        assert [item for item in other.got] == ["x"], 'only clientId "" was no client id'
+        assert other.got == ["x"], 'only clientId "" was no client id'
         other.written.clear()
         client.says("y", clientId=[other.client_id, client.client_id])
         client.says("z", clientId=signals.new_client_id("absent"))
@@ -857,7 +857,7 @@ class TestContexts:
         assert (seen, variable.get()) == (["none"] * 3, "none")
 
     def test_a_hub_that_is_made_within_an_event(self, signals: Signals) -> None:
-        """S9.3: a hub that was made in a function of another hub has no current event of that function, nor its route."""
+        """S9.3: a hub that was made in a function of another hub has neither its event nor its route."""
         made: list[Signals] = []
         seen: list[Any] = []
         signals.add_route("/ws", lambda _: made.append(new_signals()))

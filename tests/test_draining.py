@@ -29,7 +29,7 @@ class Connection:
         return waiter
 
     def gone(self) -> None:
-        self.hub.open.discard(self)
+        self.hub.open.pop(self, None)
         while self._waiting:
             self._waiting.pop().callback(Closure(1001))
 
@@ -45,12 +45,12 @@ class Hub:
         self.clock = clock
         self.answer = answer
         self.all: list[Connection] = []
-        self.open: set[Connection] = set()
+        self.open: dict[Connection, None] = {}
 
     def connect(self, count: int = 1) -> None:
         new = [Connection(self) for _ in range(count)]
         self.all += new
-        self.open.update(new)
+        self.open.update(dict.fromkeys(new))
 
     def open_connections(self) -> tuple[Connection, ...]:
         return tuple(self.open)

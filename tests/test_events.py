@@ -45,7 +45,7 @@ class TestRegistrations:
         for name in ("A", "B", "C"):
             connected(signals, name)
         assert seen == ["A", "B"]
-        signals.unregister_event("A", CONNECT, "e")
+        signals.unregister_event(["A", "A"], CONNECT, "e")
         for name in ("A", "B"):
             connected(signals, name)
         assert seen == ["A", "B", "B"]
@@ -359,10 +359,10 @@ class TestOrder:
             seen.append("raises")
             raise LookupError
 
-        for type in EventType:
-            signals.register_event("Msg", type, "slow", slow, f"slow {type.value}")
-            signals.register_event("Msg", type, "raises", raises)
-            signals.register_event("Msg", type, "last", lambda event: seen.append("last"))
+        for each in EventType:
+            signals.register_event("Msg", each, "slow", slow, f"slow {each.value}")
+            signals.register_event("Msg", each, "raises", raises)
+            signals.register_event("Msg", each, "last", lambda event: seen.append("last"))
         with capturedLogs() as logs:
             client = connected(signals, client_id="me")
             assert seen == []
@@ -542,6 +542,21 @@ class TestWhenConnected:
         client = connected(signals)
         assert errors[0].check(CancelledError)
         assert (result_of(third), again) == (client.connection, [])
+        other = connected(signals)
+        assert again == [other.connection]
+
+    def test_a_new_wait_outlives_the_old_ones(self, signals: Signals) -> None:
+        """S9.4: a wait that begins in a callback is not affected by the end of those before it."""
+        first, second = signals.when_connected("Msg"), signals.when_connected("Msg")
+        again: list[Any] = []
+        second.addErrback(lambda _: None)
+
+        def waits_anew(_connection: Any) -> None:
+            signals.when_connected("Msg").addCallback(again.append)
+            second.cancel()
+
+        first.addCallback(waits_anew)
+        connected(signals)
         other = connected(signals)
         assert again == [other.connection]
 

@@ -19,6 +19,64 @@ def signals() -> Signals:
     return new_signals()
 
 
+class Mixture:
+    """Random steps, and what each client has to get of them.
+
+    Attributes:
+        expected: by client, in order.
+    """
+
+    def __init__(self, signals: Signals, random: Random) -> None:
+        self.expected: dict[FakeTransport, list[Any]] = {}
+        self._signals = signals
+        self._random = random
+
+    def step(self, text: str) -> None:
+        """Do one thing; what it sends, if anything, is this text."""
+        steps = [self.join, self.leave, self.send_to_one, self.send_to_some, self.turn] + [self.broadcast] * 4
+        here = [each for each in self.expected if each.connection.state is ConnectionState.OPEN]
+        self._random.choice(steps)(text, here)
+
+    def join(self, text: str, _here: list[FakeTransport]) -> None:
+        name, group = self._random.choice(["A", "B"]), self._random.choice([None, "g", "h"])
+        self.expected[connect(self._signals, name, group=group, client_id=text)] = []
+
+    def leave(self, _text: str, here: list[FakeTransport]) -> None:
+        if len(here) < 4:
+            return
+        gone = self._random.choice(here)
+        if self._random.random() < 0.5:
+            gone.connection.close(4000)
+            self.expected[gone].append(Close(4000))
+        else:
+            turn(self._signals)  # what this turn has for it would be lost with it
+            gone.vanishes()
+
+    def send_to_one(self, text: str, here: list[FakeTransport]) -> None:
+        for one in self._random.sample(here, min(1, len(here))):
+            one.connection.send(text)
+            self.expected[one].append(text)
+
+    def send_to_some(self, text: str, here: list[FakeTransport]) -> None:
+        some = self._random.sample(here, min(3, len(here)))
+        if some:
+            self._signals.send(text, name=EVERY_NAME, client_id=[each.client_id for each in some])
+        for each in some:
+            self.expected[each].append(text)
+
+    def turn(self, _text: str, _here: list[FakeTransport]) -> None:
+        turn(self._signals)
+
+    def broadcast(self, text: str, here: list[FakeTransport]) -> None:
+        names = self._random.choice([["A"], ["B"], ["B", "A"], None])
+        groups = self._random.choice([[], [], ["g"], ["h", "g"]])
+        self._signals.send(text, name=EVERY_NAME if names is None else names, group=groups)
+        for each in here:
+            connection = each.connection
+            if (names is None or connection.name in names) and (not groups or connection.group in groups):
+                self.expected[each].append(text)
+
+
 class TestOrder:
     def test_mixed_sends_of_one_turn(self, signals: Signals) -> None:
         """S4.6: broadcasts, groups, single clients, joins and leaves in one turn arrive in the order of sending."""
@@ -75,47 +133,13 @@ class TestOrder:
 
     @pytest.mark.parametrize("seed", range(20))
     def test_any_mixture(self, signals: Signals, seed: int) -> None:
-        """S4.6: whatever is sent, in whatever mixture with joins, closes and turns: each gets what was for it, in
-        order.
-        """
-        random = Random(seed)
-        expected: dict[FakeTransport, list[Any]] = {}
+        """S4.6: whatever is sent, in whatever mixture with joins, closes and turns: each gets its own, in order."""
+        mixture = Mixture(signals, Random(seed))
         for number in range(400):
-            here = [each for each in expected if each.connection.state is ConnectionState.OPEN]
-            match random.randrange(9):
-                case 0:
-                    name, group = random.choice(["A", "B"]), random.choice([None, "g", "h"])
-                    expected[connect(signals, name, group=group, client_id=number)] = []
-                case 1 if here and random.random() < 0.6:
-                    gone = random.choice(here)
-                    if random.random() < 0.5:
-                        gone.connection.close(4000)
-                        expected[gone].append(Close(4000))
-                    else:
-                        turn(signals)  # what this turn has for it is lost with it
-                        gone.vanishes()
-                case 2 if here:
-                    one = random.choice(here)
-                    one.connection.send(str(number))
-                    expected[one].append(str(number))
-                case 3 if here:
-                    some = random.sample(here, min(3, len(here)))
-                    signals.send(str(number), name=EVERY_NAME, client_id=[each.client_id for each in some])
-                    for each in some:
-                        expected[each].append(str(number))
-                case 4:
-                    turn(signals)
-                case _:
-                    names = random.choice([["A"], ["B"], ["B", "A"], None])
-                    groups = random.choice([[], [], ["g"], ["h", "g"]])
-                    signals.send(str(number), name=EVERY_NAME if names is None else names, group=groups)
-                    for each in here:
-                        connection = each.connection
-                        if (names is None or connection.name in names) and (not groups or connection.group in groups):
-                            expected[each].append(str(number))
+            mixture.step(str(number))
         turn(signals)
-        assert len(expected) > 20
-        for client, texts in expected.items():
+        assert len(mixture.expected) > 20
+        for client, texts in mixture.expected.items():
             assert client.got == texts
 
     def test_much_in_one_turn(self, signals: Signals) -> None:
@@ -205,7 +229,7 @@ class TestFailures:
 
     @pytest.mark.parametrize("at_once", [False, True])
     def test_a_wire_that_raises_while_it_is_closed(self, signals: Signals, at_once: bool) -> None:
-        """S9.3: a wire that raises for what goes out before the close frame: one Disconnect, and close does not raise."""
+        """S9.3: a wire that raises for what goes out before the close frame: one Disconnect, no error of close."""
         ended: list[Any] = []
         signals.on_disconnect("Msg")(ended.append)
         bad, other = connected(signals, at_once=at_once), connected(signals)

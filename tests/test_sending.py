@@ -25,6 +25,7 @@ from pode_signals.errors import (
     NameRequired,
     NoCurrentConnection,
     NotInReactorThread,
+    PodeSignalsError,
 )
 
 
@@ -67,7 +68,7 @@ def within_event(
     def route(event: SignalEvent) -> None:
         try:
             outcome.append(function(event))
-        except Exception as error:
+        except (PodeSignalsError, ValueError) as error:
             outcome.append(error)
 
     signals.add_route(client.connection.request.path, route, if_exists="overwrite")
@@ -557,14 +558,14 @@ class TestLevels:
             assert reached(signals, people) == {"msg red 1"}
 
 
-def in_another_thread(call: Callable[[], Any]) -> BaseException | None:
+def in_another_thread(call: Callable[[], Any]) -> PodeSignalsError | None:
     """What a call raises there."""
-    raised: list[BaseException] = []
+    raised: list[PodeSignalsError] = []
 
     def run() -> None:
         try:
             call()
-        except BaseException as error:
+        except PodeSignalsError as error:
             raised.append(error)
 
     thread = Thread(target=run)

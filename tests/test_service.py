@@ -291,6 +291,25 @@ def test_a_second_stop_cancels_schedules() -> None:
     assert fired(stopped)
 
 
+def test_a_second_stop_while_ports_close() -> None:
+    """S12.2: a second stop counts, too, that comes before the schedules are told."""
+    served = Served()
+    closed: Deferred[None] = Deferred()
+
+    @served.signals.timer("tick", interval=1)
+    def tick() -> Deferred[None]:
+        return Deferred()
+
+    served.service.startService()
+    served.reactor.pump([0.5] * 3)
+    served.service._ports[0].stopListening = lambda: closed
+    stopped = served.service.stopService()
+    served.service.stopService()
+    closed.callback(None)
+    served.reactor.advance(0.1)
+    assert fired(stopped)
+
+
 def test_services_of_the_application() -> None:
     """S12.2: services that were added stop after the clients are gone, and their end is waited for."""
     served = Served()

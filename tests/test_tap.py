@@ -322,7 +322,7 @@ def test_certificates_for_those_that_have_none() -> None:
 
 
 def test_json_lines() -> None:
-    """S18.2: with ``--log-format json`` a log line is one flat object: what the text says, and plain fields."""
+    """S12.1: with ``--log-format json`` a log line is one flat object: what the text says, and plain fields."""
     events: list[dict] = []
     log = Logger("test", observer=events.append)
     log.info("{who} sent {count}\n", who="cl\u00efent", count=3, where=object(), ratio=float("nan"), text="own")

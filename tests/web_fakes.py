@@ -146,15 +146,20 @@ class Frame(NamedTuple):
         return self.payload[2:].decode("utf-8")
 
 
+def answer_with(raw_head: bytes) -> Answer:
+    """The answer that has this head, its body still missing."""
+    status_line, *lines = raw_head.split(b"\r\n")
+    assert status_line.startswith(b"HTTP/1."), status_line
+    headers = [(name, value) for name, _, value in (line.partition(b": ") for line in lines)]
+    return Answer(int(status_line.split(b" ")[1]), headers, b"")
+
+
 def answers_in(data: bytes) -> tuple[list[Answer], bytes]:
     """The answers in what a server wrote, and what follows them; behind a 101 nothing is HTTP any more."""
     answers = []
     while b"\r\n\r\n" in data:
         raw_head, data = data.split(b"\r\n\r\n", 1)
-        status_line, *lines = raw_head.split(b"\r\n")
-        pairs = [tuple(line.split(b": ", 1)) for line in lines]
-        answer = Answer(int(status_line.split(b" ")[1]), pairs, b"")  # type: ignore[arg-type]
-        assert status_line.startswith(b"HTTP/1."), status_line
+        answer = answer_with(raw_head)
         if answer.status == 101:
             return [*answers, answer], data
         if answer.value("Transfer-Encoding") == "chunked":

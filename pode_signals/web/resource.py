@@ -15,6 +15,7 @@ from twisted.web.server import NOT_DONE_YET
 from zope.interface import implementer
 
 from ..context import RouteSlot, current_route
+from ..core.handshake import header_text
 from ..errors import ClientIdInvalid, UpgradeRefused
 from .request_state import RequestState, request_state
 from .upgrade import is_upgrade
@@ -80,7 +81,7 @@ class SignalsResource:
         return result
 
     def _render_child(self, request: Request) -> Any:
-        before = request.prepath[:], request.postpath[:]
+        before = list(request.prepath or ()), list(request.postpath or ())
         try:
             return getChildForRequest(self._root, request).render(request)
         except UnsupportedMethod:  # if it was HEAD, Twisted renders once more, as GET
@@ -106,5 +107,7 @@ class SignalsResource:
             return self._signals.checked_reference(request)
         except ClientIdInvalid:
             self._signals.counters.references_refused += 1
-            self._log.info("refused a request with a bad X-PODE-SIGNAL-CLIENT-ID: {path}", path=request.path)
+            self._log.info(
+                "refused a request with a bad X-PODE-SIGNAL-CLIENT-ID: {path}", path=header_text(request.path)
+            )
             raise

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from twisted.internet.interfaces import IReactorTime
@@ -17,6 +18,7 @@ __all__ = ["SignalSite"]
 Request = Any  # a twisted.web.server.Request: most of what is used of it has no annotations
 
 _RETRY_AFTER_SECONDS = 5
+_UNPRINTABLE = re.compile(r'[^ -~]|["\\]')
 
 
 class SignalSite(Site):
@@ -87,4 +89,4 @@ class _Closed(Resource):
 
 def _printable(raw: bytes) -> str:
     """Text for a log line: nothing that a terminal or another line could take for something else."""
-    return raw.decode("latin-1").encode("unicode_escape").decode("ascii").replace('"', '\\"')
+    return _UNPRINTABLE.sub(lambda found: f"\\x{ord(found[0]):02x}", raw.decode("latin-1"))

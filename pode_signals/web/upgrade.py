@@ -157,6 +157,7 @@ def hand_over(
     request.startedWriting = 1
     protocol.dataReceived(_head(offer, connection.subprotocol))
     if protocol.state != protocol.STATE_OPEN:
+        del channel.connectionLost  # the hub never knew this connection
         transport.abortConnection()
         raise PodeSignalsError("Autobahn refused a handshake that was checked")
     if pipelined:

@@ -254,8 +254,9 @@ def test_as_a_daemon(tmp_path: Path) -> None:
     assert any("listening" in json.loads(line)["text"] for line in lines)
 
 
-def test_an_app_of_the_current_folder(tmp_path: Path) -> None:
-    """S12.1: ``--app`` finds a module in the current folder."""
+def test_an_app_of_the_current_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """S12.1: ``--app`` finds a module in the current folder, where Python itself would not look."""
+    monkeypatch.setenv("PYTHONSAFEPATH", "1")
     (tmp_path / "stubborn.py").write_text(STUBBORN)
     with serving(tmp_path, "--app=stubborn:service") as program, client(program) as one:
         one.ping()

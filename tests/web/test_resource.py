@@ -1,4 +1,4 @@
-"""``signals.resource(…)`` around resources of twisted.web: trees, prefixes, plain resources, and what it leaves alone."""
+"""``signals.resource(…)`` around resources of twisted.web: trees, prefixes, plain ones, and what it leaves alone."""
 
 from __future__ import annotations
 
@@ -97,7 +97,9 @@ def test_not_done_yet(wrapped: bool) -> None:
 
 
 @pytest.mark.parametrize("scope", Scope)
-@pytest.mark.parametrize("returned", [None, "text", 7, b"bytes", object(), Deferred()], ids=lambda value: type(value).__name__)
+@pytest.mark.parametrize(
+    "returned", [None, "text", 7, b"bytes", object(), Deferred()], ids=lambda value: type(value).__name__
+)
 def test_what_a_plain_resource_returns(returned: object, scope: Scope) -> None:
     """S2.5: under the wrapper a plain resource that converted may return anything as well."""
     world = served(Converting(lambda world, request: returned, scope=scope))
@@ -163,7 +165,11 @@ def test_a_refusal_of_a_child() -> None:
     root.putChild(b"ok", Data(b"fine", "text/plain"))
     client = World(root).client()
     answer = client.ask(plain("/secret"))
-    assert (answer.status, answer.body, answer.value("Content-Type")) == (403, b"Not here.\n", "text/plain; charset=utf-8")
+    assert (answer.status, answer.body, answer.value("Content-Type")) == (
+        403,
+        b"Not here.\n",
+        "text/plain; charset=utf-8",
+    )
     assert client.ask(plain("/ok")).body == b"fine"
 
 

@@ -106,7 +106,7 @@ def test_the_access_log_has_no_query(site: SignalSite, lines: list[str]) -> None
 def test_the_access_log_is_one_line(site: SignalSite, lines: list[str]) -> None:
     """S16: nothing in a path can forge a line of the log or speak to a terminal."""
     Client(site).get(b'/\x9b2J\x7f"\\')
-    assert lines == [r'192.0.2.1 "GET /\x9b2J\x7f\"\\" 200 7']
+    assert lines == [r'192.0.2.1 "GET /\x9b2J\x7f\x22\x5c" 200 7']
 
 
 def test_the_access_log_of_a_unix_socket(site: SignalSite, lines: list[str]) -> None:
