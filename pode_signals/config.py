@@ -21,7 +21,11 @@ __all__ = ["FILE_KEYS", "LOG_FORMATS", "SERVICE_KEYS", "Configuration", "read_fi
 LOG_FORMATS = ("text", "json")
 
 SERVICE_KEYS: Mapping[str, tuple[type, str]] = {
-    "app": (str, "what to serve, MODULE:OBJECT: a SignalsService, or a function without arguments that returns one"),
+    "app": (
+        str,
+        "what to serve, MODULE:OBJECT: a SignalsService, or a function that returns one: without arguments, or with "
+        "**settings, which gets the settings that are given here, for its Signals(**settings)",
+    ),
     "endpoints": (
         list,
         "where to listen, and for what: PROTOCOL://ADDRESS[:PORT][?OPTION=VALUE&...], where the protocol is http, "

@@ -65,7 +65,7 @@ class Dispatch:
         routes: the signal routes.
     """
 
-    _log = Logger(namespace="pode_signals")
+    _log = Logger()
 
     def __init__(self, hub: _Hub, routes: SignalRoutes) -> None:
         self._hub = hub

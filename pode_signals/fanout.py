@@ -44,7 +44,7 @@ class FanOut:
         congested: the connections whose transport holds data that the client has not read.
     """
 
-    _log = Logger(namespace="pode_signals")
+    _log = Logger()
 
     def __init__(self, clock: Callable[[], IReactorTime], context: Callable[[], Context]) -> None:
         self._clock = clock

@@ -38,7 +38,7 @@ class Fence:
         timeout_seconds: after so long a function that has not ended is cancelled, once.
     """
 
-    _log = Logger(namespace="pode_signals")
+    _log = Logger()
 
     def __init__(self, clock: Callable[[], IReactorTime], counters: Counters, timeout_seconds: float) -> None:
         self._clock = clock

@@ -53,7 +53,7 @@ class Hub(Sending, Asking, RouteRegistrations, Events, Identities, Schedules):
         own_ports: the ports of this service's http and https endpoints: pages from there may connect.
     """
 
-    _log = Logger(namespace="pode_signals")
+    _log = Logger()
 
     def __init__(self, settings: Settings, *, clock: IReactorTime | None = None, random: Random | None = None) -> None:
         self.settings = settings

@@ -45,7 +45,7 @@ class Identities:
         check_thread: raises where the caller is in the wrong thread.
     """
 
-    _identity_log = Logger(namespace="pode_signals")
+    _identity_log = Logger()
 
     def __init__(
         self,

@@ -8,10 +8,11 @@ from __future__ import annotations
 import os
 import signal
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
 from importlib import import_module
+from inspect import Parameter, signature
 from operator import attrgetter
 from pathlib import Path
 from typing import Any, NoReturn
@@ -61,11 +62,8 @@ def _service(configuration: Configuration) -> SignalsService:
         from .program import ENDPOINTS, example  # it imports Klein
 
         service = example(configuration.endpoints or ENDPOINTS, **configuration.settings)
-    elif configuration.settings:
-        names = ", ".join(configuration.settings)
-        raise ConfigurationInvalid(f"{names}: with --app they are arguments of the program's Signals(…)")
     else:
-        service = _load(configuration.app)
+        service = _load(configuration.app, configuration.settings)
     service.endpoints = configuration.with_certificate(configuration.endpoints or service.endpoints)
     if configuration.drain_seconds is not None:
         service.drain_seconds = configuration.drain_seconds
@@ -74,7 +72,7 @@ def _service(configuration: Configuration) -> SignalsService:
     return service
 
 
-def _load(app: str) -> SignalsService:
+def _load(app: str, settings: Mapping[str, Any]) -> SignalsService:
     """What ``--app`` names, looked for in the current folder first."""
     module_name, _, attribute = app.partition(":")
     if not module_name or not attribute:
@@ -90,8 +88,14 @@ def _load(app: str) -> SignalsService:
         found = attrgetter(attribute)(module)
     except AttributeError as error:
         raise ConfigurationInvalid(f"--app {app}: {error}") from error
+    takes_settings = callable(found) and any(
+        each.kind is Parameter.VAR_KEYWORD for each in signature(found).parameters.values()
+    )
+    if settings and not takes_settings:
+        names = ", ".join(settings)
+        raise ConfigurationInvalid(f"{names}: --app {app} takes no settings; a function with **settings would")
     if callable(found):
-        found = found()
+        found = found(**settings) if takes_settings else found()
     if not isinstance(found, SignalsService):
         raise ConfigurationInvalid(f"--app {app}: it is no SignalsService, and no function that returns one: {found!r}")
     return found

@@ -406,3 +406,21 @@ def test_importing_the_command_installs_no_reactor() -> None:
     program = "import sys, pode_signals.tap; print('twisted.internet.reactor' in sys.modules, 'klein' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=True)
     assert done.stdout.split() == ["False", "False"]
+
+
+class TestSettingsOfAProgram:
+    def test_a_function_that_takes_settings_gets_them(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        """S12.1: ``--app`` with a function of ``**settings``: what the command line sets reaches the program's hub."""
+        source = (
+            "from twisted.web.resource import Resource\n"
+            "from pode_signals import Signals, SignalsService\n"
+            "def make(**settings):\n"
+            "    return SignalsService(Signals(**settings), Resource(), [])\n"
+        )
+        (tmp_path / "tunable.py").write_text(source, encoding="utf-8")
+        monkeypatch.chdir(tmp_path)
+        monkeypatch.setattr(sys, "path", list(sys.path))
+        options = Options()
+        options.parseOptions(["--app", "tunable:make", "--max-message-bytes", "1234"])
+        (service,) = makeService(options)
+        assert service.signals.settings.max_message_bytes == 1234

@@ -100,7 +100,7 @@ class Runs:
         context: gives each run a fresh context.
     """
 
-    _log = Logger(namespace="pode_signals")
+    _log = Logger()
 
     def __init__(self, fence: Fence, counters: Counters, context: Callable[[], Context]) -> None:
         self._fence = fence

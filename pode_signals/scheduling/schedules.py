@@ -53,7 +53,7 @@ class Schedules(Timers):
         context: gives each run a fresh context.
     """
 
-    _schedule_log = Logger(namespace="pode_signals")
+    _schedule_log = Logger()
 
     def __init__(
         self,

@@ -66,7 +66,7 @@ class Timers:
         check_thread: raises where the caller is in the wrong thread.
     """
 
-    _timer_log = Logger(namespace="pode_signals")
+    _timer_log = Logger()
 
     def __init__(self, clock: Callable[[], IReactorTime], runs: Runs, check_thread: Callable[[str], None]) -> None:
         self._timer_clock = clock

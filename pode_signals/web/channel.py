@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 __all__ = ["ConvertedChannel"]
 
-_log = Logger(namespace="pode_signals")  # of no class: what keeps log events would keep their requests
+_log = Logger()  # of no class: what keeps log events would keep their requests
 
 
 class ConvertedChannel:

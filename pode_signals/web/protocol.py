@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 __all__ = ["SignalFactory", "SignalProtocol"]
 
-_log = Logger(namespace="pode_signals")  # of no class: what keeps log events would keep their protocols
+_log = Logger()  # of no class: what keeps log events would keep their protocols
 
 _CLOSE = 8  # an opcode
 _MOST_CONTROL = 125  # bytes of a control frame (RFC 6455 section 5.5)

@@ -40,7 +40,7 @@ class SignalsResource:
         auto_upgrade: whether every upgrade becomes a connection named after its path, before any route.
     """
 
-    _log = Logger(namespace="pode_signals")
+    _log = Logger()
     isLeaf = True
 
     def __init__(

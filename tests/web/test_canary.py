@@ -11,9 +11,11 @@ from typing import Any
 import pytest
 from autobahn.twisted.websocket import WebSocketServerFactory, WebSocketServerProtocol
 from twisted.internet.defer import Deferred
+from twisted.internet.error import ConnectionDone
 from twisted.internet.task import Clock
 from twisted.internet.testing import StringTransport
 from twisted.protocols.tls import TLSMemoryBIOProtocol
+from twisted.python.failure import Failure
 from twisted.web.http import HTTPChannel, Request
 from twisted.web.resource import Resource
 from twisted.web.server import NOT_DONE_YET, Site
@@ -91,24 +93,19 @@ def test_buffer_of_a_synchronous_route() -> None:
     expect(got == [b"first", b"second"], "dataReceived, rawDataReceived", what_for)
 
 
-def test_saved_time_out() -> None:
-    """S2.1: HTTPChannel._savedTimeOut is the idle timeout that requestDone starts again."""
-    what_for = "set to None by web/upgrade.py, so that the idle timeout never starts again"
-    request, channel, transport, clock = handling(plain("/"))
-    expect(needs(channel, "_savedTimeOut", what_for) == 10, "_savedTimeOut", what_for)
-    expect(channel.timeOut is None, "timeOut", "off while a request is handled")
-    channel._savedTimeOut = None
-    request.finish()
-    clock.advance(100)
-    expect(not transport.disconnecting, "_savedTimeOut", what_for)
-
-
 def test_the_idle_timeout() -> None:
-    """S2.1: the counterpart: left alone the timeout does start again."""
-    request, _, transport, clock = handling(plain("/"))
+    """S2.1: HTTPChannel's idle timeout is off while a request is handled; requestDone alone starts it again."""
+    request, channel, transport, clock = handling(plain("/"))
+    what_for = "web/upgrade.py relies on requestDone, which a converted request's channel never sees, to start it again"
+    needs(channel, "setTimeout", "web/upgrade.py switches the idle timeout off with it")
+    expect(channel.timeOut is None, "timeOut", "off while a request is handled")
+    channel.dataReceived(b"x")
+    clock.advance(100)
+    expect(not transport.disconnecting, "HTTPChannel.dataReceived", what_for)
+    channel._dataBuffer.clear()
     request.finish()
     clock.advance(100)
-    expect(transport.disconnecting, "_savedTimeOut", "requestDone starts the idle timeout again")
+    expect(transport.disconnecting, "HTTPChannel.requestDone", what_for)
 
 
 def test_the_channel_is_the_transports_producer() -> None:
@@ -160,9 +157,6 @@ def test_writing_after_started_writing_was_set() -> None:
 
 def test_disconnected_and_notify_finish() -> None:
     """S2.5: HTTPChannel.connectionLost tells each request of HTTPChannel.requests, which then is _disconnected."""
-    from twisted.internet.error import ConnectionDone
-    from twisted.python.failure import Failure
-
     request, channel, _, _ = handling(head())
     told: list[Any] = []
     finished: Deferred[None] = request.notifyFinish()

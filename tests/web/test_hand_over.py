@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import base64
 import gc
+import hashlib
 import re
 import weakref
 from collections.abc import Callable
@@ -130,22 +132,49 @@ def test_a_frame_that_is_cut_by_the_hand_over() -> None:
         assert client.frames == [Frame(PONG, b"p")]
 
 
-def test_bytes_that_come_between_the_hand_over_and_the_next_turn() -> None:
-    """S2.6: what comes in the turn of the hand-over keeps its place behind what was pipelined."""
+def told_world() -> tuple[World, Deferred[None]]:
+    """A world whose ``/msg`` converts when it is told."""
     world = World().listening()
     go: Deferred[None] = Deferred()
 
     @world.app.route("/msg")
     async def convert(request: Any) -> None:
         await go
-        world.signals.convert(request, "Msg")
+        world.converted.append(world.signals.convert(request, "Msg"))
+        assert world.converted[0].state is ConnectionState.OPEN
 
+    return world, go
+
+
+@pytest.mark.parametrize("leaves", [False, True], ids=["stays", "leaves"])
+def test_bytes_that_come_between_the_hand_over_and_the_next_turn(leaves: bool) -> None:
+    """S2.6: what comes in the turn of the hand-over keeps its place behind what was pipelined, whoever leaves."""
+    world, go = told_world()
     client = world.client().send(head() + message("first"))
     go.callback(None)
     client.send(message("second"))
     assert world.messages == []
+    if leaves:
+        client.leave()
     world.turn()
     assert world.messages == ["first", "second"]
+
+
+def test_a_pipelined_close_frame() -> None:
+    """S2.1: convert returns an open connection even to a client that closed right behind its handshake."""
+    world, go = told_world()
+    events: list[str] = []
+    world.signals.on_connect("Msg")(lambda event: events.append("connect"))
+    world.signals.on_disconnect("Msg")(lambda event: events.append("disconnect"))
+    client = world.client().send(head() + message("last") + close_frame(1000, "bye"))
+    go.callback(None)
+    assert world.signals.count() == 1
+    world.turn()
+    assert client.closed == (1000, "bye")
+    world.turn()
+    assert world.messages == ["last"]
+    assert events == ["connect", "disconnect"]
+    assert world.converted[0].closure == Closure(1000, "bye", ClosedBy.CLIENT)
 
 
 def test_requests_before_the_handshake_in_one_packet() -> None:
@@ -271,6 +300,7 @@ def test_what_the_route_writes_is_swallowed(streaming: bool) -> None:
 
     def route(world: World, request: Any) -> str:
         world.converted.append(world.signals.convert(request, "Msg"))
+        assert request.startedWriting
         request.setHeader("X-Late", "1")
         request.addCookie("late", "1")
         request.setResponseCode(200)
@@ -365,9 +395,6 @@ def test_no_header_is_made_of_a_value(byte: bytes) -> None:
 @pytest.mark.parametrize("key", [b"x3JJHMbDL1EzLkh9GBhXDw==", b"AAAAAAAAAAAAAAAAAAAAAA==", b"/////////////////////w=="])
 def test_the_accept_header(key: bytes) -> None:
     """S2.3: the handshake is the client's own, whatever head Autobahn is shown."""
-    import base64
-    import hashlib
-
     answer = World().converting().client().ask(head("/msg", ("Sec-WebSocket-Key", key)))
     digest = hashlib.sha1(key + b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11").digest()
     assert answer.value("Sec-WebSocket-Accept") == base64.b64encode(digest).decode()

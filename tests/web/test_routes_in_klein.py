@@ -128,7 +128,11 @@ KINDS = (
 )
 
 each_kind = pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.__name__.replace("_", " "))
-each_wrapping = pytest.mark.parametrize("wrapped", [False, True], ids=["bare", "wrapped"])
+each_program = pytest.mark.parametrize(
+    ("kind", "wrapped"),
+    [(kind, True) for kind in KINDS] + [(kind, False) for kind in (in_a_def, in_an_async_def, in_inline_callbacks)],
+    ids=lambda it: it.__name__.replace("_", " ") if callable(it) else "wrapped" if it else "bare",
+)
 
 
 def made(
@@ -161,8 +165,7 @@ def end_route(world: World) -> None:
     world.turn(1)
 
 
-@each_wrapping
-@each_kind
+@each_program
 def test_every_kind_of_route(kind: Callable[..., None], wrapped: bool) -> None:
     """S2.1: any kind of route converts; messages come and go while it runs and after it has ended."""
     world, client = made(kind, wrapped=wrapped)
@@ -178,8 +181,7 @@ def test_every_kind_of_route(kind: Callable[..., None], wrapped: bool) -> None:
     assert world.signals.count() == 1
 
 
-@each_wrapping
-@each_kind
+@each_program
 def test_connection_of(kind: Callable[..., None], wrapped: bool) -> None:
     """S2.5: after convert, connection_of(request) is that connection, also after a wait and after the route's end."""
     requests: list[Any] = []
@@ -206,8 +208,7 @@ def test_connection_of(kind: Callable[..., None], wrapped: bool) -> None:
     assert world.signals.connection_of(requests[0]) is world.converted[0]
 
 
-@each_wrapping
-@each_kind
+@each_program
 def test_a_local_connection_closes_with_its_route(kind: Callable[..., None], wrapped: bool) -> None:
     """S3.2: it is closed with 1000 when the route ends, is in no registry, and its route sends to it."""
     world, client = made(kind, lambda connection: connection.send("end"), wrapped=wrapped, scope=Scope.LOCAL)
@@ -228,9 +229,8 @@ def test_a_local_connection_closes_with_its_route(kind: Callable[..., None], wra
     assert (connection.closure.code, connection.closure.by) == (1000, ClosedBy.SERVER)
 
 
-@each_wrapping
+@each_program
 @pytest.mark.parametrize("scope", Scope)
-@each_kind
 def test_a_route_that_raises(kind: Callable[..., None], scope: Scope, wrapped: bool) -> None:
     """S2.5: a route that raises after converting is logged; a global connection stays, a local one closes with 1011."""
 
@@ -251,7 +251,7 @@ def test_a_route_that_raises(kind: Callable[..., None], scope: Scope, wrapped: b
         assert world.messages == ["on"]
 
 
-@each_wrapping
+@pytest.mark.parametrize("wrapped", [False, True], ids=["bare", "wrapped"])
 @pytest.mark.parametrize("scope", Scope)
 @pytest.mark.parametrize("kind", [in_a_def, in_an_async_def])
 def test_a_route_that_raises_an_http_exception(kind: Callable[..., None], scope: Scope, wrapped: bool) -> None:
