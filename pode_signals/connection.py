@@ -16,9 +16,11 @@ from twisted.internet.interfaces import IDelayedCall, IReactorTime
 
 from .core.framing import check_close_code, close_reason
 from .core.handshake import HandshakeRecord
-from .core.limits import WindowCounter
+from .core.limits import TokenBucket, WindowCounter
 from .core.model import ClosedBy, Closure, Scope
+from .core.outbox import Outbox
 from .core.routes import RouteMatch
+from .core.settings import Settings
 from .delivery import Delivery
 from .interfaces import ClientTransport
 
@@ -41,10 +43,12 @@ class _Hub(Protocol):
     @property
     def clock(self) -> IReactorTime: ...
     @property
-    def close_timeout_seconds(self) -> float: ...
+    def settings(self) -> Settings: ...
     def check_thread(self, call: str) -> None: ...
     def fresh_context(self) -> Context: ...
-    def send_to(self, connection: SignalConnection, data: object, depth: int | None = None) -> Delivery: ...
+    def send_to(
+        self, connection: SignalConnection, data: object, depth: int | None = None, key: str | None = None
+    ) -> Delivery: ...
     def message_received(self, connection: SignalConnection, payload: bytes) -> None: ...
     def congestion_changed(self, connection: SignalConnection, congested: bool) -> None: ...
     def connection_leaves(self, connection: SignalConnection) -> None: ...
@@ -76,6 +80,7 @@ class SignalConnection:
         "_hub",
         "_last_activity_seconds",
         "_metadata",
+        "_pings",
         "_transport",
         "address",
         "bad_messages",
@@ -85,7 +90,11 @@ class SignalConnection:
         "endpoint_name",
         "group",
         "inbox",
+        "message_bucket",
         "name",
+        "outbox",
+        "ping_due",
+        "pong_due",
         "reading_paused",
         "request",
         "route",
@@ -123,11 +132,17 @@ class SignalConnection:
         self._metadata: dict[str, Any] | None = None
         self._disconnect_waiters: list[Deferred[Closure]] | None = None
         self._close_timer: IDelayedCall | None = None
+        # What heartbeat and fan-out keep with each connection.
+        self.ping_due = self._connected_seconds + hub.settings.ping_interval_seconds
+        self.pong_due: float | None = None
+        self._pings = 0
+        self.outbox: Outbox | None = None
         # What dispatch keeps with each connection; made on first use.
         self.busy = True
         self.inbox: deque[bytes] | None = None
         self.reading_paused = False
         self.bad_messages: WindowCounter | None = None
+        self.message_bucket: TokenBucket | None = None
         self.route: RouteMatch | None = None
         self.route_version = -1
 
@@ -163,12 +178,13 @@ class SignalConnection:
             self._metadata = {}
         return self._metadata
 
-    def send(self, data: object, *, depth: int | None = None) -> Delivery:
+    def send(self, data: object, *, depth: int | None = None, key: str | None = None) -> Delivery:
         """Send to this connection alone, whatever its scope and whatever event is current.
 
         Args:
             data: as for ``signals.send``.
             depth: how deep the data may be nested; None is any depth.
+            key: as for ``signals.send``.
 
         Returns:
             The delivery, with one recipient; none where the connection is not open any more.
@@ -178,7 +194,7 @@ class SignalConnection:
             MessageTooBig: it is larger than ``max_outgoing_bytes``.
             NotInReactorThread: called from another thread.
         """
-        return self._hub.send_to(self, data, depth)
+        return self._hub.send_to(self, data, depth, key)
 
     def close(self, code: int = 1000, reason: str = "") -> None:
         """Close the connection; nothing happens where it is closing or closed.
@@ -232,11 +248,18 @@ class SignalConnection:
         assert self._transport is not None
         self._transport.write_close(code, reason)
 
-    def shut(self, code: int, reason: str, by: ClosedBy) -> None:
-        """Leave the hub, then send the close frame; nothing happens where the connection is not open."""
+    def shut(self, code: int, reason: str, by: ClosedBy, *, timeout_seconds: float | None = None) -> None:
+        """Leave the hub, then send the close frame; nothing happens where the connection is not open.
+
+        Args:
+            code: the close code.
+            reason: text for the client.
+            by: who closes.
+            timeout_seconds: after so long without an answer the transport is aborted; None is the hub's.
+        """
         text = close_reason(reason)
         closure = Closure(code, text.decode("utf-8"), by)
-        self.left(closure)
+        self.left(closure, timeout_seconds=timeout_seconds)
         if self.closure is closure:  # else it had left before
             self._hub.send_close(self, code, text)
 
@@ -251,6 +274,23 @@ class SignalConnection:
         if self.state is not ConnectionState.CLOSED:
             assert self._transport is not None
             self._transport.abort()
+
+    def ping(self, pong_due: float) -> None:
+        """Ping the client, whose pong has to come by a time."""
+        assert self._transport is not None
+        self._pings += 1
+        self.pong_due = pong_due
+        self._transport.write_ping(self._ping_payload())
+
+    def vanished(self) -> None:
+        """The client answers no more."""
+        self.left(Closure(1006, "no pong in time", ClosedBy.TIMEOUT))
+        self.abort()
+
+    @property
+    def message_began(self) -> float | None:
+        """When the message began that is coming in now; None between messages."""
+        return None if self._transport is None else self._transport.message_began
 
     def pause_reading(self) -> None:
         """Stop reading from the client."""
@@ -272,6 +312,12 @@ class SignalConnection:
             self._last_activity_seconds = self._hub.clock.seconds()
             self._hub.message_received(self, payload)
 
+    def pong(self, payload: bytes) -> None:
+        """A pong came in; one that no ping of ours asked for says nothing."""
+        if self.pong_due is not None and payload == self._ping_payload():
+            self.pong_due = None
+            self.ping_due = self._hub.clock.seconds() + self._hub.settings.ping_interval_seconds
+
     def congested(self) -> None:
         """The transport holds more than it likes."""
         self._hub.congestion_changed(self, True)
@@ -280,7 +326,7 @@ class SignalConnection:
         """The transport's buffer is empty again."""
         self._hub.congestion_changed(self, False)
 
-    def left(self, closure: Closure) -> None:
+    def left(self, closure: Closure, *, timeout_seconds: float | None = None) -> None:
         """A close frame is about to be sent, or was received: the connection leaves the hub, once."""
         if self.state is ConnectionState.OPEN:
             self._hub.connection_leaves(self)
@@ -290,7 +336,8 @@ class SignalConnection:
         self.closure = closure
         if self.reading_paused:
             self.resume_reading()  # or the client's close frame would never be seen
-        self._close_timer = self._hub.clock.callLater(self._hub.close_timeout_seconds, self._close_timed_out)
+        seconds = self._hub.settings.close_timeout_seconds if timeout_seconds is None else timeout_seconds
+        self._close_timer = self._hub.clock.callLater(seconds, self._close_timed_out)
 
     def lost(self) -> None:
         """The transport is gone."""
@@ -308,6 +355,9 @@ class SignalConnection:
         waiters, self._disconnect_waiters = self._disconnect_waiters, None
         while waiters:  # a callback may cancel another, which takes itself off this list
             self._hub.fresh_context().run(waiters.pop(0).callback, self.closure)
+
+    def _ping_payload(self) -> bytes:
+        return self._pings.to_bytes(4, "big")
 
     def _close_timed_out(self) -> None:
         self._close_timer = None

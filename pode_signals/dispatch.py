@@ -10,17 +10,16 @@ from collections.abc import Callable
 from contextvars import Context
 from typing import TYPE_CHECKING, Any, Protocol
 
-from twisted.logger import Logger
-
 from .context import current_event
 from .core.codec import decode_client_message
 from .core.counters import Counters
-from .core.limits import WindowCounter
+from .core.limits import TokenBucket, WindowCounter
 from .core.model import ClosedBy, EveryName, Unrouted
 from .core.routes import RouteMatch, SignalRoutes
 from .core.settings import Settings
 from .errors import BroadcastRefused, MessageInvalid, MessageTooBig
 from .fence import Fence
+from .reports import Reports
 from .signal_event import SignalEvent
 
 if TYPE_CHECKING:
@@ -40,6 +39,7 @@ class _Hub(Protocol):
     settings: Settings
     counters: Counters
     fence: Fence
+    reports: Reports
     unrouted: Unrouted
 
     @property
@@ -65,8 +65,6 @@ class Dispatch:
         routes: the signal routes.
     """
 
-    _log = Logger()
-
     def __init__(self, hub: _Hub, routes: SignalRoutes) -> None:
         self._hub = hub
         self._routes = routes
@@ -76,7 +74,7 @@ class Dispatch:
     def received(self, connection: SignalConnection, payload: bytes) -> None:
         """A message came in: it is handled now, or waits for those before it."""
         self._hub.counters.messages_received += 1
-        if not connection.busy:
+        if not connection.busy and self._may_go_on(connection):
             connection.busy = True
             if self._handle(connection, payload):
                 self.next(connection)  # what came while the function ran
@@ -91,12 +89,26 @@ class Dispatch:
         """Whatever kept the connection busy has ended: go on with what waits."""
         inbox = connection.inbox
         while inbox:
+            if not self._may_go_on(connection):
+                return
             if connection.reading_paused and len(inbox) <= self._resume_at + 1:
                 connection.resume_reading()
             if not self._handle(connection, inbox.popleft()):
                 return
         connection.inbox = None
         connection.busy = False
+
+    def _may_go_on(self, connection: SignalConnection) -> bool:
+        """Whether the client's rate allows another message now; if not, it goes on by itself when it does."""
+        settings, now = self._hub.settings, self._hub.clock.seconds()
+        if connection.message_bucket is None:
+            connection.message_bucket = TokenBucket(settings.messages_per_second, settings.message_burst, now)
+        if connection.message_bucket.take(now):
+            return True
+        self._hub.counters.limits_hit["messages_per_second"] += 1
+        connection.busy = True
+        self._hub.clock.callLater(connection.message_bucket.wait_seconds, self.next, connection)
+        return False
 
     def _handle(self, connection: SignalConnection, payload: bytes) -> bool:
         """Whether the message was done with at once."""
@@ -154,17 +166,23 @@ class Dispatch:
 
     def _refused(self, connection: SignalConnection, what: str) -> None:
         self._hub.counters.messages_refused += 1
-        self._log.warn("connection {client_id}: refused {what}", client_id=connection.client_id, what=what)
+        self._hub.reports.write(
+            "messages_refused", "connection {client_id}: refused {what}", client_id=connection.client_id, what=what
+        )
 
     def _bad_message(self, connection: SignalConnection, invalid: MessageInvalid) -> None:
         settings = self._hub.settings
         self._hub.counters.messages_bad += 1
-        self._log.warn(
-            "connection {client_id}: bad message: {reason}", client_id=connection.client_id, reason=invalid.reason
+        self._hub.reports.write(
+            "messages_bad",
+            "connection {client_id}: bad message: {reason}",
+            client_id=connection.client_id,
+            reason=invalid.reason,
         )
         if connection.bad_messages is None:
             connection.bad_messages = WindowCounter(settings.bad_messages_limit, settings.bad_messages_window_seconds)
         if connection.bad_messages.hit(self._hub.clock.seconds()):
+            self._hub.counters.limits_hit["bad_messages_limit"] += 1
             connection.shut(_POLICY_VIOLATION, "too many bad messages", ClosedBy.ERROR)
 
 

@@ -13,6 +13,8 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import deferLater
 from twisted.logger import Logger
 
+from .core.model import ClosedBy
+
 if TYPE_CHECKING:
     from .connection import SignalConnection
     from .hub import Hub
@@ -61,7 +63,7 @@ class Drain:
         if left:
             self._log.warn("{count} connections were aborted", count=len(left))
             for connection in left:
-                connection.abort()
+                connection.abort(ClosedBy.SHUTDOWN)
             with suppress(defer.TimeoutError):
                 await Deferred.fromCoroutine(_gone(left)).addTimeout(_ABORT_SECONDS, self._clock)
 

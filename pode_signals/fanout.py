@@ -14,21 +14,32 @@ from twisted.internet.defer import Deferred, succeed
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
+from .core.counters import Counters
+from .core.model import ClosedBy
+from .core.outbox import Outbox, SlowClient
+from .core.settings import Settings
+from .reports import Reports
+
 if TYPE_CHECKING:
     from .connection import SignalConnection
 
 __all__ = ["FanOut"]
 
 _MAX_BATCH_BYTES = 262_144
+_CHUNK_BYTES = 65_536  # what Twisted's transports take before they ask to pause
+_SLOW_CLOSE_SECONDS = 2.0  # a close frame behind unread data is unlikely to arrive
+_TOO_SLOW = 4008
 
 Audience = tuple["SignalConnection", ...]
+_NOBODY: frozenset[SignalConnection] = frozenset()
 
 
 class _Batch:
-    __slots__ = ("audience", "frames", "size_bytes")
+    __slots__ = ("audience", "frames", "size_bytes", "waiting")
 
-    def __init__(self, audience: Audience, frame: bytes) -> None:
+    def __init__(self, audience: Audience, waiting: frozenset[SignalConnection], frame: bytes) -> None:
         self.audience = audience
+        self.waiting = waiting  # those of the audience that got these frames into their queues
         self.frames = [frame]
         self.size_bytes = len(frame)
 
@@ -36,48 +47,93 @@ class _Batch:
 class FanOut:
     """Writes frames to audiences.
 
+    A client that reads slower than it is sent to has a queue of its own: what its transport can't take at once waits
+    there, bounded, and goes out when the transport is empty again.
+
     Args:
         clock: gives the clock whose next turn ends a batch.
         context: gives the context that those who wait for the writing are called in; the clock's own may be anyone's.
+        settings: the bounds of the queues, and what happens when one is full.
+        counters: what was dropped from queues, and the limits that acted, are counted here.
+        reports: where slow clients are logged.
 
     Attributes:
         congested: the connections whose transport holds data that the client has not read.
+        queued_bytes: what waits in all queues.
     """
 
     _log = Logger()
 
-    def __init__(self, clock: Callable[[], IReactorTime], context: Callable[[], Context]) -> None:
+    def __init__(
+        self,
+        clock: Callable[[], IReactorTime],
+        context: Callable[[], Context],
+        settings: Settings,
+        counters: Counters,
+        reports: Reports,
+    ) -> None:
         self._clock = clock
         self._context = context
+        self._settings = settings
+        self._policy = SlowClient(settings.slow_client)
+        self._counters = counters
+        self._reports = reports
         self._batches: dict[str, _Batch] = {}
         self._waiting: list[Deferred[None]] = []
         self._scheduled = False
         self.congested: set[SignalConnection] = set()
+        self.queued_bytes = 0
 
-    def send(self, name: str, audience: Audience, frame: bytes) -> tuple[int, int]:
+    def send(self, name: str, audience: Audience, frame: bytes, key: str | None = None) -> tuple[int, int]:
         """Give one frame to an audience of one name.
+
+        Args:
+            name: the name.
+            audience: its connections; equal audiences of one turn are told by being the same object.
+            frame: the frame.
+            key: what a newer message may replace it by in a queue; None is nothing.
 
         Returns:
             How many of the audience get it behind unsent data, and how many will not get it, as far as that is known.
         """
         if len(audience) == 1:
             self.flush(name)
-            queued = audience[0] in self.congested
-            written = self._write(audience[0], frame)
-            return int(queued and written), int(not written)
+            if audience[0] in self.congested:
+                return self._enqueue(audience[0], frame, key)
+            return 0, int(not self._write(audience[0], frame))
+        waiting = self._waiting_of(name, audience)
+        queued = dropped = 0
+        for connection in audience if waiting else ():
+            if connection in waiting:
+                one_queued, one_dropped = self._enqueue(connection, frame, key)
+                queued, dropped = queued + one_queued, dropped + one_dropped
         batch = self._batches.get(name)
-        if batch is not None and batch.audience is not audience:
-            self.flush(name)
-            batch = None
         if batch is None:
-            self._batches[name] = batch = _Batch(audience, frame)
+            self._batches[name] = batch = _Batch(audience, waiting, frame)
             self._schedule()
         else:
             batch.frames.append(frame)
             batch.size_bytes += len(frame)
-        behind = [connection for connection in audience if connection in self.congested] if self.congested else ()
-        failed = self.flush(name) if batch.size_bytes > _MAX_BATCH_BYTES else ()
-        return sum(1 for connection in behind if connection not in failed), len(failed)
+        if batch.size_bytes > _MAX_BATCH_BYTES:
+            dropped += len(self.flush(name))
+        return queued, dropped
+
+    def drained(self, connection: SignalConnection) -> None:
+        """A transport is empty again: what waits goes out, until it is full or nothing waits."""
+        outbox = connection.outbox
+        self.congested.discard(connection)
+        while outbox is not None and outbox.size_bytes and connection not in self.congested:
+            frames = outbox.pop(_CHUNK_BYTES)
+            self.queued_bytes -= len(frames)
+            if not self._write(connection, frames):
+                return
+
+    def leave(self, connection: SignalConnection) -> None:
+        """A connection is about to close: what waits for it goes out before its close frame."""
+        frames = self._take_all(connection)
+        self.congested.discard(connection)
+        if frames:
+            self._write(connection, frames)
 
     def flush(self, name: str) -> Collection[SignalConnection]:
         """Write what this turn has collected for a name.
@@ -89,7 +145,11 @@ class FanOut:
         if batch is None:
             return ()
         frames = batch.frames[0] if len(batch.frames) == 1 else b"".join(batch.frames)
-        return [connection for connection in batch.audience if not self._write(connection, frames)]
+        return [
+            connection
+            for connection in batch.audience
+            if connection not in batch.waiting and not self._write(connection, frames)
+        ]
 
     def close(self, connection: SignalConnection, code: int, reason: bytes) -> None:
         """Write a close frame."""
@@ -105,6 +165,53 @@ class FanOut:
         waiting: Deferred[None] = Deferred(self._waiting.remove)
         self._waiting.append(waiting)
         return waiting
+
+    def _waiting_of(self, name: str, audience: Audience) -> frozenset[SignalConnection]:
+        """Those of an audience whose frames have to wait; a batch that does not fit goes out before."""
+        waiting = self._congested_of(audience)
+        batch = self._batches.get(name)
+        if batch is not None and (batch.audience is not audience or batch.waiting != waiting):
+            self.flush(name)
+            waiting = self._congested_of(audience)  # writing may have filled a transport
+        return waiting
+
+    def _congested_of(self, audience: Audience) -> frozenset[SignalConnection]:
+        return frozenset(self.congested.intersection(audience)) if self.congested else _NOBODY
+
+    def _enqueue(self, connection: SignalConnection, frame: bytes, key: str | None) -> tuple[int, int]:
+        """Have a frame wait for a slow client; (1, 0) where it does, (0, 1) where it is dropped."""
+        if connection.outbox is None:
+            connection.outbox = Outbox(self._settings.send_queue_bytes, self._policy)
+        before = connection.outbox.size_bytes
+        taken = connection.outbox.push(frame, key)
+        self.queued_bytes += connection.outbox.size_bytes - before
+        self._counters.recipients_dropped += connection.outbox.displaced
+        if taken is None:
+            self._too_slow(connection, "send_queue_bytes")
+        elif not taken or connection.outbox.displaced:
+            self._counters.limits_hit["send_queue_bytes"] += 1
+        while self.queued_bytes > self._settings.total_queue_bytes:
+            self._too_slow(max(self.congested, key=_queue_size), "total_queue_bytes")
+        return (1, 0) if taken and connection.outbox is not None else (0, 1)
+
+    def _too_slow(self, connection: SignalConnection, setting: str) -> None:
+        """Close a client that does not read: nothing that waits for it would ever arrive."""
+        self._counters.limits_hit[setting] += 1
+        self._reports.write(
+            setting,
+            "connection {client_id} reads too slowly: closed, {size_bytes} bytes dropped",
+            client_id=connection.client_id,
+            size_bytes=len(self._take_all(connection)),
+        )
+        seconds = min(_SLOW_CLOSE_SECONDS, self._settings.close_timeout_seconds)
+        connection.shut(_TOO_SLOW, "the client reads too slowly", ClosedBy.SERVER, timeout_seconds=seconds)
+
+    def _take_all(self, connection: SignalConnection) -> bytes:
+        outbox, connection.outbox = connection.outbox, None
+        if outbox is None:
+            return b""
+        self.queued_bytes -= outbox.size_bytes
+        return outbox.pop(outbox.size_bytes)
 
     def _write(self, connection: SignalConnection, frames: bytes) -> bool:
         try:
@@ -129,3 +236,7 @@ class FanOut:
         waiting, self._waiting = self._waiting, []
         while waiting:  # a callback may cancel another, which takes itself off this list
             self._context().run(waiting.pop(0).callback, None)
+
+
+def _queue_size(connection: SignalConnection) -> int:
+    return 0 if connection.outbox is None else connection.outbox.size_bytes

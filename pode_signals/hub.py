@@ -26,7 +26,9 @@ from .errors import ClientIdInUse, NotInReactorThread, TooManyConnections
 from .events import Events
 from .fanout import FanOut
 from .fence import Fence
+from .heartbeat import Heartbeat
 from .identities import Identities, Identity
+from .reports import Reports
 from .scheduling.schedules import Schedules
 from .sending import Sending, Several, several
 from .signal_routes import RouteRegistrations
@@ -50,6 +52,7 @@ class Hub(Sending, Asking, RouteRegistrations, Events, Identities, Schedules):
         counters: what happened so far.
         fence: runs functions of the user.
         lockable: a mapping with a lock that all functions share.
+        reports: log lines about what clients do.
         own_ports: the ports of this service's http and https endpoints: pages from there may connect.
     """
 
@@ -71,7 +74,9 @@ class Hub(Sending, Asking, RouteRegistrations, Events, Identities, Schedules):
         self._max_connections = settings.max_connections or _connections_that_fit()
         self.fence = Fence(lambda: self.clock, self.counters, settings.handler_timeout_seconds)
         registry: Registry[SignalConnection] = Registry()
-        fan_out = FanOut(lambda: self.clock, self.fresh_context)
+        self.reports = Reports(lambda: self.clock)
+        fan_out = FanOut(lambda: self.clock, self.fresh_context, settings, self.counters, self.reports)
+        self._heartbeat = Heartbeat(self)
         Sending.__init__(self, registry, fan_out, self.counters, settings.max_outgoing_bytes, self.check_thread)
         Asking.__init__(self, registry)
         RouteRegistrations.__init__(self, self.check_thread)
@@ -170,6 +175,7 @@ class Hub(Sending, Asking, RouteRegistrations, Events, Identities, Schedules):
                 replaced.shut(_REPLACED, "replaced by a newer connection", ClosedBy.SERVER)
             self._registry.add(connection)
         self._open.add(connection)
+        self._heartbeat.begin()
         self._by_address[connection.address] += 1
         self._connecting.add(connection)
         self.counters.connections_opened += 1
@@ -197,25 +203,21 @@ class Hub(Sending, Asking, RouteRegistrations, Events, Identities, Schedules):
 
     # What connections and dispatch call.
 
-    @property
-    def close_timeout_seconds(self) -> float:
-        """How long a close frame may stay unanswered."""
-        return self.settings.close_timeout_seconds
-
     def message_received(self, connection: SignalConnection, payload: bytes) -> None:
         """A client sent a text message."""
         self._dispatch.received(connection, payload)
 
     def congestion_changed(self, connection: SignalConnection, congested: bool) -> None:
         """A transport has more than it likes, or has it no more."""
-        if congested:
+        if not congested:
+            self._fan_out.drained(connection)
+        elif connection.state is ConnectionState.OPEN:
             self._fan_out.congested.add(connection)
-        else:
-            self._fan_out.congested.discard(connection)
 
     def connection_leaves(self, connection: SignalConnection) -> None:
         """A connection is about to close: what was sent before goes out, then it gets nothing more."""
         self._fan_out.flush(connection.name)
+        self._fan_out.leave(connection)
         if connection.is_global:
             self._registry.remove(connection)
 
@@ -226,10 +228,11 @@ class Hub(Sending, Asking, RouteRegistrations, Events, Identities, Schedules):
     def connection_gone(self, connection: SignalConnection) -> None:
         """A transport is gone."""
         self._open.remove(connection)
+        if not self._open:
+            self._heartbeat.end()
         self._by_address[connection.address] -= 1
         if not self._by_address[connection.address]:
             del self._by_address[connection.address]
-        self._fan_out.congested.discard(connection)
         assert connection.closure is not None
         self.counters.connections_closed[connection.closure.by.value] += 1
         if connection not in self._connecting:

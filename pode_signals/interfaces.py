@@ -11,7 +11,7 @@ class ClientTransport(Protocol):
     """The wire of one connection, as :class:`~pode_signals.SignalConnection` uses it.
 
     It tells its connection what happens: ``received`` for a text message, ``congested`` and ``drained`` for what it
-    can't or can take, ``left`` before any close frame goes out, ``lost`` once when it is gone.
+    can't or can take, ``pong``, ``left`` before any close frame goes out, ``lost`` once when it is gone.
     """
 
     def write_frames(self, frames: bytes) -> None:
@@ -19,6 +19,13 @@ class ClientTransport(Protocol):
 
     def write_close(self, code: int, reason: bytes) -> None:
         """Send a close frame (RFC 6455 section 5.5.1), after everything written before; reason is at most 123 bytes."""
+
+    def write_ping(self, payload: bytes) -> None:
+        """Send a ping; its pong comes back as ``pong`` with the same payload."""
+
+    @property
+    def message_began(self) -> float | None:
+        """When the message began that is coming in now, on the hub's clock; None between messages."""
 
     def abort(self) -> None:
         """Drop the transport now; what is unsent is lost."""

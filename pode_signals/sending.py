@@ -66,6 +66,7 @@ class Sending:
         mode: SendMode = SendMode.AUTO,
         depth: int | None = None,
         ignore_event: bool = False,
+        key: str | None = None,
     ) -> Delivery:
         """Send to all connections of a name, to a group of it, or to single clients (Pode: ``Send-PodeSignal``).
 
@@ -78,6 +79,8 @@ class Sending:
             mode: whether to send to the current connection alone.
             depth: how deep the data may be nested; None is any depth.
             ignore_event: send as if outside of the current event and route.
+            key: what this message tells the latest of, such as ``"price"``: with ``slow_client="latest"`` it replaces
+                an older one with the same key that still waits for a slow client. None replaces nothing.
 
         Returns:
             The delivery; its numbers are final.
@@ -96,7 +99,7 @@ class Sending:
             event, slot = current_event.get(), current_route.get()
             if event is not None and event.connection.hub is not self:
                 event = None
-        return self._send(event, slot, data, name, group, client_id, mode, depth)
+        return self._send(event, slot, data, name, group, client_id, mode, depth, key)
 
     def send_within(
         self,
@@ -108,18 +111,21 @@ class Sending:
         client_id: Several = None,
         mode: SendMode = SendMode.AUTO,
         depth: int | None = None,
+        key: str | None = None,
     ) -> Delivery:
         """:meth:`send` with an event as the current one; applications use ``event.send``."""
         self._send_check_thread("send")
-        return self._send(event, None, data, name, group, client_id, mode, depth)
+        return self._send(event, None, data, name, group, client_id, mode, depth, key)
 
-    def send_to(self, connection: SignalConnection, data: object, depth: int | None = None) -> Delivery:
+    def send_to(
+        self, connection: SignalConnection, data: object, depth: int | None = None, key: str | None = None
+    ) -> Delivery:
         """Send to one connection; applications use ``connection.send``."""
         self._send_check_thread("send")
         delivery = Delivery(self._fan_out.when_written)
         frame = self._frame(data, depth)
         if frame is not None:
-            self._deliver(delivery, (connection,), frame)
+            self._deliver(delivery, (connection,), frame, key)
         return delivery
 
     def set_broadcast_level(self, level: BroadcastLevel, name: str | None = None) -> None:
@@ -150,13 +156,14 @@ class Sending:
         client_id: Several,
         mode: SendMode,
         depth: int | None,
+        key: str | None,
     ) -> Delivery:
         direct = self._direct(event, slot, mode)
         delivery = Delivery(self._fan_out.when_written)
         if direct is not None:
             frame = self._frame(data, depth)
             if frame is not None:
-                self._deliver(delivery, (direct,), frame)
+                self._deliver(delivery, (direct,), frame, key)
             return delivery
         target = _target(event, name, several(group), several(client_id))
         names = self._allowed(target, delivery)
@@ -165,11 +172,11 @@ class Sending:
             return delivery
         if names is None:  # single clients, whatever their names: found without looking through the names
             for connection in self._send_registry.select(target):
-                self._deliver(delivery, (connection,), frame)
+                self._deliver(delivery, (connection,), frame, key)
         else:
             for each in names:
                 audience = self._send_registry.select(Target((each,), target.groups, target.client_ids))
-                self._deliver(delivery, audience, frame)
+                self._deliver(delivery, audience, frame, key)
         return delivery
 
     def _direct(self, event: SignalEvent | None, slot: RouteSlot | None, mode: SendMode) -> SignalConnection | None:
@@ -208,10 +215,12 @@ class Sending:
             raise MessageTooBig(len(payload), self._max_outgoing_bytes)
         return text_frame(payload)
 
-    def _deliver(self, delivery: Delivery, audience: tuple[SignalConnection, ...], frame: bytes) -> None:
+    def _deliver(
+        self, delivery: Delivery, audience: tuple[SignalConnection, ...], frame: bytes, key: str | None
+    ) -> None:
         if not audience or (len(audience) == 1 and audience[0].state is not ConnectionState.OPEN):
             return
-        queued, dropped = self._fan_out.send(audience[0].name, audience, frame)
+        queued, dropped = self._fan_out.send(audience[0].name, audience, frame, key)
         sent = len(audience) - queued - dropped
         delivery.recipients += len(audience)
         delivery.sent += sent
@@ -235,9 +244,12 @@ def _target(event: SignalEvent | None, name: Names, groups: tuple[str, ...], cli
 
 
 def several(value: Several) -> tuple[str, ...]:
-    """One or several as a tuple, each once; None, ``""`` and an empty list are none."""
+    """One or several as a tuple, each once; None, ``""`` and an empty list are none.
+
+    An empty text in a list stays, and means nobody: a list of nothing else must not become everybody.
+    """
     if value is None or value == "":
         return ()
     if isinstance(value, (str, int)):
         return (str(value),)
-    return tuple(dict.fromkeys(str(each) for each in value if each != ""))
+    return tuple(dict.fromkeys(str(each) for each in value))

@@ -26,6 +26,7 @@ from .draining import Drain
 from .errors import ConfigurationInvalid
 from .web.certificates import ServerCertificate
 from .web.endpoints import Endpoint, Listener, group_endpoints
+from .web.heads import HeadLimits
 from .web.listening import check_free, listen
 from .web.site import SignalSite
 
@@ -88,6 +89,8 @@ class SignalsService(MultiService):
         self._resource = resource
         self._given_reactor = reactor
         self._random = random or SystemRandom()
+        settings = signals.settings
+        self._head_limits = HeadLimits(settings.pending_handshakes, settings.handshake_head_bytes, self._crowded_out)
         self._listeners = group_endpoints(endpoints)
         self._certificates: dict[Listener, ServerCertificate] = {}
         self._sites: list[SignalSite] = []
@@ -201,12 +204,17 @@ class SignalsService(MultiService):
         self._own_ports = {port for listener in self._listeners for port in _page_ports(listener)}
         self.signals.own_ports |= self._own_ports
 
+    def _crowded_out(self) -> None:
+        self.signals.counters.limits_hit["pending_handshakes"] += 1
+        self.signals.reports.write("pending_handshakes", "too many requests are incomplete: the oldest was dropped")
+
     def _factory(self, listener: Listener) -> IProtocolFactory:
         site = SignalSite(
             self.signals.resource(self._resource, listener=listener),
             listener=listener,
             timeout_seconds=self.signals.settings.handshake_timeout_seconds,
             clock=self._reactor,
+            limits=self._head_limits,
         )
         self._sites.append(site)
         certificate = self._certificate(listener)

@@ -130,13 +130,14 @@ class SignalEvent:
         client_id: str | Sequence[str] | None = None,
         mode: SendMode = SendMode.AUTO,
         depth: int | None = None,
+        key: str | None = None,
     ) -> Delivery:
         """``signals.send`` with this event as the current one, from any callback.
 
         The arguments, result and errors are those of ``signals.send``.
         """
         delivery: Delivery = self.connection.hub.send_within(
-            self, data, name=name, group=group, client_id=client_id, mode=mode, depth=depth
+            self, data, name=name, group=group, client_id=client_id, mode=mode, depth=depth, key=key
         )
         return delivery
 

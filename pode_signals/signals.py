@@ -172,7 +172,8 @@ class Signals(Hub):
     def count_refusal(self, request: Any, refused: UpgradeRefused) -> None:
         """One log line and one counter for a request that became no connection."""
         self.counters.upgrades_refused[type(refused).__name__, refused.code] += 1
-        self._log.info(
+        self.reports.write(
+            "upgrades_refused",
             "refused an upgrade of {path} with {code}: {why}",
             path=header_text(request.path),
             code=refused.code,

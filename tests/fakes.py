@@ -42,6 +42,9 @@ class FakeTransport(ClientTransport):
         written: what came in, unread: frames as they were written, and :class:`Close`.
         aborts: how often the transport was dropped.
         reading: "pause" and "resume" in their order.
+        pings: the payloads of the pings that came in.
+        answers_pings: whether the client answers them.
+        began: when the message began that the client has not ended; None where there is none.
     """
 
     connection: SignalConnection
@@ -53,6 +56,9 @@ class FakeTransport(ClientTransport):
         self.written: list[bytes | Close] = []
         self.aborts = 0
         self.reading: list[str] = []
+        self.pings: list[bytes] = []
+        self.answers_pings = True
+        self.began: float | None = None
         self._clock = clock
         self._answers_close = answers_close
         self._at_once = at_once
@@ -77,6 +83,15 @@ class FakeTransport(ClientTransport):
     def abort(self) -> None:
         self.aborts += 1
         self._end()
+
+    def write_ping(self, payload: bytes) -> None:
+        self.pings.append(payload)
+        if self.answers_pings:
+            self._clock.callLater(0, self.connection.pong, payload)
+
+    @property
+    def message_began(self) -> float | None:
+        return self.began
 
     def pause_reading(self) -> None:
         self.reading.append("pause")
@@ -154,6 +169,12 @@ def turn(*several: Signals, seconds: float = 0) -> None:
     """Let time pass, at least until the next turn of the reactor."""
     for signals in several:
         clock_of(signals).advance(seconds)
+
+
+def timers(signals: Signals) -> list[Any]:
+    """The timers of connections and functions: all but the one sweep of the heartbeat."""
+    calls = clock_of(signals).getDelayedCalls()
+    return [call for call in calls if getattr(call.func, "__qualname__", "") != "Heartbeat._sweep"]
 
 
 def connect(

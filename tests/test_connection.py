@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from fakes import Close, clock_of, connect, connected, new_signals, result_of, turn
+from fakes import Close, connect, connected, new_signals, result_of, timers, turn
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.logger import capturedLogs
 
@@ -212,7 +212,7 @@ class TestClosing:
         silent, polite = connected(signals, answers_close=False), connected(signals, "Other")
         polite.connection.close()
         turn(signals)
-        assert clock_of(signals).getDelayedCalls() == []
+        assert timers(signals) == []
         silent.connection.close()
         turn(signals, seconds=1)
         assert (silent.aborts, polite.aborts) == (1, 0)

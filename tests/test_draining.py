@@ -8,7 +8,7 @@ import pytest
 from twisted.internet.defer import Deferred, succeed
 from twisted.internet.task import Clock
 
-from pode_signals.core.model import Closure
+from pode_signals.core.model import ClosedBy, Closure
 from pode_signals.draining import Drain
 
 
@@ -33,7 +33,8 @@ class Connection:
         while self._waiting:
             self._waiting.pop().callback(Closure(1001))
 
-    def abort(self) -> None:
+    def abort(self, by: ClosedBy) -> None:
+        assert by is ClosedBy.SHUTDOWN
         self.aborted_at = self.hub.clock.seconds()
         self.hub.clock.callLater(0, self.gone)
 
@@ -175,7 +176,7 @@ def test_hurry_before_it_runs() -> None:
 def test_a_transport_that_does_not_even_abort() -> None:
     """S12.2: a connection that does not go when it is aborted can't keep the stop from ending."""
     draining = Draining(1, seconds=2, answer=silent)
-    draining.hub.all[0].abort = lambda: None  # type: ignore[method-assign]
+    draining.hub.all[0].abort = lambda by: None  # type: ignore[method-assign]
     draining.start()
     draining.pass_seconds(3.1)
     assert draining.ended_at == pytest.approx(3, abs=0.03)

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from typing import Any, cast
 
 import pytest
-from fakes import FakeTransport, clock_of, connect, connected, new_signals, result_of, turn
+from fakes import FakeTransport, connect, connected, new_signals, result_of, timers, turn
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.logger import capturedLogs
 
@@ -307,7 +307,7 @@ class TestOnceEach:
         assert signals.counters.connections_closed == {by.value: 1}
         assert len(signals.open_connections()) == (1 if way == "replaced" else 0)
         if way != "replaced":
-            assert (signals.names(), clock_of(signals).getDelayedCalls()) == ((), [])
+            assert (signals.names(), timers(signals)) == ((), [])
 
     def test_late_reports_change_nothing(self, signals: Signals) -> None:
         """S9.3: what the transport reports after the end is nothing: no second Disconnect, no other closure."""
@@ -409,7 +409,7 @@ class TestOrder:
             turn(signals, seconds=0.1)
         assert (seen, len(cancelled)) == (["after", "a", "disconnect"], 1)
         assert signals.counters.functions_timed_out == 1
-        assert clock_of(signals).getDelayedCalls() == []
+        assert timers(signals) == []
 
     def test_connect_that_swallows_its_cancellation(self, signals: Signals) -> None:
         """S9.3: a Connect function that goes on after its cancellation holds up nothing and repeats nothing."""

@@ -5,7 +5,7 @@ from random import Random
 from typing import Any
 
 import pytest
-from fakes import Close, FakeTransport, clock_of, connect, connected, new_signals, turn
+from fakes import Close, FakeTransport, connect, connected, new_signals, timers, turn
 from twisted.logger import capturedLogs
 
 from pode_signals import EVERY_NAME, Signals
@@ -215,7 +215,7 @@ class TestFailures:
         assert (bad.connection.closure.code, bad.connection.closure.by) == (1006, ClosedBy.ERROR)
         assert (signals.count("Msg"), len(signals.open_connections())) == (len(others), len(others))
         assert all(other.got == ["x"] for other in others)
-        assert clock_of(signals).getDelayedCalls() == []
+        assert timers(signals) == []
 
     def test_all_raise(self, signals: Signals) -> None:
         """S4.5: a send to nothing but broken wires raises nothing."""
@@ -241,7 +241,7 @@ class TestFailures:
         assert bad.connection.state is ConnectionState.CLOSED
         assert other.got == ["x", Close(1000)]
         assert len(ended) == 2
-        assert clock_of(signals).getDelayedCalls() == []
+        assert timers(signals) == []
 
     @pytest.mark.parametrize("at_once", [False, True])
     def test_a_wire_that_raises_while_it_is_lost(self, signals: Signals, at_once: bool) -> None:
@@ -256,7 +256,7 @@ class TestFailures:
             turn(signals)
         assert len(ended) == 1
         assert (other.got, signals.open_connections()) == (["x"], (other.connection,))
-        assert clock_of(signals).getDelayedCalls() == []
+        assert timers(signals) == []
 
     def test_a_close_frame_that_raises(self, signals: Signals) -> None:
         """S10.2: a connection whose close frame can't be written is dropped; the others are closed all the same."""

@@ -243,6 +243,7 @@ class TestTimeouts:
         with capturedLogs():
             fenced.clock.advance(2)
             assert len(fenced.later) == 1
+            assert fenced.clock.getDelayedCalls() == []
             fenced.clock.advance(1_000_000)
         assert (len(fenced.later), fenced.counted) == (1, (0, 1))
 

@@ -9,7 +9,7 @@ from typing import Any
 from uuid import UUID
 
 import pytest
-from fakes import FakeRequest, clock_of, connect, connected, new_signals, turn
+from fakes import FakeRequest, connect, connected, new_signals, timers, turn
 from twisted.internet.task import Clock
 from twisted.logger import LogLevel, capturedLogs
 
@@ -342,7 +342,7 @@ class TestStrict:
         ):
             with pytest.raises(ValueError, match="request or a current event"):
                 call()
-        assert clock_of(signals).getDelayedCalls() == []
+        assert timers(signals) == []
 
     def test_within_the_event_of_another_hub(self, signals: Signals) -> None:
         """S8.2: the event of another hub is not a current event."""

@@ -249,6 +249,8 @@ class TestTargets:
             ({"name": EVERY_NAME, "group": "red", "client_id": ["1", "4"]}, {"msg red 1", "other red 1"}),
             ({"name": "Msg", "group": [], "client_id": []}, {"msg red 1", "msg red 2", "msg blue 3", "msg 4"}),
             ({"name": "Msg", "group": "", "client_id": None}, {"msg red 1", "msg red 2", "msg blue 3", "msg 4"}),
+            ({"name": "Msg", "group": [""]}, set()),
+            ({"name": "Msg", "client_id": ["", "4"]}, {"msg 4"}),
             ({"name": "Nobody"}, set()),
             ({"name": "Msg", "group": "green"}, set()),
             ({"name": "msg"}, set()),
@@ -299,7 +301,8 @@ class TestWithinAnEvent:
             ({"path": "Msg"}, {"client_id": "2"}, {"msg red 2"}),
             ({"group": "red", "clientId": "1"}, {"name": "Msg"}, {"msg red 1", "msg red 2", "msg blue 3", "msg 4"}),
             ({"path": "Msg", "clientId": "1"}, {"name": "Other"}, {"other red 1", "other 5"}),
-            ({"path": "Msg", "group": "red"}, {"name": EVERY_NAME, "client_id": "1"}, {"msg red 1", "other red 1"}),
+            ({"path": "Msg", "group": "blue"}, {"name": EVERY_NAME, "client_id": "1"}, {"msg red 1", "other red 1"}),
+            ({"clientId": "4"}, {"name": EVERY_NAME, "group": "red"}, {"msg red 1", "msg red 2", "other red 1"}),
         ],
     )
     def test_what_is_not_given_is_what_the_message_named(

@@ -12,7 +12,7 @@ from pode_signals.core.settings import SETTING_NAMES, Settings, SettingsArgument
 
 COUNT = [0, -1, 1.5, nan, inf, "5", None, True, [5]]
 COUNT_OR_NONE = [value for value in COUNT if value is not None]
-SECONDS = [0, -1, -0.5, nan, inf, -inf, "5", None, True, [5]]
+ABOVE_0 = [0, -1, -0.5, nan, inf, -inf, "5", None, True, [5]]
 FLAG = [0, 1, "yes", None, nan]
 
 # Every setting: its default, what makes no sense for it, what does.
@@ -23,13 +23,30 @@ SETTINGS: dict[str, tuple[Any, list[Any], list[Any]]] = {
     "max_json_depth": (32, COUNT, [1]),
     "max_json_keys": (1_000, COUNT, [1]),
     "bad_messages_limit": (10, COUNT, [1]),
-    "bad_messages_window_seconds": (60.0, SECONDS, [1, 0.5]),
-    "handler_timeout_seconds": (30.0, SECONDS, [1, 0.5]),
-    "close_timeout_seconds": (5.0, SECONDS, [1, 0.5]),
-    "handshake_timeout_seconds": (10.0, SECONDS, [1, 0.5]),
+    "bad_messages_window_seconds": (60.0, ABOVE_0, [1, 0.5]),
+    "handler_timeout_seconds": (30.0, ABOVE_0, [1, 0.5]),
+    "close_timeout_seconds": (5.0, ABOVE_0, [1, 0.5]),
+    "handshake_timeout_seconds": (10.0, ABOVE_0, [1, 0.5]),
     "max_connections": (None, COUNT_OR_NONE, [1, None]),
     "max_connections_per_address": (None, COUNT_OR_NONE, [1, None]),
     "max_names": (10_000, COUNT, [1]),
+    "pending_handshakes": (1_000, COUNT, [1]),
+    "handshake_head_bytes": (16_384, [*COUNT, 1_023], [1_024]),
+    "ping_interval_seconds": (25.0, ABOVE_0, [1, 0.5]),
+    "pong_timeout_seconds": (10.0, ABOVE_0, [1, 0.5]),
+    "messages_per_second": (100.0, ABOVE_0, [1, 0.5]),
+    "message_burst": (200, COUNT, [1]),
+    "control_frames_per_second": (10.0, ABOVE_0, [1, 0.5]),
+    "control_frame_burst": (20, COUNT, [1]),
+    "max_fragments": (1_024, COUNT, [1]),
+    "message_timeout_seconds": (10.0, ABOVE_0, [1, 0.5]),
+    "send_queue_bytes": (1_048_576, COUNT, [1]),
+    "total_queue_bytes": (268_435_456, COUNT, [1]),
+    "slow_client": (
+        "close",
+        ["drop", "", None, True, 1],
+        ["close", "drop_oldest", "drop_newest", "latest"],
+    ),
     "listen_backlog": (1_024, COUNT, [1]),
     "allowed_origins": (None, ["https://example.com", [""], [5], 5, True], [["https://example.com"], ["*"], (), None]),
     "allow_null_origin": (False, FLAG, [True, False]),

@@ -126,7 +126,7 @@ def test_app(folder: Path, app: str, listen: str) -> None:
         (["--drain-seconds", "long"], "drain_seconds"),
         (["--max-message-bytes", "-1"], "max_message_bytes"),
         (["--max-message-bytes", "many"], "max_message_bytes"),
-        (["--ping", "1"], "--ping"),
+        (["--pings", "1"], "--pings"),
         (["--unrouted", "loud"], "broadcast, same_name, drop"),
         (["--trusted-proxies", "10.0.0.0/8,nonsense"], "trusted_proxies"),
         (["--self-signed=yes"], "self-signed"),

@@ -24,6 +24,7 @@ class Counters:
         recipients_sent: deliveries taken by a transport with nothing waiting ahead.
         recipients_queued: deliveries that wait behind unsent data.
         recipients_dropped: deliveries that were given up.
+        limits_hit: how often a limit acted, by the name of its setting.
         functions_failed: functions of the user that raised.
         functions_timed_out: functions of the user that were cancelled at their time limit.
         callbacks_failed: protocol callbacks that raised; each is a defect of this package.
@@ -41,6 +42,7 @@ class Counters:
     recipients_sent: int = 0
     recipients_queued: int = 0
     recipients_dropped: int = 0
+    limits_hit: Counter[str] = field(factory=Counter)
     functions_failed: int = 0
     functions_timed_out: int = 0
     callbacks_failed: int = 0

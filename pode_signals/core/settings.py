@@ -31,10 +31,10 @@ def _count(least: int, *, none: bool = False) -> Check:
     return check
 
 
-def _seconds(_settings: Any, attribute: Attribute[Any], value: object) -> None:
+def _above_0(_settings: Any, attribute: Attribute[Any], value: object) -> None:
     good = isinstance(value, (int, float)) and not isinstance(value, bool)
     if not good or not math.isfinite(value) or value <= 0:  # type: ignore[arg-type, operator]
-        raise _refuse(attribute, "a number of seconds above 0", value)
+        raise _refuse(attribute, "a number above 0", value)
 
 
 def _flag(_settings: Any, attribute: Attribute[Any], value: object) -> None:
@@ -91,6 +91,22 @@ class Settings:
         max_connections: open connections in all; None is what the process's limit on file descriptors leaves.
         max_connections_per_address: open connections of one client address; None is no limit of its own.
         max_names: distinct names with open connections.
+        pending_handshakes: connections whose request is not complete; over it the oldest of the address that has the
+            most is dropped, so that newcomers come in.
+        handshake_head_bytes: the largest head of a request; larger gets 400.
+        ping_interval_seconds: so long after the handshake, or after the last pong, a client is pinged.
+        pong_timeout_seconds: a client whose pong has not come by then is gone, whatever else it sends.
+        messages_per_second: how many messages of one client are handled; past ``message_burst`` its socket is read no
+            faster, and nothing is lost.
+        message_burst: how many messages of one client are handled at once.
+        control_frames_per_second: how many pings and pongs one client may send; more close with 1008.
+        control_frame_burst: how many of these may come at once.
+        max_fragments: how many frames one message may come in; more close with 1008.
+        message_timeout_seconds: how long one message may take to come; longer closes with 1008.
+        send_queue_bytes: how much may wait for one client that reads slowly; one message is always taken.
+        total_queue_bytes: how much may wait for all clients together; over it the slowest are closed with 4008.
+        slow_client: what happens when a client's queue is full: ``"close"`` with 4008, ``"drop_oldest"``,
+            ``"drop_newest"``, or ``"latest"``, where a message replaces a waiting one with the same ``key``.
         listen_backlog: connections that the system keeps for a listening socket until they are accepted.
         allowed_origins: origins (``https://example.com``, ``https://*.example.com``) that may connect beside the
             page's own; None is the page's own alone; ``*`` is every origin.
@@ -109,13 +125,28 @@ class Settings:
     max_json_depth: int = field(default=32, validator=_count(1))
     max_json_keys: int = field(default=1_000, validator=_count(1))
     bad_messages_limit: int = field(default=10, validator=_count(1))
-    bad_messages_window_seconds: float = field(default=60.0, validator=_seconds)
-    handler_timeout_seconds: float = field(default=30.0, validator=_seconds)
-    close_timeout_seconds: float = field(default=5.0, validator=_seconds)
-    handshake_timeout_seconds: float = field(default=10.0, validator=_seconds)
+    bad_messages_window_seconds: float = field(default=60.0, validator=_above_0)
+    handler_timeout_seconds: float = field(default=30.0, validator=_above_0)
+    close_timeout_seconds: float = field(default=5.0, validator=_above_0)
+    handshake_timeout_seconds: float = field(default=10.0, validator=_above_0)
     max_connections: int | None = field(default=None, validator=_count(1, none=True))
     max_connections_per_address: int | None = field(default=None, validator=_count(1, none=True))
     max_names: int = field(default=10_000, validator=_count(1))
+    pending_handshakes: int = field(default=1_000, validator=_count(1))
+    handshake_head_bytes: int = field(default=16_384, validator=_count(1_024))
+    ping_interval_seconds: float = field(default=25.0, validator=_above_0)
+    pong_timeout_seconds: float = field(default=10.0, validator=_above_0)
+    messages_per_second: float = field(default=100.0, validator=_above_0)
+    message_burst: int = field(default=200, validator=_count(1))
+    control_frames_per_second: float = field(default=10.0, validator=_above_0)
+    control_frame_burst: int = field(default=20, validator=_count(1))
+    max_fragments: int = field(default=1_024, validator=_count(1))
+    message_timeout_seconds: float = field(default=10.0, validator=_above_0)
+    send_queue_bytes: int = field(default=1_048_576, validator=_count(1))
+    total_queue_bytes: int = field(default=268_435_456, validator=_count(1))
+    slow_client: Literal["close", "drop_oldest", "drop_newest", "latest"] = field(
+        default="close", validator=_one_of("close", "drop_oldest", "drop_newest", "latest")
+    )
     listen_backlog: int = field(default=1_024, validator=_count(1))
     allowed_origins: tuple[str, ...] | None = field(default=None, converter=_listed, validator=_origins)
     allow_null_origin: bool = field(default=False, validator=_flag)
@@ -143,6 +174,19 @@ class SettingsArguments(TypedDict, total=False):
     max_connections: int | None
     max_connections_per_address: int | None
     max_names: int
+    pending_handshakes: int
+    handshake_head_bytes: int
+    ping_interval_seconds: float
+    pong_timeout_seconds: float
+    messages_per_second: float
+    message_burst: int
+    control_frames_per_second: float
+    control_frame_burst: int
+    max_fragments: int
+    message_timeout_seconds: float
+    send_queue_bytes: int
+    total_queue_bytes: int
+    slow_client: Literal["close", "drop_oldest", "drop_newest", "latest"]
     listen_backlog: int
     allowed_origins: Sequence[str] | None
     allow_null_origin: bool

@@ -15,6 +15,7 @@ from twisted.internet.protocol import connectionDone
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
+from ..core.limits import TokenBucket
 from ..core.model import ClosedBy, Closure
 
 if TYPE_CHECKING:
@@ -25,10 +26,11 @@ __all__ = ["SignalFactory", "SignalProtocol"]
 
 _log = Logger()  # of no class: what keeps log events would keep their protocols
 
-_CLOSE = 8  # an opcode
+_CLOSE, _PING = 8, 9  # opcodes
 _MOST_CONTROL = 125  # bytes of a control frame (RFC 6455 section 5.5)
 _INTERNAL_ERROR = 1011
 _NO_STATUS = 1005
+_POLICY_VIOLATION = 1008
 _UNSUPPORTED_DATA = 1003
 
 
@@ -83,7 +85,11 @@ class SignalProtocol(WebSocketServerProtocol):
     connection: SignalConnection
     response_headers: bytes = b""
     transport: Any  # an ITCPTransport, or TLS around one
+    message_began: float | None = None
     _isMessageCompressed: bool  # Autobahn's
+    _congested = False
+    _control_bucket: TokenBucket | None = None
+    _fragments = 0
 
     # What the connection calls.
 
@@ -94,6 +100,10 @@ class SignalProtocol(WebSocketServerProtocol):
     def write_close(self, code: int, reason: bytes) -> None:
         """Send a close frame; its answer, or the connection's timer, ends the transport."""
         WebSocketServerProtocol.sendCloseFrame(self, code=code, reasonUtf8=reason)
+
+    def write_ping(self, payload: bytes) -> None:
+        """Send a ping."""
+        self.sendFrame(opcode=_PING, payload=payload)
 
     def abort(self) -> None:
         """Drop the transport now."""
@@ -132,10 +142,12 @@ class SignalProtocol(WebSocketServerProtocol):
 
     def pauseProducing(self) -> None:
         """IPushProducer: the client reads slower than we write."""
+        self._congested = True
         self.connection.congested()
 
     def resumeProducing(self) -> None:
         """IPushProducer: the client has read all."""
+        self._congested = False
         self.connection.drained()
 
     def stopProducing(self) -> None:
@@ -154,25 +166,63 @@ class SignalProtocol(WebSocketServerProtocol):
         else:
             self.connection.received(payload)
 
-    def onFrameData(self, payload: bytes) -> None:
-        """A part of a frame. Once our close frame is out, everything up to the client's is skipped.
+    def onPing(self, payload: bytes) -> None:
+        """A ping: answered, unless the client sends too many, or reads nothing."""
+        if self._may_control() and not self._congested:
+            super().onPing(payload)
 
-        Autobahn goes on: it would inflate it, keep it where it is a control frame, or get stuck in a bad frame.
+    def onPong(self, payload: bytes) -> None:
+        """A pong, maybe that of our ping."""
+        if self._may_control():
+            self.connection.pong(payload)
+
+    def onMessageBegin(self, isBinary: bool) -> None:
+        """The first frame of a message has begun."""
+        self.message_began = self.connection.hub.clock.seconds()
+        self._fragments = 0
+        super().onMessageBegin(isBinary)
+
+    def onMessageFrameBegin(self, length: int) -> None:
+        """A frame of a message has begun; what it would hold is known, and not kept where it is too much."""
+        self._fragments += 1
+        if self._fragments > self.connection.hub.settings.max_fragments:
+            self._break_limit("max_fragments", "too many fragments")
+        super().onMessageFrameBegin(length)
+
+    def onMessageEnd(self) -> None:
+        """The message is complete."""
+        self.message_began = None
+        super().onMessageEnd()
+
+    def onFrameData(self, payload: bytes) -> None:
+        """A part of a frame. Once our close frame is out, all that comes before the client's is skipped.
+
+        Autobahn goes on: it would inflate it, or keep what is a control frame, however long.
         """
         frame = self.current_frame
         if self.state == self.STATE_OPEN or (frame.opcode == _CLOSE and frame.length <= _MOST_CONTROL):
-            super().onFrameData(payload)
-        if self.state != self.STATE_OPEN:
-            self._skip_message()
+            super().onFrameData(payload)  # its False, where the frame was bad, would stop Autobahn within this frame
 
-    def onFrameEnd(self) -> None:
-        """The end of a frame, also where the end of the compressed data turns out to be bad."""
-        if super().onFrameEnd() is False:
-            self._skip_message()
-            super().onFrameEnd()
+    def onFrameEnd(self) -> Any:
+        """The end of a frame, also of one whose compressed data turns out to be bad."""
+        if super().onFrameEnd() is not False:
+            return None
+        self._isMessageCompressed = False
+        return super().onFrameEnd()
 
-    def _skip_message(self) -> None:
-        self._isMessageCompressed = self.utf8validateIncomingCurrentMessage = False
+    def _may_control(self) -> bool:
+        settings, now = self.connection.hub.settings, self.connection.hub.clock.seconds()
+        if self._control_bucket is None:
+            self._control_bucket = TokenBucket(settings.control_frames_per_second, settings.control_frame_burst, now)
+        if self._control_bucket.take(now):
+            return True
+        self._break_limit("control_frames_per_second", "too many control frames")
+        return False
+
+    def _break_limit(self, setting: str, reason: str) -> None:
+        if self.state == self.STATE_OPEN:
+            self.connection.hub.counters.limits_hit[setting] += 1
+        self._fail_connection(_POLICY_VIOLATION, reason)
 
     def _fail_connection(self, code: int = 1001, reason: str = "") -> None:
         """A failure; later ones do not count: Autobahn would hang up before the client has read our close frame."""
@@ -194,7 +244,8 @@ class SignalProtocol(WebSocketServerProtocol):
         else:
             closure = Closure(code or _NO_STATUS, (reasonUtf8 or b"").decode("utf-8", "replace"), ClosedBy.ERROR)
             if self.state == self.STATE_OPEN:
-                _log.warn(
+                self.connection.hub.reports.write(
+                    "connections_failed",
                     "connection {client_id}: failed with {code}: {reason}",
                     client_id=self.connection.client_id,
                     code=closure.code,

@@ -5,13 +5,14 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from twisted.internet.interfaces import IReactorTime
+from twisted.internet.interfaces import IAddress, IReactorTime
 from twisted.logger import Logger
 from twisted.web.resource import IResource, Resource
 from twisted.web.server import Site
 
 from ..errors import UpgradeRefused
 from .endpoints import Listener
+from .heads import BoundedChannel, HeadLimits
 
 __all__ = ["SignalSite"]
 
@@ -29,6 +30,7 @@ class SignalSite(Site):
         listener: the port that it serves.
         timeout_seconds: how long a client may take over the head of a request, or leave a connection unused.
         clock: what the timeout runs on.
+        limits: the bounds of request heads, which all sites of a hub share.
 
     Attributes:
         listener: the port that it serves.
@@ -39,10 +41,26 @@ class SignalSite(Site):
     displayTracebacks = False
     _access_log = Logger()
 
-    def __init__(self, resource: IResource, *, listener: Listener, timeout_seconds: float, clock: IReactorTime) -> None:
+    def __init__(
+        self,
+        resource: IResource,
+        *,
+        listener: Listener,
+        timeout_seconds: float,
+        clock: IReactorTime,
+        limits: HeadLimits,
+    ) -> None:
         super().__init__(resource, timeout=timeout_seconds, reactor=clock)  # type: ignore[no-untyped-call]  # Twisted
         self.listener = listener
+        self._limits = limits
         self.is_open = False
+        self.protocol = BoundedChannel  # type: ignore[assignment, method-assign]  # HTTP/1.1 alone: no negotiation
+
+    def buildProtocol(self, addr: IAddress | None) -> Any:
+        """The protocol of one connection."""
+        channel: Any = super().buildProtocol(addr)  # type: ignore[no-untyped-call]  # Twisted
+        channel.limits = self._limits
+        return channel
 
     def acceptableProtocols(self) -> list[bytes]:
         """What is offered in the TLS handshake: HTTP/2 has no connection to hand over."""

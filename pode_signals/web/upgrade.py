@@ -196,7 +196,7 @@ class _Feed:
 
 def _detach(channel: Any) -> bytes:
     """Stop HTTP on a channel; what it had buffered behind the request is returned."""
-    channel.setTimeout(None)  # requestDone, which the channel will not see again, would start it anew
+    channel.setTimeout(None)  # requestDone would start it again, which the channel will not see
     pipelined = b"".join(channel._dataBuffer)
     channel._dataBuffer = []
     return pipelined

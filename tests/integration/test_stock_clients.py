@@ -54,15 +54,15 @@ def test_aiohttp(chat: Program) -> None:
     """S2.3, S5.2: aiohttp's client connects by name and address, talks, pings and closes."""
 
     async def conversation() -> None:
-        async with aiohttp.ClientSession() as session:
-            async with session.ws_connect(f"http://127.0.0.1:{chat.port}/msg") as client:
-                await client.send_json({"message": "héllo ✓"})
-                assert await client.receive_json(timeout=10) == {"message": "héllo ✓"}
-                await client.ping(b"are you there")
-                await client.send_json({"message": "[date]"})
-                check_date(await client.receive_str(timeout=10))
-                await client.close()
-                assert client.close_code == 1000
+        url = f"http://127.0.0.1:{chat.port}/msg"
+        async with aiohttp.ClientSession() as session, session.ws_connect(url) as client:
+            await client.send_json({"message": "héllo ✓"})
+            assert await client.receive_json(timeout=10) == {"message": "héllo ✓"}
+            await client.ping(b"are you there")
+            await client.send_json({"message": "[date]"})
+            check_date(await client.receive_str(timeout=10))
+            await client.close()
+            assert client.close_code == 1000
 
     asyncio.run(conversation())
 

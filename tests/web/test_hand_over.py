@@ -40,7 +40,7 @@ from pode_signals.web.protocol import SignalProtocol
 
 def waiting_world(**arguments: Any) -> World:
     """A world whose ``/msg`` converts after a second."""
-    world = World().listening()
+    world = World(message_burst=1_000).listening()
 
     @world.app.route("/msg")
     async def convert(request: Any) -> None:
@@ -109,7 +109,9 @@ def test_more_pipelined_frames_than_the_channel_reads(leaves: bool) -> None:
     text = "x" * 1_000
     client = world.client().send(head(), b"".join(message([number, text]) for number in range(200)))
     assert client.wire.producerState == "paused"
+    channel = client.wire.protocol._channel
     world.turn(1)
+    assert channel._dataBuffer == []  # or it would be kept as long as the connection
     if leaves:
         world.turn()
         client.leave()
@@ -140,8 +142,9 @@ def told_world() -> tuple[World, Deferred[None]]:
     @world.app.route("/msg")
     async def convert(request: Any) -> None:
         await go
-        world.converted.append(world.signals.convert(request, "Msg"))
-        assert world.converted[0].state is ConnectionState.OPEN
+        connection = world.signals.convert(request, "Msg")
+        if connection.state is ConnectionState.OPEN:
+            world.converted.append(connection)
 
     return world, go
 
@@ -258,6 +261,19 @@ def test_no_idle_timeout_after_the_hand_over(waits: bool) -> None:
     assert client.wire.ended is None
     client.send(message("still here"))
     assert world.messages == ["still here"]
+    world.turn(1_000)
+    assert client.wire.ended is None
+
+
+def test_no_timeout_of_the_routes_own_after_the_hand_over() -> None:
+    """S2.1: nor a timeout that the route had set for its answer."""
+
+    def route(world: World, request: Any) -> None:
+        request.channel.setTimeout(5)
+        world.signals.convert(request, "Msg")
+
+    world = route_world(route)
+    client = world.client().open()
     world.turn(1_000)
     assert client.wire.ended is None
 

@@ -231,10 +231,11 @@ def test_bad_frames(bad: bytes) -> None:
     assert world.messages == []
 
 
-def test_an_endless_control_frame_is_not_kept() -> None:
+@pytest.mark.parametrize("first", [b"\x88", b"\x89", b"\x8a", b"\x8f"])
+def test_an_endless_control_frame_is_not_kept(first: bytes) -> None:
     """S5.8: after the failure nothing is collected while the client goes on sending."""
     world, client = opened()
-    client.send(b"\x89\xff" + struct.pack("!Q", 1 << 40) + b"\x00\x00\x00\x00")
+    client.send(first + b"\xff" + struct.pack("!Q", 1 << 40) + b"\x00\x00\x00\x00")
     assert client.closed is not None
     assert client.closed[0] == 1002
     tracemalloc.start()
@@ -382,6 +383,9 @@ def test_what_is_not_deflate(bad: bytes) -> None:
     with capturedLogs() as logged:
         client.send(frame(bad, rsv=4), message("later"))
         check_failed(world, client, 1007)
+        world, client = opened(GOOD_EXTENSION, compression=True)
+        client.send(frame(bad, rsv=4) + message("later") + close_frame(1000))
+        assert finish(world, client).code == 1007
     assert failures_in(logged) == []
     assert world.messages == []
 

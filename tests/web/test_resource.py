@@ -87,7 +87,7 @@ def test_not_done_yet(wrapped: bool) -> None:
 
     world = served(Converting(then, scope=Scope.LOCAL), wrapped=wrapped)
     client = world.client().open()
-    world.turn(100)
+    world.turn(10)
     assert client.frames == []
     world.converted[0].send("still here")
     requests[0].write(b"discarded")

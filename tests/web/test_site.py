@@ -8,6 +8,7 @@ from twisted.logger import LogEvent, formatEvent, globalLogPublisher
 from twisted.web.resource import Resource
 
 from pode_signals.web.endpoints import Endpoint, Listener
+from pode_signals.web.heads import HeadLimits
 from pode_signals.web.site import SignalSite
 
 CLIENT = IPv4Address("TCP", "192.0.2.1", 5555)
@@ -44,7 +45,13 @@ def clock() -> MemoryReactorClock:
 
 @pytest.fixture
 def site(clock: MemoryReactorClock) -> SignalSite:
-    site = SignalSite(Echo(), listener=Listener((Endpoint("http"),)), timeout_seconds=10, clock=clock)
+    site = SignalSite(
+        Echo(),
+        listener=Listener((Endpoint("http"),)),
+        timeout_seconds=10,
+        clock=clock,
+        limits=HeadLimits(1_000, 16_384, lambda: None),
+    )
     site.is_open = True
     return site
 
