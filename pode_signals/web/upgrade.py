@@ -137,6 +137,7 @@ def hand_over(
     """
     channel = request.channel
     transport = channel.transport
+    _log_access(request, channel)  # first, since a formatter of the program's may raise
     pipelined = _detach(channel)
     transport.unregisterProducer()  # HTTPChannel made itself the transport's producer
     protocol = factory.protocol_for(connection, transport, header_lines)
@@ -152,7 +153,6 @@ def hand_over(
             type(channel).connectionLost(channel, reason)  # fires notifyFinish
 
     channel.connectionLost = connection_lost
-    _log_access(request, channel)
     request.channel = ConvertedChannel(request, _route_end(connection, request))
     request.startedWriting = 1
     protocol.dataReceived(_head(offer, connection.subprotocol))
