@@ -13,10 +13,11 @@ from typing import Any
 
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.interfaces import IReactorTime
-from twisted.logger import Logger
+from twisted.logger import Logger, LogLevel
 from twisted.python.failure import Failure
 
 from .core.counters import Counters
+from .reports import Reports, printable
 
 __all__ = ["FAILED", "Failed", "Fence"]
 
@@ -43,6 +44,7 @@ class Fence:
     def __init__(self, clock: Callable[[], IReactorTime], counters: Counters, timeout_seconds: float) -> None:
         self._clock = clock
         self._counters = counters
+        self._reports = Reports(clock, counters)
         self._timeout_seconds = timeout_seconds
 
     def run(
@@ -131,7 +133,13 @@ class Fence:
 
     def _cancel(self, where: str, pending: Deferred[Any], seconds: float) -> None:
         self._counters.functions_timed_out += 1
-        self._log.error("{where}: cancelled after {seconds} s", where=where, seconds=seconds)
+        self._reports.limit(
+            "handler_timeout_seconds",
+            "{where}: cancelled after {seconds} s",
+            level=LogLevel.error,
+            where=where,
+            seconds=seconds,
+        )
         try:
             pending.cancel()
         except Exception:  # of the canceller
@@ -139,7 +147,7 @@ class Fence:
 
     def _failed(self, where: str, failure: Failure) -> None:
         self._counters.functions_failed += 1
-        self._log.failure("{where} raised", failure=failure, where=where)
+        self._log.failure("{where} raised", failure=failure, where=printable(where))
 
 
 async def _awaited(awaitable: Any) -> Any:
