@@ -211,8 +211,7 @@ class FanOut:
 
     def _too_slow(self, connection: SignalConnection, setting: str) -> None:
         """Close a client that does not read: nothing that waits for it would ever arrive."""
-        count = len(self._take(connection) or ())
-        self._counters.recipients_dropped += count
+        count = self._drop(connection)
         self._reports.limit(
             setting,
             "connection {client_id} reads too slowly: closed, {count} messages dropped",
@@ -221,6 +220,12 @@ class FanOut:
         )
         seconds = min(_SLOW_CLOSE_SECONDS, self._settings.close_timeout_seconds)
         connection.shut(_TOO_SLOW, "the client reads too slowly", ClosedBy.SERVER, timeout_seconds=seconds)
+
+    def _drop(self, connection: SignalConnection) -> int:
+        """Give up what waits for a connection: how many messages that was."""
+        count = len(self._take(connection) or ())
+        self._counters.recipients_dropped += count
+        return count
 
     def _take(self, connection: SignalConnection) -> Outbox | None:
         outbox, connection.outbox = connection.outbox, None
@@ -237,6 +242,7 @@ class FanOut:
 
     def _failed(self, connection: SignalConnection) -> None:
         self._log.failure("writing to {connection} failed", connection=connection)
+        self._drop(connection)
         connection.fail()
 
     def _schedule(self) -> None:

@@ -1,12 +1,14 @@
 from __future__ import annotations
 
 import tracemalloc
-from collections import deque
+from collections import Counter, deque
+from collections.abc import Callable
+from functools import partial
 from random import Random
 from typing import Any
 
 import pytest
-from fakes import Close, FakeTransport, clock_of, connect, connected, new_signals, result_of, timers, turn
+from fakes import Close, connect, connected, new_signals, texts_of, timers, turn
 from queue_model import PLACE_BYTES, NaiveQueue, SlowTransport, slowed
 from twisted.logger import capturedLogs, formatEvent
 
@@ -78,7 +80,6 @@ class TestWaiting:
         assert numbers(clients[0].connection.send("x")) == (1, 0, 1, 0)
         assert numbers(clients[1].connection.send("x")) == (1, 1, 0, 0)
         assert signals.counters.recipients_queued == 3
-        assert result_of(signals.send("x", name="Msg").when_written()) is not None if turn(signals) else True
 
     def test_others_do_not_wait(self, signals: Signals) -> None:
         """S16.2: a slow client holds up nobody else of its name."""
@@ -426,9 +427,7 @@ class TestReports:
             client.connection.send("secret 1")
             client.connection.send("secret 2")
         assert signals.counters.limits_hit == {"send_queue_bytes": 1}
-        assert [formatEvent(event) for event in logs] == [
-            "connection ada reads too slowly: closed, 1 messages dropped"
-        ]
+        assert [formatEvent(event) for event in logs] == ["connection ada reads too slowly: closed, 1 messages dropped"]
         assert "secret" not in repr(logs)
 
     @pytest.mark.parametrize("policy", ["drop_oldest", "drop_newest"])
@@ -441,59 +440,67 @@ class TestReports:
                 client.connection.send("secret")
         assert signals.counters.limits_hit == {"send_queue_bytes": 50}
         assert signals.counters.recipients_dropped == 50
-        assert [formatEvent(event) for event in logs] == [
-            "connection ada reads too slowly: a message was dropped"
-        ] * 10
+        assert [formatEvent(event) for event in logs] == ["connection ada reads too slowly: a message was dropped"] * 10
 
 
 class Watched:
-    """A slow client and what it has to get: checked with each write.
+    """A slow client and what it has to get.
 
-    A message to a client whose wire has room goes out by the end of the turn; one to a client whose wire is full goes
-    through its queue. Whatever it is: what is written is the oldest that was not written.
+    A message goes out by the end of the turn where the wire has room, and through the queue where it is full. Either
+    way what is written next is the oldest that was not written yet.
+
+    Attributes:
+        transport: the client.
+        queue: what has to wait for it.
+        collected: what goes out by the end of the turn.
+        closes_with: the code of the one close frame that may come.
     """
 
     def __init__(self, transport: SlowTransport, queue: NaiveQueue[int]) -> None:
         self.transport = transport
+        self.connection = transport.connection
         self.queue = queue
         self.collected: deque[int] = deque()
         self.closes_with: int | None = None
-        self.counted_dropped = 0
-        self.seen = 0
+        self.dropped = 0
+        self._seen = 0
 
     @property
     def is_open(self) -> bool:
-        return self.transport.connection.state is ConnectionState.OPEN
+        return self.connection.state is ConnectionState.OPEN
 
-    def expects(self, number: int, size: int, key: str | None) -> str:
-        """A message is on its way: how a delivery has to count it."""
-        if not self.transport.is_full:
-            self.collected.append(number)
-            return "sent"
+    def has_to_wait(self, number: int, size: int, key: str | None) -> str:
+        """A message for which there is no room on the wire: what a delivery says of it."""
         taken, displaced = self.queue.push(number, size, key)
-        self.counted_dropped += displaced
+        self.dropped += displaced + (not taken)
         if taken is None:
-            self.closes_with = 4008
-            self.counted_dropped += len(self.queue.waiting)
-            self.queue.waiting = []
+            self.closes_with = TOO_SLOW.code
+            self.gives_up()
         return "queued" if taken else "dropped"
 
+    def gives_up(self) -> None:
+        """What waits is lost."""
+        self.dropped += len(self.queue.waiting)
+        self.queue.waiting = []
+
     def check(self) -> None:
-        """What was written since is what had to come next."""
-        for each in self.transport.got[self.seen :]:
+        """What was written since the last time is what had to come next."""
+        written = self.transport.written
+        for each in written[self._seen :]:
             if isinstance(each, Close):
                 assert each.code == self.closes_with
                 assert not self.collected
                 assert not self.queue.waiting
-            else:
-                number = int(each.split(" ")[0])
-                if self.collected and self.collected[0] == number:
-                    self.collected.popleft()
+                continue
+            for text in texts_of(each):
+                number = int(text.split(" ")[0])
+                if number in self.collected:
+                    assert self.collected.popleft() == number
+                    assert not self.queue.waiting or number < self.queue.waiting[0][0]
                 else:
-                    assert self.queue.waiting
-                    assert not self.collected or self.collected[0] > number
                     assert self.queue.pop(1) == [number]
-        self.seen = len(self.transport.got)
+                    assert not self.collected or number < self.collected[0]
+        self._seen = len(written)
 
     def has_all(self) -> None:
         """Nothing is missing."""
@@ -503,34 +510,43 @@ class Watched:
 
 
 class Crowd:
-    """Random steps with clients of all kinds."""
+    """Random steps with clients that read quickly, slowly or never.
+
+    Attributes:
+        clients: all that ever came.
+    """
 
     def __init__(self, signals: Signals, random: Random) -> None:
         self.clients: list[Watched] = []
         self._signals = signals
         self._random = random
-        self._policy = SlowClient(signals.settings.slow_client)
+        self._steps = [self.join, self.leave, self.turn, self.read, self.read, self.send_to_one, self.send_to_some]
+        self._steps += [self.broadcast] * 5
 
     @property
     def here(self) -> list[Watched]:
         return [each for each in self.clients if each.is_open]
 
     def step(self, number: int) -> None:
-        """Do one thing."""
-        steps = [self.join, self.leave, self.turn, self.read, self.read, self.send_to_one, self.send_to_some]
-        self._random.choice(steps + [self.broadcast] * 5)(number)
+        """Do one thing, and check everything."""
+        if self.here:
+            self._random.choice(self._steps)(number)
+        else:
+            self.join(number)
         for each in self.clients:
             each.check()
         fan_out = self._signals._fan_out
         assert fan_out.queued_bytes == sum(each.queue.size_bytes for each in self.here)
-        assert fan_out.congested == {each.transport.connection for each in self.here if each.transport.is_full}
+        assert fan_out.congested == {each.connection for each in self.here if each.transport.is_full}
 
     def join(self, _number: int) -> None:
-        if len(self.here) > 12:
-            return
-        name, group = self._random.choice(["A", "B"]), self._random.choice([None, "g"])
-        client = slowed(connect(self._signals, name, group=group), self._random.choice([0, 200, 1_000, 1 << 40]))
-        self.clients.append(Watched(client, NaiveQueue(self._signals.settings.send_queue_bytes, self._policy)))
+        if len(self.here) < 12:
+            name, group = self._random.choice(["A", "B"]), self._random.choice([None, "g"])
+            client = slowed(connect(self._signals, name, group=group), self._random.choice([0, 200, 1_000, 1 << 40]))
+            settings = self._signals.settings
+            self.clients.append(
+                Watched(client, NaiveQueue(settings.send_queue_bytes, SlowClient(settings.slow_client)))
+            )
 
     def leave(self, _number: int) -> None:
         if len(self.here) < 5:
@@ -538,43 +554,71 @@ class Crowd:
         gone = self._random.choice(self.here)
         if self._random.random() < 0.5:
             gone.closes_with = 4000
-            gone.transport.connection.close(4000)
+            gone.connection.close(4000)
             gone.has_all()
         else:
             turn(self._signals)  # what this turn has for it would be lost with it
             gone.check()
             gone.transport.vanishes()
-            gone.counted_dropped += len(gone.queue.waiting)
-            gone.queue.waiting = []
+            gone.gives_up()
 
     def turn(self, _number: int) -> None:
         turn(self._signals)
 
     def read(self, _number: int) -> None:
-        for each in self.here[:1] and self._random.sample(self.here, min(2, len(self.here))):
+        for each in self._random.sample(self.here, min(3, len(self.here))):
             each.transport.reads(self._random.choice([100, 1_000, 1 << 40]))
 
     def send_to_one(self, number: int) -> None:
-        for each in self.here[:1]:
-            self._send(number, [self._random.choice(self.here)], lambda text, key: each_sends(text, key))
-
-            def each_sends(text: str, key: str | None) -> Delivery:
-                return self._chosen[0].transport.connection.send(text, key=key)
+        one = self._random.choice(self.here)
+        self.send(number, [one], one.connection.send)
 
     def send_to_some(self, number: int) -> None:
         some = self._random.sample(self.here, min(3, len(self.here)))
-        if some:
-            ids = [each.transport.client_id for each in some]
-            self._send(
-                number, some, lambda text, key: self._signals.send(text, name=EVERY_NAME, client_id=ids, key=key)
-            )
+        ids = [each.connection.client_id for each in some]
+        self.send(number, some, partial(self._signals.send, name=EVERY_NAME, client_id=ids))
 
     def broadcast(self, number: int) -> None:
         names = self._random.choice([["A"], ["B"], ["B", "A"]])
         groups = self._random.choice([[], [], ["g"]])
-        audience = [
-            each
-            for each in self.here
-            if each.transport.connection.name in names and (not groups or each.transport.connection.group in groups)
-        ]
-        self._send(number, audience, lambda text, key: self._signals.send(text, name=names, group=groups, key=key))
+        audience = [each for each in self.here if each.connection.name in names]
+        audience = [each for each in audience if not groups or each.connection.group in groups]
+        self.send(number, audience, partial(self._signals.send, name=names, group=groups))
+
+    def send(self, number: int, audience: list[Watched], send: Callable[..., Delivery]) -> None:
+        """Send, and keep what each of the audience has to get of it."""
+        text = f"{number} " + "x" * self._random.choice([1, 100, 700])
+        size, key = len(text_frame(text.encode())), self._random.choice([None, "a", "b"])
+        full = [each for each in audience if each.transport.is_full]
+        outcomes = Counter(each.has_to_wait(number, size, key) for each in full)
+        delivery = send(text, key=key)
+        for each in audience:
+            if each in full:
+                continue
+            if each.connection.outbox:  # what was written before this message has filled its wire
+                outcomes[each.has_to_wait(number, size, key)] += 1
+            else:
+                each.collected.append(number)
+                outcomes["sent"] += 1
+        assert numbers(delivery) == (len(audience), outcomes["sent"], outcomes["queued"], outcomes["dropped"])
+
+
+@pytest.mark.parametrize("policy", [each.value for each in SlowClient])
+@pytest.mark.parametrize("seed", range(10))
+def test_any_mixture(policy: Any, seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """S16.2: whatever is sent, read and closed: each client gets its own, in order, and the numbers say what."""
+    monkeypatch.setattr(fanout, "_CHUNK_BYTES", 500)
+    monkeypatch.setattr(fanout, "_MAX_BATCH_BYTES", 3_000)
+    signals = new_signals(send_queue_bytes=3_000, slow_client=policy)
+    crowd = Crowd(signals, Random(seed))
+    for number in range(500):
+        crowd.step(number)
+    turn(signals)
+    for each in crowd.clients:
+        each.check()
+        each.transport.reads_all()
+        each.has_all()
+    assert nothing_is_kept(signals)
+    assert len(crowd.clients) > 12
+    dropped = sum(each.dropped for each in crowd.clients)
+    assert signals.counters.recipients_dropped == dropped > 0

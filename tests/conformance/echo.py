@@ -1,0 +1,90 @@
+"""Servers that Autobahn's test suite is run against: signals.convert and our protocol, with an echo above.
+
+The JSON layer is the one thing that is replaced. ``programs.running`` serves each of the functions below.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from klein import Klein
+
+from pode_signals import Endpoint, Signals, SignalsService
+from pode_signals.web.protocol import SignalFactory
+
+MOST_BYTES = 16 * 1024 * 1024  # of a message of the suite (cases 9.1.6 and 9.2.6)
+MOST_FRAGMENTS = 65_536  # of a message of the suite (cases 9.3.1 and 9.4.1)
+
+
+class Echo:
+    """In front of a protocol class: every message goes back as it came, binary ones too."""
+
+    connection: Any
+    sendMessage: Any  # Autobahn's
+    _perMessageCompress: Any  # Autobahn's
+
+    def onMessage(self, payload: bytes, isBinary: bool) -> None:
+        """Answer as an application does, or by Autobahn with what an application can't send.
+
+        That is nothing at all, binary data, and compressed data: RFC 7692 lets a server answer uncompressed, but the
+        suite's text cases for compression can't read such an answer.
+        """
+        if isBinary or not payload or self._perMessageCompress is not None:
+            self.sendMessage(payload, isBinary)
+        else:
+            self.connection.send(payload.decode("utf-8", "replace"))
+
+
+class EchoFactory(SignalFactory):
+    """Makes our protocols with the echo in front.
+
+    Args:
+        signals: whose settings hold.
+        options: class attributes of the protocol that differ from ours.
+    """
+
+    def __init__(self, signals: Signals, **options: Any) -> None:
+        super().__init__(signals)
+        self._protocol_class = type("EchoProtocol", (Echo, self._protocol_class), options)
+
+
+def serve(signals: Signals, **options: Any) -> SignalsService:
+    """A service whose connections echo.
+
+    Args:
+        signals: the hub.
+        options: as for :class:`EchoFactory`.
+    """
+    signals._factory = EchoFactory(signals, **options)
+    app = Klein()
+
+    @app.route("/")
+    def convert(request: Any) -> None:
+        signals.convert(request, "Echo")
+
+    return SignalsService(signals, app.resource(), [Endpoint("ws")])
+
+
+def shipped() -> SignalsService:
+    """Every setting as it is shipped."""
+    return serve(Signals())
+
+
+def everything() -> SignalsService:
+    """What the whole suite needs: large messages in many fragments, compression, and none of our own pings.
+
+    The suite takes a ping in the middle of a case for a wrong answer.
+    """
+    signals = Signals(
+        max_message_bytes=MOST_BYTES,
+        max_outgoing_bytes=MOST_BYTES,
+        max_fragments=MOST_FRAGMENTS,
+        compression=True,
+        ping_interval_seconds=3600,
+    )
+    return serve(signals)
+
+
+def unchecked() -> SignalsService:
+    """As shipped, but text is taken for UTF-8 unseen."""
+    return serve(Signals(), utf8validateIncoming=False)
