@@ -6,6 +6,7 @@ It decides nothing about messages or audiences; the hub does.
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Callable
 from contextvars import Context
 from datetime import UTC, datetime
 from enum import Enum
@@ -102,6 +103,7 @@ class SignalConnection:
         "scope",
         "state",
         "subprotocol",
+        "write_frames",
     )
 
     def __init__(
@@ -118,6 +120,7 @@ class SignalConnection:
     ) -> None:
         self._hub = hub
         self._transport: ClientTransport | None = None
+        self.write_frames: Callable[[bytes], bool] = _not_open  # False where it is not open, and nothing is written
         self.name = name
         self.group = group
         self.client_id = client_id
@@ -234,14 +237,7 @@ class SignalConnection:
     def attach(self, transport: ClientTransport) -> None:
         """Take the transport, once."""
         self._transport = transport
-
-    def write_frames(self, frames: bytes) -> bool:
-        """Write whole frames; False where nothing was, since the connection is not open any more."""
-        if self.state is not ConnectionState.OPEN:
-            return False
-        assert self._transport is not None
-        self._transport.write_frames(frames)
-        return True
+        self.write_frames = transport.write_frames
 
     def write_close(self, code: int, reason: bytes) -> None:
         """Write a close frame; the connection has left the hub before."""
@@ -333,6 +329,7 @@ class SignalConnection:
         if self.closure is not None:  # it left before, or because writing what was sent before failed
             return
         self.state = ConnectionState.CLOSING
+        self.write_frames = _not_open
         self.closure = closure
         if self.reading_paused:
             self.resume_reading()  # or the client's close frame would never be seen
@@ -344,6 +341,7 @@ class SignalConnection:
         if self.state is ConnectionState.CLOSED:
             return
         self.state = ConnectionState.CLOSED  # first, so that nothing is written to it any more
+        self.write_frames = _not_open
         self._transport = None
         if self.closure is None:
             self.closure = Closure(1006, "", ClosedBy.CLIENT)
@@ -362,3 +360,7 @@ class SignalConnection:
     def _close_timed_out(self) -> None:
         self._close_timer = None
         self.abort()
+
+
+def _not_open(_frames: bytes) -> bool:
+    return False

@@ -145,11 +145,19 @@ class FanOut:
         if batch is None:
             return ()
         frames = batch.frames[0] if len(batch.frames) == 1 else b"".join(batch.frames)
-        return [
-            connection
-            for connection in batch.audience
-            if connection not in batch.waiting and not self._write(connection, frames)
-        ]
+        failed = []
+        waiting = batch.waiting
+        for connection in batch.audience:
+            if waiting and connection in waiting:
+                continue
+            try:
+                written = connection.write_frames(frames)
+            except Exception:
+                self._failed(connection)
+                written = False
+            if not written:
+                failed.append(connection)
+        return failed
 
     def close(self, connection: SignalConnection, code: int, reason: bytes) -> None:
         """Write a close frame."""
