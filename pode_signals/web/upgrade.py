@@ -138,6 +138,7 @@ def hand_over(
     """
     channel = request.channel
     transport = channel.transport
+    _log_access(request, channel)  # first, since a formatter of the program's may raise
     pipelined = _detach(channel)
     transport.unregisterProducer()  # HTTPChannel made itself the transport's producer
     protocol = factory.protocol_for(connection, transport, header_lines)
@@ -155,7 +156,6 @@ def hand_over(
             type(channel).connectionLost(channel, reason)  # fires notifyFinish
 
     channel.connectionLost = connection_lost
-    _log_access(request, channel)
 
     def http_over() -> None:
         """HTTP is over on this transport: its end is the connection's alone, and the channel is not needed any more."""

@@ -15,7 +15,9 @@ import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
+from threading import Event
 from typing import Any
+from urllib.parse import unquote
 
 import pytest
 from certificate_files import issue
@@ -223,7 +225,7 @@ async def until(condition: Callable[[], object]) -> None:
 @asynccontextmanager
 async def serving(kind: str = "tcp", **settings: Any) -> AsyncIterator[Server]:
     """A server on a free port of loopback; at its end nothing was logged as a failure and no connection is left."""
-    server = Server(**settings)
+    server = Server(**{"control_frame_burst": 10_000, **settings})  # many pings ask whether a connection is well
     site = Site(server.signals.resource(server.app.resource()), timeout=10)
     site.noisy = False
     path = f"/tmp/pode-signals-test-{os.getpid()}.socket"  # short: its length is limited
@@ -336,6 +338,32 @@ async def test_limits(settings: dict[str, Any], status: int) -> None:
 
     async with serving(**settings) as server:
         server.app.route("/other")(lambda request: server.signals.convert(request, "Other") and None)
+        await deferToThread(client, server)
+
+
+async def test_names_and_ids() -> None:
+    """S2.2: a name that is none gets 400, a client id in use 409 where that is refused; the socket goes on."""
+
+    def client(server: Server) -> None:
+        first = server.plug().upgrade("/one")
+        plug = server.plug()
+        for path, status in (("/one", 409), ("/named", 400), ("/named?" + "x" * 129, 400), ("/named?%0a", 400)):
+            answer = plug.ask(head(path))
+            assert (answer.status, answer.value("Content-Type")) == (status, "text/plain; charset=utf-8")
+            assert plug.ask(plain("/ok")).body == b"fine"
+        assert first.is_well()
+        plug.upgrade("/named?" + "x" * 128)
+
+    async with serving(duplicate_client_id="refuse") as server:
+
+        @server.app.route("/one")
+        def one(request: Any) -> None:
+            server.signals.convert(request, "Msg", client_id="one")
+
+        @server.app.route("/named")
+        def named(request: Any) -> None:
+            server.signals.convert(request, unquote(request.uri.partition(b"?")[2].decode()))
+
         await deferToThread(client, server)
 
 
@@ -600,15 +628,17 @@ async def test_the_client_does_not_answer(kind: str) -> None:
 async def test_the_client_closes_while_it_does_not_read(kind: str) -> None:
     """S9.3: a slow client that closes still gets all that was sent, our close frame, and a clean end."""
     size = 8_000_000
+    filled = Event()
 
     def fill(server: Server) -> None:
         for _ in range(size // 500_000):
             server.signals.send("x" * 500_000, name="Msg")
+        filled.set()
 
     def client(server: Server) -> None:
         plug = server.plug().upgrade()
         reactor.callFromThread(fill, server)
-        time.sleep(0.2)  # for the server to have filled the socket; nothing depends on it
+        assert filled.wait(LIMIT_SECONDS)
         plug.send(close_frame(1000))
         got = 0
         while (each := plug.frame()).opcode == TEXT:
@@ -616,7 +646,7 @@ async def test_the_client_closes_while_it_does_not_read(kind: str) -> None:
         assert (got, each.code) == (size, 1000)
         assert plug.end() == "closed"
 
-    async with serving(kind) as server:
+    async with serving(kind, send_queue_bytes=2 * size) as server:
         await deferToThread(client, server)
         await until(lambda: server.ends)
         assert server.ends == [(1000, "client")]

@@ -656,6 +656,26 @@ def test_the_access_log_of_a_failing_route() -> None:
     assert [line.split('"')[4].strip()[:3] for line in world.access_lines] == ["101"]
 
 
+def test_an_access_log_that_raises() -> None:
+    """S2.6: a log formatter that raises does so before the transport is touched, and the socket goes on."""
+    world = World().converting()
+    client = world.client()
+
+    def broken(timestamp: str, request: Any) -> str:
+        world.site._logFormatter = formatter
+        raise ZeroDivisionError
+
+    formatter, world.site._logFormatter = world.site._logFormatter, broken
+    with capturedLogs() as logged:
+        answer = client.ask(head())
+    assert answer.status == 500
+    assert [type(failure.value) for failure in failures_in(logged)] == [ZeroDivisionError]
+    assert world.signals.counters.connections_opened == 0
+    assert client.ask(plain("/ok")).body == b"fine"
+    client.open()
+    assert world.signals.counters.connections_opened == 1
+
+
 # The end.
 
 
