@@ -50,7 +50,8 @@ class _Hub(Protocol):
     def send_to(
         self, connection: SignalConnection, data: object, depth: int | None = None, key: str | None = None
     ) -> Delivery: ...
-    def message_received(self, connection: SignalConnection, payload: bytes) -> None: ...
+    @property
+    def message_received(self) -> Callable[[SignalConnection, bytes, float], None]: ...
     def congestion_changed(self, connection: SignalConnection, congested: bool) -> None: ...
     def connection_leaves(self, connection: SignalConnection) -> None: ...
     def send_close(self, connection: SignalConnection, code: int, reason: bytes) -> None: ...
@@ -305,8 +306,8 @@ class SignalConnection:
     def received(self, payload: bytes) -> None:
         """A text message came in."""
         if self.state is ConnectionState.OPEN:
-            self._last_activity_seconds = self._hub.clock.seconds()
-            self._hub.message_received(self, payload)
+            self._last_activity_seconds = now = self._hub.clock.seconds()
+            self._hub.message_received(self, payload, now)
 
     def pong(self, payload: bytes) -> None:
         """A pong came in; one that no ping of ours asked for says nothing."""
