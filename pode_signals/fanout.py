@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection
 from contextvars import Context
+from enum import Enum
 from typing import TYPE_CHECKING
 
 from twisted.internet.defer import Deferred, succeed
@@ -23,7 +24,7 @@ from .reports import Reports
 if TYPE_CHECKING:
     from .connection import SignalConnection
 
-__all__ = ["FanOut"]
+__all__ = ["FanOut", "Sent"]
 
 _MAX_BATCH_BYTES = 262_144
 _CHUNK_BYTES = 65_536  # what Twisted's transports take before they ask to pause
@@ -32,6 +33,14 @@ _TOO_SLOW = 4008
 
 Audience = tuple["SignalConnection", ...]
 _NOBODY: frozenset[SignalConnection] = frozenset()
+
+
+class Sent(Enum):
+    """What became of a frame for one connection."""
+
+    SENT = "sent"
+    QUEUED = "queued"
+    DROPPED = "dropped"
 
 
 class _Batch:
@@ -96,17 +105,14 @@ class FanOut:
         Returns:
             How many of the audience get it behind unsent data, and how many will not get it, as far as that is known.
         """
-        if len(audience) == 1:
-            self.flush(name)
-            if audience[0] in self.congested:
-                return self._enqueue(audience[0], frame, key)
-            return 0, int(not self._write(audience[0], frame))
         waiting = self._waiting_of(name, audience)
         queued = dropped = 0
         for connection in audience if waiting else ():
             if connection in waiting:
-                one_queued, one_dropped = self._enqueue(connection, frame, key)
-                queued, dropped = queued + one_queued, dropped + one_dropped
+                if self._enqueue(connection, frame, key) is Sent.QUEUED:
+                    queued += 1
+                else:
+                    dropped += 1
         batch = self._batches.get(name)
         if batch is None:
             self._batches[name] = batch = _Batch(audience, waiting, frame)
@@ -117,6 +123,14 @@ class FanOut:
         if batch.size_bytes > _MAX_BATCH_BYTES:
             dropped += len(self.flush(name))
         return queued, dropped
+
+    def send_one(self, connection: SignalConnection, frame: bytes, key: str | None = None) -> Sent:
+        """Give one frame to one connection, at once."""
+        if connection.name in self._batches:
+            self.flush(connection.name)
+        if connection in self.congested:
+            return self._enqueue(connection, frame, key)
+        return Sent.SENT if self._write(connection, frame) else Sent.DROPPED
 
     def drained(self, connection: SignalConnection) -> None:
         """A transport is empty again: what waits goes out, until it is full or nothing waits."""
@@ -186,8 +200,8 @@ class FanOut:
     def _congested_of(self, audience: Audience) -> frozenset[SignalConnection]:
         return frozenset(self.congested.intersection(audience)) if self.congested else _NOBODY
 
-    def _enqueue(self, connection: SignalConnection, frame: bytes, key: str | None) -> tuple[int, int]:
-        """Have a frame wait for a slow client; (1, 0) where it does, (0, 1) where it is dropped."""
+    def _enqueue(self, connection: SignalConnection, frame: bytes, key: str | None) -> Sent:
+        """Have a frame wait for a slow client, or drop it."""
         if connection.outbox is None:
             connection.outbox = Outbox(self._settings.send_queue_bytes, self._policy)
         before = connection.outbox.size_bytes
@@ -200,7 +214,7 @@ class FanOut:
             self._counters.limits_hit["send_queue_bytes"] += 1
         while self.queued_bytes > self._settings.total_queue_bytes:
             self._too_slow(max(self.congested, key=_queue_size), "total_queue_bytes")
-        return (1, 0) if taken and connection.outbox is not None else (0, 1)
+        return Sent.QUEUED if taken and connection.outbox is not None else Sent.DROPPED
 
     def _too_slow(self, connection: SignalConnection, setting: str) -> None:
         """Close a client that does not read: nothing that waits for it would ever arrive."""
