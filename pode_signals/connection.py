@@ -14,6 +14,7 @@ from typing import Any, Protocol
 
 from twisted.internet.defer import Deferred, succeed
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
+from twisted.logger import LogLevel
 
 from .core.framing import check_close_code, close_reason
 from .core.handshake import HandshakeRecord
@@ -24,6 +25,7 @@ from .core.routes import RouteMatch
 from .core.settings import Settings
 from .delivery import Delivery
 from .interfaces import ClientTransport
+from .reports import Reports
 
 __all__ = ["ConnectionState", "SignalConnection"]
 
@@ -45,6 +47,8 @@ class _Hub(Protocol):
     def clock(self) -> IReactorTime: ...
     @property
     def settings(self) -> Settings: ...
+    @property
+    def reports(self) -> Reports: ...
     def check_thread(self, call: str) -> None: ...
     def fresh_context(self) -> Context: ...
     def send_to(
@@ -93,6 +97,7 @@ class SignalConnection:
         "group",
         "inbox",
         "message_bucket",
+        "message_due",
         "name",
         "outbox",
         "ping_due",
@@ -139,6 +144,7 @@ class SignalConnection:
         # What heartbeat and fan-out keep with each connection.
         self.ping_due = self._connected_seconds + hub.settings.ping_interval_seconds
         self.pong_due: float | None = None
+        self.message_due: float | None = None
         self._pings = 0
         self.outbox: Outbox | None = None
         # What dispatch keeps with each connection; made on first use.
@@ -284,11 +290,6 @@ class SignalConnection:
         self.left(Closure(1006, "no pong in time", ClosedBy.TIMEOUT))
         self.abort()
 
-    @property
-    def message_began(self) -> float | None:
-        """When the message began that is coming in now; None between messages."""
-        return None if self._transport is None else self._transport.message_began
-
     def pause_reading(self) -> None:
         """Stop reading from the client."""
         self.reading_paused = True
@@ -302,6 +303,14 @@ class SignalConnection:
             self._transport.resume_reading()
 
     # What the transport calls.
+
+    def message_begins(self) -> None:
+        """The first frame of a message has begun: its last one has to end in time."""
+        self.message_due = self._hub.clock.seconds() + self._hub.settings.message_timeout_seconds
+
+    def message_ended(self) -> None:
+        """A message is complete."""
+        self.message_due = None
 
     def received(self, payload: bytes) -> None:
         """A text message came in."""
@@ -360,6 +369,12 @@ class SignalConnection:
 
     def _close_timed_out(self) -> None:
         self._close_timer = None
+        self._hub.reports.limit(
+            "close_timeout_seconds",
+            "connection {client_id} did not answer the close frame: dropped",
+            level=LogLevel.info,
+            client_id=self.client_id,
+        )
         self.abort()
 
 

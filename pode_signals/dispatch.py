@@ -88,6 +88,7 @@ class Dispatch:
             connection.inbox = deque()
         connection.inbox.append(payload)
         if len(connection.inbox) >= self._max_pending and not connection.reading_paused:
+            self._limit_acts(connection, "max_pending_messages", "read no further until its functions have ended")
             connection.pause_reading()
 
     def next(self, connection: SignalConnection) -> None:
@@ -111,7 +112,7 @@ class Dispatch:
             connection.message_bucket = TokenBucket(settings.messages_per_second, settings.message_burst, now)
         if connection.message_bucket.take(now):
             return True
-        self._hub.counters.limits_hit["messages_per_second"] += 1
+        self._limit_acts(connection, "messages_per_second", "its messages have to wait")
         connection.busy = True
         self._hub.clock.callLater(connection.message_bucket.wait_seconds, self.next, connection)
         return False
@@ -183,12 +184,16 @@ class Dispatch:
             "connection {client_id}: bad message: {reason}",
             client_id=connection.client_id,
             reason=invalid.reason,
+            limit=invalid.limit,
         )
         if connection.bad_messages is None:
             connection.bad_messages = WindowCounter(settings.bad_messages_limit, settings.bad_messages_window_seconds)
         if connection.bad_messages.hit(self._hub.clock.seconds()):
-            self._hub.counters.limits_hit["bad_messages_limit"] += 1
+            self._limit_acts(connection, "bad_messages_limit", "too many bad messages: closed")
             connection.shut(_POLICY_VIOLATION, "too many bad messages", ClosedBy.ERROR)
+
+    def _limit_acts(self, connection: SignalConnection, setting: str, what: str) -> None:
+        self._hub.reports.limit(setting, "connection {client_id}: {what}", client_id=connection.client_id, what=what)
 
 
 def _enter(event: SignalEvent, function: Callable[..., Any]) -> Any:

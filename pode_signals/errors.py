@@ -123,7 +123,11 @@ class ClientIdInUse(UpgradeRefused):
 
 
 class TooManyConnections(UpgradeRefused):
-    """A limit on connections or names is reached: 503, or 429 for one address; both with Retry-After."""
+    """A limit on connections or names is reached: 503, or 429 for one address; both with Retry-After.
+
+    Attributes:
+        limit: the setting.
+    """
 
     def __init__(self, code: int, limit: str, *, retry_after_seconds: int = 5) -> None:
         super().__init__(code, "Too many connections; try again later.", [("Retry-After", str(retry_after_seconds))])
@@ -172,11 +176,13 @@ class MessageInvalid(PodeSignalsError):
 
     Attributes:
         reason: a fixed sentence; it holds nothing of what the client sent.
+        limit: the setting that stood in the way, or None.
     """
 
-    def __init__(self, reason: str) -> None:
+    def __init__(self, reason: str, limit: str | None = None) -> None:
         super().__init__(reason)
         self.reason = reason
+        self.limit = limit
 
 
 class MessageTooBig(MessageInvalid, ValueError):

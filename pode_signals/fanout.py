@@ -15,6 +15,7 @@ from twisted.internet.defer import Deferred, succeed
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
+from .connection import ConnectionState
 from .core.counters import Counters
 from .core.model import ClosedBy
 from .core.outbox import Outbox, SlowClient
@@ -63,12 +64,12 @@ class FanOut:
         clock: gives the clock whose next turn ends a batch.
         context: gives the context that those who wait for the writing are called in; the clock's own may be anyone's.
         settings: the bounds of the queues, and what happens when one is full.
-        counters: what was dropped from queues, and the limits that acted, are counted here.
-        reports: where slow clients are logged.
+        counters: what was dropped from queues is counted here.
+        reports: where slow clients are counted and logged.
 
     Attributes:
         congested: the connections whose transport holds data that the client has not read.
-        queued_bytes: what waits in all queues.
+        queued_bytes: what waits in all queues, the places included.
     """
 
     _log = Logger()
@@ -136,18 +137,23 @@ class FanOut:
         """A transport is empty again: what waits goes out, until it is full or nothing waits."""
         outbox = connection.outbox
         self.congested.discard(connection)
-        while outbox is not None and outbox.size_bytes and connection not in self.congested:
+        while outbox and connection not in self.congested:
+            before = outbox.size_bytes
             frames = outbox.pop(_CHUNK_BYTES)
-            self.queued_bytes -= len(frames)
+            self.queued_bytes += outbox.size_bytes - before
             if not self._write(connection, frames):
                 return
+        if not outbox:
+            connection.outbox = None
 
     def leave(self, connection: SignalConnection) -> None:
         """A connection is about to close: what waits for it goes out before its close frame."""
-        frames = self._take_all(connection)
-        self.congested.discard(connection)
-        if frames:
-            self._write(connection, frames)
+        outbox = self._take(connection)
+        if outbox:
+            count = len(outbox)
+            if not self._write(connection, outbox.pop(outbox.size_bytes)):
+                self._counters.recipients_dropped += count
+        self.congested.discard(connection)  # last, for writing may fill the transport once more
 
     def flush(self, name: str) -> Collection[SignalConnection]:
         """Write what this turn has collected for a name.
@@ -202,38 +208,47 @@ class FanOut:
 
     def _enqueue(self, connection: SignalConnection, frame: bytes, key: str | None) -> Sent:
         """Have a frame wait for a slow client, or drop it."""
-        if connection.outbox is None:
-            connection.outbox = Outbox(self._settings.send_queue_bytes, self._policy)
-        before = connection.outbox.size_bytes
-        taken = connection.outbox.push(frame, key)
-        self.queued_bytes += connection.outbox.size_bytes - before
-        self._counters.recipients_dropped += connection.outbox.displaced
+        if connection.state is not ConnectionState.OPEN:  # it was closed meanwhile, to make room for others
+            return Sent.DROPPED
+        outbox = connection.outbox
+        if outbox is None:
+            outbox = connection.outbox = Outbox(self._settings.send_queue_bytes, self._policy)
+        before = outbox.size_bytes
+        taken = outbox.push(frame, key)
+        self.queued_bytes += outbox.size_bytes - before
+        self._counters.recipients_dropped += outbox.displaced
         if taken is None:
             self._too_slow(connection, "send_queue_bytes")
-        elif not taken or connection.outbox.displaced:
-            self._counters.limits_hit["send_queue_bytes"] += 1
+        elif not taken or (outbox.displaced and self._policy is SlowClient.DROP_OLDEST):
+            self._reports.limit(
+                "send_queue_bytes",
+                "connection {client_id} reads too slowly: a message was dropped",
+                client_id=connection.client_id,
+            )
         while self.queued_bytes > self._settings.total_queue_bytes:
             self._too_slow(max(self.congested, key=_queue_size), "total_queue_bytes")
+        if taken and connection.outbox is None:
+            self._counters.recipients_dropped -= 1  # the send that is going on tells of it, and so counts it
         return Sent.QUEUED if taken and connection.outbox is not None else Sent.DROPPED
 
     def _too_slow(self, connection: SignalConnection, setting: str) -> None:
         """Close a client that does not read: nothing that waits for it would ever arrive."""
-        self._counters.limits_hit[setting] += 1
-        self._reports.write(
+        count = len(self._take(connection) or ())
+        self._counters.recipients_dropped += count
+        self._reports.limit(
             setting,
-            "connection {client_id} reads too slowly: closed, {size_bytes} bytes dropped",
+            "connection {client_id} reads too slowly: closed, {count} messages dropped",
             client_id=connection.client_id,
-            size_bytes=len(self._take_all(connection)),
+            count=count,
         )
         seconds = min(_SLOW_CLOSE_SECONDS, self._settings.close_timeout_seconds)
         connection.shut(_TOO_SLOW, "the client reads too slowly", ClosedBy.SERVER, timeout_seconds=seconds)
 
-    def _take_all(self, connection: SignalConnection) -> bytes:
+    def _take(self, connection: SignalConnection) -> Outbox | None:
         outbox, connection.outbox = connection.outbox, None
-        if outbox is None:
-            return b""
-        self.queued_bytes -= outbox.size_bytes
-        return outbox.pop(outbox.size_bytes)
+        if outbox is not None:
+            self.queued_bytes -= outbox.size_bytes
+        return outbox
 
     def _write(self, connection: SignalConnection, frames: bytes) -> bool:
         try:

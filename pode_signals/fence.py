@@ -13,10 +13,11 @@ from typing import Any
 
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.interfaces import IReactorTime
-from twisted.logger import Logger
+from twisted.logger import Logger, LogLevel
 from twisted.python.failure import Failure
 
 from .core.counters import Counters
+from .reports import Reports, printable
 
 __all__ = ["FAILED", "Failed", "Fence"]
 
@@ -45,6 +46,7 @@ class Fence:
     def __init__(self, clock: Callable[[], IReactorTime], counters: Counters, timeout_seconds: float) -> None:
         self._clock = clock
         self._counters = counters
+        self._reports = Reports(clock, counters)
         self._timeout_seconds = timeout_seconds
 
     def run(
@@ -135,7 +137,13 @@ class Fence:
 
     def _cancel(self, where: object, pending: Deferred[Any], seconds: float) -> None:
         self._counters.functions_timed_out += 1
-        self._log.error("{where}: cancelled after {seconds} s", where=str(where), seconds=seconds)
+        self._reports.limit(
+            "handler_timeout_seconds",
+            "{where}: cancelled after {seconds} s",
+            level=LogLevel.error,
+            where=str(where),
+            seconds=seconds,
+        )
         try:
             pending.cancel()
         except Exception:  # of the canceller
@@ -143,7 +151,7 @@ class Fence:
 
     def _failed(self, where: object, failure: Failure) -> None:
         self._counters.functions_failed += 1
-        self._log.failure("{where} raised", failure=failure, where=str(where))
+        self._log.failure("{where} raised", failure=failure, where=printable(str(where)))
 
 
 async def _awaited(awaitable: Any) -> Any:

@@ -9,7 +9,6 @@ from threading import get_ident
 from typing import Any
 
 from twisted.internet.interfaces import IReactorTime
-from twisted.logger import Logger
 from twisted.python import threadable
 
 from .asking import Asking
@@ -53,11 +52,10 @@ class Hub(Sending, Asking, RouteRegistrations, Events, Identities, Schedules):
         fence: runs functions of the user.
         lockable: a mapping with a lock that all functions share.
         reports: log lines about what clients do.
+        max_pending_handshakes: ``pending_handshakes``, or what the process can hold of them.
         message_received: what connections call with a client's text message and the time.
         own_ports: the ports of this service's http and https endpoints: pages from there may connect.
     """
-
-    _log = Logger()
 
     def __init__(self, settings: Settings, *, clock: IReactorTime | None = None, random: Random | None = None) -> None:
         self.settings = settings
@@ -72,13 +70,17 @@ class Hub(Sending, Asking, RouteRegistrations, Events, Identities, Schedules):
         self._open: set[SignalConnection] = set()
         self._by_address: Counter[str] = Counter()
         self._connecting: set[SignalConnection] = set()
-        self._max_connections = settings.max_connections or _connections_that_fit()
+        descriptors = _descriptor_limit()
+        self.max_pending_handshakes = min(settings.pending_handshakes, max(1, descriptors // 4))
+        fitting = max(1, descriptors - _RESERVED_DESCRIPTORS - self.max_pending_handshakes)
+        self._max_connections = settings.max_connections or fitting
         self.fence = Fence(lambda: self.clock, self.counters, settings.handler_timeout_seconds)
         registry: Registry[SignalConnection] = Registry()
-        self.reports = Reports(lambda: self.clock)
+        self.reports = Reports(lambda: self.clock, self.counters)
         fan_out = FanOut(lambda: self.clock, self.fresh_context, settings, self.counters, self.reports)
         self._heartbeat = Heartbeat(self)
-        Sending.__init__(self, registry, fan_out, self.counters, settings.max_outgoing_bytes, self.check_thread)
+        most = settings.max_outgoing_bytes
+        Sending.__init__(self, registry, fan_out, self.counters, self.reports, most, self.check_thread)
         Asking.__init__(self, registry)
         RouteRegistrations.__init__(self, self.check_thread)
         Events.__init__(self, self.fence, self.fresh_context, self.check_thread)
@@ -161,13 +163,13 @@ class Hub(Sending, Asking, RouteRegistrations, Events, Identities, Schedules):
             if limits.duplicate_client_id == "refuse":
                 raise ClientIdInUse
         if len(self._open) >= self._max_connections:
-            raise TooManyConnections(503, "connections")
+            raise TooManyConnections(503, "max_connections")
         most = limits.max_connections_per_address
         if most is not None and self._by_address[address] >= most:
-            raise TooManyConnections(429, "connections_per_address")
+            raise TooManyConnections(429, "max_connections_per_address")
         new_name = scope is Scope.GLOBAL and not self._registry.has_name(identity.name)
         if new_name and self._registry.name_count() >= limits.max_names:
-            raise TooManyConnections(503, "names")
+            raise TooManyConnections(503, "max_names")
 
     def admit(self, connection: SignalConnection) -> None:
         """A connection is open: it enters the registry now; its Connect functions run in the next turn."""
@@ -190,7 +192,9 @@ class Hub(Sending, Asking, RouteRegistrations, Events, Identities, Schedules):
     def route_ended(self, connection: SignalConnection, *, failed: bool) -> None:
         """The route that converted a connection has ended: a local one is closed."""
         if failed:
-            self._log.warn("the route that converted {client_id} failed", client_id=connection.client_id)
+            self.reports.write(
+                "routes_failed", "the route that converted {client_id} failed", client_id=connection.client_id
+            )
         if connection.is_local:
             code, by = (1011, ClosedBy.ERROR) if failed else (1000, ClosedBy.SERVER)
             connection.shut(code, "", by)
@@ -267,11 +271,11 @@ def _without_current(context: Context) -> Context:
     return context
 
 
-def _connections_that_fit() -> int:
-    """How many connections the limit on file descriptors leaves room for."""
+def _descriptor_limit() -> int:
+    """How many files and sockets the process may have open."""
     try:
         import resource
     except ImportError:  # not on this platform
         return 1_000_000
     soft: Any = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
-    return 1_000_000 if soft == resource.RLIM_INFINITY else max(1, soft - _RESERVED_DESCRIPTORS)
+    return 1_000_000 if soft == resource.RLIM_INFINITY else soft

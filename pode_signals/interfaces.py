@@ -11,8 +11,9 @@ __all__ = ["ClientTransport"]
 class ClientTransport(Protocol):
     """The wire of one connection, as :class:`~pode_signals.SignalConnection` uses it.
 
-    It tells its connection what happens: ``received`` for a text message, ``congested`` and ``drained`` for what it
-    can't or can take, ``pong``, ``left`` before any close frame goes out, ``lost`` once when it is gone.
+    It tells its connection what happens: ``message_begins`` and ``message_ended``, ``received`` for a text message,
+    ``congested`` and ``drained`` for what it can't or can take, ``pong``, ``left`` before any close frame goes out,
+    ``lost`` once when it is gone.
     """
 
     @property
@@ -27,10 +28,6 @@ class ClientTransport(Protocol):
 
     def write_ping(self, payload: bytes) -> None:
         """Send a ping; its pong comes back as ``pong`` with the same payload."""
-
-    @property
-    def message_began(self) -> float | None:
-        """When the message began that is coming in now, on the hub's clock; None between messages."""
 
     def abort(self) -> None:
         """Drop the transport now; what is unsent is lost."""

@@ -9,6 +9,8 @@ from typing import Any
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger, LogLevel
 
+from .core.counters import Counters
+
 __all__ = ["LINES_PER_WINDOW", "WINDOW_SECONDS", "Reports", "printable"]
 
 LINES_PER_WINDOW = 10
@@ -37,23 +39,35 @@ class Reports:
 
     Args:
         clock: gives the clock.
+        counters: where the limits that acted are counted.
     """
 
     _log = Logger()
 
-    def __init__(self, clock: Callable[[], IReactorTime]) -> None:
+    def __init__(self, clock: Callable[[], IReactorTime], counters: Counters) -> None:
         self._clock = clock
+        self._counters = counters
         self._kinds: dict[str, _Kind] = {}
 
-    def write(self, kind: str, text: str, *, level: Any = LogLevel.warn, **fields: Any) -> None:
+    def limit(self, setting: str, text: str, *, level: Any = LogLevel.warn, **fields: Any) -> None:
+        """A limit acted: :meth:`write` with the name of its setting as kind and as ``limit``."""
+        self.write(setting, text, limit=setting, level=level, **fields)
+
+    def write(
+        self, kind: str, text: str, *, limit: str | None = None, level: Any = LogLevel.warn, **fields: Any
+    ) -> None:
         """Write a line, unless its kind had enough lines lately.
 
         Args:
-            kind: what the limit is counted by; one of few, never made of what a client sent.
+            kind: what the lines are counted by; one of few, never made of what a client sent.
             text: a format string, a literal.
+            limit: the setting that acted, which is counted, and is the kind; None is none.
             level: the level.
             fields: what the format names; texts are escaped.
         """
+        if limit is not None:
+            self._counters.limits_hit[limit] += 1
+            kind = limit
         now = self._clock().seconds()
         state = self._kinds.get(kind)
         suppressed = 0

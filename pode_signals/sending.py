@@ -19,6 +19,7 @@ from .core.registry import Registry
 from .delivery import Delivery
 from .errors import BroadcastRefused, MessageTooBig, NameRequired, NoCurrentConnection
 from .fanout import FanOut, Sent
+from .reports import Reports
 
 if TYPE_CHECKING:
     from .connection import SignalConnection
@@ -37,6 +38,7 @@ class Sending:
         registry: the global connections.
         fan_out: writes to them.
         counters: recipients are counted here.
+        reports: messages that are too large are counted and logged here.
         max_outgoing_bytes: larger messages are refused.
         check_thread: raises where the caller is in the wrong thread.
     """
@@ -46,12 +48,14 @@ class Sending:
         registry: Registry[SignalConnection],
         fan_out: FanOut,
         counters: Counters,
+        reports: Reports,
         max_outgoing_bytes: int,
         check_thread: Callable[[str], None],
     ) -> None:
         self._send_registry = registry
         self._fan_out = fan_out
         self._send_counters = counters
+        self._send_reports = reports
         self._max_outgoing_bytes = max_outgoing_bytes
         self._send_check_thread = check_thread
         self._levels = BroadcastLevels()
@@ -212,6 +216,9 @@ class Sending:
         if payload is None:
             return None
         if len(payload) > self._max_outgoing_bytes:
+            self._send_reports.limit(
+                "max_outgoing_bytes", "a message of {size_bytes} bytes was not sent", size_bytes=len(payload)
+            )
             raise MessageTooBig(len(payload), self._max_outgoing_bytes)
         return text_frame(payload)
 

@@ -90,7 +90,7 @@ class SignalsService(MultiService):
         self._given_reactor = reactor
         self._random = random or SystemRandom()
         settings = signals.settings
-        self._head_limits = HeadLimits(settings.pending_handshakes, settings.handshake_head_bytes, self._crowded_out)
+        self._head_limits = HeadLimits(signals.max_pending_handshakes, settings.handshake_head_bytes, signals.reports)
         self._listeners = group_endpoints(endpoints)
         self._certificates: dict[Listener, ServerCertificate] = {}
         self._sites: list[SignalSite] = []
@@ -203,10 +203,6 @@ class SignalsService(MultiService):
             raise
         self._own_ports = {port for listener in self._listeners for port in _page_ports(listener)}
         self.signals.own_ports |= self._own_ports
-
-    def _crowded_out(self) -> None:
-        self.signals.counters.limits_hit["pending_handshakes"] += 1
-        self.signals.reports.write("pending_handshakes", "too many requests are incomplete: the oldest was dropped")
 
     def _factory(self, listener: Listener) -> IProtocolFactory:
         site = SignalSite(

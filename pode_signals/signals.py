@@ -8,6 +8,7 @@ from random import Random
 from typing import TYPE_CHECKING, Any, TypeVar, Unpack, cast
 
 from twisted.internet.interfaces import IReactorTime
+from twisted.logger import Logger
 from twisted.python.components import Componentized
 from werkzeug.exceptions import NotFound
 
@@ -15,7 +16,7 @@ from .connection import SignalConnection
 from .core.handshake import header_text
 from .core.model import Scope
 from .core.settings import Settings, SettingsArguments
-from .errors import ClientIdInvalid, UpgradeRefused
+from .errors import ClientIdInvalid, TooManyConnections, UpgradeRefused
 from .hub import Hub
 from .web.protocol import SignalFactory
 from .web.reference import referenced_connection
@@ -49,6 +50,8 @@ class Signals(Hub):
         reference_check: ``reference_check(request, connection)`` is asked about each request that refers to a
             connection by X-PODE-SIGNAL-CLIENT-ID; anything but True refuses it. None asks nobody.
     """
+
+    _log = Logger()
 
     def __init__(
         self,
@@ -172,12 +175,14 @@ class Signals(Hub):
     def count_refusal(self, request: Any, refused: UpgradeRefused) -> None:
         """One log line and one counter for a request that became no connection."""
         self.counters.upgrades_refused[type(refused).__name__, refused.code] += 1
+        limit = refused.limit if isinstance(refused, TooManyConnections) else None
         self.reports.write(
             "upgrades_refused",
             "refused an upgrade of {path} with {code}: {why}",
             path=header_text(request.path),
             code=refused.code,
-            why=refused.description,
+            why=limit or refused.description,
+            limit=limit,
         )
 
     def checked_reference(self, request: Any) -> SignalConnection | None:

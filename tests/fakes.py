@@ -44,7 +44,6 @@ class FakeTransport(ClientTransport):
         reading: "pause" and "resume" in their order.
         pings: the payloads of the pings that came in.
         answers_pings: whether the client answers them.
-        began: when the message began that the client has not ended; None where there is none.
     """
 
     connection: SignalConnection
@@ -58,7 +57,6 @@ class FakeTransport(ClientTransport):
         self.reading: list[str] = []
         self.pings: list[bytes] = []
         self.answers_pings = True
-        self.began: float | None = None
         self._clock = clock
         self._answers_close = answers_close
         self._at_once = at_once
@@ -89,10 +87,6 @@ class FakeTransport(ClientTransport):
         self.pings.append(payload)
         if self.answers_pings:
             self._clock.callLater(0, self.connection.pong, payload)
-
-    @property
-    def message_began(self) -> float | None:
-        return self.began
 
     def pause_reading(self) -> None:
         self.reading.append("pause")

@@ -48,14 +48,14 @@ def decode_client_message(payload: bytes, *, max_depth: int, max_keys: int) -> C
     """
     document = _parsed(payload)
     if payload.count(b"{") + payload.count(b"[") > max_depth and _is_deeper(payload, max_depth):
-        raise MessageInvalid("the message is nested too deep")
+        raise MessageInvalid("the message is nested too deep", "max_json_depth")
     # A key and its value take four bytes at least, and nearly every message is shorter than so many of them.
     if (
         len(payload) > 4 * max_keys
         and payload.count(b":") > max_keys
         and _STRING.sub(b"", payload).count(b":") > max_keys
     ):
-        raise MessageInvalid("the message has too many keys")
+        raise MessageInvalid("the message has too many keys", "max_json_keys")
     # What a browser or Python writes has escaped surrogates only in pairs; both write the "u" in lower case.
     if (b"\\ud" in payload or b"\\uD" in payload) and _SURROGATE.search(_PAIRED_OR_OTHER.sub(b"", payload)):
         raise MessageInvalid("the message has a lone surrogate")
@@ -152,7 +152,7 @@ def _parsed(payload: bytes) -> Any:
     except UnicodeDecodeError:
         raise MessageInvalid("the message is not UTF-8") from None
     except RecursionError:
-        raise MessageInvalid("the message is nested too deep") from None
+        raise MessageInvalid("the message is nested too deep", "max_json_depth") from None
     except ValueError:  # a JSONDecodeError, or an integer of over 4,300 digits
         raise MessageInvalid("the message is not JSON") from None
 

@@ -6,6 +6,9 @@ from collections import deque
 
 __all__ = ["TokenBucket", "WindowCounter"]
 
+_ROUNDING_SECONDS = 1e-6
+"""More than a clock that counts from 1970 rounds by; else a wait could end a little before the token is there."""
+
 
 class TokenBucket:
     """Lets through a burst, then no more than a rate.
@@ -44,7 +47,9 @@ class TokenBucket:
     @property
     def wait_seconds(self) -> float:
         """How long it takes, from the last :meth:`take`, until there is a token; 0 where there is one."""
-        return max(0.0, (1 - self._tokens) / self._per_second)
+        if self._tokens >= 1:
+            return 0.0
+        return (1 - self._tokens) / self._per_second + _ROUNDING_SECONDS
 
 
 class WindowCounter:

@@ -8,6 +8,10 @@ from enum import Enum
 __all__ = ["Outbox", "SlowClient"]
 
 
+_PLACE_BYTES = 160
+"""What a place in a queue takes beside its frame; else many small frames would be far more than they seem."""
+
+
 class SlowClient(Enum):
     """What happens when a client's queue is full."""
 
@@ -25,11 +29,12 @@ class Outbox:
     """A queue of whole frames, shared with other queues and not copied.
 
     Args:
-        max_bytes: the most that may wait; one frame is always taken on an empty queue.
+        max_bytes: the most that may wait, with 160 bytes for each frame's place; one frame is always taken on an empty
+            queue.
         policy: what happens beyond that.
 
     Attributes:
-        size_bytes: what waits now.
+        size_bytes: what waits now, places included.
         displaced: how many waiting messages the last :meth:`push` dropped.
     """
 
@@ -43,6 +48,9 @@ class Outbox:
         self._count = 0
         self.size_bytes = 0
         self.displaced = 0
+
+    def __len__(self) -> int:
+        return len(self._frames)
 
     def push(self, frame: bytes, key: str | None = None) -> bool | None:
         """Take a frame in.
@@ -59,17 +67,18 @@ class Outbox:
         if key is not None and self._policy is SlowClient.LATEST:
             place = key
             if key in self._frames:
-                self.size_bytes -= len(self._frames.pop(key))
+                self.size_bytes -= _PLACE_BYTES + len(self._frames.pop(key))
                 self.displaced = 1
-        if self.size_bytes and self.size_bytes + len(frame) > self._max_bytes:
+        size = _PLACE_BYTES + len(frame)
+        if self._frames and self.size_bytes + size > self._max_bytes:
             if self._policy is SlowClient.DROP_NEWEST:
                 return False
             if self._policy is not SlowClient.DROP_OLDEST:
                 return None
-            self._make_room(len(frame))
+            self._make_room(size)
         self._frames[place] = frame
         self._count += 1
-        self.size_bytes += len(frame)
+        self.size_bytes += size
         return True
 
     def pop(self, at_least_bytes: int) -> bytes:
@@ -79,10 +88,10 @@ class Outbox:
         while self._frames and size < at_least_bytes:
             taken.append(self._frames.popitem(last=False)[1])
             size += len(taken[-1])
-        self.size_bytes -= size
+        self.size_bytes -= size + _PLACE_BYTES * len(taken)
         return b"".join(taken)
 
     def _make_room(self, needed_bytes: int) -> None:
         while self._frames and self.size_bytes + needed_bytes > self._max_bytes:
-            self.size_bytes -= len(self._frames.popitem(last=False)[1])
+            self.size_bytes -= _PLACE_BYTES + len(self._frames.popitem(last=False)[1])
             self.displaced += 1

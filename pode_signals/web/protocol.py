@@ -18,6 +18,7 @@ from twisted.python.failure import Failure
 
 from ..core.limits import TokenBucket
 from ..core.model import ClosedBy, Closure
+from ..reports import printable
 from .lean import LeanServerProtocol
 from .shortcuts import QUICK_FRAMES, can_write_directly, unmasked_texts
 
@@ -48,11 +49,11 @@ class SignalProtocol(LeanServerProtocol):
     connection: SignalConnection
     response_headers: bytes = b""
     transport: Any  # an ITCPTransport, or TLS around one
-    message_began: float | None = None
     _isMessageCompressed: bool  # Autobahn's
     _congested = False
     _control_bucket: TokenBucket | None = None
     _fragments = 0
+    _broken_limit: str | None = None  # the setting for which the connection is failed
 
     # What the connection calls.
 
@@ -115,7 +116,8 @@ class SignalProtocol(LeanServerProtocol):
             if data:
                 self._dataReceived(data)
         except Exception:
-            _log.failure("connection {client_id}: a protocol callback raised", client_id=self.connection.client_id)
+            client_id = printable(self.connection.client_id)
+            _log.failure("connection {client_id}: a protocol callback raised", client_id=client_id)
             self.connection.hub.counters.callbacks_failed += 1
             self.connection.shut(_INTERNAL_ERROR, "", ClosedBy.ERROR)
 
@@ -171,7 +173,7 @@ class SignalProtocol(LeanServerProtocol):
 
     def onMessageBegin(self, isBinary: bool) -> None:
         """The first frame of a message has begun."""
-        self.message_began = self.connection.hub.clock.seconds()
+        self.connection.message_begins()
         self._fragments = 0
         super().onMessageBegin(isBinary)
 
@@ -184,7 +186,7 @@ class SignalProtocol(LeanServerProtocol):
 
     def onMessageEnd(self) -> None:
         """The message is complete."""
-        self.message_began = None
+        self.connection.message_ended()
         super().onMessageEnd()
 
     def onFrameData(self, payload: bytes) -> None:
@@ -213,9 +215,17 @@ class SignalProtocol(LeanServerProtocol):
         return False
 
     def _break_limit(self, setting: str, reason: str) -> None:
-        if self.state == self.STATE_OPEN:
-            self.connection.hub.counters.limits_hit[setting] += 1
+        self._broken_limit = setting
         self._fail_connection(_POLICY_VIOLATION, reason)
+
+    def _max_message_size_exceeded(self, msg_size: int, max_msg_size: int, reason: str) -> None:
+        """A message is larger than it may be: by the heads of its frames, or once it is inflated."""
+        self._broken_limit = "max_message_bytes"
+        super()._max_message_size_exceeded(msg_size, max_msg_size, reason)
+
+    def _invalid_payload(self, reason: str) -> bool:
+        """Bad UTF-8 or bad compressed data, for which Autobahn's reason has the text of zlib's exception."""
+        return super()._invalid_payload("invalid UTF-8 or compressed data")
 
     def _fail_connection(self, code: int = 1001, reason: str = "") -> None:
         """A failure; later ones do not count: Autobahn would hang up before the client has read our close frame."""
@@ -243,6 +253,7 @@ class SignalProtocol(LeanServerProtocol):
                     client_id=self.connection.client_id,
                     code=closure.code,
                     reason=closure.reason,
+                    limit=self._broken_limit,
                 )
         self.connection.left(closure)
         super().sendCloseFrame(code=code, reasonUtf8=reasonUtf8, isReply=isReply)

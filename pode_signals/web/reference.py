@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 __all__ = ["referenced_connection"]
 
+_SPACE = " \t"  # of HTTP (RFC 9110 section 5.6.3); Python knows more, and would take "known\x0b" for "known"
+
 
 def referenced_connection(hub: Hub, request: Request) -> SignalConnection | None:
     """The connection that a request's headers refer to.
@@ -30,7 +32,7 @@ def referenced_connection(hub: Hub, request: Request) -> SignalConnection | None
     if not values:
         return None
     try:
-        client_id = from_header_value(header_text(values[0]).strip())
+        client_id = from_header_value(header_text(values[0]).strip(_SPACE))
         names, groups = _listed(request, b"x-pode-signal-name"), _listed(request, b"x-pode-signal-group")
     except NameInvalid:  # percent-encoded, and no UTF-8
         raise ClientIdInvalid from None
@@ -48,4 +50,4 @@ def referenced_connection(hub: Hub, request: Request) -> SignalConnection | None
 
 def _listed(request: Request, header: bytes) -> list[str]:
     lines = [header_text(value) for value in request.requestHeaders.getRawHeaders(header, [])]
-    return [from_header_value(each.strip()) for line in lines for each in line.split(",") if each.strip()]
+    return [from_header_value(each.strip(_SPACE)) for line in lines for each in line.split(",") if each.strip(_SPACE)]

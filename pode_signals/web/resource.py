@@ -8,7 +8,7 @@ from __future__ import annotations
 from contextvars import copy_context
 from typing import TYPE_CHECKING, Any
 
-from twisted.logger import Logger
+from twisted.logger import LogLevel
 from twisted.web.error import UnsupportedMethod
 from twisted.web.resource import IResource, getChildForRequest
 from twisted.web.server import NOT_DONE_YET
@@ -40,7 +40,6 @@ class SignalsResource:
         auto_upgrade: whether every upgrade becomes a connection named after its path, before any route.
     """
 
-    _log = Logger()
     isLeaf = True
 
     def __init__(
@@ -107,7 +106,10 @@ class SignalsResource:
             return self._signals.checked_reference(request)
         except ClientIdInvalid:
             self._signals.counters.references_refused += 1
-            self._log.info(
-                "refused a request with a bad X-PODE-SIGNAL-CLIENT-ID: {path}", path=header_text(request.path)
+            self._signals.reports.write(
+                "references_refused",
+                "refused a request with a bad X-PODE-SIGNAL-CLIENT-ID: {path}",
+                level=LogLevel.info,
+                path=header_text(request.path),
             )
             raise

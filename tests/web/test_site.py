@@ -7,6 +7,8 @@ from twisted.internet.testing import MemoryReactorClock, StringTransport
 from twisted.logger import LogEvent, formatEvent, globalLogPublisher
 from twisted.web.resource import Resource
 
+from pode_signals.core.counters import Counters
+from pode_signals.reports import Reports
 from pode_signals.web.endpoints import Endpoint, Listener
 from pode_signals.web.heads import HeadLimits
 from pode_signals.web.site import SignalSite
@@ -50,7 +52,7 @@ def site(clock: MemoryReactorClock) -> SignalSite:
         listener=Listener((Endpoint("http"),)),
         timeout_seconds=10,
         clock=clock,
-        limits=HeadLimits(1_000, 16_384, lambda: None),
+        limits=HeadLimits(1_000, 16_384, Reports(lambda: clock, Counters())),
     )
     site.is_open = True
     return site
