@@ -6,6 +6,7 @@ It decides nothing about messages or audiences; the hub does.
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Callable
 from contextvars import Context
 from datetime import UTC, datetime
 from enum import Enum
@@ -53,7 +54,8 @@ class _Hub(Protocol):
     def send_to(
         self, connection: SignalConnection, data: object, depth: int | None = None, key: str | None = None
     ) -> Delivery: ...
-    def message_received(self, connection: SignalConnection, payload: bytes) -> None: ...
+    @property
+    def message_received(self) -> Callable[[SignalConnection, bytes, float], None]: ...
     def congestion_changed(self, connection: SignalConnection, congested: bool) -> None: ...
     def connection_leaves(self, connection: SignalConnection) -> None: ...
     def send_close(self, connection: SignalConnection, code: int, reason: bytes) -> None: ...
@@ -107,6 +109,7 @@ class SignalConnection:
         "scope",
         "state",
         "subprotocol",
+        "write_frames",
     )
 
     def __init__(
@@ -123,6 +126,7 @@ class SignalConnection:
     ) -> None:
         self._hub = hub
         self._transport: ClientTransport | None = None
+        self.write_frames: Callable[[bytes], bool] = _not_open  # False where it is not open, and nothing is written
         self.name = name
         self.group = group
         self.client_id = client_id
@@ -240,14 +244,7 @@ class SignalConnection:
     def attach(self, transport: ClientTransport) -> None:
         """Take the transport, once."""
         self._transport = transport
-
-    def write_frames(self, frames: bytes) -> bool:
-        """Write whole frames; False where nothing was, since the connection is not open any more."""
-        if self.state is not ConnectionState.OPEN:
-            return False
-        assert self._transport is not None
-        self._transport.write_frames(frames)
-        return True
+        self.write_frames = transport.write_frames
 
     def write_close(self, code: int, reason: bytes) -> None:
         """Write a close frame; the connection has left the hub before."""
@@ -318,8 +315,8 @@ class SignalConnection:
     def received(self, payload: bytes) -> None:
         """A text message came in."""
         if self.state is ConnectionState.OPEN:
-            self._last_activity_seconds = self._hub.clock.seconds()
-            self._hub.message_received(self, payload)
+            self._last_activity_seconds = now = self._hub.clock.seconds()
+            self._hub.message_received(self, payload, now)
 
     def pong(self, payload: bytes) -> None:
         """A pong came in; one that no ping of ours asked for says nothing."""
@@ -342,6 +339,7 @@ class SignalConnection:
         if self.closure is not None:  # it left before, or because writing what was sent before failed
             return
         self.state = ConnectionState.CLOSING
+        self.write_frames = _not_open
         self.closure = closure
         if self.reading_paused:
             self.resume_reading()  # or the client's close frame would never be seen
@@ -353,6 +351,7 @@ class SignalConnection:
         if self.state is ConnectionState.CLOSED:
             return
         self.state = ConnectionState.CLOSED  # first, so that nothing is written to it any more
+        self.write_frames = _not_open
         self._transport = None
         if self.closure is None:
             self.closure = Closure(1006, "", ClosedBy.CLIENT)
@@ -377,3 +376,7 @@ class SignalConnection:
             client_id=self.client_id,
         )
         self.abort()
+
+
+def _not_open(_frames: bytes) -> bool:
+    return False

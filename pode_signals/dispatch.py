@@ -69,15 +69,20 @@ class Dispatch:
         self._hub = hub
         self._routes = routes
         self._max_pending = hub.settings.max_pending_messages
+        self._max_depth = hub.settings.max_json_depth
+        self._max_keys = hub.settings.max_json_keys
         self._resume_at = hub.settings.max_pending_messages // 4
 
-    def received(self, connection: SignalConnection, payload: bytes) -> None:
+    def received(self, connection: SignalConnection, payload: bytes, now: float) -> None:
         """A message came in: it is handled now, or waits for those before it."""
         self._hub.counters.messages_received += 1
-        if not connection.busy and self._may_go_on(connection):
+        if not connection.busy and self._may_go_on(connection, now):
             connection.busy = True
-            if self._handle(connection, payload):
-                self.next(connection)  # what came while the function ran
+            if self._handle(connection, payload, now):
+                if connection.inbox is None:
+                    connection.busy = False
+                else:
+                    self.next(connection)  # what came while the function ran
             return
         if connection.inbox is None:
             connection.inbox = deque()
@@ -90,19 +95,20 @@ class Dispatch:
         """Whatever kept the connection busy has ended: go on with what waits."""
         inbox = connection.inbox
         while inbox:
-            if not self._may_go_on(connection):
+            now = self._hub.clock.seconds()
+            if not self._may_go_on(connection, now):
                 return
             if connection.reading_paused and len(inbox) <= self._resume_at + 1:
                 connection.resume_reading()
-            if not self._handle(connection, inbox.popleft()):
+            if not self._handle(connection, inbox.popleft(), now):
                 return
         connection.inbox = None
         connection.busy = False
 
-    def _may_go_on(self, connection: SignalConnection) -> bool:
+    def _may_go_on(self, connection: SignalConnection, now: float) -> bool:
         """Whether the client's rate allows another message now; if not, it goes on by itself when it does."""
-        settings, now = self._hub.settings, self._hub.clock.seconds()
         if connection.message_bucket is None:
+            settings = self._hub.settings
             connection.message_bucket = TokenBucket(settings.messages_per_second, settings.message_burst, now)
         if connection.message_bucket.take(now):
             return True
@@ -111,11 +117,10 @@ class Dispatch:
         self._hub.clock.callLater(connection.message_bucket.wait_seconds, self.next, connection)
         return False
 
-    def _handle(self, connection: SignalConnection, payload: bytes) -> bool:
+    def _handle(self, connection: SignalConnection, payload: bytes, now: float) -> bool:
         """Whether the message was done with at once."""
-        settings = self._hub.settings
         try:
-            message = decode_client_message(payload, max_depth=settings.max_json_depth, max_keys=settings.max_json_keys)
+            message = decode_client_message(payload, max_depth=self._max_depth, max_keys=self._max_keys)
         except MessageInvalid as invalid:
             self._bad_message(connection, invalid)
             return True
@@ -123,12 +128,12 @@ class Dispatch:
             self._refused(connection, "a client id that is not valid")
             return True
         match = self._match(connection)
-        event = SignalEvent(connection, message, match, self._hub.clock.seconds())
+        event = SignalEvent(connection, message, match, now)
         if match is None:
             self._resend(event)
             return True
         ended = self._hub.fence.run(
-            f"signal route {match.route.path}, connection {connection.client_id}",
+            event,
             _enter,
             (event, match.route.function),
             later=lambda _: self.next(connection),

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection
 from contextvars import Context
+from enum import Enum
 from typing import TYPE_CHECKING
 
 from twisted.internet.defer import Deferred, succeed
@@ -24,7 +25,7 @@ from .reports import Reports
 if TYPE_CHECKING:
     from .connection import SignalConnection
 
-__all__ = ["FanOut"]
+__all__ = ["FanOut", "Sent"]
 
 _MAX_BATCH_BYTES = 262_144
 _CHUNK_BYTES = 65_536  # what Twisted's transports take before they ask to pause
@@ -33,6 +34,14 @@ _TOO_SLOW = 4008
 
 Audience = tuple["SignalConnection", ...]
 _NOBODY: frozenset[SignalConnection] = frozenset()
+
+
+class Sent(Enum):
+    """What became of a frame for one connection."""
+
+    SENT = "sent"
+    QUEUED = "queued"
+    DROPPED = "dropped"
 
 
 class _Batch:
@@ -97,17 +106,14 @@ class FanOut:
         Returns:
             How many of the audience get it behind unsent data, and how many will not get it, as far as that is known.
         """
-        if len(audience) == 1:
-            self.flush(name)
-            if audience[0] in self.congested:
-                return self._enqueue(audience[0], frame, key)
-            return 0, int(not self._write(audience[0], frame))
         waiting = self._waiting_of(name, audience)
         queued = dropped = 0
         for connection in audience if waiting else ():
             if connection in waiting:
-                one_queued, one_dropped = self._enqueue(connection, frame, key)
-                queued, dropped = queued + one_queued, dropped + one_dropped
+                if self._enqueue(connection, frame, key) is Sent.QUEUED:
+                    queued += 1
+                else:
+                    dropped += 1
         batch = self._batches.get(name)
         if batch is None:
             self._batches[name] = batch = _Batch(audience, waiting, frame)
@@ -118,6 +124,14 @@ class FanOut:
         if batch.size_bytes > _MAX_BATCH_BYTES:
             dropped += len(self.flush(name))
         return queued, dropped
+
+    def send_one(self, connection: SignalConnection, frame: bytes, key: str | None = None) -> Sent:
+        """Give one frame to one connection, at once."""
+        if connection.name in self._batches:
+            self.flush(connection.name)
+        if connection in self.congested:
+            return self._enqueue(connection, frame, key)
+        return Sent.SENT if self._write(connection, frame) else Sent.DROPPED
 
     def drained(self, connection: SignalConnection) -> None:
         """A transport is empty again: what waits goes out, until it is full or nothing waits."""
@@ -151,11 +165,19 @@ class FanOut:
         if batch is None:
             return ()
         frames = batch.frames[0] if len(batch.frames) == 1 else b"".join(batch.frames)
-        return [
-            connection
-            for connection in batch.audience
-            if connection not in batch.waiting and not self._write(connection, frames)
-        ]
+        failed = []
+        waiting = batch.waiting
+        for connection in batch.audience:
+            if waiting and connection in waiting:
+                continue
+            try:
+                written = connection.write_frames(frames)
+            except Exception:
+                self._failed(connection)
+                written = False
+            if not written:
+                failed.append(connection)
+        return failed
 
     def close(self, connection: SignalConnection, code: int, reason: bytes) -> None:
         """Write a close frame."""
@@ -184,10 +206,10 @@ class FanOut:
     def _congested_of(self, audience: Audience) -> frozenset[SignalConnection]:
         return frozenset(self.congested.intersection(audience)) if self.congested else _NOBODY
 
-    def _enqueue(self, connection: SignalConnection, frame: bytes, key: str | None) -> tuple[int, int]:
-        """Have a frame wait for a slow client; (1, 0) where it does, (0, 1) where it is dropped."""
+    def _enqueue(self, connection: SignalConnection, frame: bytes, key: str | None) -> Sent:
+        """Have a frame wait for a slow client, or drop it."""
         if connection.state is not ConnectionState.OPEN:  # it was closed meanwhile, to make room for others
-            return 0, 1
+            return Sent.DROPPED
         outbox = connection.outbox
         if outbox is None:
             outbox = connection.outbox = Outbox(self._settings.send_queue_bytes, self._policy)
@@ -207,7 +229,7 @@ class FanOut:
             self._too_slow(max(self.congested, key=_queue_size), "total_queue_bytes")
         if taken and connection.outbox is None:
             self._counters.recipients_dropped -= 1  # the send that is going on tells of it, and so counts it
-        return (1, 0) if taken and connection.outbox is not None else (0, 1)
+        return Sent.QUEUED if taken and connection.outbox is not None else Sent.DROPPED
 
     def _too_slow(self, connection: SignalConnection, setting: str) -> None:
         """Close a client that does not read: nothing that waits for it would ever arrive."""

@@ -29,6 +29,8 @@ class Failed:
 FAILED = Failed()
 """The outcome of a function that raised or was cancelled at its time limit."""
 
+_NOTHING = (None,)
+
 
 class Fence:
     """Runs functions of the user.
@@ -49,7 +51,7 @@ class Fence:
 
     def run(
         self,
-        where: str,
+        where: object,
         function: Callable[..., Any],
         args: tuple[Any, ...],
         *,
@@ -62,7 +64,7 @@ class Fence:
         """Call a function in a context of its own.
 
         Args:
-            where: what runs, for the log: ``signal route /msg, connection 5d12…``.
+            where: what runs; its text is for the log: ``signal route /msg, connection 5d12…``.
             function: the function, with its ``args`` and ``kwargs``.
             later: called with the outcome when the function did not end at once.
             context: the context to run in; None is a copy of the current one.
@@ -80,6 +82,8 @@ class Fence:
         except Exception:
             self._failed(where, Failure())
             return (FAILED,)
+        if result is None:
+            return _NOTHING
         if isinstance(result, Deferred):
             pending = result
         elif isinstance(result, Coroutine):
@@ -94,7 +98,7 @@ class Fence:
         return ended
 
     def _wait(
-        self, where: str, pending: Deferred[Any], later: Callable[[Any], None], timeout_seconds: float
+        self, where: object, pending: Deferred[Any], later: Callable[[Any], None], timeout_seconds: float
     ) -> tuple[Any] | None:
         outcome: list[Any] = []
         waiting = False
@@ -124,20 +128,20 @@ class Fence:
         timer = None if timeout_seconds == math.inf else self._clock().callLater(timeout_seconds, expire)
         return None
 
-    def _outcome(self, where: str, value: Any, timed_out: bool) -> Any:
+    def _outcome(self, where: object, value: Any, timed_out: bool) -> Any:
         failed = isinstance(value, Failure)
         if failed and not (timed_out and value.check(CancelledError)):
             self._failed(where, value)
         # A result that was given because of the cancellation came too late.
         return FAILED if failed or timed_out else value
 
-    def _cancel(self, where: str, pending: Deferred[Any], seconds: float) -> None:
+    def _cancel(self, where: object, pending: Deferred[Any], seconds: float) -> None:
         self._counters.functions_timed_out += 1
         self._reports.limit(
             "handler_timeout_seconds",
             "{where}: cancelled after {seconds} s",
             level=LogLevel.error,
-            where=where,
+            where=str(where),
             seconds=seconds,
         )
         try:
@@ -145,9 +149,9 @@ class Fence:
         except Exception:  # of the canceller
             self._failed(where, Failure())
 
-    def _failed(self, where: str, failure: Failure) -> None:
+    def _failed(self, where: object, failure: Failure) -> None:
         self._counters.functions_failed += 1
-        self._log.failure("{where} raised", failure=failure, where=printable(where))
+        self._log.failure("{where} raised", failure=failure, where=printable(str(where)))
 
 
 async def _awaited(awaitable: Any) -> Any:

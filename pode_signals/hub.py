@@ -53,6 +53,7 @@ class Hub(Sending, Asking, RouteRegistrations, Events, Identities, Schedules):
         lockable: a mapping with a lock that all functions share.
         reports: log lines about what clients do.
         max_pending_handshakes: ``pending_handshakes``, or what the process can hold of them.
+        message_received: what connections call with a client's text message and the time.
         own_ports: the ports of this service's http and https endpoints: pages from there may connect.
     """
 
@@ -89,6 +90,7 @@ class Hub(Sending, Asking, RouteRegistrations, Events, Identities, Schedules):
             self, lambda: self.clock, self.fence, self.counters, random, self.check_thread, self.fresh_context
         )
         self._dispatch = Dispatch(self, self._signal_routes)
+        self.message_received = self._dispatch.received
 
     @property
     def clock(self) -> IReactorTime:
@@ -206,10 +208,6 @@ class Hub(Sending, Asking, RouteRegistrations, Events, Identities, Schedules):
         return self._registry.with_client_id(client_id)
 
     # What connections and dispatch call.
-
-    def message_received(self, connection: SignalConnection, payload: bytes) -> None:
-        """A client sent a text message."""
-        self._dispatch.received(connection, payload)
 
     def congestion_changed(self, connection: SignalConnection, congested: bool) -> None:
         """A transport has more than it likes, or has it no more."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Protocol
 
 __all__ = ["ClientTransport"]
@@ -15,8 +16,12 @@ class ClientTransport(Protocol):
     ``lost`` once when it is gone.
     """
 
-    def write_frames(self, frames: bytes) -> None:
-        """Send whole WebSocket frames, after everything written before."""
+    @property
+    def write_frames(self) -> Callable[[bytes], bool]:
+        """What sends whole WebSocket frames, after everything written before; False where it did not.
+
+        A connection asks for it once, so that it can be what fits the transport best.
+        """
 
     def write_close(self, code: int, reason: bytes) -> None:
         """Send a close frame (RFC 6455 section 5.5.1), after everything written before; reason is at most 123 bytes."""

@@ -18,7 +18,7 @@ from .core.model import EVERY_NAME, BroadcastLevel, EveryName, SendMode, Target
 from .core.registry import Registry
 from .delivery import Delivery
 from .errors import BroadcastRefused, MessageTooBig, NameRequired, NoCurrentConnection
-from .fanout import FanOut
+from .fanout import FanOut, Sent
 from .reports import Reports
 
 if TYPE_CHECKING:
@@ -129,7 +129,7 @@ class Sending:
         delivery = Delivery(self._fan_out.when_written)
         frame = self._frame(data, depth)
         if frame is not None:
-            self._deliver(delivery, (connection,), frame, key)
+            self._deliver_to(delivery, connection, frame, key)
         return delivery
 
     def set_broadcast_level(self, level: BroadcastLevel, name: str | None = None) -> None:
@@ -167,7 +167,7 @@ class Sending:
         if direct is not None:
             frame = self._frame(data, depth)
             if frame is not None:
-                self._deliver(delivery, (direct,), frame, key)
+                self._deliver_to(delivery, direct, frame, key)
             return delivery
         target = _target(event, name, several(group), several(client_id))
         names = self._allowed(target, delivery)
@@ -176,7 +176,7 @@ class Sending:
             return delivery
         if names is None:  # single clients, whatever their names: found without looking through the names
             for connection in self._send_registry.select(target):
-                self._deliver(delivery, (connection,), frame, key)
+                self._deliver_to(delivery, connection, frame, key)
         else:
             for each in names:
                 audience = self._send_registry.select(Target((each,), target.groups, target.client_ids))
@@ -225,7 +225,10 @@ class Sending:
     def _deliver(
         self, delivery: Delivery, audience: tuple[SignalConnection, ...], frame: bytes, key: str | None
     ) -> None:
-        if not audience or (len(audience) == 1 and audience[0].state is not ConnectionState.OPEN):
+        if len(audience) == 1:
+            self._deliver_to(delivery, audience[0], frame, key)
+            return
+        if not audience:
             return
         queued, dropped = self._fan_out.send(audience[0].name, audience, frame, key)
         sent = len(audience) - queued - dropped
@@ -236,6 +239,21 @@ class Sending:
         self._send_counters.recipients_sent += sent
         self._send_counters.recipients_queued += queued
         self._send_counters.recipients_dropped += dropped
+
+    def _deliver_to(self, delivery: Delivery, connection: SignalConnection, frame: bytes, key: str | None) -> None:
+        if connection.state is not ConnectionState.OPEN:
+            return
+        delivery.recipients += 1
+        what = self._fan_out.send_one(connection, frame, key)
+        if what is Sent.SENT:
+            delivery.sent += 1
+            self._send_counters.recipients_sent += 1
+        elif what is Sent.QUEUED:
+            delivery.queued += 1
+            self._send_counters.recipients_queued += 1
+        else:
+            delivery.dropped += 1
+            self._send_counters.recipients_dropped += 1
 
 
 def _target(event: SignalEvent | None, name: Names, groups: tuple[str, ...], client_ids: tuple[str, ...]) -> Target:

@@ -141,5 +141,9 @@ class SignalEvent:
         )
         return delivery
 
+    def __str__(self) -> str:
+        path = "-" if self.route is None else self.route.path
+        return f"signal route {path}, connection {self.client_id}"
+
     def __repr__(self) -> str:
         return f"<SignalEvent {self.path!r} of {self.client_id!r}>"

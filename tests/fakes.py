@@ -63,12 +63,13 @@ class FakeTransport(ClientTransport):
 
     # The server's side.
 
-    def write_frames(self, frames: bytes) -> None:
+    def write_frames(self, frames: bytes) -> bool:
         if self.raises is not None:
             raise self.raises
         self.written.append(frames)
         if self.congested_by_writing:
             self.connection.congested()
+        return True
 
     def write_close(self, code: int, reason: bytes) -> None:
         if self.close_raises is not None:

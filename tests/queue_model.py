@@ -80,12 +80,13 @@ class SlowTransport(FakeTransport):
         self.unread_bytes = 0
         self.is_full = False
 
-    def write_frames(self, frames: bytes) -> None:
+    def write_frames(self, frames: bytes) -> bool:
         super().write_frames(frames)
         self.unread_bytes += len(frames)
         if self.unread_bytes > self.holds_bytes and not self.is_full:
             self.is_full = True
             self.connection.congested()
+        return True
 
     def reads(self, size_bytes: int = 1 << 60) -> None:
         """The client reads so much; the wire is no longer full when nothing lies there."""

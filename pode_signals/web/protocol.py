@@ -6,6 +6,7 @@ the real reactor whatever clock a hub has; the connection's own take their place
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from autobahn.twisted.websocket import WebSocketServerFactory, WebSocketServerProtocol
@@ -18,6 +19,8 @@ from twisted.python.failure import Failure
 from ..core.limits import TokenBucket
 from ..core.model import ClosedBy, Closure
 from ..reports import printable
+from .lean import LeanServerProtocol
+from .shortcuts import QUICK_FRAMES, can_write_directly, unmasked_texts
 
 if TYPE_CHECKING:
     from ..connection import SignalConnection
@@ -35,53 +38,13 @@ _POLICY_VIOLATION = 1008
 _UNSUPPORTED_DATA = 1003
 
 
-class _Silence:
-    """In place of Autobahn's logger: what matters is logged by the hub, once."""
-
-    def _drop(self, *_args: Any, **_fields: Any) -> None:
-        """Nothing."""
-
-    trace = debug = info = warn = error = critical = failure = _drop
-
-
-class SignalProtocol(WebSocketServerProtocol):
+class SignalProtocol(LeanServerProtocol):
     """One client's wire; :class:`~pode_signals.interfaces.ClientTransport` on one side, Autobahn on the other.
 
     Attributes:
         connection: what it is the wire of; set before the handshake.
         response_headers: raw header lines for the 101, each with its line end; emptied when they are sent.
     """
-
-    log = _Silence()
-
-    # Options as class attributes: Autobahn copies to each instance only those that it does not find here.
-    versions = WebSocketServerProtocol.SUPPORTED_PROTOCOL_VERSIONS
-    webStatus = False
-    utf8validateIncoming = True
-    requireMaskedClientFrames = True
-    maskServerFrames = False
-    applyMask = True
-    maxFramePayloadSize = 0
-    autoFragmentSize = 0
-    failByDrop = False
-    echoCloseCodeReason = True
-    openHandshakeTimeout = 0
-    closeHandshakeTimeout = 0
-    tcpNoDelay = True
-    serveFlashSocketPolicy = False
-    flashSocketPolicy = ""
-    autoPingInterval = 0
-    autoPingTimeout = 0
-    autoPingSize = 12
-    autoPingRestartOnAnyTraffic = False
-    allowedOrigins = ("*",)  # checked before, by the hub's own rules
-    allowedOriginsPatterns = ()
-    allowNullOrigin = True
-    maxConnections = 0
-    trustXForwardedFor = 0
-    logOctets = False
-    logFrames = False
-    trackTimings = False
 
     connection: SignalConnection
     response_headers: bytes = b""
@@ -94,9 +57,27 @@ class SignalProtocol(WebSocketServerProtocol):
 
     # What the connection calls.
 
-    def write_frames(self, frames: bytes) -> None:
-        """Send whole frames."""
+    @property
+    def write_frames(self) -> Callable[[bytes], bool]:
+        """What sends whole frames; a connection asks once."""
+        return self._write_directly if can_write_directly(self.transport) else self._write
+
+    def _write(self, frames: bytes) -> bool:
         self.transport.write(frames)
+        return True
+
+    def _write_directly(self, frames: bytes) -> bool:
+        transport = self.transport
+        if transport.dataBuffer or transport._tempDataLen or transport.disconnecting or not transport.connected:
+            transport.write(frames)
+            return True
+        try:
+            taken = transport.socket.send(frames)
+        except OSError:  # full, which BlockingIOError says; or gone, which the reactor will find out as well
+            taken = 0
+        if taken != len(frames):
+            transport.write(frames[taken:])
+        return True
 
     def write_close(self, code: int, reason: bytes) -> None:
         """Send a close frame; its answer, or the connection's timer, ends the transport."""
@@ -130,12 +111,24 @@ class SignalProtocol(WebSocketServerProtocol):
         if self.state == self.STATE_CLOSED:
             return  # Autobahn would collect it, and the end of a TLS connection can take a while
         try:
-            self._dataReceived(data)
+            if QUICK_FRAMES and self.state == self.STATE_OPEN and not self.data and not self.inside_message:
+                data = self._take_texts(data)
+            if data:
+                self._dataReceived(data)
         except Exception:
             client_id = printable(self.connection.client_id)
             _log.failure("connection {client_id}: a protocol callback raised", client_id=client_id)
             self.connection.hub.counters.callbacks_failed += 1
             self.connection.shut(_INTERNAL_ERROR, "", ClosedBy.ERROR)
+
+    def _take_texts(self, data: bytes) -> bytes:
+        """Hand on what small text frames hold; the rest is for Autobahn."""
+        if self.current_frame is not None:
+            return data
+        payloads, taken = unmasked_texts(data, self.maxMessagePayloadSize)
+        for payload in payloads:
+            self.onMessage(payload, False)
+        return data[taken:] if taken else data
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         """The transport is gone."""

@@ -7,7 +7,8 @@ nothing but what it needs, since its own parser splits lines where HTTP does not
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from attrs import frozen
@@ -142,7 +143,9 @@ def hand_over(
     transport.unregisterProducer()  # HTTPChannel made itself the transport's producer
     protocol = factory.protocol_for(connection, transport, header_lines)
     connection.attach(protocol)
+    outer = _outer(transport)
     feed = _Feed(protocol)
+    is_open = False
     channel.dataReceived = channel.rawDataReceived = feed.received
 
     def connection_lost(reason: Failure) -> None:
@@ -153,13 +156,21 @@ def hand_over(
             type(channel).connectionLost(channel, reason)  # fires notifyFinish
 
     channel.connectionLost = connection_lost
-    request.channel = ConvertedChannel(request, _route_end(connection, request))
+
+    def http_over() -> None:
+        """HTTP is over on this transport: its end is the connection's alone, and the channel is not needed any more."""
+        if is_open and outer is not None and getattr(transport, outer[0]) is outer[1]:
+            setattr(transport, outer[0], protocol)
+
+    request.channel = ConvertedChannel(request, _route_end(connection, request, partial(feed.when_through, http_over)))
     request.startedWriting = 1
     protocol.dataReceived(_head(offer, connection.subprotocol))
     if protocol.state != protocol.STATE_OPEN:
         del channel.connectionLost  # the hub never knew this connection
         transport.abortConnection()
         raise PodeSignalsError("Autobahn refused a handshake that was checked")
+    is_open = True
+    protocol.settle()
     if pipelined:
         feed.later(pipelined, connection.hub.clock)
     transport.resumeProducing()  # the channel pauses it for much pipelined data
@@ -172,11 +183,12 @@ class _Feed:
     everything goes straight through.
     """
 
-    __slots__ = ("_protocol", "_waiting")
+    __slots__ = ("_protocol", "_then", "_waiting")
 
     def __init__(self, protocol: SignalProtocol) -> None:
         self._protocol = protocol
         self._waiting: list[bytes] | None = None
+        self._then: Callable[[], None] | None = None
 
     def received(self, data: bytes) -> None:
         if self._waiting is None:
@@ -192,6 +204,16 @@ class _Feed:
         waiting, self._waiting = self._waiting, None
         if waiting:
             self._protocol.dataReceived(b"".join(waiting))
+        then, self._then = self._then, None
+        if then is not None:
+            then()
+
+    def when_through(self, then: Callable[[], None]) -> None:
+        """Call a function once nothing waits: now, or after the next turn."""
+        if self._waiting is None:
+            then()
+        else:
+            self._then = then
 
 
 def _detach(channel: Any) -> bytes:
@@ -202,12 +224,22 @@ def _detach(channel: Any) -> bytes:
     return pipelined
 
 
-def _route_end(connection: SignalConnection, request: Request) -> Any:
+def _outer(transport: Any) -> tuple[str, Any] | None:
+    """Where a transport keeps the protocol that it reports to: plain ones, and TLS around them."""
+    for name in ("wrappedProtocol", "protocol"):
+        protocol = getattr(transport, name, None)
+        if protocol is not None:
+            return name, protocol
+    return None
+
+
+def _route_end(connection: SignalConnection, request: Request, http_over: Callable[[], None]) -> Any:
     state = request_state(request)
 
     def route_ended(ended: Request) -> None:
         if state.slot is not None:
             state.slot.connection = None
+        http_over()
         connection.hub.route_ended(connection, failed=ended.code >= 400)
 
     return route_ended

@@ -1,0 +1,107 @@
+"""The quick way to read and write JSON, where it is sure to mean the same as the standard library's careful way.
+
+With the extra ``pode-signals[fast]`` it is orjson. Each function says None where it is not sure, or where something is
+wrong: then the careful way decides, and says what. PODE_SIGNALS_SHORTCUTS=off in the environment turns all of it off.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections.abc import Callable
+from json import encoder as json_encoder
+from typing import Any
+
+__all__ = ["LIBRARY", "quick_encoder", "quick_loads"]
+
+_MAYBE_BEYOND_64_BITS = re.compile(rb"\d{19}")  # orjson would make a float of it
+_scan: Any = getattr(json.JSONDecoder(), "scan_once")  # noqa: B009  # it is there, and not in the annotations
+
+Default = Callable[[Any], Any]
+Encoder = Callable[[object], bytes | None]
+
+
+def _orjson() -> Any:
+    try:
+        import orjson
+    except ImportError:
+        return None
+    return orjson
+
+
+_WANTED = os.environ.get("PODE_SIGNALS_SHORTCUTS", "on") != "off"
+_LIBRARY: Any = _orjson() if _WANTED else None
+
+LIBRARY = "json" if _LIBRARY is None else "orjson"
+"""What is used: ``orjson`` or the standard library's ``json``."""
+
+
+def _orjson_loads(payload: bytes) -> tuple[Any] | None:
+    if _MAYBE_BEYOND_64_BITS.search(payload):
+        return None
+    try:
+        return (_LIBRARY.loads(payload),)
+    except (ValueError, RecursionError):
+        return None
+
+
+def _stdlib_loads(payload: bytes) -> tuple[Any] | None:
+    # Numbers with an exponent or names such as NaN are what the careful way looks at twice.
+    if _UNSURE.search(payload):
+        return None
+    try:
+        text = payload.decode()
+        document, end = _scan(text, 0)
+    except (ValueError, StopIteration, RecursionError):
+        return None
+    return (document,) if end == len(text) else None
+
+
+_UNSURE = re.compile(rb"[0-9][eE]|NaN|Infinity|\d{300}")
+
+
+def _orjson_encoder(default: Default) -> Encoder:
+    options = _LIBRARY.OPT_PASSTHROUGH_DATACLASS | _LIBRARY.OPT_PASSTHROUGH_DATETIME | _LIBRARY.OPT_PASSTHROUGH_SUBCLASS
+
+    def encode(data: object) -> bytes | None:
+        try:
+            encoded: bytes = _LIBRARY.dumps(data, default, options)
+        except (TypeError, ValueError):
+            return None
+        return None if b"null" in encoded else encoded  # which it writes for NaN, too
+
+    return encode
+
+
+def _stdlib_encoder(default: Default) -> Encoder:
+    make = getattr(json_encoder, "c_make_encoder", None)
+    if make is None:
+        return _nothing
+    # No markers of what is open: circular data ends by RecursionError.
+    write = make(None, default, json_encoder.encode_basestring, None, ":", ",", False, False, False)
+
+    def encode(data: object) -> bytes | None:
+        try:
+            return "".join(write(data, 0)).encode()
+        except (TypeError, ValueError, RecursionError):
+            return None
+
+    return encode
+
+
+def _nothing(*_args: Any) -> None:
+    return None
+
+
+quick_loads: Callable[[bytes], tuple[Any] | None]
+"""``(document,)`` of a payload; None where the careful way has to look at it."""
+quick_encoder: Callable[[Default], Encoder]
+"""Makes what writes compact UTF-8; ``default`` gives what stands for other types. None: careful."""
+
+if not _WANTED:
+    quick_loads, quick_encoder = _nothing, lambda _default: _nothing
+elif _LIBRARY is not None:
+    quick_loads, quick_encoder = _orjson_loads, _orjson_encoder
+else:
+    quick_loads, quick_encoder = _stdlib_loads, _stdlib_encoder
