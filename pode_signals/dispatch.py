@@ -67,6 +67,9 @@ class Dispatch:
 
     def __init__(self, hub: _Hub, routes: SignalRoutes) -> None:
         self._hub = hub
+        self._counters = hub.counters
+        self._run = hub.fence.run
+        self._fresh_context = hub.fresh_context
         self._routes = routes
         self._max_pending = hub.settings.max_pending_messages
         self._max_depth = hub.settings.max_json_depth
@@ -75,7 +78,7 @@ class Dispatch:
 
     def received(self, connection: SignalConnection, payload: bytes, now: float) -> None:
         """A message came in: it is handled now, or waits for those before it."""
-        self._hub.counters.messages_received += 1
+        self._counters.messages_received += 1
         if not connection.busy and self._may_go_on(connection, now):
             connection.busy = True
             if self._handle(connection, payload, now):
@@ -107,14 +110,16 @@ class Dispatch:
 
     def _may_go_on(self, connection: SignalConnection, now: float) -> bool:
         """Whether the client's rate allows another message now; if not, it goes on by itself when it does."""
-        if connection.message_bucket is None:
+        bucket = connection.message_bucket
+        if bucket is None:
             settings = self._hub.settings
-            connection.message_bucket = TokenBucket(settings.messages_per_second, settings.message_burst, now)
-        if connection.message_bucket.take(now):
+            bucket = TokenBucket(settings.messages_per_second, settings.message_burst, now)
+            connection.message_bucket = bucket
+        if bucket.take(now):
             return True
         self._limit_acts(connection, "messages_per_second", "its messages have to wait")
         connection.busy = True
-        self._hub.clock.callLater(connection.message_bucket.wait_seconds, self.next, connection)
+        self._hub.clock.callLater(bucket.wait_seconds, self.next, connection)
         return False
 
     def _handle(self, connection: SignalConnection, payload: bytes, now: float) -> bool:
@@ -127,24 +132,23 @@ class Dispatch:
         if message.client_id and not self._hub.client_ids_hold(message.client_id):
             self._refused(connection, "a client id that is not valid")
             return True
-        match = self._match(connection)
+        match = connection.route if connection.route_version == self._routes.version else self._match(connection)
         event = SignalEvent(connection, message, match, now)
         if match is None:
             self._resend(event)
             return True
-        ended = self._hub.fence.run(
+        ended = self._run(
             event,
             _enter,
             (event, match.route.function),
             later=lambda _: self.next(connection),
-            context=self._hub.fresh_context(),
+            context=self._fresh_context(),
         )
         return ended is not None
 
     def _match(self, connection: SignalConnection) -> RouteMatch | None:
-        if connection.route_version != self._routes.version:
-            connection.route = self._routes.match(connection.request.path, connection.endpoint_name)
-            connection.route_version = self._routes.version
+        connection.route = self._routes.match(connection.request.path, connection.endpoint_name)
+        connection.route_version = self._routes.version
         return connection.route
 
     def _resend(self, event: SignalEvent) -> None:

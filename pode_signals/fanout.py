@@ -225,7 +225,7 @@ class FanOut:
                 "connection {client_id} reads too slowly: a message was dropped",
                 client_id=connection.client_id,
             )
-        while self.queued_bytes > self._settings.total_queue_bytes:
+        if self.queued_bytes > self._settings.total_queue_bytes:  # by this frame, and the largest queue is as large
             self._too_slow(max(self.congested, key=_queue_size), "total_queue_bytes")
         if taken and connection.outbox is None:
             self._counters.recipients_dropped -= 1  # the send that is going on tells of it, and so counts it

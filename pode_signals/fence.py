@@ -78,7 +78,7 @@ class Fence:
         if context is None:
             context = copy_context()
         try:
-            result = context.run(function, *args, **(kwargs or {}))
+            result = context.run(function, *args, **kwargs) if kwargs else context.run(function, *args)
         except Exception:
             self._failed(where, Failure())
             return (FAILED,)

@@ -36,12 +36,16 @@ class TokenBucket:
         Returns:
             Whether there was one.
         """
-        if now > self._filled_at:
-            self._tokens = min(self._burst, self._tokens + (now - self._filled_at) * self._per_second)
+        tokens = self._tokens
+        if now > self._filled_at and tokens < self._burst:
+            tokens += (now - self._filled_at) * self._per_second
+            if tokens > self._burst:
+                tokens = float(self._burst)
         self._filled_at = now
-        if self._tokens < 1:
+        if tokens < 1:
+            self._tokens = tokens
             return False
-        self._tokens -= 1
+        self._tokens = tokens - 1
         return True
 
     @property
