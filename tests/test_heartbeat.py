@@ -219,6 +219,15 @@ class TestMessages:
             wait(signals, 20)
         assert client.connection.state is ConnectionState.OPEN
 
+    def test_one_that_never_ends_since_we_close(self, signals: Signals) -> None:
+        """S16.7: a message that is not complete when its connection closes breaks no limit."""
+        client = connected(signals, answers_close=False)
+        client.connection.message_begins()
+        wait(signals, 8)
+        client.connection.close()
+        wait(signals, 4)
+        assert (client.got, signals.counters.limits_hit) == ([Close(1000)], {})
+
     def test_a_setting(self) -> None:
         """S16.3: the time for a message is a setting."""
         signals = new_signals(message_timeout_seconds=2)

@@ -259,6 +259,7 @@ class Wire(StringTransport):
     def _end(self, ended: str, reason: Exception) -> None:
         if self.ended is None or (self.ended, ended) == ("closed", "aborted"):
             self.ended = ended
+            self.disconnecting = True  # as transports say; Twisted's protocols go by it
             self.produced_at_end = self.producer is not None
             self._clock.callLater(0, self._lost, reason)
 

@@ -86,14 +86,16 @@ class Settings:
         bad_messages_limit: so many bad messages within the window close the connection with 1008.
         bad_messages_window_seconds: the window of ``bad_messages_limit``.
         handler_timeout_seconds: after so long a function of the user is cancelled.
-        close_timeout_seconds: after so long without the client's close frame the transport is aborted.
-        handshake_timeout_seconds: how long a client may take over the head of a request.
+        close_timeout_seconds: after so long without the client's close frame the transport is aborted; a client that
+            is closed because it reads too slowly has 2 at most.
+        handshake_timeout_seconds: how long a client may take over the head of a request, TLS included; so long may a
+            body pause, and a connection be left unused.
         max_connections: open connections in all; None is what the process's limit on file descriptors leaves.
         max_connections_per_address: open connections of one client address; None is no limit of its own.
         max_names: distinct names with open connections.
-        pending_handshakes: connections whose request is not complete; over it the oldest of the address that has the
-            most is dropped, so that newcomers come in.
-        handshake_head_bytes: the largest head of a request; larger gets 400.
+        pending_handshakes: connections whose request is not complete, at most a quarter of the process's limit on file
+            descriptors; over it the oldest of the address that has the most is dropped, so that newcomers come in.
+        handshake_head_bytes: the largest head of a request, in which there may be 100 headers; larger gets 400.
         ping_interval_seconds: so long after the handshake, or after the last pong, a client is pinged.
         pong_timeout_seconds: a client whose pong has not come by then is gone, whatever else it sends.
         messages_per_second: how many messages of one client are handled; past ``message_burst`` its socket is read no
@@ -102,8 +104,10 @@ class Settings:
         control_frames_per_second: how many pings and pongs one client may send; more close with 1008.
         control_frame_burst: how many of these may come at once.
         max_fragments: how many frames one message may come in; more close with 1008.
-        message_timeout_seconds: how long one message may take to come; longer closes with 1008.
-        send_queue_bytes: how much may wait for one client that reads slowly; one message is always taken.
+        message_timeout_seconds: how long one message may take to come while its socket is read; longer closes with
+            1008.
+        send_queue_bytes: how much may wait for one client that reads slowly, each message with 160 bytes for its place;
+            one message is always taken.
         total_queue_bytes: how much may wait for all clients together; over it the slowest are closed with 4008.
         slow_client: what happens when a client's queue is full: ``"close"`` with 4008, ``"drop_oldest"``,
             ``"drop_newest"``, or ``"latest"``, where a message replaces a waiting one with the same ``key``.

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import gc
+import os
 import weakref
 
 import pytest
@@ -224,6 +225,7 @@ def test_a_client_id_is_looked_up() -> None:
     assert registry.with_client_id("wanted") == (wanted,)
 
 
+NIGHTLY = os.environ.get("HYPOTHESIS_PROFILE") == "nightly"
 NAMES, GROUPS, IDS = ("n1", "n2", "n3"), (None, "g1", "g2"), ("a", "b", "c", "d")
 
 
@@ -304,7 +306,8 @@ class RegistryMachine(RuleBasedStateMachine):
             assert len(registry.with_client_id(client_id)) == len(of_id)
 
 
-RegistryMachine.TestCase.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)
+# HYPOTHESIS_PROFILE=nightly: 10,000 sequences of 50 steps, see conftest.py.
+RegistryMachine.TestCase.settings = settings() if NIGHTLY else settings(max_examples=60, stateful_step_count=40)
 
 
 class TestRegistryAgreesWithAList(RegistryMachine.TestCase):  # type: ignore[misc, name-defined]

@@ -1,0 +1,66 @@
+"""A World whose Site is one of a service: request heads are bounded. Nothing in here is a test, or opens a socket."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from twisted.internet.defer import Deferred
+from twisted.web.resource import IResource
+from twisted.web.server import Site
+from web_fakes import World
+
+from pode_signals.web.endpoints import Endpoint, Listener
+from pode_signals.web.heads import HeadLimits
+from pode_signals.web.site import SignalSite
+
+__all__ = ["BoundedWorld"]
+
+
+class BoundedWorld(World):
+    """A World with the Site of a service, which converts on ``/msg``.
+
+    ``/ok`` answers at once, ``/echo`` gives a body back, ``/endless`` waits in ``endless``.
+
+    Attributes:
+        limits: what the channels of its Site share.
+        endless: what the requests to ``/endless`` wait for.
+    """
+
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(**settings)
+        signals = self.signals
+        self.limits = HeadLimits(signals.max_pending_handshakes, signals.settings.handshake_head_bytes, signals.reports)
+        self.endless: list[Deferred[bytes]] = []
+        self.converting()
+
+        @self.app.route("/echo", methods=["POST"], endpoint="/echo")
+        def echo(request: Any) -> bytes:
+            return bytes(request.content.read())
+
+        @self.app.route("/endless", endpoint="/endless")
+        def endless(request: Any) -> Deferred[bytes]:
+            self.endless.append(Deferred())
+            return self.endless[-1]
+
+    @property
+    def site(self) -> Site:
+        if self._site is None:
+            self._site = SignalSite(
+                self.signals.resource(IResource(self.app.resource())),
+                listener=Listener((Endpoint("http"),)),
+                timeout_seconds=self.signals.settings.handshake_timeout_seconds,
+                clock=self.clock,
+                limits=self.limits,
+            )
+            self._site.is_open = True
+        return self._site
+
+    def wait(self, seconds: float) -> None:
+        """Let time pass, a second at a time."""
+        for _ in range(round(seconds)):
+            self.turn(1)
+
+    @property
+    def hit(self) -> dict[str, int]:
+        """The limits that acted, and how often."""
+        return dict(self.signals.counters.limits_hit)

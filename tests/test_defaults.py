@@ -1,0 +1,162 @@
+"""What nobody has to turn on: every protection of a hub that was made with no argument, and of the one of twistd."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from attrs import asdict
+from autobahn.websocket.compress import PerMessageDeflateOffer
+from bounded import BoundedWorld
+from fakes import connect, new_signals
+from twisted.internet.address import IPv4Address
+from twisted.internet.testing import StringTransport
+from web_fakes import head
+
+from pode_signals import Scope, Signals, SignalsService, Unrouted, hub, service
+from pode_signals.core.outbox import SlowClient
+from pode_signals.core.settings import SETTING_NAMES
+from pode_signals.tap import Options, makeService
+from pode_signals.web.heads import BoundedChannel
+from pode_signals.web.protocol import SignalFactory
+
+KIB, MIB = 1_024, 1_048_576
+
+PROTECTIONS = {
+    # What a client sends.
+    "max_message_bytes": 64 * KIB,
+    "max_fragments": 1_024,
+    "message_timeout_seconds": 10,
+    "messages_per_second": 100,
+    "message_burst": 200,
+    "max_pending_messages": 64,
+    "max_json_depth": 32,
+    "max_json_keys": 1_000,
+    "bad_messages_limit": 10,
+    "bad_messages_window_seconds": 60,
+    "control_frames_per_second": 10,
+    "control_frame_burst": 20,
+    "compression": False,
+    # What a client does not read, or answer.
+    "max_outgoing_bytes": MIB,
+    "send_queue_bytes": MIB,
+    "total_queue_bytes": 256 * MIB,
+    "slow_client": "close",
+    "ping_interval_seconds": 25,
+    "pong_timeout_seconds": 10,
+    "close_timeout_seconds": 5,
+    # Who comes in, and how many.
+    "pending_handshakes": 1_000,
+    "handshake_head_bytes": 16 * KIB,
+    "handshake_timeout_seconds": 10,
+    "listen_backlog": 1_024,
+    "max_connections": None,  # what the process can hold, see below
+    "max_connections_per_address": None,  # behind a proxy all share one
+    "max_names": 10_000,
+    "allowed_origins": None,  # the page's own
+    "allow_null_origin": False,
+    "allow_missing_origin": True,
+    "trusted_proxies": (),
+    "duplicate_client_id": "replace",
+    # What runs for a message.
+    "handler_timeout_seconds": 30,
+    # Pode's own, which are no protections.
+    "unrouted": Unrouted.BROADCAST,
+    "default_scope": Scope.GLOBAL,
+}
+
+
+def of_twistd(monkeypatch: pytest.MonkeyPatch) -> SignalsService:
+    """The service of ``twistd -n pode-signals``; its port is not looked at."""
+    monkeypatch.setattr(service, "check_free", lambda reactor, listener: None)
+    options = Options()
+    options.parseOptions([])
+    (made,) = makeService(options)
+    assert isinstance(made, SignalsService)
+    return made
+
+
+@pytest.fixture(params=["Signals()", "twistd"])
+def signals(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Signals:
+    """A hub that nobody configured."""
+    return Signals() if request.param == "Signals()" else of_twistd(monkeypatch).signals
+
+
+def test_the_list_is_complete() -> None:
+    """S16.7: every setting is in the list above."""
+    assert sorted(PROTECTIONS) == sorted(SETTING_NAMES)
+
+
+def test_every_default(signals: Signals) -> None:
+    """S16.7: with no argument and no option every protection is on, with these numbers."""
+    assert asdict(signals.settings) == PROTECTIONS
+
+
+def test_connections_are_bounded(signals: Signals) -> None:
+    """S16.5: with no number given, open connections are bounded by what the process can hold."""
+    descriptors = hub._descriptor_limit()
+    assert 1 <= signals.max_pending_handshakes <= min(1_000, descriptors)
+    assert 1 <= signals._max_connections < descriptors
+
+
+def test_the_wire(signals: Signals) -> None:
+    """S16.3: with no argument messages are bounded on the wire, text is validated, and nothing is compressed."""
+    protocol: Any = SignalFactory(signals)._protocol_class
+    assert protocol.maxMessagePayloadSize == 64 * KIB
+    assert protocol.perMessageCompressionAccept([PerMessageDeflateOffer()]) is None
+    assert (protocol.utf8validateIncoming, protocol.requireMaskedClientFrames) == (True, True)
+    assert (protocol.webStatus, protocol.failByDrop) == (False, False)
+
+
+def test_slow_clients(signals: Signals) -> None:
+    """S16.2: with no argument a slow client is closed."""
+    assert signals._fan_out._policy is SlowClient.CLOSE
+
+
+def test_pings() -> None:
+    """S16.1: with no argument pings begin with the first connection."""
+    signals = new_signals()
+    assert signals._heartbeat._next is None
+    connect(signals)
+    assert signals._heartbeat._next is not None
+
+
+def test_request_heads(monkeypatch: pytest.MonkeyPatch) -> None:
+    """S16.4: with no option every port of twistd's service bounds the heads of requests, together with the others."""
+    made = of_twistd(monkeypatch)
+    channels = []
+    for listener in made._listeners:
+        channel: Any = made._factory(listener).buildProtocol(IPv4Address("TCP", "192.0.2.1", 5555))
+        channel.callLater = lambda seconds, function: None
+        channel.makeConnection(StringTransport())
+        channels.append(channel)
+    for channel in channels:
+        assert isinstance(channel, BoundedChannel)
+        assert (channel.timeOut, channel.totalHeadersSize, channel.maxHeaders) == (10, 16 * KIB, 100)
+        assert channel.limits is channels[0].limits
+    assert len(channels[0].limits.pending) == len(channels) > 0
+    assert channels[0].limits.pending._limit == made.signals.max_pending_handshakes
+
+
+@pytest.mark.parametrize(
+    ("origin", "status"),
+    [("http://example.com", 101), (None, 101), ("http://evil.example", 403), ("null", 403)],
+)
+def test_origins(origin: str | None, status: int) -> None:
+    """S16.6: with no argument a page's own origin may connect, and others may not."""
+    more = () if origin is None else (("Origin", origin),)
+    assert BoundedWorld().client().ask(head("/msg", *more)).status == status
+
+
+def test_no_proxy_is_trusted() -> None:
+    """S16.5: with no argument nobody can say that his address is another."""
+    world = BoundedWorld()
+    world.client("203.0.113.7").open("/msg", ("X-Forwarded-For", "198.51.100.9"))
+    assert world.converted[0].address == "203.0.113.7"
+
+
+@pytest.mark.parametrize("name", sorted(PROTECTIONS))
+def test_none_can_be_turned_off_by_mistake(name: str) -> None:
+    """S16.7: nonsense for a setting is an error at construction, never a protection that is off."""
+    with pytest.raises(ValueError, match=rf"^{name} has to be "):
+        Signals(**{name: -1})  # type: ignore[arg-type]
