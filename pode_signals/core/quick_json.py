@@ -2,6 +2,9 @@
 
 With the extra ``pode-signals[fast]`` it is orjson. Each function says None where it is not sure, or where something is
 wrong: then the careful way decides, and says what. PODE_SIGNALS_SHORTCUTS=off in the environment turns all of it off.
+
+Only two things that orjson writes itself are out of reach: an Enum member that is a text or a number and was given
+another value is its value, where json writes the text; and an ``orjson.Fragment``, which json refuses, is written.
 """
 
 from __future__ import annotations
@@ -59,14 +62,20 @@ def _stdlib_loads(payload: bytes) -> tuple[Any] | None:
 
 
 _UNSURE = re.compile(rb"[0-9][eE]|NaN|Infinity|\d{300}")
+_WRITTEN_AS_THEY_ARE = (str, int, float, list, tuple, dict)
 
 
 def _orjson_encoder(default: Default) -> Encoder:
     options = _LIBRARY.OPT_PASSTHROUGH_DATACLASS | _LIBRARY.OPT_PASSTHROUGH_DATETIME | _LIBRARY.OPT_PASSTHROUGH_SUBCLASS
 
+    def plain(value: Any) -> Any:
+        if isinstance(value, _WRITTEN_AS_THEY_ARE):
+            raise TypeError  # json looks at what it holds; default at what else it is, such as a sequence of characters
+        return default(value)
+
     def encode(data: object) -> bytes | None:
         try:
-            encoded: bytes = _LIBRARY.dumps(data, default, options)
+            encoded: bytes = _LIBRARY.dumps(data, plain, options)
         except (TypeError, ValueError):
             return None
         return None if b"null" in encoded else encoded  # which it writes for NaN, too

@@ -126,9 +126,13 @@ class SignalProtocol(LeanServerProtocol):
         if self.current_frame is not None:
             return data
         payloads, taken = unmasked_texts(data, self.maxMessagePayloadSize)
+        if not taken:
+            return data
+        self.data = data[taken:]  # where Autobahn goes on, also where a callback raises
         for payload in payloads:
             self.onMessage(payload, False)
-        return data[taken:] if taken else data
+        rest, self.data = self.data, b""
+        return rest
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         """The transport is gone."""

@@ -1,0 +1,130 @@
+"""What ``instructions.py`` counts instructions of: the hub with clients in memory. No sockets, no reactor, no clock.
+
+usage: instructions_script.py fan-out|echo|frames|allocations COUNT
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import tracemalloc
+from collections.abc import Callable
+from typing import Any
+
+from twisted.internet.task import Clock
+
+from pode_signals import Scope, SignalConnection, SignalEvent, Signals
+from pode_signals.core.handshake import HandshakeRecord
+from pode_signals.interfaces import ClientTransport
+from pode_signals.web.shortcuts import unmasked_texts
+
+CLIENTS = 200
+ECHO = b'{"message":{"op":"echo","t":1234567890,"pad":"xxxxxxxxxxxxxxxxxxxxxxxxxxxxx"}}'
+TEXT = "x" * 128
+
+
+class Wire(ClientTransport):
+    """A client who takes everything and keeps nothing."""
+
+    message_began = None
+
+    def write_frames(self, frames: bytes) -> bool:
+        return True
+
+    def write_close(self, code: int, reason: bytes) -> None: ...
+    def write_ping(self, payload: bytes) -> None: ...
+    def abort(self) -> None: ...
+    def pause_reading(self) -> None: ...
+    def resume_reading(self) -> None: ...
+
+
+def new_signals() -> Signals:
+    return Signals(clock=Clock(), messages_per_second=1e9, message_burst=1_000_000_000)
+
+
+def connect(signals: Signals, number: int) -> SignalConnection:
+    record = HandshakeRecord(b"GET", b"/ws", [(b"Host", b"example.com")], "192.0.2.1", False)
+    connection = SignalConnection(
+        signals, name="Bench", group=None, client_id=str(number), scope=Scope.GLOBAL, request=record
+    )
+    connection.attach(Wire())
+    signals.admit(connection)
+    return connection
+
+
+def fan_out(count: int) -> None:
+    """One message a turn to all: count × CLIENTS deliveries."""
+    signals = new_signals()
+    for number in range(CLIENTS):
+        connect(signals, number)
+    turn(signals)
+    for _ in range(count):
+        signals.send(TEXT, name="Bench")
+        turn(signals)
+
+
+def echo(count: int) -> None:
+    """A client's message, its signal route, the answer: count deliveries."""
+    signals = new_signals()
+
+    @signals.route("/ws")
+    def answer(event: SignalEvent) -> None:
+        event.connection.send(event.data.message)
+
+    connection = connect(signals, 0)
+    turn(signals)
+    for _ in range(count):
+        connection.received(ECHO)
+
+
+def frames(count: int) -> None:
+    """The frame of a client's message to its text: count messages."""
+    mask = b"\x01\x02\x03\x04"
+    masked = bytes(byte ^ mask[at & 3] for at, byte in enumerate(ECHO))
+    frame = bytes([0x81, 0x80 | len(ECHO)]) + mask + masked
+    for _ in range(count):
+        unmasked_texts(frame, 65_536)
+
+
+def allocations(count: int) -> None:
+    """Print blocks and bytes as JSON: of a connection, of a delivery at most, and what is left of count messages."""
+    signals = new_signals()
+    connect(signals, -1)
+    turn(signals)
+    tracemalloc.start()
+    blocks, before = sys.getallocatedblocks(), tracemalloc.get_traced_memory()[0]
+    for number in range(CLIENTS):
+        connect(signals, number)
+    turn(signals)
+    connected = tracemalloc.get_traced_memory()[0]
+    found = {
+        "blocks_per_connection": (sys.getallocatedblocks() - blocks) / CLIENTS,
+        "bytes_per_connection": (connected - before) / CLIENTS,
+    }
+    signals.send(TEXT, name="Bench")  # the audience is made once
+    turn(signals)
+    blocks, before = sys.getallocatedblocks(), tracemalloc.get_traced_memory()[0]
+    tracemalloc.reset_peak()
+    for _ in range(count):
+        signals.send(TEXT, name="Bench")
+        turn(signals)
+    found["peak_bytes_per_delivery"] = (tracemalloc.get_traced_memory()[1] - before) / CLIENTS
+    found["blocks_left_per_delivery"] = (sys.getallocatedblocks() - blocks) / (CLIENTS * count)
+    print(json.dumps(found))
+
+
+def turn(signals: Signals) -> None:
+    """End the turn of the reactor."""
+    clock: Any = signals.clock
+    clock.advance(0)
+
+
+MODES: dict[str, Callable[[int], None]] = {
+    "fan-out": fan_out,
+    "echo": echo,
+    "frames": frames,
+    "allocations": allocations,
+}
+
+if __name__ == "__main__":
+    MODES[sys.argv[1]](int(sys.argv[2]))

@@ -1,0 +1,780 @@
+"""The shorter ways past Twisted and Autobahn: whatever a client does, nobody can tell which way was taken."""
+
+from __future__ import annotations
+
+import errno
+import os
+import socket
+import ssl
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+from unittest.mock import patch
+
+import pytest
+from certificate_files import issue
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from klein import Klein
+from twisted.internet import reactor
+from twisted.internet.abstract import FileDescriptor
+from twisted.internet.defer import Deferred
+from twisted.internet.error import ConnectionLost
+from twisted.internet.ssl import CertificateOptions
+from twisted.internet.tcp import Connection
+from twisted.internet.threads import deferToThread
+from twisted.logger import capturedLogs
+from twisted.web.server import Site
+from web_fakes import (
+    BINARY,
+    CLOSE,
+    CONTINUATION,
+    PING,
+    PONG,
+    TEXT,
+    Client,
+    World,
+    close_frame,
+    failures_in,
+    frame,
+    frames_in,
+    head,
+    message,
+)
+
+from pode_signals import SignalConnection, Signals
+from pode_signals.web import protocol as protocol_module
+from pode_signals.web import shortcuts
+from pode_signals.web.protocol import SignalProtocol
+from pode_signals.web.shortcuts import can_write_directly, unmasked_texts
+
+BOTH_WAYS = pytest.mark.parametrize("quick", [True, False], ids=["quick", "autobahn"])
+
+
+# A reader that knows nothing but the RFC.
+
+
+def reference(data: bytes, max_bytes: int) -> tuple[list[bytes], int]:
+    """The texts at the start of data, byte by byte, as long as there is nothing that Autobahn should see."""
+    found, at = [], 0
+    while (one := one_text(data[at:], max_bytes)) is not None:
+        payload, size = one
+        found.append(payload)
+        at += size
+    return found, at
+
+
+def one_text(data: bytes, max_bytes: int) -> tuple[bytes, int] | None:
+    """One text and the size of its frame; None where there is none."""
+    if len(data) < 2 or data[0] != 0b1000_0001 or not data[1] & 0b1000_0000:
+        return None
+    size, at = data[1] & 0b0111_1111, 2
+    if size == 127:
+        return None
+    if size == 126:
+        size, at = int.from_bytes(data[2:4], "big"), 4
+        if size < 126:
+            return None
+    mask, masked = data[at : at + 4], data[at + 4 : at + 4 + size]
+    if len(mask) < 4 or len(masked) < size or size > max_bytes:
+        return None
+    payload = bytes(byte ^ mask[place % 4] for place, byte in enumerate(masked))
+    try:
+        payload.decode("utf-8", "strict")
+    except UnicodeDecodeError:
+        return None
+    return payload, at + 4 + size
+
+
+@st.composite
+def any_frame(draw: st.DrawFn) -> bytes:
+    """A frame, mostly a good text; each of its parts may be odd."""
+    odd = draw(st.sampled_from(["", "", "", "", "", "", "fin", "rsv", "opcode", "mask", "length", "bytes"]))
+    first = 0x81
+    if odd == "fin":
+        first = draw(st.sampled_from([0x01, 0x80, 0x00]))
+    elif odd == "rsv":
+        first |= draw(st.sampled_from([0x40, 0x20, 0x10, 0x70]))
+    elif odd == "opcode":
+        first = 0x80 | draw(st.integers(0, 15))
+    text = draw(st.text(max_size=8)).encode() * draw(st.sampled_from([1, 1, 1, 20, 40]))
+    payload = draw(st.binary(max_size=130)) if odd == "bytes" else text
+    mask = draw(
+        st.sampled_from([b"\0\0\0\0", b"\x11\x22\x33\x44", b"\xff\xfe\xfd\xfc"]) | st.binary(min_size=4, max_size=4)
+    )
+    size = len(payload)
+    form = 0 if size < 126 else 2
+    if odd == "length":
+        form = draw(st.sampled_from([2, 8]))
+    masked = bytes(byte ^ mask[place % 4] for place, byte in enumerate(payload))
+    mask_bit = 0x80
+    if odd == "mask":
+        mask_bit, mask, masked = 0, b"", payload
+    length = bytes((mask_bit | {0: size, 2: 126, 8: 127}[form],)) + (size.to_bytes(form, "big") if form else b"")
+    return bytes((first,)) + length + mask + masked
+
+
+STREAMS = st.lists(any_frame(), max_size=6).map(b"".join)
+
+
+@given(STREAMS, st.integers(0, 40), st.sampled_from([0, 5, 125, 126, 200, 65_536]))
+def test_what_is_read_is_what_the_rfc_says(stream: bytes, cut: int, max_bytes: int) -> None:
+    """S5.1: the texts at the start of any stream, cut anywhere, are those that a plain reader finds; no byte more."""
+    data = stream[: max(0, len(stream) - cut)]
+    assert unmasked_texts(data, max_bytes) == reference(data, max_bytes)
+
+
+@given(st.binary(max_size=40), st.integers(0, 200))
+def test_any_bytes(data: bytes, max_bytes: int) -> None:
+    """S16.8: no bytes of a client raise."""
+    for stream in (data, b"\x81" + data, b"\x81\xfe" + data, b"\x81\x85" + data):
+        assert unmasked_texts(stream, max_bytes) == reference(stream, max_bytes)
+
+
+@pytest.mark.parametrize("size", [0, 1, 2, 3, 4, 5, 125, 126, 127, 65_535])
+def test_sizes(size: int) -> None:
+    """S5.1: each way in which a length up to 65,535 is written is read; one byte less than a frame is none."""
+    whole = frame(b"x" * size)
+    assert unmasked_texts(whole, 65_535) == ([b"x" * size], len(whole))
+    assert unmasked_texts(whole[:-1], 65_535) == ([], 0)
+    assert unmasked_texts(whole + b"\x81", 65_535) == ([b"x" * size], len(whole))
+
+
+@pytest.mark.parametrize(
+    "left",
+    [
+        frame(b"x" * 65_536),
+        frame(b"x" * 101),
+        frame(b"x", masked=False),
+        frame(b"x", rsv=4),
+        frame(b"x", fin=False),
+        frame(b"x", BINARY),
+        frame(b"x", CONTINUATION),
+        frame(b"x", PING),
+        frame(b"x", PONG),
+        close_frame(),
+        frame(b"\xff"),
+        frame(b"\xed\xa0\x80"),
+        frame(b"\xf4\x90\x80\x80"),
+        frame(b"\xe2\x82"),
+        b"\x81\xfe\x00\x01\0\0\0\0x",
+        b"\x81\xff\x00\x00\x00\x00\x00\x00\x00\x01\0\0\0\0x",
+        b"\x81\xfe\x00\x7d\0\0\0\0" + b"x" * 125,
+    ],
+)
+def test_what_is_left_to_autobahn(left: bytes) -> None:
+    """S5.8: whatever is no small whole text is left where it is, and so is what follows."""
+    before, behind = frame(b"before"), frame(b"behind")
+    assert unmasked_texts(before + left + behind, 100) == ([b"before"], len(before))
+
+
+# Both ways, in memory.
+
+
+def outcome(chunks: list[bytes], *, quick: bool, extension: str = "", **options: Any) -> tuple[Any, ...]:
+    """What a server makes of a client's chunks, and what the client gets."""
+    with patch.object(protocol_module, "QUICK_FRAMES", quick), capturedLogs() as logged:
+        world = World(**{"max_message_bytes": 150, "compression": bool(extension), **options}).converting()
+
+        def route(event: Any) -> None:
+            world.messages.append(event.data.message)
+            if event.data.message == "close":
+                event.connection.close(4000, "asked")
+            elif event.data.message == "abort":
+                event.connection.abort()
+            elif event.data.message == "raise":
+                raise ValueError
+            elif event.data.message == "send":
+                event.connection.send("an answer")
+
+        world.signals.add_route("/msg", route)
+        more = [("Sec-WebSocket-Extensions", extension)] if extension else []
+        client = world.client().open("/msg", *more)
+        connection = world.converted[0]
+        for chunk in chunks:
+            if client.wire.protocol is not None:
+                client.send(chunk)
+        state = connection.state.value, connection.message_began is None
+        world.turn()
+        world.turn(60)
+        counters = world.signals.counters
+        counted = (
+            counters.messages_received,
+            counters.messages_bad,
+            dict(counters.limits_hit),
+            counters.callbacks_failed,
+        )
+        raised = [type(each.value) for each in failures_in(logged)]
+        return world.messages, client.frames, client.wire.ended, connection.closure, state, counted, raised
+
+
+SPECIAL = st.sampled_from(
+    [
+        *(message(text) for text in ("close", "abort", "raise", "send", "ä😀")),
+        close_frame(1000, "bye"),
+        close_frame(None),
+        frame(b"\x03", CLOSE),
+        frame(b"ping", PING),
+        frame(b"pong", PONG),
+        frame('{"message":', fin=False) + frame('"fragments"}', CONTINUATION),
+        frame('{"message":', fin=False) + frame(b"in between", PING) + frame("1}", CONTINUATION),
+        frame("{", fin=False),
+        frame("not json"),
+        frame(""),
+        frame("x" * 151),
+        frame(b'{"message":"\xff"}'),
+    ]
+)
+MESSAGES = st.integers(0, 99).map(message)
+
+
+@st.composite
+def chunked(draw: st.DrawFn) -> list[bytes]:
+    """A client's frames, cut anywhere."""
+    parts = draw(st.lists(MESSAGES | MESSAGES | SPECIAL | any_frame(), min_size=1, max_size=8))
+    stream = b"".join(parts)
+    borders = [len(b"".join(parts[:number])) for number in range(len(parts))]
+    cuts = sorted(draw(st.lists(st.integers(0, len(stream)) | st.sampled_from(borders), max_size=5)))
+    return [stream[start:stop] for start, stop in zip([0, *cuts], [*cuts, len(stream)], strict=True) if start < stop]
+
+
+@settings(deadline=None, max_examples=150, suppress_health_check=[HealthCheck.too_slow])
+@given(chunked(), st.sampled_from(["", "permessage-deflate"]))
+def test_both_ways_agree(chunks: list[bytes], extension: str) -> None:
+    """S5.8: any stream in any chunks gives the same messages, frames, close code, counts and logs both ways."""
+    assert outcome(chunks, quick=True, extension=extension) == outcome(chunks, quick=False, extension=extension)
+
+
+def opened(quick: bool, monkeypatch: pytest.MonkeyPatch, **options: Any) -> tuple[World, Client]:
+    """A world with one open connection."""
+    monkeypatch.setattr(protocol_module, "QUICK_FRAMES", quick)
+    world = World(**options).converting().listening()
+    return world, world.client().open()
+
+
+def test_the_shorter_way_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    """S5.1: texts behind each other in one read come past Autobahn, up to what is none: so the test above compares."""
+    world, client = opened(True, monkeypatch)
+    autobahn: list[bytes] = []
+    monkeypatch.setattr(SignalProtocol, "_dataReceived", lambda _self, data: autobahn.append(data))
+    client.send(message(1) + message(2), message(3) + frame(b"", PING) + message(4))
+    assert world.messages == [1, 2, 3]
+    assert autobahn == [frame(b"", PING) + message(4)]
+
+
+@BOTH_WAYS
+def test_a_close_frame_behind_texts(quick: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """S5.6: texts in front of a close frame are handled, and what follows it is not."""
+    world, client = opened(quick, monkeypatch)
+    client.send(message(1) + message(2) + close_frame(1000, "bye") + message(3))
+    assert world.messages == [1, 2]
+    assert client.closed == (1000, "bye")
+    assert client.wire.ended == "closed"
+
+
+@BOTH_WAYS
+def test_closing_between_two_texts_of_one_read(quick: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """S5.6: what a client sent behind the message upon which it is closed is not handled; its close frame is seen."""
+    world, client = opened(quick, monkeypatch)
+    world.signals.clear_routes()
+    world.signals.add_route(
+        "/msg", lambda event: (world.messages.append(event.data.message), event.connection.close(4000))
+    )
+    client.send(message(1) + message(2) + frame(b"ping", PING) + message(3) + close_frame(4000))
+    assert world.messages == [1]
+    assert client.closed == (4000, "")
+    world.turn()
+    assert client.wire.ended == "closed"
+    assert world.converted[0].state.value == "closed"
+
+
+@BOTH_WAYS
+def test_aborting_between_two_texts_of_one_read(quick: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """S5.6: nothing is handled behind the message upon which the connection is aborted."""
+    world, client = opened(quick, monkeypatch)
+    world.signals.clear_routes()
+    world.signals.add_route("/msg", lambda event: (world.messages.append(event.data.message), event.connection.abort()))
+    client.send(message(1) + message(2) + close_frame())
+    assert (world.messages, client.wire.ended) == ([1], "aborted")
+
+
+def test_a_defect_between_two_texts_of_one_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    """S16.8: a callback that raises closes with 1011, and the client's close frame behind it is still understood."""
+    world, client = opened(True, monkeypatch)
+
+    def broken(_self: object, _payload: bytes) -> None:
+        raise LookupError
+
+    monkeypatch.setattr(SignalConnection, "received", broken)
+    answer = close_frame(1011)
+    with capturedLogs() as logged:
+        client.send(message(1) + message(2) + answer[:3])
+    assert [type(each.value) for each in failures_in(logged)] == [LookupError]
+    monkeypatch.undo()
+    assert client.closed == (1011, "")
+    client.send(answer[3:])
+    assert client.wire.ended == "closed"
+    assert world.signals.counters.callbacks_failed == 1
+
+
+@BOTH_WAYS
+def test_pausing_in_the_middle_of_a_read(quick: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """S5.6: a read that holds more than may wait pauses the socket; all of it is handled, in order, and it reads on."""
+    world, client = opened(quick, monkeypatch, max_pending_messages=4)
+    pending: list[Deferred[None]] = []
+
+    def slow(event: Any) -> Deferred[None]:
+        world.messages.append(event.data.message)
+        pending.append(Deferred())
+        return pending[-1]
+
+    world.signals.clear_routes()
+    world.signals.add_route("/msg", slow)
+    client.send(b"".join(message(number) for number in range(10)))
+    assert world.messages == [0]
+    assert client.wire.producerState == "paused"
+    client.send(message(10))
+    while pending:
+        pending.pop(0).callback(None)
+        world.turn()
+    assert world.messages == list(range(11))
+    assert client.wire.producerState == "producing"
+
+
+@BOTH_WAYS
+def test_when_a_message_began(quick: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """S16.3: the time of a message runs from its first frame to its last, and not between messages."""
+    world, client = opened(quick, monkeypatch)
+    connection = world.converted[0]
+    client.send(message(1))
+    assert connection.message_began is None
+    world.turn(1)
+    slow = frame('{"message":', fin=False), frame("2}", CONTINUATION)
+    client.send(message(0) + slow[0])
+    assert connection.message_began == world.clock.seconds()
+    world.turn(1)
+    client.send(slow[1][:-1])
+    assert connection.message_began == world.clock.seconds() - 1
+    client.send(slow[1][-1:] + message(3))
+    assert connection.message_began is None
+    assert world.messages == [1, 0, 2, 3]
+
+
+@BOTH_WAYS
+def test_a_text_within_a_message(quick: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """S16.8: a whole text in a read of its own, where a message has not ended, breaks the protocol."""
+    world, client = opened(quick, monkeypatch)
+    client.send(frame("{", fin=False), message(1))
+    assert world.messages == []
+    assert client.closed is not None
+    assert client.closed[0] == 1002
+
+
+@BOTH_WAYS
+@pytest.mark.parametrize("first", [1, 2, 5, 6, 7])
+def test_a_ping_that_holds_a_text(quick: bool, first: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """S16.8: what looks like a text within a ping, in a read of its own, belongs to the ping."""
+    world, client = opened(quick, monkeypatch)
+    held = b"x" + message(1)
+    ping = bytes((0x80 | PING, 0x80 | len(held))) + bytes(4) + held
+    client.send(ping[:first], ping[first:])
+    assert [(each.opcode, each.payload) for each in client.frames] == [(PONG, held)]
+    assert world.messages == []
+
+
+@BOTH_WAYS
+def test_a_head_whose_rest_looks_like_a_text(quick: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """S16.8: where the head of a frame is cut, what follows is the rest of it, whatever it looks like."""
+    world, client = opened(quick, monkeypatch)
+    rest = b"\x81" + b"\x80\0\0\0" + bytes((0x80 ^ ord("x"),))
+    assert unmasked_texts(rest, 100) == ([b""], 6)
+    client.send(bytes((0x80 | PING,)), rest)
+    assert [(each.opcode, each.payload) for each in client.frames] == [(PONG, b"x")]
+    assert world.signals.counters.messages_bad == 0
+
+
+@BOTH_WAYS
+def test_the_rate_of_messages(quick: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """S16.3: messages of one read past the rate wait for their time, and none is lost."""
+    world, client = opened(quick, monkeypatch, messages_per_second=10, message_burst=3)
+    client.send(b"".join(message(number) for number in range(6)))
+    assert world.messages == [0, 1, 2]
+    assert world.signals.counters.limits_hit["messages_per_second"] == 1
+    for _ in range(30):
+        world.turn(0.05)
+    assert world.messages == list(range(6))
+
+
+@BOTH_WAYS
+def test_bad_messages_of_one_read(quick: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """S5.8: too many bad messages close with 1008, also where they come in one read."""
+    world, client = opened(quick, monkeypatch, bad_messages_limit=3)
+    client.send(frame("{") * 10 + message(1))
+    assert client.closed == (1008, "too many bad messages")
+    assert world.messages == []
+
+
+@BOTH_WAYS
+def test_frames_behind_the_handshake(quick: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """S2.6: whole and cut frames that come with the handshake are handled in order."""
+    monkeypatch.setattr(protocol_module, "QUICK_FRAMES", quick)
+    world = World().converting().listening()
+    client = world.client()
+    client.send(head() + message(1) + message(2) + message(3)[:5])
+    client.send(message(3)[5:] + message(4))
+    world.turn()
+    assert world.messages == [1, 2, 3, 4]
+
+
+@BOTH_WAYS
+def test_utf_8(quick: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """S6.1: a text that is no UTF-8 closes with 1007; those before it are handled."""
+    world, client = opened(quick, monkeypatch)
+    client.send(message("ä") + frame(b'{"message":"\xc3("}') + message(2))
+    assert world.messages == ["ä"]
+    assert client.closed is not None
+    assert client.closed[0] == 1007
+
+
+# Writing: a socket that takes what it likes.
+
+
+class Scripted:
+    """A socket that takes as much as the test says: a number of bytes, or an error that it raises."""
+
+    def __init__(self) -> None:
+        self.taken = b""
+        self.script: list[int | OSError] = []
+
+    def send(self, data: bytes) -> int:
+        answer = self.script.pop(0) if self.script else len(data)
+        if isinstance(answer, OSError):
+            raise answer
+        taken = bytes(data[:answer])
+        self.taken += taken
+        return len(taken)
+
+    def setblocking(self, _blocking: bool) -> None:
+        """Nothing."""
+
+    def fileno(self) -> int:
+        return -1
+
+
+class Watching:
+    """A reactor that remembers who wants to write."""
+
+    def __init__(self) -> None:
+        self.writers: set[Any] = set()
+        self.readers: set[Any] = set()
+        self.addWriter, self.removeWriter = self.writers.add, self.writers.discard
+        self.addReader, self.removeReader = self.readers.add, self.readers.discard
+
+
+class Producer:
+    """The protocol as the producer of its transport."""
+
+    def __init__(self) -> None:
+        self.told: list[str] = []
+
+    def pauseProducing(self) -> None:
+        self.told.append("pause")
+
+    def resumeProducing(self) -> None:
+        self.told.append("resume")
+
+
+def direct() -> tuple[Callable[[bytes], bool], Any, Scripted, Watching]:
+    """What writes frames, its transport, the socket and the reactor."""
+    skt, watching = Scripted(), Watching()
+    transport: Any = Connection(skt, None, watching)  # type: ignore[arg-type]
+    transport.connected = 1
+    wire = SignalProtocol()
+    wire.transport = transport
+    return wire.write_frames, transport, skt, watching
+
+
+def drain(transport: Any, watching: Watching) -> object:
+    """Let the reactor write until nothing is unsent, or the socket fails."""
+    while transport in watching.writers:
+        if (end := transport.doWrite()) is not None:
+            return end
+    return None
+
+
+FULL = BlockingIOError(errno.EAGAIN, "full")
+SENDS = st.sampled_from([0, 1, 2, 5, 1_000, FULL])
+
+
+@pytest.mark.skipif(not shortcuts.DIRECT_WRITES, reason="direct writes are off")
+@given(
+    st.lists(st.tuples(st.sampled_from(["frames", "control", "turn"]), st.integers(1, 20)), max_size=20),
+    st.lists(SENDS, max_size=30),
+)
+def test_order_holds(steps: list[tuple[str, int]], script: list[int | OSError]) -> None:
+    """S4.6: frames, control frames and the reactor's writing, however little the socket takes: all of it, in order."""
+    write, transport, skt, watching = direct()
+    skt.script = list(script)
+    expected = b""
+    for number, (step, size) in enumerate(steps):
+        data = bytes((number,)) * size
+        if step == "frames":
+            assert write(data)
+            expected += data
+        elif step == "control":
+            transport.write(data)
+            expected += data
+        elif transport in watching.writers:
+            transport.doWrite()
+    assert drain(transport, watching) is None
+    assert skt.taken == expected
+
+
+@pytest.mark.skipif(not shortcuts.DIRECT_WRITES, reason="direct writes are off")
+@pytest.mark.parametrize(
+    ("answer", "at_once"),
+    [(3, b"abc"), (0, b""), (FULL, b""), (OSError(errno.ENOBUFS, "no buffers"), b""), (InterruptedError(), b"")],
+)
+def test_what_the_socket_does_not_take(answer: int | OSError, at_once: bytes) -> None:
+    """S4.6: the rest goes out by the transport, before whatever is written afterwards."""
+    write, transport, skt, watching = direct()
+    skt.script = [answer]
+    assert write(b"abcdef")
+    assert skt.taken == at_once
+    assert write(b"ghi")
+    assert skt.taken == at_once
+    drain(transport, watching)
+    assert write(b"jkl")
+    assert skt.taken == b"abcdefghijkl"
+    assert transport not in watching.writers
+
+
+@pytest.mark.skipif(not shortcuts.DIRECT_WRITES, reason="direct writes are off")
+@pytest.mark.parametrize("number", [errno.EPIPE, errno.ECONNRESET, errno.EBADF])
+def test_a_socket_that_is_gone(number: int) -> None:
+    """S4.5: writing to a client that is gone raises nothing; the reactor finds out."""
+    write, transport, skt, watching = direct()
+    skt.script = [OSError(number, "gone"), OSError(number, "gone")]
+    assert write(b"abc")
+    end = drain(transport, watching)
+    assert isinstance(end, ConnectionLost)
+
+
+@pytest.mark.skipif(not shortcuts.DIRECT_WRITES, reason="direct writes are off")
+def test_a_full_transport_asks_for_a_pause() -> None:
+    """S16.2: what does not go out at once fills the transport as ever: it asks for a pause, and then for more."""
+    write, transport, skt, watching = direct()
+    producer = Producer()
+    transport.registerProducer(producer, True)
+    skt.script = [10, FULL]
+    write(b"x" * 100_000)
+    assert producer.told == ["pause"]
+    drain(transport, watching)
+    assert producer.told == ["pause", "resume"]
+    assert skt.taken == b"x" * 100_000
+
+
+@pytest.mark.skipif(not shortcuts.DIRECT_WRITES, reason="direct writes are off")
+def test_a_transport_that_is_closing_or_gone() -> None:
+    """S4.6: behind loseConnection nothing goes past the transport; behind its end nothing goes out."""
+    write, transport, skt, watching = direct()
+    skt.script = [0]
+    write(b"abc")
+    transport.disconnecting = 1
+    write(b"def")
+    assert skt.taken == b""
+    transport.disconnecting = 0
+    drain(transport, watching)
+    transport.connected = 0
+    del transport.socket  # as after connectionLost
+    assert write(b"ghi")
+    assert skt.taken == b"abcdef"
+
+
+def test_which_transports() -> None:
+    """S4.6: TCP and UNIX sockets are written to directly; TLS and whatever else is around them is not."""
+    _, transport, _, _ = direct()
+    assert can_write_directly(transport) is shortcuts.DIRECT_WRITES
+    transport.TLS = True
+    assert not can_write_directly(transport)
+    assert not can_write_directly(World().client().wire)
+
+
+# Whether they can be taken.
+
+
+def missing(base: type[Any], name: str) -> type[Any]:
+    """A class without an attribute."""
+
+    def gone(_self: object, *_args: object) -> Any:
+        raise AttributeError(name)
+
+    return type(base.__name__, (base,), {name: property(gone, lambda _self, _value: None)})
+
+
+@pytest.mark.parametrize("name", ["dataBuffer", "_tempDataLen", "disconnecting"])
+def test_where_twisted_is_not_as_known(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    """S4.6: without an attribute of the transport that they need, direct writes are off."""
+    assert shortcuts._direct_writes_work()
+    monkeypatch.setattr(shortcuts, "FileDescriptor", missing(FileDescriptor, name))
+    assert not shortcuts._direct_writes_work()
+
+
+def test_where_twisted_buffers_elsewhere(monkeypatch: pytest.MonkeyPatch) -> None:
+    """S4.6: buffers that stay empty though something is unsent are none that can be trusted."""
+    monkeypatch.setattr(FileDescriptor, "write", lambda _self, _data: None)
+    assert not shortcuts._direct_writes_work()
+
+
+@pytest.mark.parametrize("name", ["data", "current_frame", "inside_message", "state"])
+def test_where_autobahn_is_not_as_known(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    """S5.1: without an attribute of the protocol that they need, quick frames are off."""
+    assert shortcuts._quick_frames_work()
+    monkeypatch.setattr(shortcuts, "WebSocketServerProtocol", missing(shortcuts.WebSocketServerProtocol, name))
+    assert not shortcuts._quick_frames_work()
+
+
+def test_without_direct_writes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """S4.6: with direct writes off all goes by the transport's own write."""
+    monkeypatch.setattr(shortcuts, "DIRECT_WRITES", False)
+    write, transport, skt, watching = direct()
+    assert write(b"abc")
+    assert skt.taken == b""
+    drain(transport, watching)
+    assert skt.taken == b"abc"
+
+
+@pytest.mark.parametrize(("wanted", "expected"), [("on", "True True"), ("off", "False False")])
+def test_the_environment(wanted: str, expected: str) -> None:
+    """S16.8: PODE_SIGNALS_SHORTCUTS=off turns both off; with the versions that are installed both work."""
+    program = "from pode_signals.web.shortcuts import *; print(DIRECT_WRITES, QUICK_FRAMES)"
+    environment = {**os.environ, "PODE_SIGNALS_SHORTCUTS": wanted}
+    done = subprocess.run(
+        [sys.executable, "-c", program], env=environment, capture_output=True, text=True, timeout=60, check=True
+    )
+    assert done.stdout.strip() == expected
+
+
+# Real sockets: a client that stalls, and then reads.
+
+BROADCASTS = 400
+REPLIES = 10
+
+
+class Server:
+    """A hub on a socket of one kind, and what each connection was sent, in order."""
+
+    def __init__(self, kind: str, folder: Path) -> None:
+        self.kind, self._path = kind, str(folder / "socket")
+        self.signals = Signals(send_queue_bytes=64 << 20, total_queue_bytes=128 << 20)
+        self.sent: dict[SignalConnection, list[str]] = {}
+        self.signals.add_route("/msg", lambda event: self.send(event.connection, f"reply {event.data.message}"))
+        app = Klein()
+        app.route("/msg")(self._convert)
+        site: Any = Site(self.signals.resource(app.resource()))
+        real: Any = reactor
+        if kind == "unix":
+            self.port = real.listenUNIX(self._path, site)
+        elif kind == "tls":
+            issued = issue()
+            options = CertificateOptions(privateKey=issued.key, certificate=issued.certificate)
+            self.port = real.listenSSL(0, site, options, interface="127.0.0.1")
+        else:
+            self.port = real.listenTCP(0, site, interface="127.0.0.1")
+
+    def _convert(self, request: Any) -> None:
+        self.sent[self.signals.convert(request, "Msg")] = []
+
+    def connect(self) -> socket.socket:
+        """A client that has upgraded, and has asked for replies; its socket holds little."""
+        connected = socket.socket(socket.AF_UNIX if self.kind == "unix" else socket.AF_INET)
+        connected.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4_096)
+        connected.settimeout(20)
+        connected.connect(self._path if self.kind == "unix" else ("127.0.0.1", self.port.getHost().port))
+        if self.kind == "tls":
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+            context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+            connected = context.wrap_socket(connected, server_hostname="localhost")
+        upgraded(connected).sendall(b"".join(message(number) for number in range(REPLIES)))
+        return connected
+
+    def send(self, connection: SignalConnection, text: str) -> None:
+        """Send to one."""
+        connection.send(text)
+        self.sent[connection].append(text)
+
+    def broadcast(self, text: str) -> None:
+        """Send to all."""
+        self.signals.send(text, name="Msg")
+        for each in self.sent.values():
+            each.append(text)
+
+    async def end(self) -> None:
+        """Wait until all is over."""
+        await self.port.stopListening()
+        for each in self.sent:
+            await each.when_disconnected()
+
+
+@pytest.mark.parametrize("kind", ["tcp", "unix", "tls", "tcp, the long way"])
+async def test_a_client_that_stalls(kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """S4.6: broadcasts, single sends, replies and a close in one order, to clients that stall, and then read all."""
+    monkeypatch.setattr(shortcuts, "DIRECT_WRITES", shortcuts.DIRECT_WRITES and kind != "tcp, the long way")
+    server = Server(kind, tmp_path)
+    clients = [await deferToThread(server.connect) for _ in range(2)]
+    for number in range(BROADCASTS):
+        server.broadcast(f"{number} " + "x" * (number * 37 % 9_000))
+        if number % 7 == 0:
+            for each in server.sent:
+                server.send(each, f"single {number}")
+        if number % 20 == 0:
+            await turn()
+    assert len(server.signals.connections("Msg")) == 2
+    assert server.signals.counters.messages_received == 2 * REPLIES
+    for each in server.sent:
+        each.close(4001, "done")
+    found = [await deferToThread(read_to_close, each) for each in clients]
+    await server.end()
+    for connected in clients:
+        connected.close()
+    assert sorted(found, key=len) == sorted(([*texts, (4001, "done")] for texts in server.sent.values()), key=len)
+
+
+async def turn() -> None:
+    """Let the reactor have a turn."""
+    waiting: Deferred[None] = Deferred()
+    real: Any = reactor
+    real.callLater(0, waiting.callback, None)
+    await waiting
+
+
+def upgraded(connected: socket.socket) -> socket.socket:
+    """Upgrade it, reading no byte behind the answer."""
+    connected.sendall(head())
+    answer = b""
+    while not answer.endswith(b"\r\n\r\n"):
+        answer += connected.recv(1)
+    assert answer.startswith(b"HTTP/1.1 101 "), answer
+    return connected
+
+
+def read_to_close(connected: socket.socket) -> list[Any]:
+    """The texts and the close frame that come, once the client answers that."""
+    data = bytearray()
+    while not data.endswith(frame_of_close()):
+        got = connected.recv(1_000 if len(data) < 100_000 else 65_536)
+        assert got, "the server closed before its close frame"
+        data += got
+    connected.sendall(close_frame(4001))
+    found: list[Any] = [
+        each.payload.decode() if each.opcode == TEXT else (each.code, each.reason) for each in frames_in(bytes(data))
+    ]
+    assert connected.recv(1) == b""
+    return found
+
+
+def frame_of_close() -> bytes:
+    """The close frame that the server sends."""
+    return frame(b"\x0f\xa1done", CLOSE, masked=False)
