@@ -38,7 +38,7 @@ each_row = pytest.mark.parametrize("row", ROWS, ids=lambda row: row.threat[:30])
 
 
 @cache
-def tests_of(file_name: str) -> set[str]:
+def names_in(file_name: str) -> set[str]:
     """The names of the tests of a file."""
     tree = ast.parse((ROOT / file_name).read_text(encoding="utf-8"))
     return {node.name for node in ast.walk(tree) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)}
@@ -62,7 +62,7 @@ def test_the_tests_exist(row: Threat) -> None:
     assert named
     for each in named:
         file_name, _, name = each.partition("::")
-        assert name in tests_of(file_name), each
+        assert name in names_in(file_name), each
 
 
 @each_row
@@ -80,7 +80,7 @@ def test_the_numbers_are_the_defaults(row: Threat) -> None:
         number = defaults.get(name)
         if isinstance(number, int | float) and not isinstance(number, bool):
             words = (f"{number:,}".removesuffix(".0"), f"{number / 1_024:g} KiB", f"{number / 1_048_576:g} MiB")
-            assert any(re.search(rf"(?<![\d,]){re.escape(each)}(?![\d,])", row.default) for each in words), name
+            assert any(re.search(rf"(?<!\d)(?<!\d,){re.escape(each)}(?!,?\d)", row.default) for each in words), name
 
 
 def test_every_protection_is_there() -> None:

@@ -61,7 +61,13 @@ class BoundedChannel(HTTPChannel):
         self._is_unused = False
         if not self._in_head:
             self.resetTimeout()  # type: ignore[no-untyped-call]  # Twisted
-        LineReceiver.dataReceived(self, data)
+        try:
+            LineReceiver.dataReceived(self, data)
+        except Exception:  # of Twisted's parsers of lengths and forms; what a resource raises does not get here
+            self.limits.reports.write(
+                "requests_malformed", "a request of {address} could not be read", address=self._address
+            )
+            self._respondToBadRequestAndDisconnect()
 
     def lineLengthExceeded(self, line: bytes) -> None:
         """A line is larger than a head may be."""

@@ -19,7 +19,7 @@ from twisted.python.failure import Failure
 from ..core.limits import TokenBucket
 from ..core.model import ClosedBy, Closure
 from ..reports import printable
-from .lean import LeanServerProtocol
+from .pace import PacedServerProtocol
 from .shortcuts import QUICK_FRAMES, can_write_directly, unmasked_texts
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ _POLICY_VIOLATION = 1008
 _UNSUPPORTED_DATA = 1003
 
 
-class SignalProtocol(LeanServerProtocol):
+class SignalProtocol(PacedServerProtocol):
     """One client's wire; :class:`~pode_signals.interfaces.ClientTransport` on one side, Autobahn on the other.
 
     Attributes:
@@ -50,7 +50,6 @@ class SignalProtocol(LeanServerProtocol):
     response_headers: bytes = b""
     transport: Any  # an ITCPTransport, or TLS around one
     _isMessageCompressed: bool  # Autobahn's
-    _congested = False
     _control_bucket: TokenBucket | None = None
     _fragments = 0
     _broken_limit: str | None = None  # the setting for which the connection is failed
@@ -91,20 +90,7 @@ class SignalProtocol(LeanServerProtocol):
         """Drop the transport now."""
         self.transport.abortConnection()
 
-    def pause_reading(self) -> None:
-        """Read no further from the socket."""
-        self.transport.pauseProducing()
-
-    def resume_reading(self) -> None:
-        """Read on."""
-        self.transport.resumeProducing()
-
     # What the transport calls.
-
-    def connectionMade(self) -> None:
-        """The transport is ours: be told when it holds more than it likes."""
-        super().connectionMade()
-        self.transport.registerProducer(self, True)
 
     def dataReceived(self, data: bytes) -> None:
         """The fence around all that runs for a client's bytes: an exception would make Twisted drop what is unsent."""
@@ -113,7 +99,7 @@ class SignalProtocol(LeanServerProtocol):
         try:
             if QUICK_FRAMES and self.state == self.STATE_OPEN and not self.data and not self.inside_message:
                 data = self._take_texts(data)
-            if data:
+            if data or self.current_frame is not None:  # a frame without a payload may wait for its end
                 self._dataReceived(data)
         except Exception:
             client_id = printable(self.connection.client_id)
@@ -138,19 +124,6 @@ class SignalProtocol(LeanServerProtocol):
         """The transport is gone."""
         super().connectionLost(reason)
         self.connection.lost()
-
-    def pauseProducing(self) -> None:
-        """IPushProducer: the client reads slower than we write."""
-        self._congested = True
-        self.connection.congested()
-
-    def resumeProducing(self) -> None:
-        """IPushProducer: the client has read all."""
-        self._congested = False
-        self.connection.drained()
-
-    def stopProducing(self) -> None:
-        """IPushProducer: the transport ends, which connectionLost reports."""
 
     # What Autobahn calls.
 

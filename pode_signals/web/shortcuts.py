@@ -19,6 +19,7 @@ __all__ = ["DIRECT_WRITES", "QUICK_FRAMES", "can_write_directly", "unmasked_text
 
 _TEXT_FINAL = 0x81
 _MASKED = 0x80
+_MOST_AT_ONCE = 256  # frames; where more have come the client is fast, and its rate has to be looked at in between
 _from_bytes = int.from_bytes
 
 
@@ -28,7 +29,7 @@ def can_write_directly(transport: Any) -> bool:
 
 
 def unmasked_texts(data: bytes, max_bytes: int) -> tuple[list[bytes], int]:
-    """The payloads of the whole, final, masked, minimally framed text frames at the start (RFC 6455 section 5).
+    """The payloads of some whole, final, masked, minimally framed text frames at the start (RFC 6455 section 5).
 
     Args:
         data: what a client sent, from the beginning of a frame on.
@@ -37,9 +38,9 @@ def unmasked_texts(data: bytes, max_bytes: int) -> tuple[list[bytes], int]:
     Returns:
         The payloads, valid UTF-8; and how many bytes of data they took. Whatever follows is for Autobahn to judge.
     """
-    payloads = []
+    payloads: list[bytes] = []
     start, end = 0, len(data)
-    while end - start >= 6 and data[start] == _TEXT_FINAL:
+    while end - start >= 6 and data[start] == _TEXT_FINAL and len(payloads) < _MOST_AT_ONCE:
         size, head = data[start + 1] - _MASKED, start + 6
         if size >= 126:
             if size == 127 or end - start < 8:

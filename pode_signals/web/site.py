@@ -10,9 +10,12 @@ from twisted.logger import Logger
 from twisted.web.resource import IResource, Resource
 from twisted.web.server import Site
 
+from ..core.handshake import header_text
+from ..core.origin import host_name
 from ..errors import UpgradeRefused
 from .endpoints import Listener
 from .heads import BoundedChannel, HeadLimits
+from .upgrade import is_upgrade
 
 __all__ = ["SignalSite"]
 
@@ -69,7 +72,9 @@ class SignalSite(Site):
     def getResourceFor(self, request: Request) -> Any:
         """The resource that renders a request: none of the application's while the site is closed."""
         if not self.is_open:
-            return _Closed()  # type: ignore[no-untyped-call]  # Twisted
+            return _Refusing(_CLOSED, keep_alive=False)
+        if not is_upgrade(request) and not _has_good_host(request):  # upgrades are checked where they are converted
+            return _Refusing(_BAD_HOST, keep_alive=True)
         return super().getResourceFor(request)  # type: ignore[no-untyped-call]  # Twisted
 
     def startFactory(self) -> None:
@@ -90,19 +95,34 @@ class SignalSite(Site):
         )
 
 
-class _Closed(Resource):
-    """Answers every request with 503."""
+class _Refusing(Resource):
+    """Answers every request with a refusal."""
 
     isLeaf = True
 
+    def __init__(self, refused: UpgradeRefused, *, keep_alive: bool) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]  # Twisted
+        self._refused = refused
+        self._keep_alive = keep_alive
+
     def render(self, request: Request) -> bytes:
-        """Refuse, and keep no connection for another request."""
-        request.setHeader(b"Connection", b"close")
-        request.channel.persistent = False
-        refused = UpgradeRefused(
-            503, "The server is starting or stopping.", [("Retry-After", str(_RETRY_AFTER_SECONDS))]
-        )
-        return refused.render(request)
+        """Refuse."""
+        if not self._keep_alive:
+            request.setHeader(b"Connection", b"close")
+            request.channel.persistent = False
+        return self._refused.render(request)
+
+
+_CLOSED = UpgradeRefused(503, "The server is starting or stopping.", [("Retry-After", str(_RETRY_AFTER_SECONDS))])
+_BAD_HOST = UpgradeRefused(400, "The Host header is missing, repeated or malformed.")
+
+
+def _has_good_host(request: Request) -> bool:
+    """Whether a request has the one Host that HTTP/1.1 asks for (RFC 9112 section 3.2)."""
+    hosts = request.requestHeaders.getRawHeaders(b"host", [])
+    if not hosts and request.clientproto != b"HTTP/1.1":
+        return True
+    return len(hosts) == 1 and host_name(header_text(hosts[0])) is not None
 
 
 def _printable(raw: bytes) -> str:

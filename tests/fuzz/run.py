@@ -18,7 +18,8 @@ from typing import NamedTuple
 sys.path.insert(0, str(Path(__file__).parent.parent))  # what test files share is imported by its path under tests/
 
 from fuzz.mutator import Mutator
-from fuzz.targets import TARGETS, Target
+from fuzz.target import Target
+from fuzz.targets import TARGETS
 
 MAX_SECONDS = 1.0
 MAX_FINDINGS = 10

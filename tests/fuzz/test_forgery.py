@@ -13,7 +13,8 @@ from random import Random
 
 import pytest
 from fuzz.mutator import Mutator
-from fuzz.targets import CLIENT_ID, SECRET, SignedIds
+from fuzz.target import CLIENT_ID, SECRET
+from fuzz.text_targets import SignedIds
 
 from pode_signals.core.handshake import header_text
 from pode_signals.core.signing import Caller, Signer

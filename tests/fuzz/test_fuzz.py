@@ -9,9 +9,12 @@ import os
 from random import Random
 
 import pytest
-from fuzz import targets
+from fuzz import text_targets
+from fuzz.frame_target import FrameStream
 from fuzz.mutator import MAX_BYTES, Mutator
 from fuzz.run import fuzz, main
+from fuzz.target import Target
+from fuzz.targets import TARGETS
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from web_fakes import frame
@@ -38,8 +41,8 @@ EXPECTED = {
 }
 
 
-@pytest.mark.parametrize("target", targets.TARGETS, ids=lambda target: target.name)
-def test_nothing_escapes(target: type[targets.Target]) -> None:
+@pytest.mark.parametrize("target", TARGETS, ids=lambda target: target.name)
+def test_nothing_escapes(target: type[Target]) -> None:
     """S2.2, S5.8, S8.5, S15.1, S16.8: whatever bytes come, no exception leaves an entry point, and its rules hold."""
     report = fuzz(target, EXECUTIONS, SEED)
     assert [finding.what for finding in report.findings] == []
@@ -66,8 +69,8 @@ class TestTheFuzzer:
             if b"}}" in payload:
                 raise LookupError("careless")
 
-        monkeypatch.setattr(targets, "decode_client_message", careless)
-        report = fuzz(targets.ClientMessages, 2_000, 1)
+        monkeypatch.setattr(text_targets, "decode_client_message", careless)
+        report = fuzz(text_targets.ClientMessages, 2_000, 1)
         assert report.findings
         assert any("careless" in finding.what and b"}}" in finding.data for finding in report.findings)
         assert main(["--executions", "200", "--target", "client message"]) == 1
@@ -76,7 +79,7 @@ class TestTheFuzzer:
     def test_it_finds_what_is_logged(self) -> None:
         """A failure that is logged and goes no further is found as well: of frames that a callback can't take."""
 
-        class Careless(targets.FrameStream):
+        class Careless(FrameStream):
             """One of its callbacks raises."""
 
             def __init__(self) -> None:
@@ -88,8 +91,8 @@ class TestTheFuzzer:
 
     def test_it_finds_what_is_accepted(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """An id that is accepted although nobody signed it is found."""
-        monkeypatch.setattr(targets.Signer, "verify", lambda *_: True)
-        assert fuzz(targets.SignedIds, 200, 1).findings
+        monkeypatch.setattr(text_targets.Signer, "verify", lambda *_: True)
+        assert fuzz(text_targets.SignedIds, 200, 1).findings
 
 
 FRAMES = st.builds(
@@ -101,7 +104,7 @@ FRAMES = st.builds(
     rsv=st.sampled_from([0, 0, 0, 0, 4]) | st.integers(0, 7),
     masked=st.sampled_from([True] * 9 + [False]),
 )
-STREAM = targets.FrameStream()
+STREAM = FrameStream()
 
 
 @settings(deadline=None, max_examples=150)

@@ -140,7 +140,7 @@ def test_message(server: Server, case: Message) -> None:
 
 @each(references.CASES)
 def test_reference(server: Server, case: Reference) -> None:
-    """S15.1, S15.2: a reference that does not hold gets 400, always the same one, before any route."""
+    """S15.1: a reference that does not hold gets 400, always the same one, before any route."""
     with server.watched(case.server) as (client,):
         answer = client.send(plain("/page", *case.headers)).answer()
         if case.found is None:

@@ -196,7 +196,7 @@ def outcome(chunks: list[bytes], *, quick: bool, extension: str = "", **options:
         for chunk in chunks:
             if client.wire.protocol is not None:
                 client.send(chunk)
-        state = connection.state.value, connection.message_began is None
+        state = connection.state.value, connection.message_due is None
         world.turn()
         world.turn(60)
         counters = world.signals.counters
@@ -349,16 +349,17 @@ def test_when_a_message_began(quick: bool, monkeypatch: pytest.MonkeyPatch) -> N
     world, client = opened(quick, monkeypatch)
     connection = world.converted[0]
     client.send(message(1))
-    assert connection.message_began is None
+    assert connection.message_due is None
     world.turn(1)
     slow = frame('{"message":', fin=False), frame("2}", CONTINUATION)
     client.send(message(0) + slow[0])
-    assert connection.message_began == world.clock.seconds()
+    due = world.clock.seconds() + world.signals.settings.message_timeout_seconds
+    assert connection.message_due == due
     world.turn(1)
     client.send(slow[1][:-1])
-    assert connection.message_began == world.clock.seconds() - 1
+    assert connection.message_due == due
     client.send(slow[1][-1:] + message(3))
-    assert connection.message_began is None
+    assert connection.message_due is None
     assert world.messages == [1, 0, 2, 3]
 
 

@@ -11,7 +11,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from itertools import chain
 from pathlib import Path
 
@@ -43,14 +43,19 @@ class Socket:
         self._socket = socket.create_connection(("127.0.0.1", port), LIMIT_SECONDS)
         self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # or each piece waits for an answer
         self._unread = b""
+        self._was_reset = False
         self.seen = b""
 
     def send(self, *pieces: bytes, pause_seconds: float = 0) -> Socket:
         """Send, with a pause after each piece; a server that has hung up meanwhile is no error."""
-        with suppress(ConnectionError):
+        try:
             for piece in pieces:
                 self._socket.sendall(piece)
                 time.sleep(pause_seconds)
+        except ConnectionResetError:
+            self._was_reset = True  # which is told once
+        except BrokenPipeError:
+            pass
         return self
 
     def limit(self, seconds: float) -> None:
@@ -83,8 +88,8 @@ class Socket:
             assert self._unread == b""
             assert self._receive() == b""
         except ConnectionResetError:
-            return "aborts"
-        return "closes"
+            self._was_reset = True
+        return "aborts" if self._was_reset else "closes"
 
     def close(self) -> None:
         """Close."""

@@ -1,0 +1,129 @@
+"""The target that is a stream of frames on an open connection."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Iterable
+
+from fuzz.target import CLIENT_ID, Wire, no_logged_failure
+from twisted.internet.error import ConnectionDone
+from twisted.internet.task import Clock
+from twisted.python.failure import Failure
+from web_fakes import CLOSE, close_frame, frames_in, head, message
+
+from pode_signals import Signals
+from pode_signals.connection import ConnectionState, SignalConnection
+from pode_signals.core.handshake import HandshakeRecord
+from pode_signals.core.model import Scope
+from pode_signals.web.protocol import SignalFactory
+
+__all__ = ["FrameStream"]
+
+CLOSE_CODES = {None, 1000, 1001, 1002, 1003, 1007, 1008, 1009, 1010, 1011, 1012, 1013, *range(3000, 5000)}
+
+
+def _frame(payload: bytes, first: int = 0x81) -> bytes:
+    """A frame whose mask changes nothing, so that a change of its bytes means what it says."""
+    size = len(payload)
+    length = bytes((0x80 | size,)) if size < 126 else b"\xfe" + size.to_bytes(2, "big")
+    return bytes((first,)) + length + b"\0\0\0\0" + payload
+
+
+def _deflated(data: bytes) -> bytes:
+    packer = zlib.compressobj(wbits=-15)
+    return (packer.compress(data) + packer.flush(zlib.Z_SYNC_FLUSH)).removesuffix(b"\0\0\xff\xff")
+
+
+def _told(output: bytes) -> list[object]:
+    """The frames that a client got; of compressed data that is both bad and too much, either may be found first."""
+    return ["bad data" if each.opcode == CLOSE and each.code in (1007, 1009) else each for each in frames_in(output)]
+
+
+DEFLATED = _deflated(b'{"message": "compressed"}')
+OPENING = head("/msg", ("Sec-WebSocket-Extensions", "permessage-deflate"))
+
+
+class FrameStream:
+    """The bytes on an open connection whose limits are tiny."""
+
+    name = "frame stream"
+    seeds = (
+        _frame(b'{"message": "hi"}'),
+        _frame(b'{"message": {"a": [1, "\xc3\xbc"]}}') + _frame(b'{"message": 1, "direct": true}'),
+        _frame(b'{"mess', 0x01) + _frame(b"p", 0x89) + _frame(b"", 0x00) + _frame(b'age": 1}', 0x80),
+        _frame(b"{", 0x01) + _frame(b"}", 0x80) + _frame(b"[1]") + _frame(b"[2]") + _frame(b'{"message": 2}'),
+        _frame(b'{"message": "\xe2\x82\xac\xf0\x9f\x98\x80"}') + _frame(b"\x03\xe8bye \xe2\x82\xac", 0x88),
+        _frame(b"", 0x88) + _frame(b'{"message": "late"}'),
+        _frame(b"", 0x8A) * 3 + _frame(b"x" * 125, 0x89) + _frame(b'{"message": 3}'),
+        _frame(b" " * 64) + _frame(b" " * 126) + _frame(b" " * 300),
+        _frame(b"binary", 0x82),
+        _frame(DEFLATED, 0xC1) + _frame(DEFLATED[:9], 0x41) + _frame(DEFLATED[9:], 0x80) + _frame(b'{"message": 4}'),
+        _frame(_deflated(b'{"message": ' + b" " * 5_000), 0xC1),
+        message("with another mask") + close_frame(1001, "bye"),
+    )
+    tokens = (
+        *(b"\x81", b"\x01", b"\x00", b"\x80", b"\x82", b"\x88", b"\x89", b"\x8a", b"\xc1", b"\x8b", b"\xfe", b"\xff"),
+        *(b"\x80\x11\x22\x33\x44", b"\x81\x80\0\0\0\0", b"\x89\x80\0\0\0\0", b"\x00\x80\0\0\0\0", b"\x80\x80\0\0\0\0"),
+        *(b"\x81\xfe\x00\x7e", b"\x81\xff" + b"\0" * 8, b"\x81\xff\x7f" + b"\xff" * 7, b"\x81\xff" + b"\xff" * 8),
+        *(_frame(b"1"), _frame(b"x", 0x89), _frame(b"\xe2\x82", 0x01), _frame(b"\xac", 0x80), _frame(b'{"message":1}')),
+        *(_frame(b"\x03\xe8", 0x88), b"\xe2\x82\xac", b"\xed\xa0\x80", b"\xf0\x9f\x98\x80", b'"', b"[", b"{"),
+    )
+
+    def __init__(self) -> None:
+        self._clock = Clock()
+        self._hubs = [self._hub(compression) for compression in (False, True)]
+        self._record = HandshakeRecord(b"GET", b"/msg", (), "192.0.2.1", False)
+
+    @no_logged_failure()
+    def run(self, data: bytes, at: int) -> str:
+        """How the connection is closed, and the same whatever pieces the bytes come in."""
+        signals, factory = self._hubs[at % 2]
+        output = self._output(signals, factory, (data[:at], data[at:]))
+        if at % 16 < 2:
+            one_by_one = self._output(signals, factory, [data[each : each + 1] for each in range(len(data))])
+            assert _told(output) == _told(one_by_one)
+        frames = frames_in(output)
+        closing = [each for each in frames if each.opcode == CLOSE]
+        if not closing:
+            return "stays open"
+        assert closing == frames[-1:]
+        assert closing[0].code in CLOSE_CODES
+        return f"closed with {closing[0].code}"
+
+    def _hub(self, compression: bool) -> tuple[Signals, SignalFactory]:
+        signals = Signals(
+            clock=self._clock,
+            compression=compression,
+            max_message_bytes=64,
+            max_outgoing_bytes=128,
+            max_json_depth=4,
+            max_json_keys=4,
+            max_fragments=4,
+            max_pending_messages=2,
+            control_frame_burst=4,
+            bad_messages_limit=3,
+        )
+        signals.add_route("/msg", lambda event: event.send(event.data.message, name="Msg") and None)
+        return signals, SignalFactory(signals)
+
+    def _output(self, signals: Signals, factory: SignalFactory, pieces: Iterable[bytes]) -> bytes:
+        transport = Wire()
+        connection = SignalConnection(
+            signals, name="Msg", group=None, client_id=CLIENT_ID, scope=Scope.GLOBAL, request=self._record
+        )
+        protocol = factory.protocol_for(connection, transport, b"")
+        connection.attach(protocol)
+        protocol.dataReceived(OPENING)
+        signals.admit(connection)
+        self._clock.advance(0)
+        transport.clear()
+        for piece in pieces:
+            protocol.dataReceived(piece)
+        self._clock.advance(0)
+        assert (connection.state is ConnectionState.OPEN) is signals.has_name("Msg")
+        protocol.connectionLost(Failure(ConnectionDone()))
+        self._clock.advance(0)
+        assert not signals.open_connections()
+        counters = signals.counters
+        assert (counters.callbacks_failed, counters.functions_failed) == (0, 0)
+        return transport.value()
