@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 __all__ = ["PacedServerProtocol"]
 
-_PARSE_SECONDS = 0.002  # a read may hold thousands of frames, and other clients are waiting
+_PARSE_SECONDS = 0.001  # a read may hold thousands of frames, and other clients are waiting
 
 
 class PacedServerProtocol(LeanServerProtocol):

@@ -54,7 +54,7 @@ def no_logged_failure() -> Iterator[None]:
 
 
 class Wire(StringTransport):
-    """The server's end of a socket. As with real ones, a producer that is not there any more can be taken away."""
+    """The server's end of a socket. As with real ones, most calls may come at any time, also after its end."""
 
     def __init__(self) -> None:
         super().__init__(peerAddress=PEER, lenient=True)
@@ -62,3 +62,9 @@ class Wire(StringTransport):
     def unregisterProducer(self) -> None:
         """Forget the producer."""
         self.producer = None
+
+    def pauseProducing(self) -> None:
+        """Read no further; but what one read brought may still come in pieces."""
+
+    def resumeProducing(self) -> None:
+        """Read on."""

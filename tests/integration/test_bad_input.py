@@ -51,17 +51,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 
 def each(cases: tuple[Any, ...]) -> pytest.MarkDecorator:
     """A test for each case."""
-    return pytest.mark.parametrize(
-        "case",
-        [
-            pytest.param(
-                case,
-                marks=pytest.mark.xfail(reason=pending) if (pending := getattr(case, "pending", "")) else (),
-                id=case.name,
-            )
-            for case in cases
-        ],
-    )
+    return pytest.mark.parametrize("case", cases, ids=[case.name for case in cases])
 
 
 def test_there_are_enough_cases() -> None:

@@ -268,6 +268,13 @@ class TestEnd:
         assert wire.value() == answer
         assert len(channel._buffer) < 20_000
 
+    def test_one_that_may_not_ask_again(self, world: BoundedWorld) -> None:
+        """S16.4: a connection that ends with its answer is not pending while it does."""
+        channel, wire = self.raw(world)
+        channel.dataReceived(plain("/ok", ("Connection", "close")))
+        assert wire.disconnecting
+        assert len(world.limits.pending) == 0
+
     def test_one_that_does_not_go(self, world: BoundedWorld) -> None:
         """S16.4: a connection that was closed in time and does not end is aborted."""
         _channel, wire = self.raw(world)

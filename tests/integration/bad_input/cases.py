@@ -50,7 +50,6 @@ class Handshake(NamedTuple):
         server: which hub gets it.
         unseen: the name of a header that must not come out of it, on either side of the upgrade.
         klein_logs: whether Klein answers, and logs a traceback.
-        pending: why it does not hold yet.
     """
 
     name: str
@@ -61,7 +60,6 @@ class Handshake(NamedTuple):
     server: str = "main"
     unseen: str | None = None
     klein_logs: bool = False
-    pending: str = ""
 
 
 class Stream(NamedTuple):

@@ -1,0 +1,113 @@
+"""Attacks on a server under twistd, over real sockets. ``python tests/attack/report.py`` has the same at length.
+
+What is asserted is what became of the server and of good clients; how long that took only where it has to be bounded.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from attack import draining, floods, leaks, slow, vanished
+from attack.floods import Flood
+from attack.target import Outcome, Target, target
+
+pytestmark = [
+    pytest.mark.skipif(sys.platform != "linux", reason="it looks into /proc"),
+    pytest.mark.skipif("PODE_SIGNALS_ATTACKS" not in os.environ, reason="takes 90 s: tox -e attacks"),
+]
+
+FLOOD_SECONDS = 3
+BAD = GOOD = 12
+READER_SECONDS = 6
+MESSAGES_PER_SECOND = 60
+VANISHING = 20
+CYCLES = 2_000
+TLS_CYCLES = 300
+WARM_UP = 100
+CROWD = 400
+
+BOTH = pytest.mark.parametrize("tls", [False, True], ids=["plain", "tls"])
+
+
+def attack(server: Target, how: Callable[..., Any], *arguments: Any, **options: Any) -> Outcome:
+    """Attack, and look for complaints."""
+    outcome: Outcome = asyncio.run(how(server, *arguments, **options))
+    assert outcome.complaints == [], outcome
+    assert outcome.figures
+    return outcome
+
+
+@pytest.mark.parametrize("flood", floods.floods(), ids=lambda flood: flood.name)
+def test_a_flood(tmp_path: Path, flood: Flood) -> None:
+    """S16.3, S16.4, S16.8: whoever sends as much as it can costs little memory, and a good client goes on."""
+    with target(tmp_path, *flood.options) as server:
+        attack(server, floods.run, flood, FLOOD_SECONDS)
+
+
+@BOTH
+def test_clients_that_never_read(tmp_path: Path, tls: bool) -> None:
+    """S16.2: who never reads is closed with 4008 and soon gone, whatever it sends; the others get every message."""
+    with target(tmp_path, tls=tls) as server:
+        attack(
+            server,
+            slow.never_read,
+            bad=BAD,
+            good=GOOD,
+            seconds=READER_SECONDS,
+            per_second=MESSAGES_PER_SECOND,
+        )
+
+
+@BOTH
+def test_much_at_once(tmp_path: Path, tls: bool) -> None:
+    """S16.2: what one turn collects is offered to the system first, and only what that does not take counts."""
+    with target(tmp_path, tls=tls) as server:
+        attack(server, slow.much_at_once)
+
+
+@BOTH
+def test_a_reader_that_stalls(tmp_path: Path, tls: bool) -> None:
+    """S5.6, S16.2: who stalls and reads on gets everything in order: broadcasts, direct replies, the close frame."""
+    with target(tmp_path, draining.LONG_QUEUE, tls=tls) as server:
+        attack(server, draining.stalled)
+
+
+@pytest.mark.parametrize(
+    ("policy", "key", "gets_the_last", "gets_the_one_before"),
+    [("drop_oldest", None, True, True), ("drop_newest", None, False, False), ("latest", "price", True, False)],
+)
+def test_a_full_queue(
+    tmp_path: Path, policy: str, key: str | None, gets_the_last: bool, gets_the_one_before: bool
+) -> None:
+    """S16.2: a full queue drops the oldest messages, the newest ones, or those that a newer one replaces."""
+    with target(tmp_path, *draining.short_queue(policy)) as server:
+        numbers = draining.in_order(asyncio.run(draining.full_queue(server, key=key)))
+    assert numbers[0] == 0
+    assert len(numbers) < draining.MESSAGES
+    assert (draining.MESSAGES - 1 in numbers) is gets_the_last
+    assert (draining.MESSAGES - 2 in numbers) is gets_the_one_before
+
+
+def test_a_process_that_stops(tmp_path: Path) -> None:
+    """S16.1, S9.3: clients whose process is stopped are noticed in time, with one Disconnect each."""
+    with target(tmp_path, *vanished.OPTIONS) as server:
+        attack(server, vanished.stopped, VANISHING)
+
+
+@BOTH
+def test_nothing_is_left(tmp_path: Path, tls: bool) -> None:
+    """S10.3, S16.8: of connections that come and go in every way no object and no file descriptor is left."""
+    with target(tmp_path, tls=tls) as server:
+        attack(server, leaks.cycles, TLS_CYCLES if tls else CYCLES, warm_up=WARM_UP, most_growth_bytes=None)
+
+
+def test_no_descriptors(tmp_path: Path) -> None:
+    """S16.4, S16.5: without a file descriptor left the server does not spin, and goes on when clients leave."""
+    with target(tmp_path, app="starved") as server:
+        attack(server, leaks.no_descriptors, CROWD)
