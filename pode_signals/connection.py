@@ -40,6 +40,9 @@ class ConnectionState(Enum):
     """The transport is gone."""
 
 
+_OPEN = ConnectionState.OPEN  # a name, which is quicker to look up
+
+
 class _Hub(Protocol):
     """What a connection needs of its hub."""
 
@@ -55,7 +58,7 @@ class _Hub(Protocol):
         self, connection: SignalConnection, data: object, depth: int | None = None, key: str | None = None
     ) -> Delivery: ...
     @property
-    def message_received(self) -> Callable[[SignalConnection, bytes, float], None]: ...
+    def message_received(self) -> Callable[[SignalConnection, bytes], None]: ...
     def congestion_changed(self, connection: SignalConnection, congested: bool) -> None: ...
     def connection_leaves(self, connection: SignalConnection) -> None: ...
     def send_close(self, connection: SignalConnection, code: int, reason: bytes) -> None: ...
@@ -84,7 +87,6 @@ class SignalConnection:
         "_connected_seconds",
         "_disconnect_waiters",
         "_hub",
-        "_last_activity_seconds",
         "_metadata",
         "_pings",
         "_transport",
@@ -96,6 +98,7 @@ class SignalConnection:
         "endpoint_name",
         "group",
         "inbox",
+        "last_activity_seconds",
         "message_bucket",
         "message_due",
         "name",
@@ -137,7 +140,7 @@ class SignalConnection:
         self.subprotocol = subprotocol
         self.state = ConnectionState.OPEN
         self.closure: Closure | None = None
-        self._connected_seconds = self._last_activity_seconds = hub.clock.seconds()
+        self._connected_seconds = self.last_activity_seconds = hub.clock.seconds()
         self._metadata: dict[str, Any] | None = None
         self._disconnect_waiters: list[Deferred[Closure]] | None = None
         self._close_timer: IDelayedCall | None = None
@@ -179,7 +182,7 @@ class SignalConnection:
     @property
     def last_activity(self) -> datetime:
         """When its client last sent a message, or when it was converted (aware, UTC)."""
-        return datetime.fromtimestamp(self._last_activity_seconds, UTC)
+        return datetime.fromtimestamp(self.last_activity_seconds, UTC)
 
     @property
     def metadata(self) -> dict[str, Any]:
@@ -314,9 +317,8 @@ class SignalConnection:
 
     def received(self, payload: bytes) -> None:
         """A text message came in."""
-        if self.state is ConnectionState.OPEN:
-            self._last_activity_seconds = now = self._hub.clock.seconds()
-            self._hub.message_received(self, payload, now)
+        if self.state is _OPEN:
+            self._hub.message_received(self, payload)
 
     def pong(self, payload: bytes) -> None:
         """A pong came in; one that no ping of ours asked for says nothing."""

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator
-from typing import Any
+from collections.abc import Generator
+from typing import Any, Protocol
 
 from twisted.internet.defer import Deferred
 
 __all__ = ["Delivery"]
+
+
+class _Writer(Protocol):
+    """What has the frames."""
+
+    def when_written(self) -> Deferred[None]: ...
 
 
 class Delivery:
@@ -23,10 +29,10 @@ class Delivery:
         refused: names left out of a send to every name because their broadcast level refused.
     """
 
-    __slots__ = ("_written", "dropped", "queued", "recipients", "refused", "sent")
+    __slots__ = ("_writer", "dropped", "queued", "recipients", "refused", "sent")
 
-    def __init__(self, written: Callable[[], Deferred[None]]) -> None:
-        self._written = written
+    def __init__(self, writer: _Writer) -> None:
+        self._writer = writer
         self.recipients = 0
         self.sent = 0
         self.queued = 0
@@ -40,7 +46,7 @@ class Delivery:
             A new Deferred that fires with this delivery once the frames were handed to the transports; at once where
             that is done. Cancelling it affects nothing else.
         """
-        return self._written().addCallback(lambda _: self)
+        return self._writer.when_written().addCallback(lambda _: self)
 
     def __await__(self) -> Generator[Any, None, Delivery]:
         return self.when_written().__await__()

@@ -68,7 +68,8 @@ class Dispatch:
     def __init__(self, hub: _Hub, routes: SignalRoutes) -> None:
         self._hub = hub
         self._counters = hub.counters
-        self._run = hub.fence.run
+        self._call = hub.fence.call
+        self._follow = hub.fence.follow
         self._fresh_context = hub.fresh_context
         self._routes = routes
         self._max_pending = hub.settings.max_pending_messages
@@ -76,9 +77,10 @@ class Dispatch:
         self._max_keys = hub.settings.max_json_keys
         self._resume_at = hub.settings.max_pending_messages // 4
 
-    def received(self, connection: SignalConnection, payload: bytes, now: float) -> None:
+    def received(self, connection: SignalConnection, payload: bytes) -> None:
         """A message came in: it is handled now, or waits for those before it."""
         self._counters.messages_received += 1
+        now = connection.last_activity_seconds = self._hub.clock.seconds()
         if not connection.busy and self._may_go_on(connection, now):
             connection.busy = True
             if self._handle(connection, payload, now):
@@ -137,14 +139,11 @@ class Dispatch:
         if match is None:
             self._resend(event)
             return True
-        ended = self._run(
-            event,
-            _enter,
-            (event, match.route.function),
-            later=lambda _: self.next(connection),
-            context=self._fresh_context(),
-        )
-        return ended is not None
+        context = self._fresh_context()
+        result = self._call(event, context, _enter, event, match.route.function)
+        if result is None:  # the quick way for what most functions give
+            return True
+        return self._follow(event, context, result, lambda _: self.next(connection)) is not None
 
     def _match(self, connection: SignalConnection) -> RouteMatch | None:
         connection.route = self._routes.match(connection.request.path, connection.endpoint_name)

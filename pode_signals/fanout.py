@@ -44,6 +44,9 @@ class Sent(Enum):
     DROPPED = "dropped"
 
 
+_SENT, _DROPPED = Sent.SENT, Sent.DROPPED  # names, which are quicker to look up
+
+
 class _Batch:
     __slots__ = ("audience", "frames", "size_bytes", "waiting")
 
@@ -127,11 +130,15 @@ class FanOut:
 
     def send_one(self, connection: SignalConnection, frame: bytes, key: str | None = None) -> Sent:
         """Give one frame to one connection, at once."""
-        if connection.name in self._batches:
+        if self._batches and connection.name in self._batches:
             self.flush(connection.name)
-        if connection in self.congested:
+        if self.congested and connection in self.congested:
             return self._enqueue(connection, frame, key)
-        return Sent.SENT if self._write(connection, frame) else Sent.DROPPED
+        try:
+            return _SENT if connection.write_frames(frame) else _DROPPED
+        except Exception:
+            self._failed(connection)
+            return _DROPPED
 
     def drained(self, connection: SignalConnection) -> None:
         """A transport is empty again: what waits goes out, until it is full or nothing waits."""

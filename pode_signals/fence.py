@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Coroutine
 from contextvars import Context, copy_context
+from functools import partial
 from inspect import isawaitable
 from typing import Any
 
@@ -28,8 +29,6 @@ class Failed:
 
 FAILED = Failed()
 """The outcome of a function that raised or was cancelled at its time limit."""
-
-_NOTHING = (None,)
 
 
 class Fence:
@@ -77,13 +76,28 @@ class Fence:
         """
         if context is None:
             context = copy_context()
+        result = self.call(where, context, partial(function, **kwargs) if kwargs else function, *args)
+        return self.follow(where, context, result, later, timeout_seconds=timeout_seconds, on_pending=on_pending)
+
+    def call(self, where: object, context: Context, function: Callable[..., Any], *args: Any) -> Any:
+        """The first half of :meth:`run`: what the function gives, or :data:`FAILED`. It may have to be followed."""
         try:
-            result = context.run(function, *args, **kwargs) if kwargs else context.run(function, *args)
+            return context.run(function, *args)
         except Exception:
             self._failed(where, Failure())
-            return (FAILED,)
-        if result is None:
-            return _NOTHING
+            return FAILED
+
+    def follow(
+        self,
+        where: object,
+        context: Context,
+        result: Any,
+        later: Callable[[Any], None],
+        *,
+        timeout_seconds: float | None = None,
+        on_pending: Callable[[Deferred[Any]], None] | None = None,
+    ) -> tuple[Any] | None:
+        """The second half of :meth:`run`: wait for what :meth:`call` gave, where it is something to wait for."""
         if isinstance(result, Deferred):
             pending = result
         elif isinstance(result, Coroutine):

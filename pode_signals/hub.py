@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from contextvars import Context, copy_context
+from functools import cached_property
 from random import Random, SystemRandom
 from threading import get_ident
 from typing import Any
@@ -53,7 +54,8 @@ class Hub(Sending, Asking, RouteRegistrations, Events, Identities, Schedules):
         lockable: a mapping with a lock that all functions share.
         reports: log lines about what clients do.
         max_pending_handshakes: ``pending_handshakes``, or what the process can hold of them.
-        message_received: what connections call with a client's text message and the time.
+        fresh_context: gives a copy of the context that the hub was made in: no current event, no current route.
+        message_received: what connections call with a client's text message.
         own_ports: the ports of this service's http and https endpoints: pages from there may connect.
     """
 
@@ -61,9 +63,10 @@ class Hub(Sending, Asking, RouteRegistrations, Events, Identities, Schedules):
         self.settings = settings
         self.counters = Counters()
         self.own_ports: set[int] = set()
-        self._clock = clock
+        if clock is not None:
+            self.clock = clock
         self._thread = get_ident()
-        self._context = _without_current(copy_context())
+        self.fresh_context = _without_current(copy_context()).copy
         self._default_scope = settings.default_scope
         self._unrouted = settings.unrouted
         self._proxies = TrustedProxies(settings.trusted_proxies)
@@ -92,14 +95,12 @@ class Hub(Sending, Asking, RouteRegistrations, Events, Identities, Schedules):
         self._dispatch = Dispatch(self, self._signal_routes)
         self.message_received = self._dispatch.received
 
-    @property
+    @cached_property
     def clock(self) -> IReactorTime:
         """What time is taken from."""
-        if self._clock is None:
-            from twisted.internet import reactor
+        from twisted.internet import reactor
 
-            self._clock = IReactorTime(reactor)
-        return self._clock
+        return IReactorTime(reactor)
 
     @property
     def default_scope(self) -> Scope:
@@ -151,10 +152,6 @@ class Hub(Sending, Asking, RouteRegistrations, Events, Identities, Schedules):
         wanted = threadable.ioThread
         if get_ident() != (self._thread if wanted is None else wanted):
             raise NotInReactorThread(call)
-
-    def fresh_context(self) -> Context:
-        """A copy of the context that the hub was made in: no current event, no current route."""
-        return self._context.copy()
 
     def check_room(self, identity: Identity, scope: Scope, address: str) -> None:
         """Raise a refusal where the connection would be one too many or its client id is in use."""

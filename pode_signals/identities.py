@@ -155,7 +155,8 @@ class Identities:
         check_name("name", name)
         if group is not None:
             check_name("group", group)
-        return Identity(name, group, self._issue(client_id, _caller_of(request)))
+        caller = None if self._signer is None else _caller_of(request)
+        return Identity(name, group, self._issue(client_id, caller))
 
     def _issue(self, client_id: str | int | None, caller: Caller | None) -> str:
         if client_id is None:

@@ -30,6 +30,9 @@ __all__ = ["Names", "Sending", "Several", "several"]
 Names = str | Sequence[str] | EveryName | None
 Several = str | int | Sequence[str | int] | None
 
+# An attribute of an enumeration takes several times as long to look up as a name.
+_OPEN, _SENT, _QUEUED = ConnectionState.OPEN, Sent.SENT, Sent.QUEUED
+
 
 class Sending:
     """How one hub sends; a part of :class:`~pode_signals.Signals`.
@@ -126,7 +129,7 @@ class Sending:
     ) -> Delivery:
         """Send to one connection; applications use ``connection.send``."""
         self._send_check_thread("send")
-        delivery = Delivery(self._fan_out.when_written)
+        delivery = Delivery(self._fan_out)
         frame = self._frame(data, depth)
         if frame is not None:
             self._deliver_to(delivery, connection, frame, key)
@@ -163,7 +166,7 @@ class Sending:
         key: str | None,
     ) -> Delivery:
         direct = self._direct(event, slot, mode)
-        delivery = Delivery(self._fan_out.when_written)
+        delivery = Delivery(self._fan_out)
         if direct is not None:
             frame = self._frame(data, depth)
             if frame is not None:
@@ -241,14 +244,14 @@ class Sending:
         self._send_counters.recipients_dropped += dropped
 
     def _deliver_to(self, delivery: Delivery, connection: SignalConnection, frame: bytes, key: str | None) -> None:
-        if connection.state is not ConnectionState.OPEN:
+        if connection.state is not _OPEN:
             return
         delivery.recipients += 1
         what = self._fan_out.send_one(connection, frame, key)
-        if what is Sent.SENT:
+        if what is _SENT:
             delivery.sent += 1
             self._send_counters.recipients_sent += 1
-        elif what is Sent.QUEUED:
+        elif what is _QUEUED:
             delivery.queued += 1
             self._send_counters.recipients_queued += 1
         else:

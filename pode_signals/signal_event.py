@@ -56,12 +56,10 @@ class SignalEvent:
     Attributes:
         connection: who sent it.
         data: the message: ``message``, ``path``, ``group``, ``client_id``, ``direct``.
-        route: the signal route that runs; None where there is none.
-        params: the path parameters of the route, read-only.
         streamed: True, as in Pode on servers that stream.
     """
 
-    __slots__ = ("_metadata", "_seconds", "connection", "data", "params", "route")
+    __slots__ = ("_match", "_metadata", "_seconds", "connection", "data")
 
     streamed = True
 
@@ -70,9 +68,7 @@ class SignalEvent:
     ) -> None:
         self.connection = connection
         self.data = data
-        self.route: SignalRoute | None = None if match is None else match.route
-        # Read-only, since the connection's messages share them.
-        self.params: Mapping[str, Any] = _NO_PARAMS if match is None else MappingProxyType(match.params)
+        self._match = match
         self._seconds = seconds
         self._metadata: dict[str, Any] | None = None
 
@@ -100,6 +96,16 @@ class SignalEvent:
         if self._metadata is None:
             self._metadata = {}
         return self._metadata
+
+    @property
+    def route(self) -> SignalRoute | None:
+        """The signal route that runs; None where there is none."""
+        return None if self._match is None else self._match.route
+
+    @property
+    def params(self) -> Mapping[str, Any]:
+        """The path parameters of the route, read-only, since the connection's messages share them."""
+        return _NO_PARAMS if self._match is None else MappingProxyType(self._match.params)
 
     @property
     def path(self) -> str:

@@ -18,11 +18,12 @@ from .core.model import Scope
 from .core.settings import Settings, SettingsArguments
 from .errors import ClientIdInvalid, TooManyConnections, UpgradeRefused
 from .hub import Hub
+from .web.hand_over import hand_over, response_header_lines
 from .web.protocol import SignalFactory
 from .web.reference import referenced_connection
 from .web.request_state import request_state
 from .web.resource import SignalsResource
-from .web.upgrade import check_upgrade, hand_over, handshake_record, response_header_lines
+from .web.upgrade import check_upgrade, handshake_record
 
 if TYPE_CHECKING:
     from twisted.web.resource import IResource

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 
 __all__ = ["TrustedProxies", "plain_address"]
 
 
+@lru_cache(maxsize=1_024)
 def plain_address(text: str) -> str:
     """One spelling for each address.
 
@@ -56,6 +58,8 @@ class TrustedProxies:
             Where an entry can't be read, the last address before it; where all are trusted, the left-most.
         """
         client = plain_address(socket_address)
+        if not forwarded_for:
+            return client
         for entry in reversed(",".join(forwarded_for).split(",")):
             if not self.trusts(client):
                 break

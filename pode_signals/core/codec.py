@@ -22,7 +22,7 @@ import attrs
 from pode_signals.errors import DataTooDeep, MessageInvalid
 
 from .model import ClientMessage
-from .quick_json import quick_encoder, quick_loads
+from .quick_json import UNSURE, quick_encoder, quick_loads
 
 __all__ = ["MAX_ADDRESSED", "decode_client_message", "encode"]
 
@@ -46,23 +46,21 @@ def decode_client_message(payload: bytes, *, max_depth: int, max_keys: int) -> C
     Raises:
         MessageInvalid: it is no message; its reason holds nothing of the payload.
     """
-    document = _parsed(payload)
-    if payload.count(b"{") + payload.count(b"[") > max_depth and _is_deeper(payload, max_depth):
+    document = quick_loads(payload)
+    if document is UNSURE:
+        document = _parsed(payload)
+    # A level takes two bytes at least, a key and its value four: nearly every message is shorter than so many of them.
+    size = len(payload)
+    if size > 2 * max_depth and _has_deeper(payload, max_depth):
         raise MessageInvalid("the message is nested too deep", "max_json_depth")
-    # A key and its value take four bytes at least, and nearly every message is shorter than so many of them.
-    if (
-        len(payload) > 4 * max_keys
-        and payload.count(b":") > max_keys
-        and _STRING.sub(b"", payload).count(b":") > max_keys
-    ):
+    if size > 4 * max_keys and _has_more_keys(payload, max_keys):
         raise MessageInvalid("the message has too many keys", "max_json_keys")
-    # What a browser or Python writes has escaped surrogates only in pairs; both write the "u" in lower case.
-    if (b"\\ud" in payload or b"\\uD" in payload) and _SURROGATE.search(_PAIRED_OR_OTHER.sub(b"", payload)):
+    if _BACKSLASH in payload and _has_lone_surrogate(payload):
         raise MessageInvalid("the message has a lone surrogate")
     if not isinstance(document, dict):
         raise MessageInvalid("the message is not a JSON object")
-    if len(document) == 1 and document.get("message") is not None:  # what most pages send
-        return ClientMessage(document["message"])
+    if len(document) == 1 and (message := document.get("message")) is not None:  # what most pages send
+        return ClientMessage(message)
     return _message(_with_known_keys(document))
 
 
@@ -97,15 +95,19 @@ def encode(data: object, *, depth: int | None = None) -> bytes | None:
         TypeError: something in it has no JSON form.
         ValueError: it has NaN or Infinity, a lone surrogate, or is circular or too deep to be written at all.
     """
-    if data is None or (isinstance(data, (str, list, tuple)) and not data):
+    if isinstance(data, str):
+        return _utf8(data) if data else None
+    if data is None or (isinstance(data, (list, tuple)) and not data):
         return None
-    encoded = None if isinstance(data, str) else _quick_encode(data)
+    encoded = _quick_encode(data)
     if encoded is None:
-        encoded = _utf8(data if isinstance(data, str) else _json(data))
-    if depth is not None and not isinstance(data, str) and _is_deeper(encoded, depth):
+        encoded = _utf8(_json(data))
+    if depth is not None and _is_deeper(encoded, depth):
         raise DataTooDeep(depth)
     return encoded
 
+
+_BACKSLASH = ord("\\")
 
 # A whole string of valid JSON.
 _STRING = re.compile(rb'"(?:[^"\\]++|\\.)*+"')
@@ -128,6 +130,19 @@ def _is_deeper(text: bytes, depth: int) -> bool:
     return bool(brackets)
 
 
+def _has_deeper(text: bytes, depth: int) -> bool:
+    return text.count(b"{") + text.count(b"[") > depth and _is_deeper(text, depth)
+
+
+def _has_more_keys(text: bytes, count: int) -> bool:
+    return text.count(b":") > count and _STRING.sub(b"", text).count(b":") > count
+
+
+def _has_lone_surrogate(text: bytes) -> bool:
+    # What a browser or Python writes has escaped surrogates only in pairs; both write the "u" in lower case.
+    return (b"\\ud" in text or b"\\uD" in text) and bool(_SURROGATE.search(_PAIRED_OR_OTHER.sub(b"", text)))
+
+
 def _finite(digits: str) -> float:
     number = float(digits)
     if math.isinf(number):
@@ -143,9 +158,6 @@ _DECODER = json.JSONDecoder(parse_float=_finite, parse_constant=_no_constant)
 
 
 def _parsed(payload: bytes) -> Any:
-    found = quick_loads(payload)
-    if found is not None:
-        return found[0]
     try:
         # Not left to json: it would take bytes for UTF-16 where they look like it.
         return _DECODER.decode(payload.decode("utf-8"))

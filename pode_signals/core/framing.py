@@ -5,6 +5,7 @@ from __future__ import annotations
 __all__ = ["check_close_code", "close_reason", "text_frame"]
 
 _TEXT_FINAL = 0x81
+_SHORT_HEADS = tuple(bytes((_TEXT_FINAL, size)) for size in range(126))
 
 
 def text_frame(payload: bytes) -> bytes:
@@ -15,7 +16,7 @@ def text_frame(payload: bytes) -> bytes:
     """
     size = len(payload)
     if size < 126:
-        return bytes((_TEXT_FINAL, size)) + payload
+        return _SHORT_HEADS[size] + payload
     if size < 65_536:
         return bytes((_TEXT_FINAL, 126)) + size.to_bytes(2, "big") + payload
     return bytes((_TEXT_FINAL, 127)) + size.to_bytes(8, "big") + payload

@@ -1,11 +1,11 @@
-"""Frozen values and enumerations that the whole package shares. Nothing here acts."""
+"""Values and enumerations that the whole package shares. Nothing here acts."""
 
 from __future__ import annotations
 
 from enum import Enum
 from typing import Any, Final
 
-from attrs import field, frozen
+from attrs import define, field, frozen
 
 __all__ = [
     "EVERY_NAME",
@@ -103,9 +103,9 @@ class Target:
     client_ids: tuple[str, ...] = ()
 
 
-@frozen
+@define
 class ClientMessage:
-    """What a client sent, decoded.
+    """What a client sent, decoded. Not frozen, which would double the time to make one; each event has its own.
 
     Attributes:
         message: any JSON value.

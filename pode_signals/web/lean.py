@@ -1,21 +1,27 @@
 """Autobahn's server protocol without what it keeps and formats for each connection that nobody here asks for.
 
 It changes no behaviour: options stand on the class, what is rarely used is made when used, and what belongs to
-the handshake is let go when that is over.
+the handshake is let go when that is over. A handshake that agrees on no extension is answered without Autobahn, where
+that has been seen to come to the same.
 """
 
 from __future__ import annotations
 
+from base64 import b64encode
 from collections.abc import Callable
+from hashlib import sha1
 from typing import Any
 
-from autobahn.twisted.websocket import WebSocketServerProtocol
+from autobahn.twisted.websocket import WebSocketServerFactory, WebSocketServerProtocol
 from autobahn.wamp.types import TransportDetails
 from autobahn.websocket.protocol import TrafficStats
 from autobahn.websocket.utf8validator import Utf8Validator
 from twisted.internet.defer import Deferred
+from twisted.internet.task import Clock
 
-__all__ = ["LeanServerProtocol"]
+from .shortcuts import WANTED
+
+__all__ = ["QUICK_OPENS", "LeanServerProtocol"]
 
 _HANDSHAKE_ONLY = frozenset(
     {
@@ -131,6 +137,7 @@ class LeanServerProtocol(WebSocketServerProtocol):
     autoPingPendingSeq = 0
     trackedTimings: Any = None
     triggered = False
+    state = WebSocketServerProtocol.STATE_CONNECTING
     send_state = WebSocketServerProtocol.SEND_STATE_GROUND
     inside_message = False
     current_frame: Any = None
@@ -140,8 +147,49 @@ class LeanServerProtocol(WebSocketServerProtocol):
         """Make nothing yet: see the attributes of the class."""
 
     def connectionMade(self) -> None:
-        """The transport is there. Autobahn's adapter would describe it at length."""
+        """The transport is there; :meth:`shake_hands` comes next. Autobahn's adapter would describe it at length."""
+
+    def shake_hands(self, key: bytes, subprotocol: str | None, deflate: bytes) -> bool:
+        """Answer a handshake that was checked.
+
+        Args:
+            key: Sec-WebSocket-Key.
+            subprotocol: the agreed one; None is none.
+            deflate: offers of permessage-deflate; empty is none.
+
+        Returns:
+            Whether the connection is open.
+        """
+        if QUICK_OPENS and not deflate:
+            self._open_at_once(key, subprotocol)
+            return True
+        return self._open_by_autobahn(key, subprotocol, deflate)
+
+    def _open_at_once(self, key: bytes, subprotocol: str | None) -> None:
+        self.factory.countConnections += 1
+        agreed = b"" if subprotocol is None else b"Sec-WebSocket-Protocol: " + subprotocol.encode("ascii") + b"\r\n"
+        accept = b64encode(sha1(key + _GUID, usedforsecurity=False).digest())
+        self.sendData(_SWITCHING + agreed + b"Sec-WebSocket-Accept: " + accept + b"\r\n\r\n")
+        self.state = self.STATE_OPEN
+
+    def _open_by_autobahn(self, key: bytes, subprotocol: str | None, deflate: bytes) -> bool:
+        """Feed Autobahn a head of nothing but what it needs, since its own parser splits lines where HTTP does not."""
         self._connectionMade()
+        lines = [
+            b"GET / HTTP/1.1",
+            b"Host: localhost",
+            b"Upgrade: websocket",
+            b"Connection: Upgrade",
+            b"Sec-WebSocket-Version: 13",
+            b"Sec-WebSocket-Key: " + key,
+        ]
+        if subprotocol is not None:
+            lines.append(b"Sec-WebSocket-Protocol: " + subprotocol.encode("ascii"))
+        if deflate:
+            lines.append(b"Sec-WebSocket-Extensions: " + deflate)
+        self._dataReceived(b"\r\n".join(lines) + b"\r\n\r\n")
+        self.settle()
+        return bool(self.state == self.STATE_OPEN)
 
     def settle(self) -> None:
         """The handshake is over: keep what differs from the class, and nothing of the handshake."""
@@ -154,3 +202,41 @@ class LeanServerProtocol(WebSocketServerProtocol):
 
 
 _ABSENT = object()
+_GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"  # RFC 6455 section 1.3
+_SWITCHING = b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: WebSocket\r\nConnection: Upgrade\r\n"
+
+
+class _Wire:
+    """Keeps what is written."""
+
+    def __init__(self) -> None:
+        self.written = b""
+
+    def write(self, data: bytes) -> None:
+        self.written += data
+
+
+def _opens_alike() -> bool:
+    """Whether Autobahn leaves a protocol as ``_open_at_once`` does, and has written the same."""
+    key = b"dGhlIHNhbXBsZSBub25jZQ=="
+    found = []
+    for at_once in (False, True):
+        factory: Any = WebSocketServerFactory(reactor=Clock(), server="")
+        protocol: Any = LeanServerProtocol()
+        protocol.factory = factory
+        wire = _Wire()
+        protocol.makeConnection(wire)
+        try:
+            if at_once:
+                protocol._open_at_once(key, None)
+            else:
+                protocol._open_by_autobahn(key, None, b"")
+        except AttributeError:
+            return False
+        state = {name: value for name, value in vars(protocol).items() if name not in ("factory", "transport")}
+        found.append((state, wire.written, factory.countConnections))
+    return found[0] == found[1]
+
+
+QUICK_OPENS = WANTED and _opens_alike()
+"""Whether a handshake without an extension is answered without Autobahn."""

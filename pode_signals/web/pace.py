@@ -13,6 +13,7 @@ from .lean import LeanServerProtocol
 
 if TYPE_CHECKING:
     from ..connection import SignalConnection
+    from .reading import Reading, SharedReader
 
 __all__ = ["PacedServerProtocol"]
 
@@ -28,6 +29,7 @@ class PacedServerProtocol(LeanServerProtocol):
 
     connection: SignalConnection
     transport: Any  # an ITCPTransport, or TLS around one
+    _shared: Reading | None = None  # what reads in the transport's place
     _full = False  # as the transport says
     _congested = False  # as the connection was told
     _behind = False  # data waits to be parsed, and nothing is read
@@ -36,14 +38,19 @@ class PacedServerProtocol(LeanServerProtocol):
 
     def pause_reading(self) -> None:
         """Read no further from the socket."""
-        self.transport.pauseProducing()
+        self._reading.pauseProducing()
+
+    def read_with(self, reader: SharedReader) -> None:
+        """Have a reader read in the transport's place, where it can, and nothing is paused."""
+        if not self._behind and not self.connection.reading_paused and self.transport.connected:
+            self._shared = reader.adopt(self.transport, self)
 
     def resume_reading(self) -> None:
         """Read on, once what waits is parsed."""
         if self._behind:
             self._catch_up_later()
         else:
-            self.transport.resumeProducing()
+            self._reading.resumeProducing()
 
     # What the transport calls.
 
@@ -54,6 +61,7 @@ class PacedServerProtocol(LeanServerProtocol):
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         """The transport is gone. TLS may end in order right behind data that still waits here."""
+        self._stop_shared_reading()
         if self._behind and reason.check(ConnectionDone):
             self._ending = True
             self._catch_up()
@@ -95,9 +103,18 @@ class PacedServerProtocol(LeanServerProtocol):
             if clock.seconds() >= end:
                 break
         self._behind = True
-        self.transport.pauseProducing()
+        self._reading.pauseProducing()
         if not self.connection.reading_paused:
             self._catch_up_later()
+
+    @property
+    def _reading(self) -> Any:
+        """What pauses and resumes reading."""
+        return self._shared or self.transport
+
+    def _stop_shared_reading(self) -> None:
+        if self._shared is not None:
+            self._shared.pauseProducing()
 
     def _catch_up_later(self) -> None:
         if not self._catching_up:
@@ -110,7 +127,7 @@ class PacedServerProtocol(LeanServerProtocol):
             return
         self._catch_up()
         if not self._behind and not self.connection.reading_paused:
-            self.transport.resumeProducing()
+            self._reading.resumeProducing()
 
     def _catch_up(self) -> None:
         self._behind = False

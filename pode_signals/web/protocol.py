@@ -20,7 +20,8 @@ from ..core.limits import TokenBucket
 from ..core.model import ClosedBy, Closure
 from ..reports import printable
 from .pace import PacedServerProtocol
-from .shortcuts import QUICK_FRAMES, can_write_directly, unmasked_texts
+from .reading import SharedReader
+from .shortcuts import QUICK_FRAMES, can_write_directly, unmasked_text, unmasked_texts
 
 if TYPE_CHECKING:
     from ..connection import SignalConnection
@@ -30,6 +31,7 @@ __all__ = ["SignalFactory", "SignalProtocol"]
 
 _log = Logger()  # of no class: what keeps log events would keep their protocols
 
+_OPEN, _CLOSED = WebSocketServerProtocol.STATE_OPEN, WebSocketServerProtocol.STATE_CLOSED
 _CLOSE, _PING = 8, 9  # opcodes
 _MOST_CONTROL = 125  # bytes of a control frame (RFC 6455 section 5.5)
 _INTERNAL_ERROR = 1011
@@ -88,16 +90,18 @@ class SignalProtocol(PacedServerProtocol):
 
     def abort(self) -> None:
         """Drop the transport now."""
+        self._stop_shared_reading()
         self.transport.abortConnection()
 
     # What the transport calls.
 
     def dataReceived(self, data: bytes) -> None:
         """The fence around all that runs for a client's bytes: an exception would make Twisted drop what is unsent."""
-        if self.state == self.STATE_CLOSED:
+        state = self.state
+        if state == _CLOSED:
             return  # Autobahn would collect it, and the end of a TLS connection can take a while
         try:
-            if QUICK_FRAMES and self.state == self.STATE_OPEN and not self.data and not self.inside_message:
+            if QUICK_FRAMES and state == _OPEN and not self.data and not self.inside_message:
                 data = self._take_texts(data)
             if data or self.current_frame is not None:  # a frame without a payload may wait for its end
                 self._dataReceived(data)
@@ -111,6 +115,10 @@ class SignalProtocol(PacedServerProtocol):
         """Hand on what small text frames hold; the rest is for Autobahn."""
         if self.current_frame is not None:
             return data
+        payload = unmasked_text(data, self.maxMessagePayloadSize)
+        if payload is not None:
+            self.connection.received(payload)
+            return b""
         payloads, taken = unmasked_texts(data, self.maxMessagePayloadSize)
         if not taken:
             return data
@@ -211,11 +219,13 @@ class SignalProtocol(PacedServerProtocol):
 
     def sendData(self, data: bytes, sync: bool = False, chopsize: int | None = None) -> None:
         """All of Autobahn's output: control frames, and the 101, which takes the route's own headers along."""
-        if self.response_headers:
-            status, end, rest = data.partition(b"\r\n")
-            data = status + end + self.response_headers + rest
-            self.response_headers = b""
-        self.transport.write(data)
+        if not self.response_headers:
+            self.transport.write(data)
+            return
+        status, end, rest = data.partition(b"\r\n")
+        headers = self.response_headers
+        del self.response_headers  # sent once, and not kept
+        self.write_frames(status + end + headers + rest)
 
     def sendCloseFrame(self, code: int | None = None, reasonUtf8: bytes | None = None, isReply: bool = False) -> None:
         """Autobahn is about to answer a close frame, or to fail the connection: it leaves the hub first."""
@@ -249,10 +259,10 @@ class SignalFactory(WebSocketServerFactory):
 
     def __init__(self, hub: Hub) -> None:
         super().__init__(reactor=hub.clock, server="")  # type: ignore[no-untyped-call]  # Autobahn
-        options = {
-            "maxMessagePayloadSize": hub.settings.max_message_bytes,
-            "perMessageCompressionAccept": staticmethod(_accept_deflate if hub.settings.compression else _decline),
-        }
+        options: dict[str, Any] = {"maxMessagePayloadSize": hub.settings.max_message_bytes}
+        if hub.settings.compression:
+            options["perMessageCompressionAccept"] = staticmethod(_accept_deflate)
+        self.reader = SharedReader()
         self._protocol_class: type[Any] = type("SignalProtocol", (SignalProtocol,), options)
 
     def protocol_for(
@@ -265,10 +275,6 @@ class SignalFactory(WebSocketServerFactory):
         protocol.response_headers = response_headers
         protocol.makeConnection(transport)  # type: ignore[no-untyped-call]  # Autobahn
         return protocol
-
-
-def _decline(_offers: list[Any]) -> None:
-    return None
 
 
 def _accept_deflate(offers: list[Any]) -> PerMessageDeflateOfferAccept | None:

@@ -8,6 +8,7 @@ own ways are used, which do the same.
 from __future__ import annotations
 
 import os
+import select
 from typing import Any
 
 from autobahn.twisted.websocket import WebSocketServerFactory, WebSocketServerProtocol
@@ -15,7 +16,15 @@ from twisted.internet.abstract import FileDescriptor
 from twisted.internet.task import Clock
 from twisted.internet.tcp import Connection
 
-__all__ = ["DIRECT_WRITES", "QUICK_FRAMES", "can_write_directly", "unmasked_texts"]
+__all__ = [
+    "DIRECT_WRITES",
+    "QUICK_FRAMES",
+    "SHARED_READS",
+    "WANTED",
+    "can_write_directly",
+    "unmasked_text",
+    "unmasked_texts",
+]
 
 _TEXT_FINAL = 0x81
 _MASKED = 0x80
@@ -26,6 +35,25 @@ _from_bytes = int.from_bytes
 def can_write_directly(transport: Any) -> bool:
     """Whether frames may go straight to a transport's socket: plain TCP or a UNIX socket, with nothing in between."""
     return DIRECT_WRITES and isinstance(transport, Connection) and not getattr(transport, "TLS", False)
+
+
+def unmasked_text(data: bytes, max_bytes: int) -> bytes | None:
+    """The payload where data is one whole text frame of under 126 bytes, as nearly every read is; else None.
+
+    Args:
+        data: what a client sent, from the beginning of a frame on.
+        max_bytes: larger frames are left to Autobahn.
+    """
+    size = len(data) - 6
+    if not 0 <= size < 126 or data[0] != _TEXT_FINAL or data[1] != _MASKED + size or size > max_bytes:
+        return None
+    mask = (data[2:6] * 32)[:size]
+    payload = (_from_bytes(data[6:], "little") ^ _from_bytes(mask, "little")).to_bytes(size, "little")
+    try:
+        payload.decode()
+    except UnicodeDecodeError:
+        return None
+    return payload
 
 
 def unmasked_texts(data: bytes, max_bytes: int) -> tuple[list[bytes], int]:
@@ -75,6 +103,20 @@ def _direct_writes_work() -> bool:
         return False
 
 
+def _shared_reads_work() -> bool:
+    """Whether Twisted's connections read when they are told to, from where they did."""
+    reactor, socket = _Watching(), _NoSocket()
+    connection: Any = Connection(socket, None, reactor)  # type: ignore[arg-type]  # stand-ins
+    connection.connected = 1
+    connection.startReading()
+    connection.stopReading()
+    try:
+        is_known = connection.socket is socket and connection.bufferSize > 0 and not connection.disconnecting
+    except AttributeError:
+        return False
+    return is_known and reactor.calls == [("add", connection), ("remove", connection)]
+
+
 def _quick_frames_work() -> bool:
     """Whether Autobahn keeps its place between frames where it did."""
     factory: Any = WebSocketServerFactory(reactor=Clock())
@@ -114,6 +156,26 @@ class _NoReactor:
     addWriter = removeWriter = addReader = removeReader = _nothing
 
 
+class _Watching:
+    def __init__(self) -> None:
+        self.calls: list[tuple[str, Any]] = []
+
+    def addReader(self, reader: Any) -> None:
+        self.calls.append(("add", reader))
+
+    def removeReader(self, reader: Any) -> None:
+        self.calls.append(("remove", reader))
+
+
+class _NoSocket:
+    def setblocking(self, _flag: bool) -> None:
+        """It is never read."""
+
+    def fileno(self) -> int:
+        """No descriptor."""
+        return -1
+
+
 class _NoTransport:
     def _nothing(self, *_args: Any) -> None:
         """Nothing is ever written."""
@@ -121,10 +183,14 @@ class _NoTransport:
     write = loseConnection = abortConnection = unregisterProducer = getPeer = getHost = _nothing
 
 
-_WANTED = os.environ.get("PODE_SIGNALS_SHORTCUTS", "on") != "off"
+WANTED = os.environ.get("PODE_SIGNALS_SHORTCUTS", "on") != "off"
+"""Whether shortcuts may be taken at all."""
 
-DIRECT_WRITES = _WANTED and _direct_writes_work()
+DIRECT_WRITES = WANTED and _direct_writes_work()
 """Whether frames go straight to the socket where nothing is unsent."""
 
-QUICK_FRAMES = _WANTED and _quick_frames_work()
+SHARED_READS = WANTED and hasattr(select, "epoll") and _shared_reads_work()
+"""Whether many sockets are read for one event of the reactor."""
+
+QUICK_FRAMES = WANTED and _quick_frames_work()
 """Whether small whole text frames are read without Autobahn."""

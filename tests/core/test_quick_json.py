@@ -35,10 +35,11 @@ def way(name: str) -> Iterator[None]:
     """Have the codec take one way, whatever is installed or asked for."""
     with ExitStack() as patches:
         patches.enter_context(patch.object(quick_json, "_LIBRARY", orjson if name == "orjson" else None))
+        patches.enter_context(patch.object(quick_json, "_loads", orjson.loads if name == "orjson" else None))
         loads, encoder = {
             "orjson": (quick_json._orjson_loads, quick_json._orjson_encoder),
             "json": (quick_json._stdlib_loads, quick_json._stdlib_encoder),
-            "careful": (quick_json._nothing, lambda _default: quick_json._nothing),
+            "careful": (quick_json._never_sure, lambda _default: quick_json._nothing),
         }[name]
         patches.enter_context(patch.object(codec, "quick_loads", loads))
         patches.enter_context(patch.object(codec, "_quick_encode", encoder(codec._plain)))
@@ -633,7 +634,7 @@ print(quick_json.LIBRARY, quick_json.quick_loads.__name__, encode({{"a": [1]}}).
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=True)
     used = {"orjson": "_orjson_loads", "json": "_stdlib_loads"}[expected]
     assert done.stdout.split() == (
-        ["json", "_nothing", '{"a":[1]}'] if wanted == "off" else [expected, used, '{"a":[1]}']
+        ["json", "_never_sure", '{"a":[1]}'] if wanted == "off" else [expected, used, '{"a":[1]}']
     )
 
 

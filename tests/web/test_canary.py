@@ -66,7 +66,7 @@ def handling(data: bytes) -> tuple[Any, Any, StringTransport, Clock]:
 def test_data_buffer() -> None:
     """S2.6: HTTPChannel._dataBuffer has what came behind a request that is being handled."""
     _, channel, _, _ = handling(head() + b"first")
-    what_for = "a list of the bytes behind the request, read by web/upgrade.py so that no frame is lost"
+    what_for = "a list of the bytes behind the request, read by web/hand_over.py so that no frame is lost"
     buffer = needs(channel, "_dataBuffer", what_for)
     channel.dataReceived(b"second")
     expect(isinstance(buffer, list) and b"".join(channel._dataBuffer) == b"firstsecond", "_dataBuffer", what_for)
@@ -89,15 +89,17 @@ def test_buffer_of_a_synchronous_route() -> None:
     wrapper.makeConnection(StringTransport())
     wrapper.dataReceived(head() + b"first")
     wrapper.dataReceived(b"second")
-    what_for = "patched on the instance by web/upgrade.py, and called with what follows the request"
+    what_for = "patched on the instance by web/hand_over.py, and called with what follows the request"
     expect(got == [b"first", b"second"], "dataReceived, rawDataReceived", what_for)
 
 
 def test_the_idle_timeout() -> None:
     """S2.1: HTTPChannel's idle timeout is off while a request is handled; requestDone alone starts it again."""
     request, channel, transport, clock = handling(plain("/"))
-    what_for = "web/upgrade.py relies on requestDone, which a converted request's channel never sees, to start it again"
-    needs(channel, "setTimeout", "web/upgrade.py switches the idle timeout off with it")
+    what_for = (
+        "web/hand_over.py relies on requestDone, which a converted request's channel never sees, to start it again"
+    )
+    needs(channel, "setTimeout", "web/hand_over.py switches the idle timeout off with it")
     expect(channel.timeOut is None, "timeOut", "off while a request is handled")
     channel.dataReceived(b"x")
     clock.advance(100)
@@ -111,7 +113,7 @@ def test_the_idle_timeout() -> None:
 def test_the_channel_is_the_transports_producer() -> None:
     """S4.7: HTTPChannel registers itself with the transport, which has room for one producer."""
     _, channel, transport, _ = handling(head())
-    what_for = "HTTPChannel made itself the transport's producer; web/upgrade.py unregisters it"
+    what_for = "HTTPChannel made itself the transport's producer; web/hand_over.py unregisters it"
     expect(transport.producer is channel, "HTTPChannel.connectionMade", what_for)
 
 
@@ -188,7 +190,7 @@ def test_the_wrapper_of_the_channel() -> None:
 def test_the_access_log() -> None:
     """S2.6: HTTPChannel.factory is the Site, whose log writes a request's line; Request.finish asks the channel's."""
     _, channel, _, _ = handling(head())
-    what_for = "web/upgrade.py writes the line of the 101 by channel.factory.log(request)"
+    what_for = "web/hand_over.py writes the line of the 101 by channel.factory.log(request)"
     expect(callable(needs(needs(channel, "factory", what_for), "log", what_for)), "factory.log", what_for)
     source = inspect.getsource(Request.finish)
     expect("self.channel.factory" in source, "Request.finish", "writes no line where channel.factory is None")
@@ -198,7 +200,7 @@ def test_cookies() -> None:
     """S2.3: Request.cookies holds the values of Set-Cookie as bytes; responseHeaders has none of them."""
     request, _, _, _ = handling(head())
     request.addCookie("name", "value")
-    what_for = "written to the 101 by web/upgrade.py"
+    what_for = "written to the 101 by web/hand_over.py"
     expect(needs(request, "cookies", what_for) == [b"name=value"], "cookies", what_for)
     expect(not request.responseHeaders.hasHeader("Set-Cookie"), "cookies", "they are not among responseHeaders")
 

@@ -35,6 +35,7 @@ from web_fakes import (
 from pode_signals.connection import ConnectionState
 from pode_signals.core.model import ClosedBy, Closure, Scope
 from pode_signals.errors import PodeSignalsError
+from pode_signals.web import lean
 from pode_signals.web.protocol import SignalProtocol
 
 
@@ -757,6 +758,7 @@ def test_a_handshake_that_autobahn_refuses(monkeypatch: pytest.MonkeyPatch) -> N
     world.signals.on_connect("Msg")(events.append)
     world.signals.on_disconnect("Msg")(events.append)
     with monkeypatch.context() as patched:
+        patched.setattr(lean, "QUICK_OPENS", False)
         patched.setattr(SignalProtocol, "onConnect", refuse)
         client = world.client().send(head())
         world.turn(10)

@@ -29,7 +29,6 @@ from web_fakes import (
 
 from pode_signals.connection import SignalConnection
 from pode_signals.core.model import ClosedBy, Closure
-from pode_signals.web.protocol import SignalProtocol
 
 GOOD_EXTENSION = ("Sec-WebSocket-Extensions", "permessage-deflate")
 
@@ -619,11 +618,11 @@ def test_a_callback_that_raises(monkeypatch: pytest.MonkeyPatch) -> None:
     """S5.7: a defect of our own closes this connection with 1011, logged and counted; the client learns nothing."""
     world, client = opened()
 
-    def broken(payload: bytes, isBinary: bool) -> None:
+    def broken(connection: SignalConnection, payload: bytes) -> None:
         raise RuntimeError("secret")
 
     neighbour = world.client().open()
-    monkeypatch.setattr(SignalProtocol, "onMessage", lambda self, payload, isBinary: broken(payload, isBinary))
+    monkeypatch.setattr(SignalConnection, "received", broken)
     with capturedLogs() as logged:
         client.send(message("boom"))
     assert [str(failure.value) for failure in failures_in(logged)] == ["secret"]

@@ -1,0 +1,182 @@
+"""From a checked upgrade request to an open connection: HTTP lets go of the transport, Autobahn takes it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from ..core.names import header_value
+from ..errors import PodeSignalsError
+from .channel import ConvertedChannel
+from .request_state import request_state
+
+if TYPE_CHECKING:
+    from twisted.python.failure import Failure
+
+    from ..connection import SignalConnection
+    from .protocol import SignalFactory, SignalProtocol
+    from .upgrade import UpgradeOffer
+
+Request = Any  # a twisted.web.server.Request: most of what is used of it has no annotations
+
+__all__ = ["hand_over", "response_header_lines"]
+
+_TOKEN = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")  # RFC 9110 section 5.6.2
+_FORBIDDEN = re.compile(rb"[\r\n\0]")
+_NOT_FROM_THE_ROUTE = re.compile(  # hop-by-hop (RFC 9110 section 7.6.1), the body's, the handshake's, and our own
+    rb"connection|keep-alive|proxy-.*|te|trailer|transfer-encoding|upgrade"
+    rb"|content-.*|sec-websocket-.*|x-pode-signal-(?:client-id|name|group)",
+    re.IGNORECASE,
+)
+
+
+def response_header_lines(request: Request, connection: SignalConnection) -> bytes:
+    """The header lines of the 101: what the route set, byte for byte, and who the connection is.
+
+    Raises:
+        ValueError: a header that the route set has CR, LF or NUL, or a name that is no token.
+    """
+    lines = [
+        (b"X-PODE-SIGNAL-CLIENT-ID", header_value(connection.client_id).encode("ascii")),
+        (b"X-PODE-SIGNAL-NAME", header_value(connection.name).encode("ascii")),
+    ]
+    if connection.group is not None:
+        lines.append((b"X-PODE-SIGNAL-GROUP", header_value(connection.group).encode("ascii")))
+    for name, values in request.responseHeaders.getAllRawHeaders():
+        if not _NOT_FROM_THE_ROUTE.fullmatch(name):
+            lines.extend((name, value) for value in values)
+    lines.extend((b"Set-Cookie", cookie) for cookie in request.cookies)
+    for name, value in lines:
+        if not _TOKEN.fullmatch(name) or _FORBIDDEN.search(value):
+            raise ValueError(f"the response header {name!r} can't be sent")
+    return b"".join(name + b": " + value + b"\r\n" for name, value in lines)
+
+
+def hand_over(
+    request: Request, factory: SignalFactory, connection: SignalConnection, offer: UpgradeOffer, header_lines: bytes
+) -> None:
+    """Make the request's transport the connection's; when this returns the 101 is written and Autobahn is open.
+
+    ``request.channel`` is a stand-in afterwards, bytes that the client pipelined behind its handshake follow in the
+    next turn, and the channel goes on reporting the transport's end, which is how a route learns that its client left.
+    """
+    channel = request.channel
+    transport = channel.transport
+    _log_access(request, channel)  # first, since a formatter of the program's may raise
+    pipelined = _detach(channel)
+    transport.unregisterProducer()  # HTTPChannel made itself the transport's producer
+    protocol = factory.protocol_for(connection, transport, header_lines)
+    connection.attach(protocol)
+    outer = _outer(transport)
+    feed = _Feed(protocol)
+    is_open = False
+    channel.dataReceived = channel.rawDataReceived = feed.received
+
+    def connection_lost(reason: Failure) -> None:
+        feed.flush()
+        try:
+            protocol.connectionLost(reason)
+        finally:
+            type(channel).connectionLost(channel, reason)  # fires notifyFinish
+
+    channel.connectionLost = connection_lost
+
+    def http_over() -> None:
+        """HTTP is over on this transport: its end is the connection's alone, and the channel is not needed any more."""
+        if is_open and outer is not None and getattr(transport, outer[0]) is outer[1]:
+            setattr(transport, outer[0], protocol)
+            protocol.read_with(factory.reader)
+
+    request.channel = ConvertedChannel(request, _route_end(connection, request, partial(feed.when_through, http_over)))
+    request.startedWriting = 1
+    if not protocol.shake_hands(offer.key, connection.subprotocol, offer.deflate):
+        del channel.connectionLost  # the hub never knew this connection
+        transport.abortConnection()
+        raise PodeSignalsError("Autobahn refused a handshake that was checked")
+    is_open = True
+    if pipelined:
+        feed.later(pipelined, connection.hub.clock)
+    transport.resumeProducing()  # the channel pauses it for much pipelined data
+
+
+class _Feed:
+    """Bytes of the client on their way to the protocol.
+
+    What was pipelined waits for the next turn, so that the connection is open when ``convert`` returns; then
+    everything goes straight through.
+    """
+
+    __slots__ = ("_protocol", "_then", "_waiting")
+
+    def __init__(self, protocol: SignalProtocol) -> None:
+        self._protocol = protocol
+        self._waiting: list[bytes] | None = None
+        self._then: Callable[[], None] | None = None
+
+    def received(self, data: bytes) -> None:
+        if self._waiting is None:
+            self._protocol.dataReceived(data)
+        else:
+            self._waiting.append(data)
+
+    def later(self, pipelined: bytes, clock: Any) -> None:
+        self._waiting = [pipelined]
+        clock.callLater(0, self.flush)
+
+    def flush(self) -> None:
+        waiting, self._waiting = self._waiting, None
+        if waiting:
+            self._protocol.dataReceived(b"".join(waiting))
+        then, self._then = self._then, None
+        if then is not None:
+            then()
+
+    def when_through(self, then: Callable[[], None]) -> None:
+        """Call a function once nothing waits: now, or after the next turn."""
+        if self._waiting is None:
+            then()
+        else:
+            self._then = then
+
+
+def _detach(channel: Any) -> bytes:
+    """Stop HTTP on a channel; what it had buffered behind the request is returned."""
+    channel.setTimeout(None)  # requestDone would start it again, which the channel will not see
+    pipelined = b"".join(channel._dataBuffer)
+    channel._dataBuffer = []
+    return pipelined
+
+
+def _outer(transport: Any) -> tuple[str, Any] | None:
+    """Where a transport keeps the protocol that it reports to: plain ones, and TLS around them."""
+    for name in ("wrappedProtocol", "protocol"):
+        protocol = getattr(transport, name, None)
+        if protocol is not None:
+            return name, protocol
+    return None
+
+
+def _route_end(connection: SignalConnection, request: Request, http_over: Callable[[], None]) -> Any:
+    state = request_state(request)
+
+    def route_ended(ended: Request) -> None:
+        if state.slot is not None:
+            state.slot.connection = None
+        http_over()
+        connection.hub.route_ended(connection, failed=ended.code >= 400)
+
+    return route_ended
+
+
+def _log_access(request: Request, channel: Any) -> None:
+    request.setResponseCode(101)
+    factory = getattr(channel, "factory", None)
+    if factory is not None:
+        uri = request.uri
+        request.uri = uri.partition(b"?")[0]  # a query may hold a token
+        try:
+            factory.log(request)
+        finally:
+            request.uri = uri

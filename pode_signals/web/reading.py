@@ -1,0 +1,163 @@
+"""Reads from many sockets for one event of the reactor: plain connections wait in an epoll of their own.
+
+What a reactor does for each event (a log context, a lookup, a few calls) costs more than to read a small message; here
+it is done once for all that is ready. Whatever is not data goes back to the transport, which ends itself as always.
+"""
+
+from __future__ import annotations
+
+import select
+from contextlib import suppress
+from typing import Any
+
+from twisted.internet.interfaces import IProtocol, IReactorFDSet, IReadDescriptor
+from twisted.internet.tcp import Connection
+from twisted.python.failure import Failure
+from zope.interface import implementer
+
+from .shortcuts import SHARED_READS
+
+__all__ = ["Reading", "SharedReader"]
+
+_MOST_AT_ONCE = 1_000  # sockets in one turn; the rest are ready in the next one
+
+
+class Reading:
+    """One transport's part in a :class:`SharedReader`, in place of the transport's own reading.
+
+    Args:
+        reader: where it waits.
+        transport: whose socket it is.
+        protocol: gets the data.
+    """
+
+    __slots__ = ("_reader", "fileno", "protocol", "receive", "size_bytes", "transport")
+
+    def __init__(self, reader: SharedReader, transport: Any, protocol: IProtocol) -> None:
+        self._reader = reader
+        self.transport = transport
+        self.protocol = protocol
+        self.fileno: int = transport.fileno()
+        self.receive = transport.socket.recv
+        self.size_bytes: int = transport.bufferSize
+
+    def pauseProducing(self) -> None:
+        """Read no further."""
+        self._reader.leave(self)
+        self.transport.stopReading()  # which reads itself where the reader could not
+
+    def resumeProducing(self) -> None:
+        """Read on, unless the transport is about to end."""
+        if self.transport.connected and not self.transport.disconnecting:
+            self._reader.join(self)
+
+
+@implementer(IReadDescriptor)
+class SharedReader:
+    """Reads for all that joined. The reactor knows it as one descriptor, and only while somebody is there."""
+
+    def __init__(self) -> None:
+        self._reactor: Any = None
+        self._epoll: Any = None  # a select.epoll while somebody is there
+        self._readings: dict[int, Reading] = {}
+
+    def adopt(self, transport: Any, protocol: IProtocol) -> Reading | None:
+        """Read for a transport from now on, in its place.
+
+        Returns:
+            What pauses and resumes the reading; None where the transport has to go on reading itself.
+        """
+        if not can_read_together(transport):
+            return None
+        reading = Reading(self, transport, protocol)
+        if not self.join(reading):
+            return None
+        transport.stopReading()
+        return reading
+
+    def join(self, reading: Reading) -> bool:
+        """Wait for data; False where that is not possible, and the transport reads itself."""
+        try:
+            if self._epoll is None:
+                self._open(reading.transport.reactor)
+            self._epoll.register(reading.fileno, select.EPOLLIN | select.EPOLLRDHUP)
+        except FileExistsError:
+            return True
+        except OSError:  # no descriptor is left for the epoll
+            if self._epoll is not None and not self._readings:
+                self._close()
+            reading.transport.startReading()
+            return False
+        self._readings[reading.fileno] = reading
+        return True
+
+    def leave(self, reading: Reading) -> None:
+        """Wait no more."""
+        if self._readings.get(reading.fileno) is not reading:
+            return
+        del self._readings[reading.fileno]
+        with suppress(OSError):  # where its socket is closed it is not there any more
+            self._epoll.unregister(reading.fileno)
+        if not self._readings:
+            self._close()
+
+    # What the reactor calls.
+
+    def fileno(self) -> int:
+        """The epoll's."""
+        return -1 if self._epoll is None else self._epoll.fileno()
+
+    def logPrefix(self) -> str:
+        """The ``system`` of log lines about what is read."""
+        return "signals"
+
+    def doRead(self) -> None:
+        """Read from each that is ready, once."""
+        readings = self._readings
+        for number, event in self._epoll.poll(0, _MOST_AT_ONCE):
+            reading = readings.get(number)
+            if reading is None:  # gone by what was read before
+                continue
+            if event == select.EPOLLIN:
+                try:
+                    data = reading.receive(reading.size_bytes)
+                except BlockingIOError:
+                    continue
+                except OSError:
+                    data = b""
+                if data:
+                    reading.protocol.dataReceived(data)
+                    continue
+            self._give_back(reading)
+
+    def connectionLost(self, reason: Failure) -> None:
+        """The reactor drops every descriptor that it knows: those that wait here are meant as well."""
+        for reading in tuple(self._readings.values()):
+            self.leave(reading)
+            reading.transport.connectionLost(reason)
+
+    def _give_back(self, reading: Reading) -> None:
+        """The end of a transport is its own affair: it finds it by itself."""
+        self.leave(reading)
+        reading.transport.startReading()
+
+    def _open(self, reactor: Any) -> None:
+        self._epoll = select.epoll()
+        self._reactor = reactor
+        reactor.addReader(self)
+
+    def _close(self) -> None:
+        self._reactor.removeReader(self)
+        self._epoll.close()
+        self._epoll = self._reactor = None
+
+
+def can_read_together(transport: Any) -> bool:
+    """Whether a transport's socket can be read without it: plain TCP on a reactor that watches descriptors."""
+    return (
+        SHARED_READS
+        and isinstance(transport, Connection)
+        and type(transport).doRead is Connection.doRead
+        and not getattr(transport, "TLS", False)
+        and IReactorFDSet.providedBy(transport.reactor)
+    )
