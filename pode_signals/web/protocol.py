@@ -101,7 +101,12 @@ class SignalProtocol(PacedServerProtocol):
         if state == _CLOSED:
             return  # Autobahn would collect it, and the end of a TLS connection can take a while
         try:
-            if QUICK_FRAMES and state == _OPEN and not self.data and not self.inside_message:
+            is_between = state == _OPEN and self.current_frame is None and not self.inside_message and not self.data
+            if QUICK_FRAMES and is_between:
+                payload = unmasked_text(data, self.maxMessagePayloadSize)
+                if payload is not None:
+                    self.connection.received(payload)
+                    return
                 data = self._take_texts(data)
             if data or self.current_frame is not None:  # a frame without a payload may wait for its end
                 self._dataReceived(data)
@@ -113,12 +118,6 @@ class SignalProtocol(PacedServerProtocol):
 
     def _take_texts(self, data: bytes) -> bytes:
         """Hand on what small text frames hold; the rest is for Autobahn."""
-        if self.current_frame is not None:
-            return data
-        payload = unmasked_text(data, self.maxMessagePayloadSize)
-        if payload is not None:
-            self.connection.received(payload)
-            return b""
         payloads, taken = unmasked_texts(data, self.maxMessagePayloadSize)
         if not taken:
             return data

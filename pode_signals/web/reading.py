@@ -20,6 +20,8 @@ from .shortcuts import SHARED_READS
 __all__ = ["Reading", "SharedReader"]
 
 _MOST_AT_ONCE = 1_000  # sockets in one turn; the rest are ready in the next one
+_MOST_BYTES = 65_536  # of one read, as Twisted's transports
+_READABLE = select.EPOLLIN  # and nothing else
 
 
 class Reading:
@@ -31,15 +33,14 @@ class Reading:
         protocol: gets the data.
     """
 
-    __slots__ = ("_reader", "fileno", "protocol", "receive", "size_bytes", "transport")
+    __slots__ = ("_reader", "fileno", "protocol", "receive_into", "transport")
 
     def __init__(self, reader: SharedReader, transport: Any, protocol: IProtocol) -> None:
         self._reader = reader
         self.transport = transport
         self.protocol = protocol
         self.fileno: int = transport.fileno()
-        self.receive = transport.socket.recv
-        self.size_bytes: int = transport.bufferSize
+        self.receive_into = transport.socket.recv_into
 
     def pauseProducing(self) -> None:
         """Read no further."""
@@ -60,6 +61,7 @@ class SharedReader:
         self._reactor: Any = None
         self._epoll: Any = None  # a select.epoll while somebody is there
         self._readings: dict[int, Reading] = {}
+        self._buffer = memoryview(bytearray(_MOST_BYTES))  # cheaper than as many bytes that are made for each read
 
     def adopt(self, transport: Any, protocol: IProtocol) -> Reading | None:
         """Read for a transport from now on, in its place.
@@ -113,20 +115,20 @@ class SharedReader:
 
     def doRead(self) -> None:
         """Read from each that is ready, once."""
-        readings = self._readings
+        readings, buffer = self._readings, self._buffer
         for number, event in self._epoll.poll(0, _MOST_AT_ONCE):
             reading = readings.get(number)
             if reading is None:  # gone by what was read before
                 continue
-            if event == select.EPOLLIN:
+            if event == _READABLE:
                 try:
-                    data = reading.receive(reading.size_bytes)
+                    size = reading.receive_into(buffer)
                 except BlockingIOError:
                     continue
                 except OSError:
-                    data = b""
-                if data:
-                    reading.protocol.dataReceived(data)
+                    size = 0
+                if size:
+                    reading.protocol.dataReceived(buffer[:size].tobytes())
                     continue
             self._give_back(reading)
 

@@ -111,7 +111,7 @@ def _shared_reads_work() -> bool:
     connection.startReading()
     connection.stopReading()
     try:
-        is_known = connection.socket is socket and connection.bufferSize > 0 and not connection.disconnecting
+        is_known = connection.socket is socket and not connection.disconnecting
     except AttributeError:
         return False
     return is_known and reactor.calls == [("add", connection), ("remove", connection)]
