@@ -14,14 +14,16 @@ from typing import Any
 
 from autobahn.twisted.websocket import WebSocketServerFactory, WebSocketServerProtocol
 from autobahn.wamp.types import TransportDetails
-from autobahn.websocket.protocol import TrafficStats
+from autobahn.websocket.protocol import TrafficStats, WebSocketProtocol
 from autobahn.websocket.utf8validator import Utf8Validator
 from twisted.internet.defer import Deferred
+from twisted.internet.protocol import connectionDone
 from twisted.internet.task import Clock
+from twisted.python.failure import Failure
 
 from .shortcuts import WANTED
 
-__all__ = ["QUICK_OPENS", "LeanServerProtocol"]
+__all__ = ["LeanServerProtocol"]
 
 _HANDSHAKE_ONLY = frozenset(
     {
@@ -147,7 +149,7 @@ class LeanServerProtocol(WebSocketServerProtocol):
         """Make nothing yet: see the attributes of the class."""
 
     def connectionMade(self) -> None:
-        """The transport is there; :meth:`shake_hands` comes next. Autobahn's adapter would describe it at length."""
+        """The transport is there; :meth:`shake_hands` comes next."""
 
     def shake_hands(self, key: bytes, subprotocol: str | None, deflate: bytes) -> bool:
         """Answer a handshake that was checked.
@@ -174,7 +176,10 @@ class LeanServerProtocol(WebSocketServerProtocol):
 
     def _open_by_autobahn(self, key: bytes, subprotocol: str | None, deflate: bytes) -> bool:
         """Feed Autobahn a head of nothing but what it needs, since its own parser splits lines where HTTP does not."""
-        self._connectionMade()
+        if QUIET:
+            self._connectionMade()
+        else:
+            super().connectionMade()
         lines = [
             b"GET / HTTP/1.1",
             b"Host: localhost",
@@ -187,9 +192,27 @@ class LeanServerProtocol(WebSocketServerProtocol):
             lines.append(b"Sec-WebSocket-Protocol: " + subprotocol.encode("ascii"))
         if deflate:
             lines.append(b"Sec-WebSocket-Extensions: " + deflate)
-        self._dataReceived(b"\r\n".join(lines) + b"\r\n\r\n")
+        self.parse(b"\r\n".join(lines) + b"\r\n\r\n")
         self.settle()
         return bool(self.state == self.STATE_OPEN)
+
+    def parse(self, data: bytes) -> None:
+        """Give Autobahn what has come."""
+        if QUIET:
+            self._dataReceived(data)
+        else:
+            super().dataReceived(data)
+
+    def connectionLost(self, reason: Failure = connectionDone) -> None:
+        """The transport is gone."""
+        if QUICK_ENDS:
+            self._end_quietly(reason)
+        else:
+            super().connectionLost(reason)
+
+    def _end_quietly(self, reason: Failure) -> None:
+        WebSocketProtocol._connectionLost(self, reason)  # type: ignore[arg-type]  # Autobahn's annotation is wrong
+        self.factory.countConnections -= 1
 
     def settle(self) -> None:
         """The handshake is over: keep what differs from the class, and nothing of the handshake."""
@@ -206,6 +229,57 @@ _GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"  # RFC 6455 section 1.3
 _SWITCHING = b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: WebSocket\r\nConnection: Upgrade\r\n"
 
 
+_KEY = b"dGhlIHNhbXBsZSBub25jZQ=="
+
+
+def _has_quiet_methods() -> bool:
+    """Whether Autobahn's adapter still calls what it describes at length."""
+    wanted = ("_connectionMade", "_dataReceived", "_connectionLost")
+    return all(callable(getattr(WebSocketServerProtocol, name, None)) for name in wanted)
+
+
+def _opens_alike() -> bool:
+    """Whether Autobahn leaves a protocol as ``_open_at_once`` does, and has written the same."""
+    return _alike(
+        lambda protocol: protocol._open_at_once(_KEY, None),
+        lambda protocol: protocol._open_by_autobahn(_KEY, None, b""),
+    )
+
+
+def _ends_alike() -> bool:
+    """Whether Autobahn leaves a protocol whose transport is gone as ``_end_quietly`` does."""
+
+    def ours(protocol: Any) -> None:
+        protocol._open_by_autobahn(_KEY, None, b"")
+        protocol._end_quietly(connectionDone)
+
+    def theirs(protocol: Any) -> None:
+        protocol._open_by_autobahn(_KEY, None, b"")
+        WebSocketServerProtocol.connectionLost(protocol, connectionDone)
+
+    return _alike(ours, theirs)
+
+
+def _alike(one: Callable[[Any], object], other: Callable[[Any], object]) -> bool:
+    """Whether two ways come to the same with a fresh protocol."""
+    try:
+        return bool(_seen_after(one) == _seen_after(other))
+    except AttributeError:
+        return False
+
+
+def _seen_after(way: Callable[[Any], object]) -> Any:
+    factory: Any = WebSocketServerFactory(reactor=Clock(), server="")
+    protocol: Any = LeanServerProtocol()
+    protocol.factory = factory
+    wire = _Wire()
+    protocol.makeConnection(wire)
+    way(protocol)
+    plain = (bool, int, str, bytes, type(None))
+    state = {name: value if isinstance(value, plain) else type(value) for name, value in vars(protocol).items()}
+    return state, wire.written, factory.countConnections
+
+
 class _Wire:
     """Keeps what is written."""
 
@@ -216,27 +290,11 @@ class _Wire:
         self.written += data
 
 
-def _opens_alike() -> bool:
-    """Whether Autobahn leaves a protocol as ``_open_at_once`` does, and has written the same."""
-    key = b"dGhlIHNhbXBsZSBub25jZQ=="
-    found = []
-    for at_once in (False, True):
-        factory: Any = WebSocketServerFactory(reactor=Clock(), server="")
-        protocol: Any = LeanServerProtocol()
-        protocol.factory = factory
-        wire = _Wire()
-        protocol.makeConnection(wire)
-        try:
-            if at_once:
-                protocol._open_at_once(key, None)
-            else:
-                protocol._open_by_autobahn(key, None, b"")
-        except AttributeError:
-            return False
-        state = {name: value for name, value in vars(protocol).items() if name not in ("factory", "transport")}
-        found.append((state, wire.written, factory.countConnections))
-    return found[0] == found[1]
+QUIET = WANTED and _has_quiet_methods()
+"""Whether Autobahn's methods are called without those around them that only describe what happens."""
 
-
-QUICK_OPENS = WANTED and _opens_alike()
+QUICK_OPENS = QUIET and _opens_alike()
 """Whether a handshake without an extension is answered without Autobahn."""
+
+QUICK_ENDS = QUIET and _ends_alike()
+"""Whether the end of a transport is told to Autobahn without three texts about it."""

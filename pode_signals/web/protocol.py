@@ -109,7 +109,7 @@ class SignalProtocol(PacedServerProtocol):
                     return
                 data = self._take_texts(data)
             if data or self.current_frame is not None:  # a frame without a payload may wait for its end
-                self._dataReceived(data)
+                self.parse(data)
         except Exception:
             client_id = printable(self.connection.client_id)
             _log.failure("connection {client_id}: a protocol callback raised", client_id=client_id)
