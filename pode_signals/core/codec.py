@@ -51,7 +51,11 @@ def decode_client_message(payload: bytes, *, max_depth: int, max_keys: int) -> C
         document = _parsed(payload)
     # A level takes two bytes at least, a key and its value four: nearly every message is shorter than so many of them.
     size = len(payload)
-    if size > 2 * max_depth and _has_deeper(payload, max_depth):
+    if (
+        size > 2 * max_depth
+        and payload.count(b"{") + payload.count(b"[") > max_depth
+        and _is_deeper(payload, max_depth)
+    ):
         raise MessageInvalid("the message is nested too deep", "max_json_depth")
     if size > 4 * max_keys and _has_more_keys(payload, max_keys):
         raise MessageInvalid("the message has too many keys", "max_json_keys")
@@ -128,10 +132,6 @@ def _is_deeper(text: bytes, depth: int) -> bool:
             return False
         brackets = brackets.replace(b"[]", b"")
     return bool(brackets)
-
-
-def _has_deeper(text: bytes, depth: int) -> bool:
-    return text.count(b"{") + text.count(b"[") > depth and _is_deeper(text, depth)
 
 
 def _has_more_keys(text: bytes, count: int) -> bool:
