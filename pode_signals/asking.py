@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from .core.model import Target
+from .core.names import client_id_text
 from .core.registry import Registry
 
 if TYPE_CHECKING:
@@ -49,13 +50,21 @@ class Asking:
         """Whether a connection has the name (Pode: ``Test-PodeSignalName``)."""
         return self._registry.has_name(name)
 
-    def has_client_id(self, name: str, client_id: str, group: str | None = None) -> bool:
-        """Whether a connection of the name, and of a given group, has the id (Pode: ``Test-PodeSignalClientId``)."""
-        return self._registry.has_client_id(name, client_id, group)
+    def has_client_id(self, name: str, client_id: str | int, group: str | None = None) -> bool:
+        """Whether a connection of the name, and of a given group, has the id (Pode: ``Test-PodeSignalClientId``).
 
-    def connection(self, name: str, client_id: str) -> SignalConnection | None:
-        """The connection of a name with a client id; None where there is none."""
-        return self._registry.get(name, client_id)
+        Raises:
+            TypeError: the client id is neither a ``str`` nor an ``int``, which is taken as its text.
+        """
+        return self._registry.has_client_id(name, client_id_text(client_id), group)
+
+    def connection(self, name: str, client_id: str | int) -> SignalConnection | None:
+        """The connection of a name with a client id; None where there is none.
+
+        Raises:
+            TypeError: the client id is neither a ``str`` nor an ``int``, which is taken as its text.
+        """
+        return self._registry.get(name, client_id_text(client_id))
 
     def connections(self, name: str, group: str | None = None) -> tuple[SignalConnection, ...]:
         """The connections of a name, in order of their coming; a group restricts them. An unknown name has none."""

@@ -73,6 +73,7 @@ class Hub(Sending, Asking, RouteRegistrations, Events, Identities, Schedules):
         self._open: set[SignalConnection] = set()
         self._by_address: Counter[str] = Counter()
         self._connecting: set[SignalConnection] = set()
+        self._replaced: dict[SignalConnection, None] = {}  # their transports are not gone yet; the oldest first
         descriptors = _descriptor_limit()
         self.max_pending_handshakes = min(settings.pending_handshakes, max(1, descriptors // 4))
         fitting = max(1, descriptors - _RESERVED_DESCRIPTORS - self.max_pending_handshakes)
@@ -127,8 +128,9 @@ class Hub(Sending, Asking, RouteRegistrations, Events, Identities, Schedules):
 
         Args:
             name: the name.
-            group: only connections in this group or one of these.
-            client_id: only connections with this client id or one of these.
+            group: only connections in this group or one of these; None is any. An empty list, or ``""``, is nobody,
+                whereas for ``send`` it is as good as None.
+            client_id: only connections with this client id or one of these; None is any, and an empty list nobody.
             code: the close code (RFC 6455 section 7.4).
             reason: text for the clients, cut to 123 bytes of UTF-8.
 
@@ -138,7 +140,10 @@ class Hub(Sending, Asking, RouteRegistrations, Events, Identities, Schedules):
         """
         self.check_thread("close")
         check_close_code(code)
-        for connection in self._registry.select(Target((name,), several(group), several(client_id))):
+        groups, client_ids = several(group), several(client_id)
+        if (group is not None and not groups) or (client_id is not None and not client_ids):
+            return
+        for connection in self._registry.select(Target((name,), groups, client_ids)):
             connection.shut(code, reason, ClosedBy.SERVER)
 
     def open_connections(self) -> tuple[SignalConnection, ...]:
@@ -154,25 +159,32 @@ class Hub(Sending, Asking, RouteRegistrations, Events, Identities, Schedules):
             raise NotInReactorThread(call)
 
     def check_room(self, identity: Identity, scope: Scope, address: str) -> None:
-        """Raise a refusal where the connection would be one too many or its client id is in use."""
+        """Raise a refusal where the connection would be one too many or its client id is in use.
+
+        Whom it replaces, and whom others have replaced before, takes no place any more.
+        """
         limits = self.settings
-        if scope is Scope.GLOBAL and self._registry.get(identity.name, identity.client_id) is not None:
-            if limits.duplicate_client_id == "refuse":
-                raise ClientIdInUse
-        if len(self._open) >= self._max_connections:
+        replaced = self._registry.get(identity.name, identity.client_id) if scope is Scope.GLOBAL else None
+        if replaced is not None and limits.duplicate_client_id == "refuse":
+            raise ClientIdInUse
+        if len(self._open) - len(self._replaced) - (replaced is not None) >= self._max_connections:
             raise TooManyConnections(503, "max_connections")
         most = limits.max_connections_per_address
         if most is not None and self._by_address[address] >= most:
-            raise TooManyConnections(429, "max_connections_per_address")
+            leaving = [*self._replaced] if replaced is None else [*self._replaced, replaced]
+            if self._by_address[address] - sum(each.address == address for each in leaving) >= most:
+                raise TooManyConnections(429, "max_connections_per_address")
         new_name = scope is Scope.GLOBAL and not self._registry.has_name(identity.name)
         if new_name and self._registry.name_count() >= limits.max_names:
             raise TooManyConnections(503, "max_names")
 
     def admit(self, connection: SignalConnection) -> None:
         """A connection is open: it enters the registry now; its Connect functions run in the next turn."""
+        replaced = None
         if connection.is_global:
             replaced = self._registry.get(connection.name, connection.client_id)
             if replaced is not None:
+                self._replaced[replaced] = None
                 replaced.shut(_REPLACED, "replaced by a newer connection", ClosedBy.SERVER)
             self._registry.add(connection)
         self._open.add(connection)
@@ -180,6 +192,8 @@ class Hub(Sending, Asking, RouteRegistrations, Events, Identities, Schedules):
         self._by_address[connection.address] += 1
         self._connecting.add(connection)
         self.counters.connections_opened += 1
+        if self._replaced:
+            self._make_room(connection.address, replaced)
         self.clock.callLater(0, self._connect, connection)
 
     def shut_down(self, connection: SignalConnection, code: int = 1001) -> None:
@@ -227,6 +241,7 @@ class Hub(Sending, Asking, RouteRegistrations, Events, Identities, Schedules):
     def connection_gone(self, connection: SignalConnection) -> None:
         """A transport is gone."""
         self._open.remove(connection)
+        self._replaced.pop(connection, None)
         if not self._open:
             self._heartbeat.end()
         self._by_address[connection.address] -= 1
@@ -248,6 +263,23 @@ class Hub(Sending, Asking, RouteRegistrations, Events, Identities, Schedules):
             any(self.is_client_id_valid(each, holder.request) for holder in self._registry.with_client_id(each))
             for each in client_ids
         )
+
+    def _make_room(self, address: str, just_replaced: SignalConnection | None) -> None:
+        """Whoever was replaced may take its time over the close frame, until its place is needed."""
+        most = self.settings.max_connections_per_address
+        over = len(self._open) - self._max_connections
+        over_of_address = 0 if most is None else self._by_address[address] - most
+        if just_replaced is not None and just_replaced in self._replaced:
+            over -= 1
+            over_of_address -= just_replaced.address == address
+        if over <= 0 and over_of_address <= 0:
+            return
+        for each in tuple(self._replaced):
+            is_of_address = each.address == address
+            if each is not just_replaced and (over > 0 or (over_of_address > 0 and is_of_address)):
+                over -= 1
+                over_of_address -= is_of_address
+                each.abort()
 
     def _connect(self, connection: SignalConnection) -> None:
         self.fire_connect(connection, self.clock.seconds(), lambda: self._connected(connection))

@@ -17,7 +17,7 @@ from twisted.logger import Logger
 from .context import current_event
 from .core.addresses import TrustedProxies, plain_address
 from .core.handshake import HandshakeRecord, header_text
-from .core.names import check_name
+from .core.names import check_name, client_id_text
 from .core.signing import Caller, Signer, bare_client_id
 from .errors import ClientIdInvalid, NameInvalid, SigningInUse
 
@@ -103,32 +103,38 @@ class Identities:
         """A client id as ``convert`` issues it (Pode: ``New-PodeSignalClientId``).
 
         Args:
-            client_id: the bare id; None is a random version-4 UUID. One that is signed has to be validly so.
+            client_id: the bare id, an ``int`` as its text; None is a random version-4 UUID. One that is signed has to
+                be validly so.
             request: the request it is for, which strict signing needs; None is that of the current event.
 
         Raises:
             NameInvalid: the id is empty, over 128 characters or has control characters.
             ClientIdInvalid: it is signed, but not validly; or begins with ``s:`` while signing is off.
             ValueError: signing is strict, and there is neither a request nor a current event.
+            TypeError: it is neither a ``str`` nor an ``int``.
         """
         return self._issue(client_id, self._caller(request))
 
-    def is_client_id_signed(self, client_id: str, request: Any = None) -> bool:
+    def is_client_id_signed(self, client_id: str | int, request: Any = None) -> bool:
         """Whether an id has a valid signature (Pode: ``Test-PodeSignalClientIdSigned``); False where signing is off.
 
         Raises:
             ValueError: signing is strict, and there is neither a request nor a current event.
+            TypeError: the id is neither a ``str`` nor an ``int``, which is taken as its text.
         """
+        client_id = client_id_text(client_id)
         return self._signer is not None and self._signer.verify(client_id, self._caller(request))
 
-    def is_client_id_valid(self, client_id: str, request: Any = None) -> bool:
+    def is_client_id_valid(self, client_id: str | int, request: Any = None) -> bool:
         """Whether an id could be one of ours (Pode: ``Test-PodeSignalClientIdValid``).
 
         With signing on it has to be signed validly; with signing off it must not begin with ``s:``.
 
         Raises:
             ValueError: signing is strict, and there is neither a request nor a current event.
+            TypeError: the id is neither a ``str`` nor an ``int``, which is taken as its text.
         """
+        client_id = client_id_text(client_id)
         try:
             check_name("client id", bare_client_id(client_id))
         except NameInvalid:
@@ -161,9 +167,8 @@ class Identities:
     def _issue(self, client_id: str | int | None, caller: Caller | None) -> str:
         if client_id is None:
             client_id = str(UUID(int=self._identity_random.getrandbits(128), version=4))
-        elif isinstance(client_id, int):
-            client_id = str(client_id)
-        elif client_id.startswith(_SIGNED):
+        client_id = client_id_text(client_id)
+        if client_id.startswith(_SIGNED):
             if self._signer is None or not self._signer.verify(client_id, caller):
                 raise ClientIdInvalid
             check_name("client id", bare_client_id(client_id))

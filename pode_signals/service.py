@@ -26,7 +26,7 @@ from .draining import Drain
 from .errors import ConfigurationInvalid
 from .web.certificates import ServerCertificate
 from .web.endpoints import Endpoint, Listener, group_endpoints
-from .web.heads import HeadLimits
+from .web.heads import RequestLimits
 from .web.listening import check_free, listen
 from .web.site import SignalSite
 
@@ -89,8 +89,7 @@ class SignalsService(MultiService):
         self._resource = resource
         self._given_reactor = reactor
         self._random = random or SystemRandom()
-        settings = signals.settings
-        self._head_limits = HeadLimits(signals.max_pending_handshakes, settings.handshake_head_bytes, signals.reports)
+        self._limits = RequestLimits(signals)
         self._listeners = group_endpoints(endpoints)
         self._certificates: dict[Listener, ServerCertificate] = {}
         self._sites: list[SignalSite] = []
@@ -210,7 +209,7 @@ class SignalsService(MultiService):
             listener=listener,
             timeout_seconds=self.signals.settings.handshake_timeout_seconds,
             clock=self._reactor,
-            limits=self._head_limits,
+            limits=self._limits,
         )
         self._sites.append(site)
         certificate = self._certificate(listener)

@@ -10,7 +10,7 @@ from twisted.web.server import Site
 from web_fakes import World
 
 from pode_signals.web.endpoints import Endpoint, Listener
-from pode_signals.web.heads import HeadLimits
+from pode_signals.web.heads import RequestLimits
 from pode_signals.web.site import SignalSite
 
 __all__ = ["BoundedWorld"]
@@ -29,7 +29,7 @@ class BoundedWorld(World):
     def __init__(self, **settings: Any) -> None:
         super().__init__(**settings)
         signals = self.signals
-        self.limits = HeadLimits(signals.max_pending_handshakes, signals.settings.handshake_head_bytes, signals.reports)
+        self.limits = RequestLimits(signals)
         self.endless: list[Deferred[bytes]] = []
         self.converting()
 

@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
+from uuid import UUID
 
 import pytest
 from fakes import Close, connect, connected, new_signals, result_of, timers, turn
@@ -39,7 +41,33 @@ class TestIdentity:
 
     def test_integer_client_ids(self, signals: Signals) -> None:
         """S2.2: an integer client id is taken as its text."""
-        assert connect(signals, client_id=7).client_id == "7"
+        connection = connect(signals, client_id=7).connection
+        assert connection.client_id == "7"
+        assert signals.connection("Msg", 7) is signals.connection("Msg", "7") is connection
+        assert (signals.has_client_id("Msg", 7), signals.has_client_id("Msg", 8)) == (True, False)
+        assert (signals.new_client_id(7), signals.is_client_id_valid(7), signals.is_client_id_signed(7)) == (
+            "7",
+            True,
+            False,
+        )
+        assert signals.send("x", name="Msg", client_id=7).recipients == 1
+        signals.close("Msg", client_id=7)
+        assert not signals.has_client_id("Msg", 7)
+
+    @pytest.mark.parametrize("client_id", [UUID(int=7), b"7", 7.0, ["7"]])
+    def test_what_is_no_client_id(self, signals: Signals, client_id: Any) -> None:
+        """S2.2: what is neither text nor an integer is a TypeError that says so, wherever one id is asked for."""
+        calls: list[Callable[[], object]] = [
+            lambda: connect(signals, client_id=client_id),
+            lambda: signals.new_client_id(client_id),
+            lambda: signals.connection("Msg", client_id),
+            lambda: signals.has_client_id("Msg", client_id),
+            lambda: signals.is_client_id_valid(client_id),
+            lambda: signals.is_client_id_signed(client_id),
+        ]
+        for call in calls:
+            with pytest.raises(TypeError, match=f"has to be a str or an int, not {type(client_id).__name__}$"):
+                call()
 
 
 class TestScopes:
@@ -153,6 +181,15 @@ class TestClosing:
             ({"group": "red", "client_id": ["1", "3"]}, {"1"}),
             ({"group": "green"}, set()),
             ({"client_id": "9"}, set()),
+            ({"client_id": []}, set()),
+            ({"client_id": ()}, set()),
+            ({"client_id": ""}, set()),
+            ({"client_id": [""]}, set()),
+            ({"group": []}, set()),
+            ({"group": ""}, set()),
+            ({"group": [], "client_id": "1"}, set()),
+            ({"group": "red", "client_id": []}, set()),
+            ({"group": None, "client_id": None}, {"1", "2", "3"}),
         ],
     )
     def test_all_that_match(self, signals: Signals, arguments: dict[str, Any], closed: set[str]) -> None:
@@ -343,6 +380,88 @@ class TestRoom:
         first.vanishes()
         connected(signals, address="192.0.2.1").vanishes()
         connect(signals, address="192.0.2.1")
+
+    @pytest.mark.parametrize("answers_close", [False, True])
+    @pytest.mark.parametrize("limit", ["max_connections", "max_connections_per_address"])
+    def test_replacing(self, limit: str, answers_close: bool) -> None:
+        """S2.4: at a limit a connection that replaces another one comes in; others do not."""
+        signals = new_signals(**{limit: 2})
+        old = connected(signals, client_id="me", answers_close=answers_close)
+        other = connected(signals, client_id="other")
+        new = connected(signals, client_id="me")
+        assert [each.code for each in old.got if isinstance(each, Close)] == [4409]
+        for refused in ("third", None):
+            with pytest.raises(TooManyConnections):
+                connect(signals, client_id=refused)
+        assert signals.connections("Msg") == (other.connection, new.connection)
+        assert new.connection.state is ConnectionState.OPEN
+
+    def test_replacing_an_address(self) -> None:
+        """S2.4: the place of the one that is replaced is free for its own address."""
+        signals = new_signals(max_connections_per_address=1)
+        connected(signals, client_id="me", address="192.0.2.1")
+        connected(signals, client_id="other", address="192.0.2.2")
+        with pytest.raises(TooManyConnections) as raised:
+            connect(signals, client_id="me", address="192.0.2.2")
+        assert raised.value.code == 429
+        connect(signals, client_id="me", address="192.0.2.3")
+
+    def test_local_connections_replace_nobody(self) -> None:
+        """S2.4: a local connection has no place of another one's, whatever its id."""
+        signals = new_signals(max_connections=1)
+        connected(signals, client_id="me")
+        with pytest.raises(TooManyConnections):
+            connect(signals, client_id="me", scope=Scope.LOCAL)
+
+    def test_refused_where_ids_are_not_replaced(self) -> None:
+        """S2.4: at the limit, too, duplicate_client_id="refuse" answers 409."""
+        signals = new_signals(max_connections=1, duplicate_client_id="refuse")
+        connected(signals, client_id="me")
+        with pytest.raises(ClientIdInUse):
+            connect(signals, client_id="me")
+
+    @pytest.mark.parametrize("limit", ["max_connections", "max_connections_per_address"])
+    def test_many_that_replace(self, limit: str) -> None:
+        """S2.4: whoever was replaced has time for the close frame until its place is needed: one is over at most."""
+        signals = new_signals(**{limit: 3})
+        others = [connected(signals, client_id=str(number), answers_close=False) for number in range(3)]
+        for number in [0, 1, 2, 0, 0, 0, 1]:
+            others.append(connected(signals, client_id=str(number), answers_close=False))
+            turn(signals)
+            assert len(signals.open_connections()) == 4
+            assert signals.count() == 3
+        assert [len(each.got) for each in others] == [1, 1, 1, 1, 1, 0, 1, 1, 0, 0]  # all were told
+        assert [each.aborts for each in others] == [1, 1, 1, 1, 0, 0, 1, 1, 0, 0]  # the last one has time
+        turn(signals, seconds=6)
+        assert len(signals.open_connections()) == 3
+        assert not signals._replaced
+
+    def test_no_more_than_have_to(self) -> None:
+        """S2.4: where places are needed, those go that were replaced first, and of an address only its own."""
+        signals = new_signals(max_connections=6, max_connections_per_address=4)
+        old = [connected(signals, client_id="a", address="192.0.2.1", answers_close=False) for _ in range(3)]
+        connected(signals, client_id="b", address="192.0.2.2", answers_close=False)
+        old.append(connected(signals, client_id="b", address="192.0.2.1"))
+        connected(signals, client_id="c", address="192.0.2.3")
+        assert [each.aborts for each in old] == [0, 0, 0, 0]
+        connected(signals, client_id="d", address="192.0.2.3")
+        assert [each.aborts for each in old] == [1, 0, 0, 0]
+        connected(signals, client_id="e", address="192.0.2.1")
+        assert [each.aborts for each in old] == [1, 1, 0, 0]
+
+    def test_of_an_address(self) -> None:
+        """S2.4: the limit of one address makes none of another address go."""
+        signals = new_signals(max_connections_per_address=2)
+        elsewhere = [connected(signals, client_id="a", address="192.0.2.9", answers_close=False) for _ in range(2)]
+        here = [connected(signals, client_id="b", address="192.0.2.1", answers_close=False) for _ in range(3)]
+        connected(signals, client_id="b", address="192.0.2.1")
+        assert [each.aborts for each in (*elsewhere, *here)] == [0, 0, 1, 0, 0]
+
+    def test_where_there_is_room(self) -> None:
+        """S2.4: below every limit one that is replaced has its five seconds."""
+        signals = new_signals(max_connections=5, max_connections_per_address=5)
+        old = [connected(signals, client_id="me", answers_close=False) for _ in range(4)]
+        assert [each.connection.state for each in old[:3]] == [ConnectionState.CLOSING] * 3
 
     def test_names(self) -> None:
         """S2.2: over the limit of names it is 503; known names and local connections come in."""

@@ -42,6 +42,7 @@ PROTECTIONS = {
     "send_queue_bytes": MIB,
     "total_queue_bytes": 256 * MIB,
     "slow_client": "close",
+    "response_timeout_seconds": 60,
     "ping_interval_seconds": 25,
     "pong_timeout_seconds": 10,
     "close_timeout_seconds": 5,
@@ -49,6 +50,7 @@ PROTECTIONS = {
     "pending_handshakes": 1_000,
     "handshake_head_bytes": 16 * KIB,
     "handshake_timeout_seconds": 10,
+    "max_request_body_bytes": MIB,
     "listen_backlog": 1_024,
     "max_connections": None,  # what the process can hold, see below
     "max_connections_per_address": None,  # behind a proxy all share one

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import math
 import re
+from collections import UserString
 from collections.abc import Mapping, Sequence
 from dataclasses import fields as dataclass_fields
 from dataclasses import is_dataclass
@@ -84,8 +85,8 @@ def encode(data: object, *, depth: int | None = None) -> bytes | None:
     ``Enum``                                      its value
     ============================================  =========================================
 
-    Sets have no order, ``Decimal`` and ``timedelta`` no one form, ``bytes`` no text: these and all others are a
-    ``TypeError``, so that the sender chooses.
+    Sets have no order, ``Decimal`` and ``timedelta`` no one form, ``bytes`` no text: these, ``UserString`` and all
+    others are a ``TypeError``, so that the sender chooses.
 
     Args:
         data: what to send.
@@ -247,7 +248,8 @@ def _plain(value: object) -> object:
         return {item.name: getattr(value, item.name) for item in attrs.fields(kind)}
     if isinstance(value, Mapping):
         return dict(value)
-    if isinstance(value, Sequence) and not isinstance(value, (bytes, bytearray, memoryview)):
+    # A UserString is a sequence of UserStrings, without end.
+    if isinstance(value, Sequence) and not isinstance(value, (bytes, bytearray, memoryview, UserString)):
         return list(value)
     raise TypeError(f"a {kind.__qualname__} can't be sent as JSON")
 

@@ -28,6 +28,8 @@ class Counters:
         functions_failed: functions of the user that raised.
         functions_timed_out: functions of the user that were cancelled at their time limit.
         callbacks_failed: protocol callbacks that raised; each is a defect of this package.
+        requests_malformed: requests that got 400, because they could not be read, because of their Host, or because
+            their path is not UTF-8.
         references_refused: requests with a bad X-PODE-SIGNAL-CLIENT-ID.
         schedule_triggers_skipped: triggers passed over, because the clock jumped or the last run was not over.
     """
@@ -46,5 +48,6 @@ class Counters:
     functions_failed: int = 0
     functions_timed_out: int = 0
     callbacks_failed: int = 0
+    requests_malformed: int = 0
     references_refused: int = 0
     schedule_triggers_skipped: int = 0

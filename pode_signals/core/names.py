@@ -7,7 +7,7 @@ from urllib.parse import quote, unquote
 
 from pode_signals.errors import NameInvalid
 
-__all__ = ["MAX_NAME_CHARACTERS", "check_name", "from_header_value", "header_value"]
+__all__ = ["MAX_NAME_CHARACTERS", "check_name", "client_id_text", "from_header_value", "header_value"]
 
 MAX_NAME_CHARACTERS = 128
 """The most characters that a name, a group or a (bare) client id has."""
@@ -44,6 +44,19 @@ def check_name(kind: str, text: str) -> str:
     if _FORBIDDEN.search(text):
         raise NameInvalid(kind, "has characters that are not allowed")
     return text
+
+
+def client_id_text(client_id: str | int) -> str:
+    """A client id as applications give it, as text: an ``int`` is its decimal text.
+
+    Raises:
+        TypeError: it is neither; a ``UUID``, for instance, is to be given as ``str(…)``.
+    """
+    if isinstance(client_id, str):
+        return client_id
+    if isinstance(client_id, int):
+        return str(client_id)
+    raise TypeError(f"the client id has to be a str or an int, not {type(client_id).__name__}")
 
 
 def header_value(text: str) -> str:

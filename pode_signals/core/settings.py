@@ -96,6 +96,10 @@ class Settings:
         pending_handshakes: connections whose request is not complete, at most a quarter of the process's limit on file
             descriptors; over it the oldest of the address that has the most is dropped, so that newcomers come in.
         handshake_head_bytes: the largest head of a request, in which there may be 100 headers; larger gets 400.
+        max_request_body_bytes: the largest body of a request, chunked or not; larger gets 413 and is not kept. 0 takes
+            no bodies; None is refused: there is no value for "any size".
+        response_timeout_seconds: how long a client may take over each 64 KiB of an HTTP answer that waits for it, and
+            over the end of its connection; slower, and it is dropped.
         ping_interval_seconds: so long after the handshake, or after the last pong, a client is pinged.
         pong_timeout_seconds: a client whose pong has not come by then is gone, whatever else it sends.
         messages_per_second: how many messages of one client are handled; past ``message_burst`` its socket is read no
@@ -117,7 +121,8 @@ class Settings:
         allow_null_origin: whether ``Origin: null`` (sandboxed frames, files) may connect.
         allow_missing_origin: whether a client without an Origin header (not a browser) may connect.
         trusted_proxies: addresses or networks whose X-Forwarded-For and X-Forwarded-Host count.
-        compression: whether permessage-deflate (RFC 7692) is accepted.
+        compression: whether permessage-deflate (RFC 7692) is accepted. Then what clients send compressed is inflated;
+            what the server sends is never compressed.
         duplicate_client_id: ``"replace"`` closes the older connection with 4409, ``"refuse"`` answers the newer 409.
         unrouted: what becomes of messages without a signal route.
         default_scope: the scope of a conversion that names none.
@@ -138,6 +143,8 @@ class Settings:
     max_names: int = field(default=10_000, validator=_count(1))
     pending_handshakes: int = field(default=1_000, validator=_count(1))
     handshake_head_bytes: int = field(default=16_384, validator=_count(1_024))
+    max_request_body_bytes: int = field(default=1_048_576, validator=_count(0))
+    response_timeout_seconds: float = field(default=60.0, validator=_above_0)
     ping_interval_seconds: float = field(default=25.0, validator=_above_0)
     pong_timeout_seconds: float = field(default=10.0, validator=_above_0)
     messages_per_second: float = field(default=100.0, validator=_above_0)
@@ -180,6 +187,8 @@ class SettingsArguments(TypedDict, total=False):
     max_names: int
     pending_handshakes: int
     handshake_head_bytes: int
+    max_request_body_bytes: int
+    response_timeout_seconds: float
     ping_interval_seconds: float
     pong_timeout_seconds: float
     messages_per_second: float

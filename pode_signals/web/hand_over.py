@@ -143,6 +143,7 @@ class _Feed:
 
 def _detach(channel: Any) -> bytes:
     """Stop HTTP on a channel; what it had buffered behind the request is returned."""
+    channel.resumeProducing()  # of an answer before that was not read yet: the channel's clock stops
     channel.setTimeout(None)  # requestDone would start it again, which the channel will not see
     pipelined = b"".join(channel._dataBuffer)
     channel._dataBuffer = []

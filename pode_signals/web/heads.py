@@ -1,39 +1,49 @@
-"""HTTP/1.1 connections whose request heads are bounded: in size, in time, and in how many are incomplete at once."""
+"""HTTP/1.1 connections whose request heads are bounded: in size, in time, and in how many are incomplete at once.
+
+What bounds bodies and answers is in ``bodies.py`` and ``answers.py``; here they meet.
+"""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from twisted.internet.protocol import connectionDone
 from twisted.protocols.basic import LineReceiver
 from twisted.python.failure import Failure
-from twisted.web.http import HTTPChannel
 
 from ..core.pending import PendingHandshakes
-from ..reports import Reports
+from .answers import WatchedChannel
+from .bodies import BodyTooLarge
 
-__all__ = ["MAX_HEADERS", "BoundedChannel", "HeadLimits"]
+if TYPE_CHECKING:
+    from ..hub import Hub
+
+__all__ = ["MAX_HEADERS", "BoundedChannel", "RequestLimits"]
 
 MAX_HEADERS = 100
 """How many headers a request may have."""
 
+_LINGER_SECONDS = 5
 
-class HeadLimits:
-    """What all connections of one hub share.
+
+class RequestLimits:
+    """What all connections of one hub share: its limits on requests, and where those that act are counted and logged.
 
     Args:
-        max_pending: how many connections may have an incomplete request.
-        head_bytes: the largest head of a request.
-        reports: where the limits that act are counted and logged.
+        hub: the hub.
     """
 
-    def __init__(self, max_pending: int, head_bytes: int, reports: Reports) -> None:
-        self.pending: PendingHandshakes[BoundedChannel] = PendingHandshakes(max_pending)
-        self.head_bytes = head_bytes
-        self.reports = reports
+    def __init__(self, hub: Hub) -> None:
+        settings = hub.settings
+        self.pending: PendingHandshakes[BoundedChannel] = PendingHandshakes(hub.max_pending_handshakes)
+        self.head_bytes = settings.handshake_head_bytes
+        self.body_bytes = settings.max_request_body_bytes
+        self.response_timeout_seconds = settings.response_timeout_seconds
+        self.counters = hub.counters
+        self.reports = hub.reports
 
 
-class BoundedChannel(HTTPChannel):
+class BoundedChannel(WatchedChannel):
     """One connection. Twisted's own timeout starts anew with every byte; here it runs over the whole head.
 
     Attributes:
@@ -41,9 +51,9 @@ class BoundedChannel(HTTPChannel):
     """
 
     maxHeaders = MAX_HEADERS
-    limits: HeadLimits
-    transport: Any  # an ITCPTransport, or TLS around one
+    limits: RequestLimits
     _in_head = False
+    _lingers = False  # after a body that was refused
     _is_unused = False  # since its last request
     _address = ""
 
@@ -56,13 +66,15 @@ class BoundedChannel(HTTPChannel):
 
     def dataReceived(self, data: bytes) -> None:
         """Bytes of a request. Those of a head win it no time, those of a body do."""
-        if self.transport.disconnecting:
+        if self.transport.disconnecting or self._lingers:
             return  # Twisted would collect it, and the end of a TLS connection can take a while
         self._is_unused = False
         if not self._in_head:
             self.resetTimeout()  # type: ignore[no-untyped-call]  # Twisted
         try:
             LineReceiver.dataReceived(self, data)
+        except BodyTooLarge:
+            self._refuse_body()
         except Exception:  # of Twisted's parsers of lengths and forms; what a resource raises does not get here
             self.limits.reports.write(
                 "requests_malformed", "a request of {address} could not be read", address=self._address
@@ -88,10 +100,20 @@ class BoundedChannel(HTTPChannel):
 
     def timeoutConnection(self) -> None:
         """The client took too long over a request, or did not use the connection for another one."""
-        if not self._is_unused:
+        if self.is_unread and not self.transport.disconnecting:
+            self.setTimeout(self.timeOut)  # type: ignore[no-untyped-call]  # it is busy with the last answer
+            return
+        if self._lingers:
+            self._lingers = False
+        elif not self._is_unused:
             self._limit_acts("handshake_timeout_seconds", "{address} took too long over a request: closed")
         self._abortingCall = self.callLater(self.abortTimeout, self.forceAbortClient)  # type: ignore[no-untyped-call]
-        self.loseConnection()  # type: ignore[no-untyped-call]  # Twisted
+        self.loseConnection()
+
+    def loseConnection(self) -> None:
+        """Close, though not before a client whose body was refused had time to read so."""
+        if not self._lingers:
+            super().loseConnection()
 
     def forceAbortClient(self) -> None:
         """The client does not let itself be closed."""
@@ -101,11 +123,34 @@ class BoundedChannel(HTTPChannel):
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         """The client is gone."""
         self._end_head()
-        super().connectionLost(reason)  # type: ignore[no-untyped-call]  # Twisted
+        super().connectionLost(reason)
+
+    def response_timeout_seconds(self) -> float:
+        """How long a client may leave an answer unread."""
+        return self.limits.response_timeout_seconds
+
+    def answer_not_read(self) -> None:
+        """The client takes too little of an answer: its connection is dropped."""
+        self._limit_acts("response_timeout_seconds", "{address} did not read an answer: dropped")
+
+    def _refuse_body(self) -> None:
+        """Have the site answer 413 now, rather than when all has come.
+
+        A connection that is closed while its client sends is reset, and a reset overtakes the answer (RFC 9112 section
+        9.6). So what still comes is dropped for a while.
+        """
+        self._limit_acts("max_request_body_bytes", "the body of a request of {address} was too large")
+        self._lingers = True
+        self.clearLineBuffer()  # type: ignore[no-untyped-call]  # Twisted
+        self.requests[-1].drop_body()
+        self.allContentReceived()  # type: ignore[no-untyped-call]  # Twisted
+        self.setTimeout(_LINGER_SECONDS)  # type: ignore[no-untyped-call]  # Twisted
 
     def _respondToBadRequestAndDisconnect(self) -> None:
         if self._receivedHeaderSize > self.totalHeadersSize or self._receivedHeaderCount > self.maxHeaders:
             self._limit_acts("handshake_head_bytes", "the head of a request of {address} was too large")
+        else:
+            self.limits.counters.requests_malformed += 1
         super()._respondToBadRequestAndDisconnect()  # type: ignore[no-untyped-call]  # Twisted
 
     def _begin_head(self) -> None:

@@ -72,6 +72,7 @@ class SignalsResource:
             if self._upgrades_by_itself(request, state):
                 self._signals.auto_upgrade(request)
                 return b""
+            self._check_text(request)
             result = self._render_child(request)
         except UpgradeRefused as refused:
             return refused.render(request)
@@ -96,6 +97,21 @@ class SignalsResource:
             except UpgradeRefused as refused:
                 self._signals.count_refusal(request, refused)
                 raise
+
+    def _check_text(self, request: Request) -> None:
+        """Refuse a path or a Host that is not UTF-8: Klein would, with a traceback in the log each time."""
+        try:
+            for each in (*(request.prepath or ()), *(request.postpath or ()), request.getHeader(b"host") or b""):
+                each.decode("utf-8")
+        except UnicodeDecodeError:
+            self._signals.counters.requests_malformed += 1
+            self._signals.reports.write(
+                "requests_malformed",
+                "refused a request whose path or Host is not UTF-8: {path}",
+                level=LogLevel.info,
+                path=header_text(request.path),
+            )
+            raise UpgradeRefused(400, "The path or the Host is not UTF-8.") from None
 
     def _upgrades_by_itself(self, request: Request, state: RequestState) -> bool:
         wanted = self._auto_upgrade or (state.endpoint is not None and state.endpoint.auto_upgrade)

@@ -13,8 +13,9 @@ from twisted.web.server import Site
 from ..core.handshake import header_text
 from ..core.origin import host_name
 from ..errors import UpgradeRefused
+from .bodies import BoundedRequest
 from .endpoints import Listener
-from .heads import BoundedChannel, HeadLimits
+from .heads import BoundedChannel, RequestLimits
 from .upgrade import is_upgrade
 
 __all__ = ["SignalSite"]
@@ -33,7 +34,7 @@ class SignalSite(Site):
         listener: the port that it serves.
         timeout_seconds: how long a client may take over the head of a request, or leave a connection unused.
         clock: what the timeout runs on.
-        limits: the bounds of request heads, which all sites of a hub share.
+        limits: the bounds of requests, which all sites of a hub share.
 
     Attributes:
         listener: the port that it serves.
@@ -42,6 +43,7 @@ class SignalSite(Site):
 
     noisy = False
     displayTracebacks = False
+    requestFactory = BoundedRequest
     _access_log = Logger()
 
     def __init__(
@@ -51,7 +53,7 @@ class SignalSite(Site):
         listener: Listener,
         timeout_seconds: float,
         clock: IReactorTime,
-        limits: HeadLimits,
+        limits: RequestLimits,
     ) -> None:
         super().__init__(resource, timeout=timeout_seconds, reactor=clock)  # type: ignore[no-untyped-call]  # Twisted
         self.listener = listener
@@ -73,7 +75,10 @@ class SignalSite(Site):
         """The resource that renders a request: none of the application's while the site is closed."""
         if not self.is_open:
             return _Refusing(_CLOSED, keep_alive=False)
+        if request.is_too_large:
+            return _Refusing(_TOO_LARGE, keep_alive=False)
         if not is_upgrade(request) and not _has_good_host(request):  # upgrades are checked where they are converted
+            self._limits.counters.requests_malformed += 1
             return _Refusing(_BAD_HOST, keep_alive=True)
         return super().getResourceFor(request)  # type: ignore[no-untyped-call]  # Twisted
 
@@ -114,6 +119,7 @@ class _Refusing(Resource):
 
 
 _CLOSED = UpgradeRefused(503, "The server is starting or stopping.", [("Retry-After", str(_RETRY_AFTER_SECONDS))])
+_TOO_LARGE = UpgradeRefused(413, "The body of the request is too large.")
 _BAD_HOST = UpgradeRefused(400, "The Host header is missing, repeated or malformed.")
 
 

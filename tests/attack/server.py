@@ -20,7 +20,15 @@ from pode_signals.connection import ConnectionState
 
 FEW_DESCRIPTORS = 200
 NAMES = ("Echo", "Sink", "News")
-LEFT_BEHIND = ("SignalProtocol", "SignalConnection", "BoundedChannel", "ConvertedChannel", "Request", "Server")
+LEFT_BEHIND = (
+    "SignalProtocol",
+    "SignalConnection",
+    "BoundedChannel",
+    "ConvertedChannel",
+    "BoundedRequest",
+    "Request",
+    "Server",
+)
 
 
 class Inside:

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pode_signals.core.names import check_name, from_header_value, header_value
+from pode_signals.core.names import check_name, client_id_text, from_header_value, header_value
 from pode_signals.errors import NameInvalid
 
 FORBIDDEN = [*map(chr, range(0x20)), *map(chr, range(0x7F, 0xA0)), "\u2028", "\u2029", "\ud800", "\udbff", "\udfff"]
@@ -112,3 +112,11 @@ def test_header_values_have_to_be_utf8(header: str) -> None:
 def test_a_bare_percent_sign_is_itself(header: str) -> None:
     """S2.3: a percent sign that encodes nothing is taken as it is."""
     assert from_header_value(header) == header
+
+
+def test_client_ids_of_applications() -> None:
+    """S2.2: a client id is text, or an integer for its decimal text; anything else is a TypeError."""
+    assert [client_id_text(each) for each in ("me", "", 7, -1, 10**30)] == ["me", "", "7", "-1", "1" + "0" * 30]
+    for wrong in (None, b"me", 7.0, ["me"]):
+        with pytest.raises(TypeError, match="has to be a str or an int"):
+            client_id_text(wrong)  # type: ignore[arg-type]

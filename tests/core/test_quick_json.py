@@ -474,7 +474,9 @@ BAD_DATA: list[tuple[Any, type[Exception]]] = [
     (Point(1, {1, 2}), TypeError),
     ([Unset()], AttributeError),
     ([Raising(a=1)], LookupError),
-    ([UserString("ab")], ValueError),  # each of its characters is a UserString
+    ([UserString("ab")], TypeError),
+    (UserString("ab"), TypeError),
+    ({UUID(int=7): {"k": UserString("")}}, TypeError),
     (circular_list(), ValueError),
     (circular_dict(), ValueError),
     (circular_dataclass(), ValueError),

@@ -65,7 +65,7 @@ def test_there_are_enough_cases() -> None:
 @each(HANDSHAKES)
 def test_handshake(server: Server, case: Handshake) -> None:
     """S2.2, S16.4, S16.6: what is no good handshake gets its status, and the socket goes on where HTTP lets it."""
-    with server.watched(case.server, klein_logs=case.klein_logs) as (client,):
+    with server.watched(case.server) as (client,):
         pieces = (case.request,) if isinstance(case.request, bytes) else case.request
         client.send(*pieces, pause_seconds=PAUSE_SECONDS if len(pieces) > 1 else 0)
         if case.status is not None:

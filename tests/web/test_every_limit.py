@@ -94,6 +94,13 @@ def a_request_without_an_end(world: BoundedWorld) -> None:
     world.wait(11)
 
 
+def an_answer_that_nobody_reads(world: BoundedWorld) -> None:
+    client = world.client().send(plain("/endless"))
+    client.wire.producer.pauseProducing()
+    world.endless[0].callback(b"secret" * 100)
+    world.wait(61)
+
+
 def much_to_say(world: BoundedWorld) -> None:
     world.client().open()
     with suppress(MessageTooBig):
@@ -109,6 +116,10 @@ SCENES = {
     "handshake_timeout_seconds": Scene(a_request_without_an_end),
     "max_connections": Scene(two_clients, {"max_connections": 1}),
     "max_connections_per_address": Scene(two_clients, {"max_connections_per_address": 1}),
+    "max_request_body_bytes": Scene(
+        request_of(plain("/echo", method=b"POST", body=b"secret" * 20)), {"max_request_body_bytes": 100}
+    ),
+    "response_timeout_seconds": Scene(an_answer_that_nobody_reads),
     "max_fragments": Scene(client_sends(frame("", fin=False) + frame("", 0, fin=False) * 2), {"max_fragments": 2}),
     "max_json_depth": Scene(client_sends(message({"secret": [[]]})), {"max_json_depth": 2}),
     "max_json_keys": Scene(client_sends(message({"secret": 1})), {"max_json_keys": 1}),

@@ -122,6 +122,7 @@ class TestHeaders:
         assert world.client().ask(b"nonsense\r\n\r\n").status == 400
         assert world.client().ask(plain("/ok", ("Content-Length", "x"))).status == 400
         assert world.hit == {}
+        assert world.signals.counters.requests_malformed == 2
 
 
 class TestTime:

@@ -308,6 +308,17 @@ def test_compression_is_agreed_on(offer: str, agreed: str) -> None:
     assert client.texts == ["answer"]
 
 
+def test_what_is_sent_is_not_compressed() -> None:
+    """S6.2: with compression agreed on, what the server sends is never compressed, to one or to many, pongs neither."""
+    world, client = opened(GOOD_EXTENSION, compression=True)
+    text = "a" * 10_000
+    world.converted[0].send(text)
+    world.signals.send(text, name="Msg")
+    world.turn()
+    client.send(frame(b"a" * 100, PING))
+    assert [(each.rsv, len(each.payload)) for each in client.frames] == [(0, 10_000), (0, 10_000), (0, 100)]
+
+
 BAD_OFFERS = (
     "permessage-deflate; foo",
     "permessage-deflate; server_max_window_bits",

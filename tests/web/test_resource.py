@@ -7,8 +7,9 @@ from contextvars import ContextVar
 from typing import Any
 
 import pytest
+from bounded import BoundedWorld
 from twisted.internet.defer import Deferred
-from twisted.logger import capturedLogs
+from twisted.logger import capturedLogs, formatEvent
 from twisted.web.resource import ErrorPage, IResource, Resource
 from twisted.web.server import NOT_DONE_YET
 from twisted.web.static import Data
@@ -19,6 +20,7 @@ from zope.interface.verify import verifyObject
 from pode_signals.context import current_route
 from pode_signals.core.model import Scope
 from pode_signals.errors import ClientIdInUse, UpgradeRefused
+from pode_signals.reports import printable
 
 
 class Converting(Resource):
@@ -361,3 +363,62 @@ def test_wrapped_twice() -> None:
     assert client.texts == ["local"]
     client.send(close_frame())
     assert world.client().ask(head("/", ("Origin", "http://other.example"))).status == 403
+
+
+NOT_UTF_8 = ["/%ff", "/ok/%FF", "/%c3", b"/\x9b2J", "/%C0%80", "/%ed%a0%80", "/a%E4/ok"]
+
+
+@pytest.mark.parametrize("path", NOT_UTF_8)
+@pytest.mark.parametrize("kind", [World, BoundedWorld], ids=["embedded", "service"])
+def test_paths_that_are_not_utf_8(kind: type[World], path: str | bytes) -> None:
+    """S16.7: a path that is not UTF-8 gets 400, one line and a count, no traceback, and its connection goes on."""
+    world = kind()
+    if kind is World:
+        world.converting()
+    client = world.client()
+    with capturedLogs() as logs:
+        for method in (b"GET", b"POST"):
+            answer = client.ask(plain(path, method=method))
+            assert (answer.status, answer.body) == (400, b"The path or the Host is not UTF-8.\n")
+        assert client.ask(head(path)).status == 400
+    assert failures_in(logs) == []
+    assert not any(event.get("isError") for event in logs)
+    lines = [formatEvent(event) for event in logs if event.get("kind") == "requests_malformed"]
+    assert len(lines) == 3
+    assert all(line == printable(line) for line in lines)
+    assert world.signals.counters.requests_malformed == 3
+    assert client.ask(plain("/ok")).body == b"fine"
+
+
+@pytest.mark.parametrize("request_of", [plain, head])
+def test_hosts_that_are_not_utf_8(request_of: Callable[..., bytes]) -> None:
+    """S16.7: so does a Host that is not, also where no endpoint looks at it."""
+    world = World().converting()
+    with capturedLogs() as logs:
+        answer = world.client().ask(request_of("/ok").replace(b"Host: example.com", b"Host: example.com\x85"))
+    assert answer.status == 400
+    assert failures_in(logs) == []
+    assert world.signals.counters.requests_malformed == 1
+
+
+def test_paths_that_are_utf_8() -> None:
+    """S5.1: a path with other characters than ASCII is the route's; its query is not looked at."""
+    world = World()
+
+    @world.app.route("/<name>")
+    def named(request: Any, name: str) -> str:
+        return name
+
+    for path, expected in (("/gr%C3%BC%C3%9Fe", "grüße"), ("/x?q=%ff", "x")):
+        assert world.client().ask(plain(path)).body.decode() == expected
+    assert world.signals.counters.requests_malformed == 0
+
+
+def test_a_flood_of_bad_paths() -> None:
+    """S16.7: many of them fill no log."""
+    world = World().converting()
+    with capturedLogs() as logs:
+        for _ in range(30):
+            world.client().ask(plain("/%ff"))
+    assert len([event for event in logs if event.get("kind") == "requests_malformed"]) == 10
+    assert world.signals.counters.requests_malformed == 30

@@ -7,10 +7,9 @@ from twisted.internet.testing import MemoryReactorClock, StringTransport
 from twisted.logger import LogEvent, formatEvent, globalLogPublisher
 from twisted.web.resource import Resource
 
-from pode_signals.core.counters import Counters
-from pode_signals.reports import Reports
+from pode_signals import Signals
 from pode_signals.web.endpoints import Endpoint, Listener
-from pode_signals.web.heads import HeadLimits
+from pode_signals.web.heads import RequestLimits
 from pode_signals.web.site import SignalSite
 
 CLIENT = IPv4Address("TCP", "192.0.2.1", 5555)
@@ -52,7 +51,7 @@ def site(clock: MemoryReactorClock) -> SignalSite:
         listener=Listener((Endpoint("http"),)),
         timeout_seconds=10,
         clock=clock,
-        limits=HeadLimits(1_000, 16_384, Reports(lambda: clock, Counters())),
+        limits=RequestLimits(Signals(clock=clock)),
     )
     site.is_open = True
     return site

@@ -49,7 +49,6 @@ class Handshake(NamedTuple):
         then: what becomes of the socket.
         server: which hub gets it.
         unseen: the name of a header that must not come out of it, on either side of the upgrade.
-        klein_logs: whether Klein answers, and logs a traceback.
     """
 
     name: str
@@ -59,7 +58,6 @@ class Handshake(NamedTuple):
     then: str = GOES_ON
     server: str = "main"
     unseen: str | None = None
-    klein_logs: bool = False
 
 
 class Stream(NamedTuple):

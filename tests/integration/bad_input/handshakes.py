@@ -70,7 +70,7 @@ def _request_lines() -> Iterator[Handshake]:
     }.items():
         yield Handshake(name, head(target), 404)
     yield Handshake("a target with a fragment", head("/msg#part"), 400, server="automatic")
-    yield Handshake("a target that is no UTF-8", head("/%ff"), 400, klein_logs=True)
+    yield Handshake("a target that is no UTF-8", head("/%ff"), 400)
     yield Handshake("a target of 5,000 characters", head("/" + "a" * 5_000), 404)
 
 
