@@ -187,10 +187,7 @@ def test_strict_needs_a_caller(signed: str) -> None:
         signer.verify(signed, None)
 
 
-@pytest.mark.parametrize("strict", [False, True])
-def test_secrets_are_not_shown(strict: bool) -> None:
-    """S8.3: the repr of a signer says nothing of its secrets."""
-    shown = repr(Signer(["super-secret", b"hidden"], strict=strict))
-    assert "super" not in shown
-    assert "hidden" not in shown
-    assert ("not strict" in shown) is not strict
+@pytest.mark.parametrize(("strict", "said"), [(False, "not strict"), (True, "strict")])
+def test_secrets_are_not_shown(strict: bool, said: str) -> None:
+    """S8.3: the repr of a signer says how many secrets it has, and none of them."""
+    assert repr(Signer(["super-secret", b"hidden"], strict=strict)) == f"<Signer with 2 secret(s), {said}>"

@@ -20,15 +20,13 @@ from pathlib import Path
 import pytest
 import websocket
 import websockets
-from programs import Program, free_port, start
+from programs import TWIST, TWISTD, Program, free_port, start
 
 from pode_signals.program import example
 from pode_signals.web.endpoints import Endpoint
 
 SECONDS = 30
 CLIENTS = 500
-TWISTD = "from twisted.scripts.twistd import run; run()"
-TWIST = "from twisted.application.twist._twist import Twist; Twist.main()"
 STUBBORN = """
 from klein import Klein
 from twisted.application.service import Service
