@@ -1,9 +1,10 @@
 """Makes mistakes on purpose in the modules that setup.cfg names for mutmut, and counts those that fail a unit test.
 
-A program: ``tox -e mutation``. It shows what no test noticed, and fails where that leaves a module under 85 %. Some of it
-no test could notice, for it means the same: ``rpartition`` for ``partition`` (what has ``://`` twice, or never, is no
-origin either way), a bucket that is filled where no time has passed or where it is full, and ``None`` looked up among
-names.
+A program: ``tox -e mutation``. It shows what no test noticed, and fails where that leaves a module under 85 %.
+
+Some of it no test could notice, for it means the same: ``rpartition`` for ``partition`` (what has ``://`` twice, or
+never, is no origin either way), a bucket that is filled where no time has passed or where it is full, and ``None``
+looked up among names.
 """
 
 from __future__ import annotations
@@ -42,12 +43,12 @@ def main() -> int:
     for name, outcome in outcomes().items():
         modules.setdefault(name.rpartition(".")[0], Counter())[outcome] += 1
         if outcome not in NOTICED:
-            print(mutmut("show", name))
+            sys.stdout.write(mutmut("show", name) + "\n")
     modules["in all"] = sum(modules.values(), Counter())
     percents = []
     for module, counts in modules.items():
         percents.append(100 * sum(counts[outcome] for outcome in NOTICED) / max(counts.total(), 1))
-        print(f"{module}: {percents[-1]:.1f} % of {counts.total()}: {dict(counts)}")
+        sys.stdout.write(f"{module}: {percents[-1]:.1f} % of {counts.total()}: {dict(counts)}\n")
     return int(min(percents) < LEAST_PERCENT)
 
 

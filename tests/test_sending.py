@@ -135,6 +135,12 @@ class TestData:
         signals.send(data, name="Msg")
         assert client.got == [text]
 
+    def test_nothing_is_not_sent_to_one(self, signals: Signals) -> None:
+        """S4.1: nothing sent to a single connection is nothing too."""
+        client = connected(signals)
+        delivery = client.connection.send(None)
+        assert (delivery.recipients, client.got) == (0, [])
+
     @pytest.mark.parametrize("data", [None, "", []])
     def test_nothing_is_not_sent(self, signals: Signals, data: object) -> None:
         """S4.1: None, an empty text and an empty list send nothing, to anyone, and are no error."""

@@ -1,7 +1,7 @@
 """Hypothesis without deadlines: a slow machine is no failure.
 
-``HYPOTHESIS_PROFILE=nightly`` looks far longer. ``mutation`` is for mutmut: each run tries the same, and a test of a class
-runs several times in one process, each time on another instance.
+``HYPOTHESIS_PROFILE=nightly`` looks far longer. ``mutation`` is for mutmut: each run tries the same, and a test of a
+class runs several times in one process, each time on another instance.
 """
 
 from __future__ import annotations

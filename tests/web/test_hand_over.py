@@ -65,6 +65,38 @@ def route_world(route: Callable[[World, Any], Any]) -> World:
     return world
 
 
+# What a framework may still do to a converted request.
+
+
+def test_the_channel_of_a_converted_request() -> None:
+    """S2.5: nothing is written of an answer, a producer is told to stop, and an end that comes again is none."""
+    stopped: list[str] = []
+
+    class Producer:
+        def stopProducing(self) -> None:
+            stopped.append("stopped")
+
+    def route(world: World, request: Any) -> None:
+        connection = world.signals.convert(request, "Msg", scope=Scope.LOCAL)
+        channel = request.channel  # the request forgets it at its end
+        with capturedLogs() as logs:
+            channel.write(b"")
+            channel.writeSequence([b"", b""])
+            assert logs == []
+            channel.writeSequence([b"a", b"bc"])
+        assert [event["size_bytes"] for event in logs] == [3]
+        assert connection.state is ConnectionState.OPEN
+        channel.registerProducer(Producer(), True)
+        assert request.finished
+        assert connection.state is not ConnectionState.OPEN
+        channel.registerProducer(Producer(), True)
+        channel.requestDone(request)
+
+    client = route_world(route).client().open()
+    assert stopped == ["stopped", "stopped"]
+    assert client.closed == (1000, "")
+
+
 # Frames right behind the handshake.
 
 

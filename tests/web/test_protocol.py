@@ -294,6 +294,7 @@ def test_no_compression_by_default() -> None:
         ("permessage-deflate; client_no_context_takeover; client_max_window_bits=10", "permessage-deflate"),
         ("permessage-deflate; server_max_window_bits=10", "permessage-deflate"),
         ("foo, permessage-deflate; bar, permessage-deflate", "permessage-deflate"),
+        ("permessage-bzip2, permessage-deflate", "permessage-deflate"),
         ("permessage-deflate; client_max_window_bits=99, permessage-deflate", "permessage-deflate"),
     ],
 )
@@ -320,6 +321,7 @@ BAD_OFFERS = (
     "permessage-deflate; server_no_context_takeover; server_no_context_takeover",
     "permessage-deflate=1",
     "permessage-deflate;;;=;",
+    "permessage-bzip2",
     "permessage-bzip2; client_max_compress_level=99",
     "permessage-deflate2",
     'x; y="',
