@@ -14,7 +14,15 @@ from pathlib import Path
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
 START_SECONDS = 30
-_TWISTD = "from twisted.scripts.twistd import run; run()"
+# Twisted ends by the signal that stopped it, so nothing runs at exit: what coverage measured is written before that.
+_MEASURED = """
+import os, sys
+if "coverage" in sys.modules:
+    kill = os.kill
+    os.kill = lambda *what: (sys.modules["coverage"].Coverage.current().save(), kill(*what))
+"""
+TWISTD = f"{_MEASURED}\nfrom twisted.scripts.twistd import run; run()"
+TWIST = f"{_MEASURED}\nfrom twisted.application.twist._twist import Twist; Twist.main()"
 
 
 @dataclass
@@ -61,7 +69,7 @@ def start(arguments: Sequence[str], port: int, log: Path, *, cwd: Path = EXAMPLE
     Raises:
         AssertionError: it ended, or did not answer in time; the message has what it printed.
     """
-    command = [sys.executable, "-c", _TWISTD, "-n", "--pidfile=", *arguments]
+    command = [sys.executable, "-c", TWISTD, "-n", "--pidfile=", *arguments]
     with log.open("wb") as output:
         process = subprocess.Popen(command, cwd=cwd, stdin=subprocess.DEVNULL, stdout=output, stderr=output)
     program = Program(port, process, log)

@@ -70,6 +70,18 @@ class TestIdentity:
                 call()
 
 
+class TestReading:
+    def test_a_connection_that_closes_is_not_paused(self, signals: Signals) -> None:
+        """S5.6: reading is paused while a connection is open; one that closes reads on, for the client's answer."""
+        client = connect(signals, answers_close=False)
+        client.connection.pause_reading()
+        client.connection.resume_reading()
+        assert client.reading == ["pause", "resume"]
+        client.connection.close()
+        client.connection.pause_reading()
+        assert client.reading == ["pause", "resume"]
+
+
 class TestScopes:
     def test_global(self, signals: Signals) -> None:
         """S3.1: a global connection outlives its route, is in the registry, addressed and closed from anywhere."""

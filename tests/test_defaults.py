@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -162,3 +164,13 @@ def test_none_can_be_turned_off_by_mistake(name: str) -> None:
     """S16.7: nonsense for a setting is an error at construction, never a protection that is off."""
     with pytest.raises(ValueError, match=rf"^{name} has to be "):
         Signals(**{name: -1})  # type: ignore[arg-type]
+
+
+def test_a_platform_without_a_limit_on_descriptors(monkeypatch: pytest.MonkeyPatch) -> None:
+    """S16.5: where nothing tells how many descriptors a process may have, or there is no end, it is a million."""
+    monkeypatch.setitem(sys.modules, "resource", None)
+    assert hub._descriptor_limit() == 1_000_000
+    endless = SimpleNamespace(RLIMIT_NOFILE=7, RLIM_INFINITY=-1, getrlimit=lambda _which: (-1, -1))
+    monkeypatch.setitem(sys.modules, "resource", endless)
+    assert hub._descriptor_limit() == 1_000_000
+    assert new_signals().max_pending_handshakes == 1_000

@@ -6,7 +6,7 @@ from contextvars import copy_context
 from typing import Any, cast
 
 import pytest
-from fakes import FakeTransport, connected, new_signals, result_of, turn
+from fakes import FakeTransport, connect, connected, new_signals, result_of, turn
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.logger import capturedLogs
 
@@ -86,6 +86,15 @@ class TestNumbers:
         assert numbers(signals.send("x", name="Msg")) == (2, 2, 0, 0)
         turn(signals)
         assert (again.got, other.got) == (["x"], ["x"])
+
+    def test_a_client_that_left_and_is_congested_then(self, signals: Signals) -> None:
+        """S4.7: the wire of a client that has left may fill with the rest; nothing is kept of it."""
+        leaving = connect(signals, answers_close=False)
+        turn(signals)
+        leaving.connection.close()
+        leaving.connection.congested()
+        assert signals._fan_out.congested == set()
+        assert numbers(signals.send("x", name="Msg")) == (0, 0, 0, 0)
 
     def test_dropped(self, signals: Signals) -> None:
         """S4.7: what a wire refuses at once is dropped, not sent."""

@@ -130,6 +130,13 @@ class TestRoutes:
 
 
 class TestEvents:
+    def test_what_an_event_is_called(self, signals: Signals) -> None:
+        """S5.3: in a log or a debugger an event tells its path and its client, and nothing of its message."""
+        seen: list[str] = []
+        signals.add_route("/ws", lambda event: seen.append(repr(event)))
+        connected(signals, client_id="me", path="/ws?token=secret").says("hidden")
+        assert seen == ["<SignalEvent '/ws' of 'me'>"]
+
     def test_what_an_event_holds(self, signals: Signals) -> None:
         """S5.3: the data, the endpoint, the handshake, the connection, the route, the parameters and the time."""
         seen: list[SignalEvent] = []

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import select
 import signal
 import socket
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -262,3 +264,11 @@ def test_twistd_serves_and_drains(tmp_path: Path) -> None:
     assert status == -signal.SIGTERM, program.text()
     assert "LeanReactor" in program.text()  # twistd names its reactor
     assert "Traceback" not in program.text()
+
+
+def test_without_epoll(monkeypatch: pytest.MonkeyPatch) -> None:
+    """S12.1: where there is no epoll, the error says that the lean reactor needs it."""
+    monkeypatch.delitem(sys.modules, "pode_signals.lean_reactor")
+    monkeypatch.setitem(sys.modules, "twisted.internet.epollreactor", None)
+    with pytest.raises(ImportError, match="needs epoll"):
+        importlib.import_module("pode_signals.lean_reactor")

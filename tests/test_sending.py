@@ -135,6 +135,16 @@ class TestData:
         signals.send(data, name="Msg")
         assert client.got == [text]
 
+    def test_nothing_is_not_sent_to_one(self, signals: Signals) -> None:
+        """S4.1: nothing sent to a single connection, or back to the client of an event, is nothing too."""
+        deliveries = []
+        signals.add_route("/ws", lambda event: deliveries.append(event.send(None, mode=SendMode.DIRECT)))
+        client = connected(signals)
+        client.says("x")
+        deliveries.append(client.connection.send(None))
+        turn(signals)
+        assert ([each.recipients for each in deliveries], client.got) == ([0, 0], [])
+
     @pytest.mark.parametrize("data", [None, "", []])
     def test_nothing_is_not_sent(self, signals: Signals, data: object) -> None:
         """S4.1: None, an empty text and an empty list send nothing, to anyone, and are no error."""

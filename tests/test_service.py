@@ -144,6 +144,22 @@ def test_start_without_privileges() -> None:
     assert b"hello" in served.get()
 
 
+def test_a_port_that_is_not_bound_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """S1.6: a Twisted endpoint string whose port comes later is refused at the start, and given up."""
+    given_up: list[Deferred[None]] = []
+
+    class Later:
+        def listen(self, factory: object) -> Deferred[None]:
+            return Deferred(given_up.append)
+
+    monkeypatch.setattr("pode_signals.web.listening.serverFromString", lambda _reactor, _listen: Later())
+    served = Served()
+    with pytest.raises(ConfigurationInvalid, match="is not bound at once"):
+        served.service.startService()
+    assert len(given_up) == 1
+    assert served.service.state is ServiceState.STOPPED
+
+
 def test_the_backlog() -> None:
     """S1.6: a Twisted endpoint string says everything about its port itself."""
     served = Served(Endpoint("http", listen="tcp:8091:backlog=7"))

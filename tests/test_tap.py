@@ -45,10 +45,12 @@ number = 5
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The current folder, with a program in it."""
+    """The current folder, with a program in it, and files that hold no secret."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "path", list(sys.path))
     (tmp_path / "chat_program.py").write_text(PROGRAM)
+    (tmp_path / "empty.txt").write_text("\n\n")
+    (tmp_path / "latin.txt").write_bytes("schlüssel".encode("latin-1"))
     monkeypatch.delitem(sys.modules, "chat_program", raising=False)
     return tmp_path
 
@@ -121,6 +123,8 @@ def test_app(folder: Path, app: str, listen: str) -> None:
         (["--endpoint", "https+tcp:8443", "--certificate", "absent.pem"], "absent.pem: No such file"),
         (["--endpoint", "https+tcp:8443", "--certificate-password-file", "absent.txt"], "absent.txt: No such file"),
         (["--secret-file", "absent.txt"], "absent.txt: No such file"),
+        (["--secret-file", "empty.txt"], "empty.txt: it is empty"),
+        (["--secret-file", "latin.txt"], "latin.txt: it is not UTF-8"),
         (["--config", "absent.toml"], "absent.toml: No such file"),
         (["--log-format", "xml"], "log_format"),
         (["--drain-seconds", "long"], "drain_seconds"),
@@ -379,7 +383,8 @@ def test_the_log_of_twistd_is_left_alone(folder: Path) -> None:
     assert list(folder.glob("*.log")) == []
 
 
-def test_a_start_that_fails(folder: Path, capfd: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize("has_pid_file", [True, False])
+def test_a_start_that_fails(folder: Path, capfd: pytest.CaptureFixture[str], has_pid_file: bool) -> None:
     """S12.1: a port that is taken only at the start ends the process in one line too, and leaves no pid file."""
 
     class Failing(Service):
@@ -387,11 +392,12 @@ def test_a_start_that_fails(folder: Path, capfd: pytest.CaptureFixture[str]) -> 
             raise ConfigurationInvalid("taken\nmeanwhile")
 
     options = Options()
-    options.parent = Runner(pidfile=str(folder / "twistd.pid"))  # type: ignore[assignment]
+    options.parent = Runner(pidfile=str(folder / "twistd.pid") if has_pid_file else "")  # type: ignore[assignment]
     options.parseOptions(["--endpoint", HERE])
     command = makeService(options)
     Failing().setServiceParent(command)
-    (folder / "twistd.pid").write_text("1")
+    if has_pid_file:
+        (folder / "twistd.pid").write_text("1")
     (service,) = (each for each in command if isinstance(each, SignalsService))
     service.disownServiceParent()
     with pytest.raises(SystemExit) as ended:

@@ -98,33 +98,32 @@ class CronExpression:
         if self.never_fires:
             return None
         find = self._next_elapsed if self.follows_elapsed_time else self._next_time_of_day
-        found = find(instant.astimezone(UTC), offset, zone)
-        return None if found is None else found.astimezone(zone)
+        return find(instant.astimezone(UTC), offset, zone).astimezone(zone)
 
-    def _next_elapsed(self, instant: datetime, offset: timedelta, zone: tzinfo) -> datetime | None:
+    def _next_elapsed(self, instant: datetime, offset: timedelta, zone: tzinfo) -> datetime:
         # A clock that is put back within the next day may show times before the instant once more.
         put_back = offset - _offset(instant + timedelta(days=1), zone)
+        walls = self._wall_times_after(_wall_clock(instant, offset) - max(put_back, timedelta(0)))
         found: list[datetime] = []
-        for wall in self._wall_times_after(_wall_clock(instant, offset) - max(put_back, timedelta(0))):
-            shown = _shown_at(wall, zone)
+        shown: tuple[datetime, ...] = ()
+        while not shown or shown[0] <= instant:
+            shown = _shown_at(next(walls), zone)
             found.extend(time for time in shown if time > instant)
-            if shown and shown[0] > instant:
-                break  # whatever comes later on the wall clock is shown later
-        return min(found, default=None)
+        return min(found)  # whatever comes later on the wall clock is shown later
 
-    def _next_time_of_day(self, instant: datetime, offset: timedelta, zone: tzinfo) -> datetime | None:
-        for wall in self._wall_times_after(_wall_clock(instant, offset)):
+    def _next_time_of_day(self, instant: datetime, offset: timedelta, zone: tzinfo) -> datetime:
+        walls = self._wall_times_after(_wall_clock(instant, offset))
+        shown: tuple[datetime, ...] = ()
+        while not shown or shown[0] <= instant:
+            wall = next(walls)
             shown = _shown_at(wall, zone)
-            skipped = wall
             while not shown:
-                skipped += timedelta(minutes=1)
-                shown = _shown_at(skipped, zone)
-            if shown[0] > instant:
-                return shown[0]
-        return None
+                wall += timedelta(minutes=1)
+                shown = _shown_at(wall, zone)
+        return shown[0]
 
     def _wall_times_after(self, wall: datetime) -> Iterator[datetime]:
-        # cronsim ends after 50 years without a match; the rarest date, 29 February on a given weekday, needs 40.
+        # It has no end: cronsim gives up after 50 years, the rarest date, 29 February on a given weekday, needs 40.
         times = CronSim(" ".join(_plain(*both) for both in zip(self.fields, ANY, strict=True)), wall)
         times.day_and = True
         return times

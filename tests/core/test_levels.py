@@ -30,9 +30,9 @@ def test_a_name_may_have_a_level_of_its_own() -> None:
 
 @pytest.mark.parametrize("level", ["NAME", "name", None, 0])
 def test_only_a_level_is_a_level(level: Any) -> None:
-    """S7.1: what is no BroadcastLevel is a TypeError, and changes nothing."""
+    """S7.1: what is no BroadcastLevel is a TypeError that shows it, and changes nothing."""
     levels = BroadcastLevels()
-    with pytest.raises(TypeError):
+    with pytest.raises(TypeError, match=rf"a BroadcastLevel, not {level!r}$"):
         levels.set(level, "Msg")
     assert levels.get("Msg") is NAME
 

@@ -22,6 +22,12 @@ def test_the_window_moves() -> None:
     assert [counter.hit(now) for now in (0.0, 60.5, 120.5, 120.5)] == [False, False, True, True]
 
 
+def test_a_large_limit() -> None:
+    """S5.8: a limit may be large; the hit that reaches it is the first that does."""
+    counter = WindowCounter(1_000, 60.0)
+    assert [counter.hit(1.0) for _ in range(1_001)] == [False] * 999 + [True, True]
+
+
 def test_a_limit_of_one_is_reached_at_once() -> None:
     """S5.8: with a limit of one the first bad message reaches it."""
     counter = WindowCounter(1, 60.0)

@@ -114,12 +114,20 @@ def test_foreign_origins(origin: str, host: str, given: dict[str, Any]) -> None:
     assert not allowed(origin, host, **given)
 
 
+def test_what_counts_is_named() -> None:
+    """S2.2: beside Origin and Host every argument goes by its name, for several are of one type."""
+    with pytest.raises(TypeError):
+        origin_allowed("null", "example.com", None, (), False, True, True)  # type: ignore[misc]
+
+
 @pytest.mark.parametrize("permitted", [False, True])
 def test_null_and_missing_origins(permitted: bool) -> None:
     """S2.2: ``null`` and no Origin at all are let in by their own settings alone."""
     assert allowed("null", "example.com", allow_null=permitted, allow_missing=not permitted) is permitted
     assert allowed(None, "example.com", allow_missing=permitted, allow_null=not permitted) is permitted
     assert allowed("null", "example.com", allow_null=permitted, allowed_origins=("*", "null")) is permitted
+    for other in ("", "NULL", "null ", "nulls", "zoo://x", "null://x"):
+        assert not allowed(other, "example.com", allow_null=permitted, allow_missing=permitted)
 
 
 @pytest.mark.parametrize(
@@ -133,6 +141,8 @@ def test_null_and_missing_origins(permitted: bool) -> None:
         (("https://example.com:8443",), "https://example.com:8443", True),
         (("https://example.com:8443",), "http://example.com:8443", False),
         (("https://example.com",), "https://sub.example.com", False),
+        (("https://example.com",), "https://another.com", False),
+        (("https://example.com",), "https://xample.com", False),
         (("https://example.com",), "https://example.com.evil.example", False),
         (("https://*.example.com",), "https://sub.example.com", True),
         (("https://*.example.com",), "https://a.b.example.com", True),
@@ -143,6 +153,10 @@ def test_null_and_missing_origins(permitted: bool) -> None:
         (("https://*.example.com:8443",), "https://sub.example.com:8443", True),
         (("capacitor://localhost",), "capacitor://localhost", True),
         (("chrome-extension://abcdefgh",), "chrome-extension://abcdefgh", True),
+        (("a",), "a", False),
+        (("a://b",), "A://b", True),
+        (("a1+b.c-d://e",), "a1+b.c-d://e", True),
+        (("1a://b",), "1a://b", False),
         (("https://a.example", "https://b.example"), "https://b.example", True),
         (("*",), "https://anything.example:8443", True),
         (("*",), "file://", True),
@@ -183,6 +197,11 @@ def test_no_header_makes_it_raise(origin: str, host: str) -> None:
         ("[::1]", "[::1]", None),
         ("[0:0::1]:80", "[::1]", 80),
         ("[2001:DB8::1]:80", "[2001:db8::1]", 80),
+        ("x-y.x-y_z.x_y", "x-y.x-y_z.x_y", None),
+        ("example.com..", None, None),
+        ("example.com:000080", None, None),
+        pytest.param(f"example.com:{'9' * 5_000}", None, None, id="5,000 digits"),
+        ("[fe80::1%1]", None, None),
         ("example.com:65536", None, None),
         ("example.com:999999", None, None),
         ("example.com:-1", None, None),

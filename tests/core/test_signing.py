@@ -147,7 +147,14 @@ def test_one_secret_is_not_taken_for_its_letters(secret: str | bytes) -> None:
 
 @pytest.mark.parametrize(
     ("secrets", "weak"),
-    [(["x" * 31], True), (["x" * 32], False), (["ä" * 16], False), (["x" * 32, b"y"], True), ([bytes(32)], False)],
+    [
+        (["x" * 31], True),
+        (["x" * 32], False),
+        (["x" * 33], False),
+        (["ä" * 16], False),
+        (["x" * 32, b"y"], True),
+        ([bytes(32)], False),
+    ],
 )
 def test_weak_secrets(secrets: list[str | bytes], weak: bool) -> None:
     """S8.3: a secret under 32 bytes is weak, whichever of several it is."""
@@ -156,7 +163,7 @@ def test_weak_secrets(secrets: list[str | bytes], weak: bool) -> None:
 
 def test_strict_is_the_secret_with_agent_and_address() -> None:
     """S8.2: the strict secret is <secret>;<User-Agent>;<IP address>."""
-    strict = Signer(["super-secret"], strict=True)
+    strict = Signer(secrets=["super-secret"], strict=True)
     by_hand = Signer(["super-secret;Mozilla/5.0;192.0.2.7"])
     assert strict.strict
     assert not by_hand.strict
@@ -187,10 +194,7 @@ def test_strict_needs_a_caller(signed: str) -> None:
         signer.verify(signed, None)
 
 
-@pytest.mark.parametrize("strict", [False, True])
-def test_secrets_are_not_shown(strict: bool) -> None:
-    """S8.3: the repr of a signer says nothing of its secrets."""
-    shown = repr(Signer(["super-secret", b"hidden"], strict=strict))
-    assert "super" not in shown
-    assert "hidden" not in shown
-    assert ("not strict" in shown) is not strict
+@pytest.mark.parametrize(("strict", "said"), [(False, "not strict"), (True, "strict")])
+def test_secrets_are_not_shown(strict: bool, said: str) -> None:
+    """S8.3: the repr of a signer says how many secrets it has, and none of them."""
+    assert repr(Signer(["super-secret", b"hidden"], strict=strict)) == f"<Signer with 2 secret(s), {said}>"

@@ -20,15 +20,14 @@ from pathlib import Path
 import pytest
 import websocket
 import websockets
-from programs import Program, free_port, start
+from fakes import connected, new_signals, turn
+from programs import TWIST, TWISTD, Program, free_port, start
 
 from pode_signals.program import example
 from pode_signals.web.endpoints import Endpoint
 
 SECONDS = 30
 CLIENTS = 500
-TWISTD = "from twisted.scripts.twistd import run; run()"
-TWIST = "from twisted.application.twist._twist import Twist; Twist.main()"
 STUBBORN = """
 from klein import Klein
 from twisted.application.service import Service
@@ -144,10 +143,19 @@ def test_the_example(tmp_path: Path) -> None:
     assert "Traceback" not in program.text()
 
 
-def test_a_schedule_of_the_example() -> None:
-    """S12.1: the example has a schedule that broadcasts each minute."""
-    (schedule,) = example([]).signals.schedules()
-    assert schedule.name == "Example"
+def test_a_schedule_of_the_example(monkeypatch: pytest.MonkeyPatch) -> None:
+    """S12.1: the example has a schedule that broadcasts figures to its page of response times, each minute."""
+    signals = new_signals()
+    monkeypatch.setattr("pode_signals.program.Signals", lambda: signals)
+    example([])
+    assert [each.name for each in signals.schedules()] == ["Example"]
+    times, chat = connected(signals, "ResponseTimes"), connected(signals, "Msg")
+    assert signals.invoke_schedule("Example")
+    turn(signals)
+    durations = [json.loads(text)["Durations"] for text in times.got if isinstance(text, str)]
+    assert [len(each) for each in durations] == [3]
+    assert all(90 <= each <= 130 for each in durations[0])
+    assert chat.got == []
 
 
 @pytest.mark.parametrize("reactor", ["asyncio", "poll", "select"])

@@ -821,6 +821,22 @@ def test_giving_up_on_a_run_whose_canceller_raises(bench: Bench) -> None:
     assert [event["where"] for event in events] == ["schedule broken", "schedule good"]
 
 
+def test_a_function_that_gives_up_on_itself(bench: Bench) -> None:
+    """S13.5: a function that stops the schedules and waits no longer goes on; only what waits can be cancelled."""
+    fired: list[None] = []
+
+    def stop() -> None:
+        stopping = bench.schedules.stop_schedules().addCallback(fired.append)
+        stopping.cancel()
+        bench.note()
+
+    bench.add(function=stop)
+    bench.start()
+    bench.pass_minutes(1)
+    assert (bench.calls, fired) == (["00:01:00"], [None])
+    assert not bench.state().running
+
+
 def test_a_function_that_stops_schedules(bench: Bench) -> None:
     """S13.5: what a function stops does not run, not even in the same minute or on start."""
     fired: list[None] = []

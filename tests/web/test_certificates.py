@@ -11,6 +11,7 @@ import pytest
 from certificate_files import Issued, issue
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.hazmat.primitives.serialization import NoEncryption, pkcs12
 from OpenSSL import SSL
 from twisted.logger import LogEvent, LogLevel, formatEvent, globalLogPublisher
 
@@ -236,6 +237,16 @@ def test_reload(tmp_path: Path, issued: Issued) -> None:
     assert Handshake(server, newer.authority_file(tmp_path)).serial() == newer.serial
 
 
+def test_reload_without_files(logged: list[tuple[str, str]]) -> None:
+    """S1.5: a self-signed certificate has no file, and stays what it is."""
+    server = certificate(Endpoint("https", port=1, self_signed=True))
+    before = server.serverConnectionForTLS(None).get_context()  # type: ignore[arg-type]
+    logged.clear()
+    server.reload()
+    assert server.serverConnectionForTLS(None).get_context() is before  # type: ignore[arg-type]
+    assert logged == []
+
+
 @pytest.mark.parametrize("broken", [b"", b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n", None])
 def test_a_bad_reload_keeps_the_old(
     tmp_path: Path, issued: Issued, logged: list[tuple[str, str]], broken: bytes | None
@@ -258,3 +269,11 @@ def test_an_expired_certificate_is_said(tmp_path: Path, logged: list[tuple[str, 
     paths = written(tmp_path, cert_pfx=issue(valid_until=datetime.now(UTC) - timedelta(hours=1)).pfx(None))
     certificate(Endpoint("https", certificate=paths["cert_pfx"]))
     assert logged[-1][0] == "warn"
+
+
+def test_pkcs12_without_a_key(tmp_path: Path, issued: Issued) -> None:
+    """S1.5: a PKCS#12 file that has certificates alone, as one for clients, is refused."""
+    alone = pkcs12.serialize_key_and_certificates(None, None, None, [issued.authority], NoEncryption())
+    paths = written(tmp_path, cert_pfx=alone)
+    said = refusal(Endpoint("https", certificate=paths["cert_pfx"]))
+    assert said.endswith("cert.pfx: it has no key with a certificate")

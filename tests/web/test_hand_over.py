@@ -66,6 +66,43 @@ def route_world(route: Callable[[World, Any], Any]) -> World:
     return world
 
 
+# What a framework may still do to a converted request.
+
+
+def test_the_channel_of_a_converted_request() -> None:
+    """S2.5: nothing is written of an answer, a producer is told to stop, and an end that comes again is none."""
+    stopped: list[str] = []
+
+    class Producer:
+        def stopProducing(self) -> None:
+            stopped.append("stopped")
+
+    discarded: list[int] = []
+    states: list[ConnectionState] = []
+
+    def route(world: World, request: Any) -> None:
+        connection = world.signals.convert(request, "Msg", scope=Scope.LOCAL)
+        channel = request.channel  # the request forgets it at its end
+        with capturedLogs() as logs:
+            channel.write(b"")
+            channel.writeSequence([b"", b""])
+            channel.writeSequence([b"a", b"bc"])
+        discarded.extend(event["size_bytes"] for event in logs)
+        states.append(connection.state)
+        channel.registerProducer(Producer(), True)
+        states.append(connection.state)
+        channel.registerProducer(Producer(), True)
+        channel.requestDone(request)
+        states.append(connection.state)
+
+    with capturedLogs() as logs:
+        client = route_world(route).client().open()
+    assert failures_in(logs) == []
+    assert (discarded, stopped) == ([3], ["stopped", "stopped"])
+    assert states == [ConnectionState.OPEN, ConnectionState.CLOSING, ConnectionState.CLOSING]
+    assert client.closed == (1000, "")
+
+
 # Frames right behind the handshake.
 
 

@@ -8,6 +8,7 @@ import zlib
 from typing import Any
 
 import pytest
+from autobahn.websocket.compress_deflate import PerMessageDeflateOffer
 from twisted.internet.defer import Deferred
 from twisted.logger import capturedLogs
 from web_fakes import (
@@ -29,6 +30,7 @@ from web_fakes import (
 
 from pode_signals.connection import SignalConnection
 from pode_signals.core.model import ClosedBy, Closure
+from pode_signals.web.protocol import SignalFactory
 
 GOOD_EXTENSION = ("Sec-WebSocket-Extensions", "permessage-deflate")
 
@@ -317,6 +319,14 @@ def test_what_is_sent_is_not_compressed() -> None:
     world.turn()
     client.send(frame(b"a" * 100, PING))
     assert [(each.rsv, len(each.payload)) for each in client.frames] == [(0, 10_000), (0, 10_000), (0, 100)]
+
+
+def test_offers_of_other_compression_are_passed_over() -> None:
+    """S6.2: where Autobahn knows other ways to compress, as it does beside some libraries, they are not taken."""
+    protocol: Any = SignalFactory(World(compression=True).signals)._protocol_class
+    other, good = object(), PerMessageDeflateOffer()
+    assert protocol.perMessageCompressionAccept([other]) is None
+    assert protocol.perMessageCompressionAccept([other, good]).offer is good
 
 
 BAD_OFFERS = (

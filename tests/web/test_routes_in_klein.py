@@ -12,7 +12,7 @@ from klein import Klein, Plating
 from twisted.internet.defer import CancelledError, Deferred, inlineCallbacks
 from twisted.internet.task import deferLater
 from twisted.logger import capturedLogs
-from twisted.web.resource import Resource
+from twisted.web.resource import IResource, Resource
 from twisted.web.server import NOT_DONE_YET
 from twisted.web.static import Data, File
 from twisted.web.template import Element, XMLString, renderer, slot, tags
@@ -23,6 +23,7 @@ from pode_signals.connection import SignalConnection
 from pode_signals.context import current_route
 from pode_signals.core.model import ClosedBy, Scope, SendMode
 from pode_signals.errors import NameRequired, NoCurrentConnection, UpgradeRefused
+from pode_signals.web.endpoints import Endpoint, Listener
 
 Converted = Callable[[SignalConnection], Any]
 
@@ -567,6 +568,42 @@ def test_without_the_wrapper() -> None:
     assert other.texts == ["global"]
     with pytest.raises(NameRequired):
         world.signals.send("nobody")
+
+
+@pytest.mark.parametrize(("name", "status"), [("admin", 200), ("other", 404), (None, 404), ("foreign", 404)])
+def test_routes_of_some_endpoints(name: str | None, status: int) -> None:
+    """S1.4: a route that is tied to endpoints serves these alone; others, and a server of one's own, get a 404."""
+    world = World(wrapped=False)
+
+    @world.app.route("/admin")
+    @world.signals.only_on("admin", "console")
+    def admin(request: Any) -> bytes:
+        return b"for " + request.path
+
+    listener = None if name == "foreign" else Listener((Endpoint("http", address="*", name=name),))
+    root = IResource(world.app.resource())
+    served = World(world.signals.resource(root, listener=listener), wrapped=False)
+    answer = served.client().ask(plain("/admin"))
+    assert answer.status == status
+    assert (answer.body == b"for /admin") is (status == 200)
+
+
+def test_a_method_of_some_endpoints() -> None:
+    """S1.4: a route that is a method can be tied to endpoints too."""
+    world = World(wrapped=False)
+
+    class Admin:
+        app = Klein()
+
+        @app.route("/admin")
+        @world.signals.only_on("admin")
+        def admin(self, request: Any) -> bytes:
+            return type(self).__name__.encode()
+
+    listener = Listener((Endpoint("http", address="*", name="admin"),))
+    root = IResource(Admin().app.resource())
+    served = World(world.signals.resource(root, listener=listener), wrapped=False)
+    assert served.client().ask(plain("/admin")).body == b"Admin"
 
 
 def test_the_default_scope() -> None:
