@@ -81,14 +81,17 @@ class Dispatch:
         """A message came in: it is handled now, or waits for those before it."""
         self._counters.messages_received += 1
         now = connection.last_activity_seconds = self._hub.clock.seconds()
-        if not connection.busy and self._may_go_on(connection, now):
-            connection.busy = True
-            if self._handle(connection, payload, now):
-                if connection.inbox is None:
-                    connection.busy = False
-                else:
-                    self.next(connection)  # what came while the function ran
-            return
+        if not connection.busy:
+            bucket = connection.message_bucket or self._new_bucket(connection, now)
+            if bucket.take(now):
+                connection.busy = True
+                if self._handle(connection, payload, now):
+                    if connection.inbox is None:
+                        connection.busy = False
+                    else:
+                        self.next(connection)  # what came while the function ran
+                return
+            self._wait(connection, bucket)
         if connection.inbox is None:
             connection.inbox = deque()
         connection.inbox.append(payload)
@@ -101,7 +104,9 @@ class Dispatch:
         inbox = connection.inbox
         while inbox:
             now = self._hub.clock.seconds()
-            if not self._may_go_on(connection, now):
+            bucket = connection.message_bucket or self._new_bucket(connection, now)
+            if not bucket.take(now):
+                self._wait(connection, bucket)
                 return
             if connection.reading_paused and len(inbox) <= self._resume_at + 1:
                 connection.resume_reading()
@@ -110,19 +115,16 @@ class Dispatch:
         connection.inbox = None
         connection.busy = False
 
-    def _may_go_on(self, connection: SignalConnection, now: float) -> bool:
-        """Whether the client's rate allows another message now; if not, it goes on by itself when it does."""
-        bucket = connection.message_bucket
-        if bucket is None:
-            settings = self._hub.settings
-            bucket = TokenBucket(settings.messages_per_second, settings.message_burst, now)
-            connection.message_bucket = bucket
-        if bucket.take(now):
-            return True
+    def _new_bucket(self, connection: SignalConnection, now: float) -> TokenBucket:
+        settings = self._hub.settings
+        bucket = connection.message_bucket = TokenBucket(settings.messages_per_second, settings.message_burst, now)
+        return bucket
+
+    def _wait(self, connection: SignalConnection, bucket: TokenBucket) -> None:
+        """The client sends faster than it may: its messages go on by themselves when its rate allows."""
         self._limit_acts(connection, "messages_per_second", "its messages have to wait")
         connection.busy = True
         self._hub.clock.callLater(bucket.wait_seconds, self.next, connection)
-        return False
 
     def _handle(self, connection: SignalConnection, payload: bytes, now: float) -> bool:
         """Whether the message was done with at once."""
