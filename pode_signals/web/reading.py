@@ -90,7 +90,7 @@ class SharedReader:
         try:
             if self._epoll is None:
                 self._open(reading.transport.reactor)
-            self._epoll.register(reading.fileno, select.EPOLLIN | select.EPOLLRDHUP)
+            self._epoll.register(reading.fileno, select.EPOLLIN)
         except OSError:  # no descriptor is left for the epoll, or no room in it
             if self._epoll is not None and not self._readings:
                 self._close()

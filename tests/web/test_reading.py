@@ -296,6 +296,28 @@ def test_a_reset(room: Room, shared: bool) -> None:
     assert [type(end) for end in protocol.ends] == [ConnectionLost]
 
 
+def test_what_is_no_data(room: Room) -> None:
+    """S16.8: an event without data, as the system tells of what it keeps in a queue of errors, is left to Twisted."""
+    protocols = [Recorder(), Recorder()]
+    room.connect(protocols[0])
+    client = room.connect(protocols[1])
+    real = room.reader._epoll
+
+    class Error:
+        fileno, unregister, close = real.fileno, real.unregister, real.close
+
+        def poll(self, *_args: float) -> list[tuple[int, int]]:
+            return [(protocols[1].transport.fileno(), select.EPOLLERR)]
+
+    room.reader._epoll = Error()
+    room.reader.doRead()
+    assert {*room.readers} == {room.reader, protocols[1].transport}
+    client.send(b"x")
+    room.reactor.removeReader(room.reader)
+    room.turn()
+    assert protocols[1].got == b"x"
+
+
 def test_an_error_that_comes_once(room: Room) -> None:
     """S9.3: an error that reading meets, and a socket tells once, ends the connection as lost."""
     protocol = Recorder()
@@ -321,9 +343,11 @@ def test_closing_with_something_unsent(room: Room, shared: bool) -> None:
     room.turn()
     protocol.transport.loseConnection()
     client.send(b"too late")
+    room.turn()
     client.shutdown(socket.SHUT_WR)
     room.turn(3)
     assert (protocol.got, protocol.ends) == (b"", [])
+    assert room.readers == []
     client.setblocking(False)
     received = 0
     for _ in range(1_000):
@@ -475,6 +499,7 @@ def test_data_that_raises(room: Room, shared: bool, error: type[BaseException]) 
 
     protocols = [Recorder(), Recorder(fails), Recorder()]
     clients = [room.connect(each, shared=shared) for each in protocols]
+    protocols[1].reading = None  # it does not stop reading by itself
     for client in clients:
         client.send(b"x")
     with capturedLogs() as logged:
@@ -483,6 +508,10 @@ def test_data_that_raises(room: Room, shared: bool, error: type[BaseException]) 
     assert [each.ends for each in protocols] == [[], [raised], []]
     assert logged_in(logged) == [raised]
     assert clients[1].recv(1) == b""
+    for client in clients:
+        client.close()
+    room.turn(2)
+    assert room.readers == []
 
 
 @BOTH_WAYS
