@@ -9,6 +9,7 @@ import select
 import socket
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -25,6 +26,7 @@ from zope.interface import implementer
 
 from pode_signals.lean_reactor import LeanReactor
 from pode_signals.web import reading as reading_module
+from pode_signals.web.protocol import SignalProtocol
 from pode_signals.web.reading import Reading, SharedReader, can_read_together
 
 pytestmark = pytest.mark.skipif(not hasattr(select, "epoll"), reason="there is no epoll on this system")
@@ -710,3 +712,18 @@ def test_which_transports(room: Room, monkeypatch: pytest.MonkeyPatch) -> None:
     assert [can_read_together(each) for each in (encrypted, closing, gone, aborted)] == [False] * 4
     monkeypatch.setattr(reading_module, "SHARED_READS", False)
     assert not can_read_together(plain())
+
+
+@pytest.mark.parametrize(
+    ("behind", "paused", "read"), [(False, False, True), (True, False, False), (False, True, False)]
+)
+def test_only_who_reads(room: Room, behind: bool, paused: bool, read: bool) -> None:
+    """S5.6: a client of whose data some still waits, or that is paused when its route ends, is not read on by this."""
+    protocol = SignalProtocol()
+    protocol.connection = SimpleNamespace(reading_paused=paused)  # type: ignore[assignment]
+    protocol.transport, _ = room.transport(Recorder())
+    protocol._behind = behind
+    protocol.transport.pauseProducing()
+    protocol.read_with(room.reader)
+    assert room.readers == [room.reader] * read
+    assert (protocol._shared is not None) is read
