@@ -113,7 +113,7 @@ def _shared_reads_work() -> bool:
         connection.startReading()
         ended = connection.doRead(), connection.doRead()
         connection.stopReading()
-        is_known = connection.socket is socket and not connection.disconnecting and callable(connection._dataReceived)
+        is_known = connection.socket is socket and not connection.disconnecting
         sizes = [connection.bufferSize] * 2
     except (AttributeError, TypeError):
         return False
