@@ -120,6 +120,7 @@ def any_frame(draw: st.DrawFn) -> bytes:
 STREAMS = st.lists(any_frame(), max_size=6).map(b"".join)
 
 
+@settings(deadline=None)  # a slow machine is no failure
 @given(STREAMS, st.integers(0, 40), st.sampled_from([0, 5, 125, 126, 200, 65_536]))
 def test_what_is_read_is_what_the_rfc_says(stream: bytes, cut: int, max_bytes: int) -> None:
     """S5.1: the texts at the start of any stream, cut anywhere, are those that a plain reader finds; no byte more."""
@@ -127,6 +128,7 @@ def test_what_is_read_is_what_the_rfc_says(stream: bytes, cut: int, max_bytes: i
     assert unmasked_texts(data, max_bytes) == reference(data, max_bytes)
 
 
+@settings(deadline=None)  # a slow machine is no failure
 @given(st.binary(max_size=40), st.integers(0, 200))
 def test_any_bytes(data: bytes, max_bytes: int) -> None:
     """S16.8: no bytes of a client raise."""
@@ -181,6 +183,7 @@ def whole(data: bytes, max_bytes: int) -> bytes | None:
     return found[0] if len(found) == 1 and size == len(data) and len(found[0]) < 126 else None
 
 
+@settings(deadline=None)  # a slow machine is no failure
 @given(STREAMS, st.integers(0, 40), st.sampled_from([0, 5, 125, 126, 200, 65_536]))
 def test_one_text_of_any_stream(stream: bytes, cut: int, max_bytes: int) -> None:
     """S5.1: one whole small text is found where, and only where, the plain reader finds just that."""
@@ -188,6 +191,7 @@ def test_one_text_of_any_stream(stream: bytes, cut: int, max_bytes: int) -> None
     assert unmasked_text(data, max_bytes) == whole(data, max_bytes)
 
 
+@settings(deadline=None)  # a slow machine is no failure
 @given(any_frame(), st.binary(max_size=2), st.integers(0, 130))
 def test_one_frame_and_what_follows(one: bytes, behind: bytes, max_bytes: int) -> None:
     """S5.1: each part of a frame may be odd, and a byte may follow: whoever reads it comes to the same."""
@@ -195,6 +199,7 @@ def test_one_frame_and_what_follows(one: bytes, behind: bytes, max_bytes: int) -
         assert unmasked_text(data, max_bytes) == whole(data, max_bytes)
 
 
+@settings(deadline=None)  # a slow machine is no failure
 @given(st.binary(max_size=140), st.integers(0, 200))
 def test_any_bytes_as_one_text(data: bytes, max_bytes: int) -> None:
     """S16.8: no bytes of a client raise."""
@@ -591,6 +596,7 @@ SENDS = st.sampled_from([0, 1, 2, 5, 1_000, FULL])
 
 
 @pytest.mark.skipif(not shortcuts.DIRECT_WRITES, reason="direct writes are off")
+@settings(deadline=None)  # a slow machine is no failure
 @given(
     st.lists(st.tuples(st.sampled_from(["frames", "control", "turn"]), st.integers(1, 20)), max_size=20),
     st.lists(SENDS, max_size=30),
