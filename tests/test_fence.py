@@ -278,6 +278,61 @@ class TestContext:
             colour.reset(token)
 
 
+class TestInTwoSteps:
+    def test_it_gives_at_once(self, fenced: Fenced) -> None:
+        """S5.6: what a plain function gives needs no following, and following it gives the same."""
+        given = copy_context()
+        result = fenced.fence.call("the test", given, lambda *args: args, 1, 2)
+        assert result == (1, 2)
+        assert fenced.fence.follow("the test", given, result, fenced.later.append) == ((1, 2),)
+        assert fenced.fence.call("the test", given, lambda: None) is None
+        assert (fenced.later, fenced.counted, fenced.clock.getDelayedCalls()) == ([], (0, 0), [])
+
+    def test_it_raises_at_once(self, fenced: Fenced) -> None:
+        """S5.7: one that raises is logged and counted by the first step, and not again by the second."""
+        given = copy_context()
+        with capturedLogs() as logs:
+            result = fenced.fence.call("the test", given, raises)
+            assert result is FAILED
+            assert fenced.fence.follow("the test", given, result, fenced.later.append) == (FAILED,)
+        assert [(event["where"], event["log_failure"].type) for event in logs] == [("the test", LookupError)]
+        assert (fenced.later, fenced.counted) == ([], (1, 0))
+
+    @pytest.mark.parametrize("wrap", [lambda coroutine: coroutine, Deferred.fromCoroutine], ids=["async", "Deferred"])
+    def test_one_context_for_both(self, fenced: Fenced, wrap: Any) -> None:
+        """S9.3: both steps run in the context that is given, before and after a wait, and leave the caller's alone."""
+        given = copy_context()
+        given.run(colour.set, "green")
+        waiting: Deferred[None] = Deferred()
+        seen: list[str] = []
+
+        async def paints() -> None:
+            seen.append(colour.get())
+            colour.set("red")
+            await waiting
+            seen.append(colour.get())
+
+        pending: list[Deferred[Any]] = []
+        result = fenced.fence.call("the test", given, lambda: wrap(paints()))
+        ended = fenced.fence.follow("the test", given, result, fenced.later.append, on_pending=pending.append)
+        assert (ended, len(pending), colour.get()) == (None, 1, "none")
+        waiting.callback(None)
+        assert (seen, fenced.later, colour.get()) == (["green", "red"], [None], "none")
+        assert fenced.clock.getDelayedCalls() == []
+
+    def test_the_hubs_limit(self, fenced: Fenced) -> None:
+        """S5.7: following without a limit of its own keeps to the hub's, with one of its own to that."""
+        given = copy_context()
+        fenced.fence.follow("the test", given, Deferred(), fenced.later.append)
+        fenced.fence.follow("the test", given, Waits(Deferred()), fenced.later.append, timeout_seconds=2.0)
+        with capturedLogs() as logs:
+            fenced.clock.advance(2)
+            assert fenced.later == [FAILED]
+            fenced.clock.advance(28)
+        assert fenced.later == [FAILED, FAILED]
+        assert [event["seconds"] for event in logs] == [2.0, 30.0]
+
+
 def test_exits_are_not_kept(fenced: Fenced) -> None:
     """S5.7: the fence keeps errors; what ends the program passes."""
     for error in (KeyboardInterrupt, SystemExit):

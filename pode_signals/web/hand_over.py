@@ -85,7 +85,7 @@ def hand_over(
 
     def http_over() -> None:
         """HTTP is over on this transport: its end is the connection's alone, and the channel is not needed any more."""
-        if is_open and outer is not None and getattr(transport, outer[0]) is outer[1]:
+        if is_open and outer is not None and getattr(transport, outer[0], None) is outer[1]:
             setattr(transport, outer[0], protocol)
             protocol.read_with(factory.reader)
 

@@ -23,7 +23,7 @@ from twisted.python.failure import Failure
 
 from .shortcuts import WANTED
 
-__all__ = ["LeanServerProtocol"]
+__all__ = ["QUICK_ENDS", "QUICK_OPENS", "QUIET", "LeanServerProtocol"]
 
 _HANDSHAKE_ONLY = frozenset(
     {
@@ -240,9 +240,13 @@ def _has_quiet_methods() -> bool:
 
 def _opens_alike() -> bool:
     """Whether Autobahn leaves a protocol as ``_open_at_once`` does, and has written the same."""
-    return _alike(
-        lambda protocol: protocol._open_at_once(_KEY, None),
-        lambda protocol: protocol._open_by_autobahn(_KEY, None, b""),
+    return all(
+        _alike(
+            lambda protocol: protocol._open_at_once(_KEY, protocol.agreed),
+            lambda protocol: protocol._open_by_autobahn(_KEY, protocol.agreed, b""),
+            agreed,
+        )
+        for agreed in (None, "agreed")
     )
 
 
@@ -260,24 +264,34 @@ def _ends_alike() -> bool:
     return _alike(ours, theirs)
 
 
-def _alike(one: Callable[[Any], object], other: Callable[[Any], object]) -> bool:
+def _alike(one: Callable[[Any], object], other: Callable[[Any], object], agreed: str | None = None) -> bool:
     """Whether two ways come to the same with a fresh protocol."""
     try:
-        return bool(_seen_after(one) == _seen_after(other))
-    except AttributeError:
+        return bool(_seen_after(one, agreed) == _seen_after(other, agreed))
+    except (AttributeError, TypeError):
         return False
 
 
-def _seen_after(way: Callable[[Any], object]) -> Any:
+def _seen_after(way: Callable[[Any], object], agreed: str | None) -> Any:
+    """What a way sets, writes and counts."""
     factory: Any = WebSocketServerFactory(reactor=Clock(), server="")
-    protocol: Any = LeanServerProtocol()
+    protocol: Any = _Agreeing()
     protocol.factory = factory
+    protocol.agreed = agreed
     wire = _Wire()
     protocol.makeConnection(wire)
     way(protocol)
     plain = (bool, int, str, bytes, type(None))
-    state = {name: value if isinstance(value, plain) else type(value) for name, value in vars(protocol).items()}
+    kept = {name: value for name, value in vars(protocol).items() if name != "agreed"}
+    state = {name: value if isinstance(value, plain) else type(value) for name, value in kept.items()}
     return state, wire.written, factory.countConnections
+
+
+class _Agreeing(LeanServerProtocol):
+    agreed: str | None = None
+
+    def onConnect(self, request: Any) -> str | None:
+        return self.agreed
 
 
 class _Wire:

@@ -42,7 +42,7 @@ class PacedServerProtocol(LeanServerProtocol):
 
     def read_with(self, reader: SharedReader) -> None:
         """Have a reader read in the transport's place, where it can, and nothing is paused."""
-        if not self._behind and not self.connection.reading_paused and self.transport.connected:
+        if not self._behind and not self.connection.reading_paused:
             self._shared = reader.adopt(self.transport, self)
 
     def resume_reading(self) -> None:
@@ -84,7 +84,8 @@ class PacedServerProtocol(LeanServerProtocol):
             self.connection.drained()
 
     def stopProducing(self) -> None:
-        """IPushProducer: the transport ends, which connectionLost reports."""
+        """IPushProducer: the transport ends, which connectionLost reports. Its socket is still open."""
+        self._stop_shared_reading()
 
     # What Autobahn calls.
 
@@ -113,8 +114,10 @@ class PacedServerProtocol(LeanServerProtocol):
         return self._shared or self.transport
 
     def _stop_shared_reading(self) -> None:
-        if self._shared is not None:
-            self._shared.pauseProducing()
+        """For good, and before the socket is closed: an epoll forgets it only when no child process holds it either."""
+        shared, self._shared = self._shared, None
+        if shared is not None:
+            shared.stopProducing()
 
     def _catch_up_later(self) -> None:
         if not self._catching_up:

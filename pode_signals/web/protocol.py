@@ -246,6 +246,7 @@ class SignalProtocol(PacedServerProtocol):
 
     def dropConnection(self, abort: bool = False) -> None:
         """End TCP; never by a reset after a clean close, which browsers would report as not clean."""
+        self._stop_shared_reading()
         super().dropConnection(abort=abort and not self.wasClean)
 
 

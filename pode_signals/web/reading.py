@@ -10,14 +10,18 @@ import select
 from contextlib import suppress
 from typing import Any
 
+from twisted.internet.error import ConnectionLost
 from twisted.internet.interfaces import IProtocol, IReactorFDSet, IReadDescriptor
 from twisted.internet.tcp import Connection
+from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from .shortcuts import SHARED_READS
 
 __all__ = ["Reading", "SharedReader"]
+
+_log = Logger()
 
 _MOST_AT_ONCE = 1_000  # sockets in one turn; the rest are ready in the next one
 _MOST_BYTES = 65_536  # of one read, as Twisted's transports
@@ -52,6 +56,10 @@ class Reading:
         if self.transport.connected and not self.transport.disconnecting:
             self._reader.join(self)
 
+    def stopProducing(self) -> None:
+        """Read no more: the transport ends, and what is to be read of it until then is its own affair."""
+        self._reader.leave(self)
+
 
 @implementer(IReadDescriptor)
 class SharedReader:
@@ -79,13 +87,13 @@ class SharedReader:
 
     def join(self, reading: Reading) -> bool:
         """Wait for data; False where that is not possible, and the transport reads itself."""
+        if self._readings.get(reading.fileno) is reading:
+            return True
         try:
             if self._epoll is None:
                 self._open(reading.transport.reactor)
-            self._epoll.register(reading.fileno, select.EPOLLIN | select.EPOLLRDHUP)
-        except FileExistsError:
-            return True
-        except OSError:  # no descriptor is left for the epoll
+            self._epoll.register(reading.fileno, select.EPOLLIN)
+        except OSError:  # no descriptor is left for the epoll, or no room in it
             if self._epoll is not None and not self._readings:
                 self._close()
             reading.transport.startReading()
@@ -114,34 +122,48 @@ class SharedReader:
         return "signals"
 
     def doRead(self) -> None:
-        """Read from each that is ready, once."""
+        """Read from each that is ready, once. It never raises: the reactor would end all for what one has done."""
         readings, buffer = self._readings, self._buffer
         for number, event in self._epoll.poll(0, _MOST_AT_ONCE):
             reading = readings.get(number)
             if reading is None:  # gone by what was read before
                 continue
-            if event == _READABLE:
+            size = 0
+            if event == _READABLE and not reading.transport.disconnecting:
                 try:
                     size = reading.receive_into(buffer)
                 except BlockingIOError:
                     continue
-                except OSError:
-                    size = 0
+                except OSError:  # which a socket tells once: the transport would take it for a clean end
+                    self._end(reading, Failure(ConnectionLost()))
+                    continue
+            try:
                 if size:
                     reading.protocol.dataReceived(buffer[:size].tobytes())
-                    continue
-            self._give_back(reading)
+                else:
+                    self._give_back(reading)
+            except BaseException:  # as the reactor does, for this one alone
+                failure = Failure()
+                _log.failure("reading from a connection raised: it ends", failure=failure)
+                self._end(reading, failure)
 
     def connectionLost(self, reason: Failure) -> None:
         """The reactor drops every descriptor that it knows: those that wait here are meant as well."""
         for reading in tuple(self._readings.values()):
-            self.leave(reading)
-            reading.transport.connectionLost(reason)
+            self._end(reading, reason)
 
     def _give_back(self, reading: Reading) -> None:
-        """The end of a transport is its own affair: it finds it by itself."""
+        """The end of a transport is its own affair: it finds it by itself, unless it reads no more."""
         self.leave(reading)
-        reading.transport.startReading()
+        reading.transport.resumeProducing()
+
+    def _end(self, reading: Reading, reason: Failure) -> None:
+        """End a transport, as the reactor does; what it raises then is no other's problem."""
+        self.leave(reading)
+        try:
+            reading.transport.connectionLost(reason)
+        except BaseException:
+            _log.failure("the end of a connection raised")
 
     def _open(self, reactor: Any) -> None:
         self._epoll = select.epoll()
@@ -159,7 +181,14 @@ def can_read_together(transport: Any) -> bool:
     return (
         SHARED_READS
         and isinstance(transport, Connection)
-        and type(transport).doRead is Connection.doRead
+        and _is_twisted_s(transport.doRead, Connection.doRead)  # which an abort replaces
+        and _is_twisted_s(transport._dataReceived, Connection._dataReceived)
         and not getattr(transport, "TLS", False)
+        and bool(transport.connected)
+        and not transport.disconnecting
         and IReactorFDSet.providedBy(transport.reactor)
     )
+
+
+def _is_twisted_s(method: Any, original: Any) -> bool:
+    return getattr(method, "__func__", None) is original

@@ -13,6 +13,7 @@ from typing import Any
 
 from autobahn.twisted.websocket import WebSocketServerFactory, WebSocketServerProtocol
 from twisted.internet.abstract import FileDescriptor
+from twisted.internet.error import ConnectionDone
 from twisted.internet.task import Clock
 from twisted.internet.tcp import Connection
 
@@ -104,17 +105,24 @@ def _direct_writes_work() -> bool:
 
 
 def _shared_reads_work() -> bool:
-    """Whether Twisted's connections read when they are told to, from where they did."""
-    reactor, socket = _Watching(), _NoSocket()
-    connection: Any = Connection(socket, None, reactor)  # type: ignore[arg-type]  # stand-ins
-    connection.connected = 1
-    connection.startReading()
-    connection.stopReading()
+    """Whether Twisted's connections do no more than to read from where they did, when they are told to."""
+    reactor, socket, protocol = _Watching(), _NoSocket(), _Collecting()
     try:
+        connection: Any = Connection(socket, protocol, reactor)  # type: ignore[arg-type]  # stand-ins
+        connection.connected = 1
+        connection.startReading()
+        ended = connection.doRead(), connection.doRead()
+        connection.stopReading()
         is_known = connection.socket is socket and not connection.disconnecting
-    except AttributeError:
+        sizes = [connection.bufferSize] * 2
+    except (AttributeError, TypeError):
         return False
-    return is_known and reactor.calls == [("add", connection), ("remove", connection)]
+    return (
+        is_known
+        and (socket.sizes, protocol.got) == (sizes, [b"read"])
+        and (ended[0], type(ended[1])) == (None, ConnectionDone)
+        and reactor.calls == [("add", connection), ("remove", connection)]
+    )
 
 
 def _quick_frames_work() -> bool:
@@ -167,9 +175,25 @@ class _Watching:
         self.calls.append(("remove", reader))
 
 
+class _Collecting:
+    def __init__(self) -> None:
+        self.got: list[bytes] = []
+
+    def dataReceived(self, data: bytes) -> None:
+        self.got.append(data)
+
+
 class _NoSocket:
+    def __init__(self) -> None:
+        self.sizes: list[int] = []
+
+    def recv(self, size_bytes: int) -> bytes:
+        """Something once, then the end."""
+        self.sizes.append(size_bytes)
+        return b"read" if len(self.sizes) == 1 else b""
+
     def setblocking(self, _flag: bool) -> None:
-        """It is never read."""
+        """It is never waited for."""
 
     def fileno(self) -> int:
         """No descriptor."""

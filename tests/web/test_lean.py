@@ -468,3 +468,217 @@ def test_a_text_on_its_way_while_the_route_ends() -> None:
     client.send(message(3))
     assert world.messages == [1, 2, 3]
     assert [each.opcode for each in client.frames if each.opcode == TEXT] == []
+
+
+# The handshake, answered with Autobahn and without.
+
+
+def handshake(quick: bool, offered: tuple[tuple[str, str], ...] = (), **options: Any) -> tuple[Any, ...]:
+    """What a client gets that upgrades and talks a little, and what the protocol has; which way is checked."""
+    taken: list[str] = []
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(lean, "QUICK_OPENS", quick)
+        for name in ("_open_at_once", "_open_by_autobahn"):
+            patched.setattr(LeanServerProtocol, name, noting(taken, name))
+        world = World(**options).listening()
+
+        @world.app.route("/msg")
+        def convert(request: Any) -> None:
+            request.setHeader("X-Of-The-Route", "yes")
+            request.addCookie("seen", "1")
+            subprotocols = ("chat", "graph")
+            world.converted.append(
+                world.signals.convert(request, "Msg", group="G", client_id="me", subprotocols=subprotocols)
+            )
+
+        client = world.client().open("/msg", *offered)
+    assert taken == ["_open_at_once" if quick else "_open_by_autobahn"]
+    protocol = wire_of(world)
+    own = ("factory", "transport", "connection")
+    state = {name: value for name, value in vars(protocol).items() if name not in own}
+    client.send(message(1), frame(b"well?", PING))
+    world.converted[0].send("text")
+    counted: Any = protocol.factory
+    return client.received, state, counted.countConnections, world.messages, world.converted[0].subprotocol
+
+
+def noting(taken: list[str], name: str) -> Any:
+    """A method that notes that it was called."""
+    original = getattr(LeanServerProtocol, name)
+
+    def method(protocol: Any, *args: Any) -> Any:
+        taken.append(name)
+        return original(protocol, *args)
+
+    return method
+
+
+@pytest.mark.parametrize(
+    ("subprotocols", "agreed"), [(None, None), ("graph", "graph"), ("none, chat", "chat"), ("none", None)]
+)
+def test_both_handshakes_are_the_same(subprotocols: str | None, agreed: str | None) -> None:
+    """S2.3: whether Autobahn answers or not, a client gets the same bytes, and the protocol has the same attributes."""
+    offered = () if subprotocols is None else (("Sec-WebSocket-Protocol", subprotocols),)
+    theirs, ours = handshake(False, offered), handshake(True, offered)
+    assert ours == theirs
+    received, state, open_connections, messages, chosen = ours
+    answer, _, frames = received.partition(b"\r\n\r\n")
+    assert b"\r\nX-Of-The-Route: yes\r\n" in answer
+    assert b"\r\nSet-Cookie: seen=1\r\n" in answer
+    assert b"\r\nX-PODE-SIGNAL-GROUP: G\r\n" in answer
+    assert (b"\r\nSec-WebSocket-Protocol: " in answer) is (agreed is not None)
+    assert frames == b"\x8a\x05well?\x81\x04text"
+    assert (open_connections, messages, chosen) == (1, [1], agreed)
+    assert state["state"] == LeanServerProtocol.STATE_OPEN
+
+
+def test_the_key_of_the_rfc() -> None:
+    """S2.1: the example of RFC 6455 section 1.3 gets the answer that stands there, whoever gives it."""
+    ways: list[Any] = [
+        lambda protocol: protocol._open_at_once(lean._KEY, None),
+        lambda protocol: protocol._open_by_autobahn(lean._KEY, None, b""),
+    ]
+    for way in ways:
+        _, written, _ = lean._seen_after(way, None)
+        assert b"\r\nSec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n" in written
+        assert written.startswith(b"HTTP/1.1 101 Switching Protocols\r\n")
+
+
+@pytest.mark.parametrize(
+    ("compression", "offer", "by_autobahn"),
+    [
+        (True, "permessage-deflate", True),
+        (True, None, False),
+        (True, "x-unknown", False),
+        (False, "permessage-deflate", False),
+    ],
+)
+def test_who_answers_offers(
+    compression: bool, offer: str | None, by_autobahn: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """S16.8: where compression is on and offered, Autobahn agrees on it; elsewhere it is not asked."""
+    taken: list[str] = []
+    monkeypatch.setattr(lean, "QUICK_OPENS", True)
+    monkeypatch.setattr(LeanServerProtocol, "_open_by_autobahn", noting(taken, "_open_by_autobahn"))
+    more = [] if offer is None else [("Sec-WebSocket-Extensions", offer)]
+    _, client = opened(*more, compression=compression)
+    assert taken == ["_open_by_autobahn"] * by_autobahn
+    agreed = client.answers[0].value("Sec-WebSocket-Extensions")
+    assert (agreed is not None and agreed.startswith("permessage-deflate")) is by_autobahn
+
+
+def test_a_count_that_comes_back() -> None:
+    """S10.3: connections that are answered without Autobahn are not counted any more when they have ended."""
+    world, client = opened()
+    factory: Any = wire_of(world).factory
+    assert factory.countConnections == 1
+    client.leave()
+    assert factory.countConnections == 0
+
+
+# Autobahn as it might be one day.
+
+
+def sets_more(protocol: Any) -> None:
+    protocol.something_new = 1
+
+
+def sets_another(protocol: Any) -> None:
+    protocol.inside_message = True
+
+
+def counts_otherwise(protocol: Any) -> None:
+    protocol.factory.countConnections += 1
+
+
+def writes_more(protocol: Any) -> None:
+    protocol.sendData(b"X-More: 1\r\n")
+
+
+def writes_more_of_subprotocols(protocol: Any) -> None:
+    if protocol.websocket_protocol_in_use is not None:
+        protocol.sendData(b"X-More: 1\r\n")
+
+
+DIFFERENCES = [sets_more, sets_another, counts_otherwise, writes_more, writes_more_of_subprotocols]
+
+
+@pytest.mark.parametrize("difference", DIFFERENCES)
+def test_an_autobahn_that_answers_otherwise(difference: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """S16.8: where Autobahn leaves or writes anything else, or lacks something, it answers handshakes by itself."""
+    assert lean._opens_alike()
+    assert lean.QUICK_OPENS is lean.WANTED
+    original: Any = autobahn_protocol.WebSocketServerProtocol.succeedHandshake
+
+    def succeeds(protocol: Any, *args: Any) -> None:
+        original(protocol, *args)
+        difference(protocol)
+
+    monkeypatch.setattr(autobahn_protocol.WebSocketServerProtocol, "succeedHandshake", succeeds)
+    assert not lean._opens_alike()
+
+
+@pytest.mark.parametrize("name", ["_connectionMade", "_dataReceived"])
+def test_an_autobahn_without_a_method(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """S16.8: without a method that feeds Autobahn the shortcut is off, and nothing raises at import."""
+    monkeypatch.delattr(WebSocketProtocol, name)
+    assert not lean._opens_alike()
+
+
+def test_an_autobahn_that_wants_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    """S16.8: where a method of Autobahn has other arguments the shortcut is off, and nothing raises at import."""
+    monkeypatch.setattr(WebSocketProtocol, "_connectionMade", lambda _protocol, _more: None)
+    assert not lean._opens_alike()
+
+
+def test_a_factory_that_counts_elsewhere(monkeypatch: pytest.MonkeyPatch) -> None:
+    """S16.8: where a factory counts its connections elsewhere the shortcut is off."""
+    monkeypatch.setattr(WebSocketServerFactory, "countConnections", property(lambda _: missing()), raising=False)
+
+    def missing() -> None:
+        raise AttributeError
+
+    assert not lean._opens_alike()
+
+
+@pytest.mark.parametrize("difference", [sets_more, counts_otherwise])
+def test_an_autobahn_that_ends_otherwise(difference: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """S16.8: where Autobahn does anything else when a transport is gone, it is told by its own way."""
+    assert lean._ends_alike()
+    end = WebSocketServerProtocol.connectionLost
+
+    def otherwise(self: Any, reason: Any) -> None:
+        end(self, reason)
+        difference(self)
+
+    monkeypatch.setattr(WebSocketServerProtocol, "connectionLost", otherwise)
+    assert not lean._ends_alike()
+
+
+@pytest.mark.parametrize("quick", [True, False])
+@pytest.mark.parametrize("clean", [True, False])
+def test_the_end_both_ways(quick: bool, clean: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """S9.3: a connection ends with the same code and is counted the same, whichever way Autobahn is told."""
+    for name in ("QUIET", "QUICK_OPENS", "QUICK_ENDS"):
+        monkeypatch.setattr(lean, name, quick)
+    world, client = opened()
+    protocol = wire_of(world)
+    client.send(message(1), message(2))
+    assert world.messages == [1, 2]
+    if clean:
+        client.send(close_frame(1000))
+    client.leave()
+    world.turn()
+    closure = world.converted[0].closure
+    assert closure is not None
+    assert closure.code == (1000 if clean else 1006)
+    assert protocol.state == protocol.STATE_CLOSED
+    assert protocol.factory.countConnections == 0
+
+
+@pytest.mark.parametrize("name", ["_connectionMade", "_dataReceived", "_connectionLost"])
+def test_an_autobahn_without_its_quiet_methods(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """S16.8: where a method behind Autobahn's own is not there, its own is called."""
+    assert lean._has_quiet_methods()
+    monkeypatch.setattr(WebSocketServerProtocol, name, None)
+    assert not lean._has_quiet_methods()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import select
 import socket
 import ssl
 import subprocess
@@ -48,7 +49,7 @@ from pode_signals import SignalConnection, Signals
 from pode_signals.web import protocol as protocol_module
 from pode_signals.web import shortcuts
 from pode_signals.web.protocol import SignalProtocol
-from pode_signals.web.shortcuts import can_write_directly, unmasked_texts
+from pode_signals.web.shortcuts import can_write_directly, unmasked_text, unmasked_texts
 
 BOTH_WAYS = pytest.mark.parametrize("quick", [True, False], ids=["quick", "autobahn"])
 
@@ -119,6 +120,7 @@ def any_frame(draw: st.DrawFn) -> bytes:
 STREAMS = st.lists(any_frame(), max_size=6).map(b"".join)
 
 
+@settings(deadline=None)  # a slow machine is no failure
 @given(STREAMS, st.integers(0, 40), st.sampled_from([0, 5, 125, 126, 200, 65_536]))
 def test_what_is_read_is_what_the_rfc_says(stream: bytes, cut: int, max_bytes: int) -> None:
     """S5.1: the texts at the start of any stream, cut anywhere, are those that a plain reader finds; no byte more."""
@@ -126,6 +128,7 @@ def test_what_is_read_is_what_the_rfc_says(stream: bytes, cut: int, max_bytes: i
     assert unmasked_texts(data, max_bytes) == reference(data, max_bytes)
 
 
+@settings(deadline=None)  # a slow machine is no failure
 @given(st.binary(max_size=40), st.integers(0, 200))
 def test_any_bytes(data: bytes, max_bytes: int) -> None:
     """S16.8: no bytes of a client raise."""
@@ -168,6 +171,89 @@ def test_what_is_left_to_autobahn(left: bytes) -> None:
     """S5.8: whatever is no small whole text is left where it is, and so is what follows."""
     before, behind = frame(b"before"), frame(b"behind")
     assert unmasked_texts(before + left + behind, 100) == ([b"before"], len(before))
+
+
+# One small frame, which is what most reads are.
+
+
+def whole(data: bytes, max_bytes: int) -> bytes | None:
+    """What the other two readers say of one whole small text, both the same."""
+    found, size = reference(data, max_bytes)
+    assert unmasked_texts(data, max_bytes) == (found, size)
+    return found[0] if len(found) == 1 and size == len(data) and len(found[0]) < 126 else None
+
+
+@settings(deadline=None)  # a slow machine is no failure
+@given(STREAMS, st.integers(0, 40), st.sampled_from([0, 5, 125, 126, 200, 65_536]))
+def test_one_text_of_any_stream(stream: bytes, cut: int, max_bytes: int) -> None:
+    """S5.1: one whole small text is found where, and only where, the plain reader finds just that."""
+    data = stream[: max(0, len(stream) - cut)]
+    assert unmasked_text(data, max_bytes) == whole(data, max_bytes)
+
+
+@settings(deadline=None)  # a slow machine is no failure
+@given(any_frame(), st.binary(max_size=2), st.integers(0, 130))
+def test_one_frame_and_what_follows(one: bytes, behind: bytes, max_bytes: int) -> None:
+    """S5.1: each part of a frame may be odd, and a byte may follow: whoever reads it comes to the same."""
+    for data in (one, one + behind, one[:-1]):
+        assert unmasked_text(data, max_bytes) == whole(data, max_bytes)
+
+
+@settings(deadline=None)  # a slow machine is no failure
+@given(st.binary(max_size=140), st.integers(0, 200))
+def test_any_bytes_as_one_text(data: bytes, max_bytes: int) -> None:
+    """S16.8: no bytes of a client raise."""
+    length = bytes((0x80 | min(127, max(0, len(data) - 4)),))
+    for stream in (data, b"\x81" + data, b"\x81" + length + data):
+        assert unmasked_text(stream, max_bytes) == whole(stream, max_bytes)
+
+
+@pytest.mark.parametrize("mask", [b"\0\0\0\0", b"\x11\x22\x33\x44", b"\xff\xff\xff\xff"])
+def test_each_size_of_one_text(mask: bytes) -> None:
+    """S5.1: each size up to 125 bytes is read, whatever its mask; a byte more or less, or a larger one, is not."""
+    for size in range(131):
+        payload = bytes(97 + place % 26 for place in range(size))
+        masked = bytes(byte ^ mask[place % 4] for place, byte in enumerate(payload))
+        length = bytes((0x80 | size,)) if size < 126 else b"\xfe" + size.to_bytes(2, "big")
+        one = b"\x81" + length + mask + masked
+        assert unmasked_text(one, 1_000) == (payload if size < 126 else None)
+        assert unmasked_text(one, size) == (payload if size < 126 else None)
+        assert [unmasked_text(each, 1_000) for each in (one[:-1], one + b"\x81", one + one)] == [None] * 3
+        if size:
+            assert unmasked_text(one, size - 1) is None
+
+
+@pytest.mark.parametrize(
+    "left",
+    [
+        b"",
+        b"\x81",
+        b"\x81\x80\0\0\0",
+        frame(b"x", masked=False),
+        b"\x81\x05hello",
+        b"\x81\x05" + b"\0\0\0\0" + b"hello",
+        frame(b"x", rsv=4),
+        frame(b"x", rsv=1),
+        frame(b"x", fin=False),
+        frame(b"x", BINARY),
+        frame(b"x", CONTINUATION),
+        frame(b"x", PING),
+        frame(b"x", PONG),
+        close_frame(),
+        frame(b"\xff"),
+        frame(b"\xed\xa0\x80"),
+        frame(b"\xf4\x90\x80\x80"),
+        frame(b"\xe2\x82"),
+        frame(b"\xc0\x80"),
+        b"\x81\xfe\x00\x01\0\0\0\0x",
+        b"\x81\xff\x00\x00\x00\x00\x00\x00\x00\x01\0\0\0\0x",
+        b"\x81\xfe\x00\x7e\0\0\0\0" + b"x" * 124,
+    ],
+)
+def test_what_is_no_small_text(left: bytes) -> None:
+    """S5.8: whatever is no whole small text in UTF-8 is left to those who judge it."""
+    assert unmasked_text(left, 1_000) is None
+    assert whole(left, 1_000) is None
 
 
 # Both ways, in memory.
@@ -510,6 +596,7 @@ SENDS = st.sampled_from([0, 1, 2, 5, 1_000, FULL])
 
 
 @pytest.mark.skipif(not shortcuts.DIRECT_WRITES, reason="direct writes are off")
+@settings(deadline=None)  # a slow machine is no failure
 @given(
     st.lists(st.tuples(st.sampled_from(["frames", "control", "turn"]), st.integers(1, 20)), max_size=20),
     st.lists(SENDS, max_size=30),
@@ -647,11 +734,82 @@ def test_without_direct_writes(monkeypatch: pytest.MonkeyPatch) -> None:
     assert skt.taken == b"abc"
 
 
-@pytest.mark.parametrize(("wanted", "expected"), [("on", "True True"), ("off", "False False")])
-def test_the_environment(wanted: str, expected: str) -> None:
-    """S16.8: PODE_SIGNALS_SHORTCUTS=off turns both off; with the versions that are installed both work."""
-    program = "from pode_signals.web.shortcuts import *; print(DIRECT_WRITES, QUICK_FRAMES)"
-    environment = {**os.environ, "PODE_SIGNALS_SHORTCUTS": wanted}
+class ReadsTwice(Connection):
+    """A connection of a Twisted that reads until nothing is left."""
+
+    def doRead(self) -> Any:
+        return super().doRead() or super().doRead()
+
+
+class ReadsLess(Connection):
+    """A connection of a Twisted that reads in other sizes."""
+
+    def doRead(self) -> Any:
+        return self._dataReceived(self.socket.recv(1_024))  # type: ignore[func-returns-value]
+
+
+class TellsMore(Connection):
+    """A connection of a Twisted that does something with data."""
+
+    def _dataReceived(self, data: bytes | None) -> Any:
+        return super()._dataReceived(data and b"[" + data + b"]")
+
+
+class EndsOtherwise(Connection):
+    """A connection of a Twisted that ends by itself."""
+
+    def doRead(self) -> None:
+        super().doRead()
+
+
+class StartsOtherwise(Connection):
+    """A connection of a Twisted that is told to read in another way."""
+
+    def startReading(self) -> None:
+        self.reactor.addReader(self.socket)
+
+
+class KeepsElsewhere(Connection):
+    """A connection of a Twisted that has its socket elsewhere."""
+
+    socket = property(lambda _self: shortcuts._NoSocket(), lambda self, skt: setattr(self, "_kept", skt))  # type: ignore[assignment]
+
+    def doRead(self) -> Any:
+        return self._dataReceived(self._kept.recv(self.bufferSize))  # type: ignore[attr-defined,func-returns-value]
+
+
+class Closes(Connection):
+    """A connection of a Twisted that means something else by this."""
+
+    disconnecting = 1
+
+
+class TakesMore(Connection):
+    """A connection of a Twisted that is made otherwise."""
+
+    def __init__(self, skt: Any, protocol: Any, reactor: Any, more: Any) -> None:
+        super().__init__(skt, protocol, reactor)
+
+
+def test_where_twisted_reads_otherwise(monkeypatch: pytest.MonkeyPatch) -> None:
+    """S16.8: where Twisted's connections read otherwise than known, or lack something, shared reads are off."""
+    assert shortcuts._shared_reads_work()
+    names = ("bufferSize", "disconnecting", "socket", "startReading", "stopReading", "doRead", "_dataReceived")
+    otherwise = [ReadsTwice, ReadsLess, TellsMore, EndsOtherwise, StartsOtherwise, KeepsElsewhere, Closes, TakesMore]
+    for kind in (*otherwise, *(missing(Connection, name) for name in names)):
+        monkeypatch.setattr(shortcuts, "Connection", kind)
+        assert not shortcuts._shared_reads_work(), kind
+
+
+@pytest.mark.parametrize("wanted", [True, False])
+def test_the_environment(wanted: bool) -> None:
+    """S16.8: PODE_SIGNALS_SHORTCUTS=off turns all off; with the versions that are installed all work."""
+    program = (
+        "from pode_signals.web.shortcuts import *; from pode_signals.web.lean import *;"
+        "print(DIRECT_WRITES, QUICK_FRAMES, QUIET, QUICK_OPENS, QUICK_ENDS, SHARED_READS)"
+    )
+    expected = f"{wanted} {wanted} {wanted} {wanted} {wanted} {wanted and hasattr(select, 'epoll')}"
+    environment = {**os.environ, "PODE_SIGNALS_SHORTCUTS": "on" if wanted else "off"}
     done = subprocess.run(
         [sys.executable, "-c", program], env=environment, capture_output=True, text=True, timeout=60, check=True
     )
