@@ -667,7 +667,8 @@ def test_the_end_both_ways(quick: bool, clean: bool, monkeypatch: pytest.MonkeyP
     assert world.messages == [1, 2]
     if clean:
         client.send(close_frame(1000))
-    client.leave()
+    else:
+        client.leave()
     world.turn()
     closure = world.converted[0].closure
     assert closure is not None
