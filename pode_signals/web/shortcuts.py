@@ -50,10 +50,11 @@ def unmasked_text(data: bytes, max_bytes: int) -> bytes | None:
         return None
     mask = (data[2:6] * 32)[:size]
     payload = (_from_bytes(data[6:], "little") ^ _from_bytes(mask, "little")).to_bytes(size, "little")
-    try:
-        payload.decode()
-    except UnicodeDecodeError:
-        return None
+    if not payload.isascii():
+        try:
+            payload.decode()
+        except UnicodeDecodeError:
+            return None
     return payload
 
 
