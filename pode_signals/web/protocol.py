@@ -19,6 +19,7 @@ from twisted.python.failure import Failure
 from ..core.limits import TokenBucket
 from ..core.model import ClosedBy, Closure
 from ..reports import printable
+from .inflate import Inflater
 from .pace import PacedServerProtocol
 from .reading import SharedReader
 from .shortcuts import QUICK_FRAMES, can_write_directly, unmasked_text, unmasked_texts
@@ -51,7 +52,7 @@ class SignalProtocol(PacedServerProtocol):
     connection: SignalConnection
     response_headers: bytes = b""
     transport: Any  # an ITCPTransport, or TLS around one
-    _isMessageCompressed: bool  # Autobahn's
+    _isMessageCompressed = False  # Autobahn's
     _control_bucket: TokenBucket | None = None
     _fragments = 0
     _broken_limit: str | None = None  # the setting for which the connection is failed
@@ -138,6 +139,11 @@ class SignalProtocol(PacedServerProtocol):
         """Accept: everything was checked before. Synchronous, so the connection is open when the handshake is fed."""
         return self.connection.subprotocol
 
+    def onOpen(self) -> None:
+        """The handshake is over."""
+        if self._perMessageCompress is not None:
+            self._perMessageCompress = Inflater()
+
     def onMessage(self, payload: bytes, isBinary: bool) -> None:
         """A whole message, its UTF-8 validated."""
         if isBinary:
@@ -173,21 +179,34 @@ class SignalProtocol(PacedServerProtocol):
         self.connection.message_ended()
         super().onMessageEnd()
 
+    # Once our close frame is out, all that comes before the client's is skipped. Autobahn goes on: it would inflate it,
+    # or keep what is a control frame, however long; and a frame of which a callback raised would never be over.
+
+    def onFrameBegin(self) -> None:
+        """A frame has begun."""
+        if self.state == self.STATE_OPEN or self.current_frame.opcode == _CLOSE:
+            super().onFrameBegin()
+
     def onFrameData(self, payload: bytes) -> None:
-        """A part of a frame. Once our close frame is out, all that comes before the client's is skipped.
-
-        Autobahn goes on: it would inflate it, or keep what is a control frame, however long.
-        """
+        """A part of a frame."""
         frame = self.current_frame
-        if self.state == self.STATE_OPEN or (frame.opcode == _CLOSE and frame.length <= _MOST_CONTROL):
-            super().onFrameData(payload)  # its False, where the frame was bad, would stop Autobahn within this frame
+        if self.state != self.STATE_OPEN and (frame.opcode != _CLOSE or frame.length > _MOST_CONTROL):
+            return
+        missing = 0
+        if self._isMessageCompressed:
+            # Autobahn has counted the whole frame, as it is compressed. Only what has come, inflated, makes a message
+            # too large; else one that is not might be, by where the network cuts it.
+            missing = frame.length - self.current_frame_masker.pointer()
+            self.message_data_total_length -= missing
+        super().onFrameData(payload)  # its False, where the frame was bad, would stop Autobahn within this frame
+        if missing:
+            self.message_data_total_length += missing
 
-    def onFrameEnd(self) -> Any:
-        """The end of a frame, also of one whose compressed data turns out to be bad."""
-        if super().onFrameEnd() is not False:
-            return None
-        self._isMessageCompressed = False
-        return super().onFrameEnd()
+    def onFrameEnd(self) -> None:
+        """The end of a frame, for Autobahn also of one that it finds to be bad."""
+        if self.state == self.STATE_OPEN or self.current_frame.opcode == _CLOSE:
+            super().onFrameEnd()
+        self.current_frame = None
 
     def _may_control(self) -> bool:
         settings, now = self.connection.hub.settings, self.connection.hub.clock.seconds()

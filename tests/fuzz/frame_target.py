@@ -10,7 +10,7 @@ from twisted.internet.defer import Deferred
 from twisted.internet.error import ConnectionDone
 from twisted.internet.task import Clock, deferLater
 from twisted.python.failure import Failure
-from web_fakes import CLOSE, close_frame, frames_in, head, message
+from web_fakes import CLOSE, Frame, close_frame, frames_in, head, message
 
 from pode_signals import Signals
 from pode_signals.connection import ConnectionState, SignalConnection
@@ -31,16 +31,24 @@ def _frame(payload: bytes, first: int = 0x81) -> bytes:
     return bytes((first,)) + length + b"\0\0\0\0" + payload
 
 
-def _deflated(data: bytes) -> bytes:
-    packer = zlib.compressobj(wbits=-15)
-    return (packer.compress(data) + packer.flush(zlib.Z_SYNC_FLUSH)).removesuffix(b"\0\0\xff\xff")
+def _deflated(data: bytes, level: int = -1, end: int = zlib.Z_SYNC_FLUSH) -> bytes:
+    packer = zlib.compressobj(level, wbits=-15)
+    return (packer.compress(data) + packer.flush(end)).removesuffix(b"\0\0\xff\xff")
 
 
 def _told(output: bytes) -> list[object]:
-    """The frames that a client got; of compressed data that is both bad and too much, either may be found first."""
-    return ["bad data" if each.opcode == CLOSE and each.code in (1007, 1009) else each for each in frames_in(output)]
+    """The frames that a client got, alike where nothing but these two stands for the same message.
+
+    Data of a compressed message that is too much may be bad as well, behind the limit or as UTF-8 before it. How far it
+    is looked at depends on what came at once, so either may be found first; that one of them is, and where, does not.
+    """
+    return ["closed for what a message inflates to" if each in INFLATED_BADLY else each for each in frames_in(output)]
 
 
+INFLATED_BADLY = (
+    Frame(CLOSE, b"\x03\xefinvalid UTF-8 or compressed data"),
+    Frame(CLOSE, b"\x03\xf1received WebSocket message exceeds payload limit of 64 octets after decompression"),
+)
 DEFLATED = _deflated(b'{"message": "compressed"}')
 OPENING = head("/msg", ("Sec-WebSocket-Extensions", "permessage-deflate"))
 
@@ -61,6 +69,8 @@ class FrameStream:
         _frame(b"binary", 0x82),
         _frame(DEFLATED, 0xC1) + _frame(DEFLATED[:9], 0x41) + _frame(DEFLATED[9:], 0x80) + _frame(b'{"message": 4}'),
         _frame(_deflated(b'{"message": ' + b" " * 5_000), 0xC1),
+        _frame(_deflated(b'{"message":' + b" " * 46) + b"\0\0\xff\xff" + _deflated(b'"full"}', 0), 0xC1),
+        _frame(_deflated(b'{"message": "final"}', end=zlib.Z_FINISH) + b"\0", 0xC1) * 2,
         _frame(b'{"message": {"a": 1}}') * 4 + _frame(b"p", 0x89) + _frame(b'{"message": 5}') + _frame(b"", 0x88),
         _frame(b'{"message": {}}') * 2
         + _frame(b'{"message": {', 0x01)

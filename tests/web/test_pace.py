@@ -1,131 +1,583 @@
+"""One client's data a little in each turn: nothing is lost, doubled or overtaken, whoever pauses and whatever ends."""
+
 from __future__ import annotations
 
+from collections.abc import Callable
+from itertools import pairwise
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
+import web_fakes
+from autobahn.twisted.websocket import WebSocketServerFactory
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from twisted.internet.address import IPv4Address
 from twisted.internet.defer import Deferred
+from twisted.internet.error import ConnectionAborted, ConnectionDone, ConnectionLost
 from twisted.internet.interfaces import IWriteDescriptor
-from twisted.internet.testing import StringTransport
-from web_fakes import CONTINUATION, Client, World, frame
+from twisted.internet.task import Clock
+from twisted.python.failure import Failure
+from web_fakes import (
+    CONTINUATION,
+    PING,
+    PONG,
+    Client,
+    Frame,
+    Wire,
+    World,
+    close_frame,
+    frame,
+    frames_in,
+    head,
+    message,
+)
 from zope.interface import implementer
 
-# Fragments, for whole small messages are read before there is any parsing.
-TWENTY = b"".join(frame(b'{"message": ', fin=False) + frame(b"%d}" % number, CONTINUATION) for number in range(20))
+from pode_signals.web import pace
+from pode_signals.web import protocol as protocol_module
+from pode_signals.web.pace import PacedServerProtocol
+
+PARSE_SECONDS = 0.001  # what one client may take of a turn
+PEER = IPv4Address("TCP", "203.0.113.7", 50_000)
 
 
-def busy_world(ends: list[Deferred[None]], messages: list[object]) -> tuple[World, Client]:
-    """A world with a client whose function goes on until its Deferred in ``ends`` is fired; four messages may wait."""
-    world = World(max_pending_messages=4).converting()
+class TurningClock(Clock):
+    """A clock on which only looking at it takes time, and whose turns come one by one.
 
-    def route(event: Any) -> Deferred[None]:
-        messages.append(event.data.message)
-        ends.append(Deferred())
-        return ends[-1]
+    ``advance`` goes on as long as anything is due: with a periodic call and time that passes by itself, for ever.
 
-    world.signals.add_route("/msg", route)
+    Attributes:
+        look_seconds: how long each look takes.
+    """
+
+    look_seconds = 0.0
+
+    def seconds(self) -> float:
+        """What time it is, a look later."""
+        self.rightNow += self.look_seconds
+        return self.rightNow
+
+    def turn(self) -> None:
+        """Call what is due by now, and nothing that is planned meanwhile."""
+        for call in [each for each in self.calls if each.getTime() <= self.rightNow]:
+            self.calls.remove(call)
+            call.called = 1
+            call.func(*call.args, **call.kw)
+
+    def turns(self) -> int:
+        """Let turns pass until nothing is planned; how many they were."""
+        for count in range(10_000):
+            if not self.calls:
+                return count
+            self.turn()
+        raise AssertionError("there is no end to it")
+
+
+class Reader(PacedServerProtocol):
+    """Keeps what comes.
+
+    Attributes:
+        got: messages, and pings as text, in their order.
+        upon: called with each message.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.got: list[bytes | str] = []
+        self.upon: Callable[[bytes], object] = lambda _payload: None
+
+    def onMessage(self, payload: bytes, isBinary: bool) -> None:
+        """A message."""
+        self.got.append(payload)
+        self.upon(payload)
+
+    def onPing(self, payload: bytes) -> None:
+        """A ping."""
+        self.got.append(payload.decode())
+        super().onPing(payload)
+
+
+class Connection:
+    """What the reader is the wire of.
+
+    Attributes:
+        told: what it was told of the transport.
+    """
+
+    def __init__(self, clock: Clock) -> None:
+        self.hub = SimpleNamespace(clock=clock)
+        self.reading_paused = False
+        self.told: list[str] = []
+        self.clock, self.wire, self.reader = clock, Wire(clock, PEER), Reader()
+        self.wire.protocol = self.reader
+        self.reader.factory = WebSocketServerFactory(reactor=clock)
+        self.reader.connection = self  # type: ignore[assignment]
+        self.reader.makeConnection(self.wire)
+
+    def pause(self) -> None:
+        """Read no further, as SignalConnection says it."""
+        self.reading_paused = True
+        self.reader.pause_reading()
+
+    def resume(self) -> None:
+        """Read on."""
+        self.reading_paused = False
+        self.reader.resume_reading()
+
+    def congested(self) -> None:
+        """The transport is full."""
+        self.told.append("congested")
+
+    def drained(self) -> None:
+        """It is empty."""
+        self.told.append("drained")
+
+    @property
+    def reads(self) -> bool:
+        """Whether the socket is read."""
+        return self.wire.producerState == "producing"
+
+    @property
+    def answers(self) -> list[Frame]:
+        """The frames that were written behind the 101."""
+        return frames_in(self.wire.value().partition(b"\r\n\r\n")[2])
+
+
+def opened(look_seconds: float = 0.0) -> tuple[Connection, TurningClock]:
+    """An open connection, and its clock."""
+    clock = TurningClock()
+    connection = Connection(clock)
+    connection.wire.deliver(head("/"))
+    assert connection.reader.state == connection.reader.STATE_OPEN
+    clock.look_seconds = look_seconds
+    return connection, clock
+
+
+def behind(*data: bytes) -> tuple[Connection, TurningClock]:
+    """A connection that has parsed the head of the first frame of some data, for which its time was up."""
+    connection, clock = opened(PARSE_SECONDS)
+    connection.wire.deliver(b"".join(data))
+    assert (connection.reader.got, connection.reads, len(clock.calls)) == ([], False, 1)
+    return connection, clock
+
+
+def numbered(count: int) -> tuple[bytes, list[bytes]]:
+    """So many small frames, and their payloads."""
+    payloads = [b"%d" % number for number in range(count)]
+    return b"".join(frame(each) for each in payloads), payloads
+
+
+class TestTurns:
+    def test_a_read_that_takes_long(self) -> None:
+        """S5.6: a read of many frames is parsed in many turns, in which others have theirs; nothing more is read."""
+        data, payloads = numbered(300)
+        connection, clock = opened(PARSE_SECONDS / 10)
+        connection.wire.deliver(data)
+        seen = []
+        while not connection.reads:
+            seen.append(len(connection.reader.got))
+            assert len(clock.calls) == 1
+            clock.turn()
+        assert connection.reader.got == payloads
+        # Ten looks a turn, one after each head and each payload: four or five frames.
+        assert {after - before for before, after in pairwise(seen)} <= {4, 5, 6}
+        assert clock.calls == []
+
+    def test_a_step_each_turn(self) -> None:
+        """S5.6: where a turn is over as soon as it begins, there still is a step in each, and an end."""
+        data, payloads = numbered(50)
+        connection, clock = behind(data)
+        assert clock.turns() == 99
+        assert (connection.reader.got, connection.reads) == (payloads, True)
+
+    def test_a_clock_that_stands_still(self) -> None:
+        """S5.6: a read that takes no time is parsed at once, whatever it holds."""
+        data, payloads = numbered(2_000)
+        connection, clock = opened()
+        connection.wire.deliver(data)
+        assert (connection.reader.got, connection.reads, clock.calls) == (payloads, True, [])
+
+    def test_a_clock_that_is_set_back(self) -> None:
+        """S5.6: where time goes back, what has come is parsed all the same."""
+        data, payloads = numbered(200)
+        connection, _clock = opened(-1.0)
+        connection.wire.deliver(data)
+        assert (connection.reader.got, connection.reads) == (payloads, True)
+
+    def test_frames_behind_the_handshake(self) -> None:
+        """S2.6: what came with the handshake is parsed at the same pace."""
+        data, payloads = numbered(20)
+        clock = TurningClock()
+        connection = Connection(clock)
+        clock.look_seconds = PARSE_SECONDS
+        connection.wire.deliver(head("/") + data)
+        assert (connection.reader.got, connection.reads) == ([], False)
+        clock.turns()
+        assert (connection.reader.got, connection.reads) == (payloads, True)
+
+    def test_data_that_comes_meanwhile(self) -> None:
+        """S5.6: TLS may bring more although it is paused: it waits behind what waits already, and is not parsed now."""
+        connection, clock = behind(frame("a"), frame("b"), frame("c")[:3])
+        for part in (frame("c")[3:5], frame("c")[5:] + frame("d")):
+            connection.reader.dataReceived(part)
+        assert (connection.reader.got, len(clock.calls)) == ([], 1)
+        clock.turns()
+        assert connection.reader.got == [b"a", b"b", b"c", b"d"]
+
+    def test_a_frame_without_a_payload(self) -> None:
+        """S5.6: a frame of which nothing is left to come is ended although its turn was over behind its head."""
+        connection, clock = behind(frame(""))
+        assert connection.reader.data == b""
+        connection.reader.dataReceived(frame("next") + frame("", PING))
+        clock.turns()
+        assert (connection.reader.got, connection.reads) == ([b"", b"next", ""], True)
+        assert connection.answers == [Frame(PONG, b"")]
+
+    @pytest.mark.parametrize("at", range(1, len(frame("last"))))
+    def test_a_frame_that_is_not_complete(self, at: int) -> None:
+        """S5.6: what is there of a frame waits for the rest of it, for which the socket is read."""
+        connection, clock = behind(frame("first"), frame("last")[:at])
+        clock.turns()
+        assert (connection.reader.got, connection.reads) == ([b"first"], True)
+        connection.wire.deliver(frame("last")[at:])
+        clock.turns()
+        assert (connection.reader.got, connection.reads) == ([b"first", b"last"], True)
+
+    def test_a_message_in_fragments(self) -> None:
+        """S5.6: turns may end between the frames of a message, and pings between these are answered."""
+        connection, clock = behind(
+            frame("one ", fin=False), frame("p", PING), frame("mess", CONTINUATION, fin=False), frame("age", 0)
+        )
+        clock.turns()
+        assert connection.reader.got == ["p", b"one message"]
+
+
+class TestPausing:
+    def test_in_the_middle_of_a_read(self) -> None:
+        """S5.6: nothing is parsed behind the message upon which reading is paused, until it is resumed."""
+        data, payloads = numbered(20)
+        connection, clock = opened()
+        connection.reader.upon = lambda payload: connection.pause() if payload == b"4" else None
+        connection.wire.deliver(data)
+        assert (connection.reader.got, connection.reads, clock.calls) == (payloads[:5], False, [])
+        connection.resume()
+        assert (connection.reader.got, connection.reads) == (payloads[:5], False)
+        clock.turns()
+        assert (connection.reader.got, connection.reads) == (payloads, True)
+
+    def test_upon_every_message(self) -> None:
+        """S5.6: a connection that pauses upon each message, and resumes, gets each of them once, in order."""
+        data, payloads = numbered(20)
+        connection, clock = opened()
+        connection.reader.upon = lambda _payload: connection.pause()
+        connection.wire.deliver(data)
+        for number in range(20):
+            assert (connection.reader.got, connection.reads) == (payloads[: number + 1], False)
+            connection.resume()
+            clock.turns()
+        assert (connection.reader.got, connection.reads) == (payloads, True)
+
+    def test_while_behind(self) -> None:
+        """S5.6: the turn that was planned does nothing where reading was paused meanwhile, nor plans another."""
+        connection, clock = behind(frame("a"), frame("b"))
+        connection.pause()
+        clock.turn()
+        assert (connection.reader.got, connection.reads, clock.calls) == ([], False, [])
+        connection.reader.dataReceived(frame("c"))
+        assert (connection.reader.got, connection.reads, clock.calls) == ([], False, [])
+        connection.resume()
+        clock.turns()
+        assert (connection.reader.got, connection.reads) == ([b"a", b"b", b"c"], True)
+
+    def test_and_resuming_within_a_turn(self) -> None:
+        """S5.6: however often reading is paused and resumed, one turn is planned, and the socket waits for it."""
+        connection, clock = behind(frame("a"), frame("b"))
+        for _ in range(5):
+            connection.pause()
+            connection.resume()
+            assert (connection.reads, len(clock.calls)) == (False, 1)
+        clock.turns()
+        assert (connection.reader.got, connection.reads) == ([b"a", b"b"], True)
+
+    def test_and_resuming_upon_a_message(self) -> None:
+        """S5.6: who resumes upon the message upon which it paused is not held up."""
+        connection, clock = opened()
+        connection.reader.upon = lambda _payload: (connection.pause(), connection.resume())
+        connection.wire.deliver(frame("a") + frame("b"))
+        assert (connection.reader.got, connection.reads, clock.calls) == ([b"a", b"b"], True, [])
+
+    def test_upon_the_last_message(self) -> None:
+        """S5.6: where nothing waits, the socket is paused and resumed, and no turn is needed."""
+        connection, clock = opened()
+        connection.reader.upon = lambda _payload: connection.pause()
+        connection.wire.deliver(frame("a"))
+        assert (connection.reads, clock.calls) == (False, [])
+        connection.resume()
+        assert (connection.reads, clock.calls) == (True, [])
+
+    def test_upon_the_last_message_of_a_later_turn(self) -> None:
+        """S5.6: the turn that ends all that waited does not read on where its last message paused reading."""
+        connection, clock = behind(frame("a"), frame("b"))
+        connection.reader.upon = lambda payload: connection.pause() if payload == b"b" else None
+        clock.turns()
+        assert (connection.reader.got, connection.reads) == ([b"a", b"b"], False)
+        connection.resume()
+        assert (connection.reads, clock.calls) == (True, [])
+
+
+class TestClosing:
+    def test_a_close_frame_in_the_middle(self) -> None:
+        """S9.3: a close frame that was behind is answered, nothing after it parsed; TLS has to be read to its end."""
+        connection, clock = behind(frame("a"), close_frame(1000), frame("b"), frame("p", PING))
+        while connection.reader.state != connection.reader.STATE_CLOSED:
+            clock.turn()
+        assert connection.reads
+        clock.turns()
+        assert connection.reader.got == [b"a"]
+        assert [each.code for each in connection.answers] == [1000]
+        assert connection.wire.ended == "closed"
+
+    def test_the_answer_to_our_close_frame(self) -> None:
+        """S9.3: our close frame goes out while data waits; the answer behind that is found."""
+        connection, clock = behind(frame("a"), frame("b"), close_frame(4000))
+        connection.reader.sendCloseFrame(code=4000)
+        clock.turns()
+        assert [each.code for each in connection.answers] == [4000]
+        assert connection.wire.ended is not None
+        assert connection.reader.state == connection.reader.STATE_CLOSED
+
+    @pytest.mark.parametrize("paused", [False, True])
+    def test_tls_ends_behind_data(self, paused: bool) -> None:
+        """S9.3: where the transport ends in order, what waits is parsed first, also where reading is paused."""
+        data, payloads = numbered(20)
+        connection, clock = behind(data + frame("not")[:-1])
+        if paused:
+            connection.pause()
+        connection.wire.client_ends("left", ConnectionDone())
+        assert connection.reader.got == payloads
+        assert connection.reader.state == connection.reader.STATE_CLOSED
+        clock.turns()
+        assert connection.reader.got == payloads
+
+    def test_tls_ends_behind_a_close_frame(self) -> None:
+        """S9.3: the client's code counts where its close frame waited when the transport ended."""
+        connection, clock = behind(frame("a"), close_frame(4001), frame("b"))
+        connection.wire.client_ends("left", ConnectionDone())
+        clock.turns()
+        assert (connection.reader.got, connection.reader.remoteCloseCode) == ([b"a"], 4001)
+
+    @pytest.mark.parametrize("reason", [ConnectionLost(), ConnectionAborted()])
+    @pytest.mark.parametrize("paused", [False, True])
+    def test_a_reset_while_behind(self, reason: Exception, paused: bool) -> None:
+        """S9.3: where the transport is reset, or was aborted, what waits is dropped."""
+        connection, clock = behind(frame("a"), frame("b"))
+        if paused:
+            connection.pause()
+        connection.wire.client_ends("reset", reason)
+        if paused:
+            connection.resume()
+        clock.turns()
+        assert connection.reader.got == []
+        assert connection.reader.state == connection.reader.STATE_CLOSED
+
+    def test_a_transport_that_ends_with_nothing_waiting(self) -> None:
+        """S9.3: half a frame is not parsed again when the transport ends."""
+        connection, clock = opened()
+        connection.wire.deliver(frame("a") + frame("b")[:-1])
+        connection.wire.client_ends("left", ConnectionDone())
+        clock.turns()
+        assert connection.reader.got == [b"a"]
+
+
+# However it goes.
+
+STEPS = st.lists(st.sampled_from(["read", "push", "turn", "turn", "pause", "resume", "faster", "slower"]), max_size=60)
+PAYLOADS = st.lists(st.binary(max_size=4) | st.just(b"") | st.just(b"x" * 130), min_size=1, max_size=30)
+
+
+@settings(deadline=None, max_examples=300)
+@given(PAYLOADS, STEPS, st.lists(st.integers(1, 40), min_size=1, max_size=30), st.sets(st.integers(0, 29)))
+def test_nothing_is_lost(payloads: list[bytes], steps: list[str], sizes: list[int], pausing: set[int]) -> None:
+    """S5.6: however data is cut, turns end and reading pauses: each message once, in order, and the socket reads on."""
+    connection, clock = opened()
+    data = b"".join(frame(each, 2) for each in payloads)
+    connection.reader.upon = lambda _: connection.pause() if len(connection.reader.got) in pausing else None
+    for number, step in enumerate(steps):
+        if step == "push" or (step == "read" and connection.reads):  # TLS may bring more although it is paused
+            size = sizes[number % len(sizes)]
+            connection.reader.dataReceived(data[:size])
+            data = data[size:]
+        elif step in ("faster", "slower"):
+            clock.look_seconds = {"faster": 0.0, "slower": PARSE_SECONDS}[step]
+        elif step != "read":
+            {"turn": clock.turn, "pause": connection.pause, "resume": connection.resume}[step]()
+        assert connection.reader.got == payloads[: len(connection.reader.got)]
+    connection.reader.dataReceived(data)
+    while connection.reading_paused or clock.calls:
+        if connection.reading_paused:
+            connection.resume()
+        clock.turn()
+    assert (connection.reader.got, connection.reads) == (payloads, True)
+
+
+# With all that is around it.
+
+
+BOTH_WAYS = pytest.mark.parametrize("quick", [True, False], ids=["quick", "autobahn"])
+
+
+def slow_world(quick: bool, monkeypatch: pytest.MonkeyPatch, **settings: Any) -> tuple[World, Client]:
+    """A world whose parser has no time in any turn and whose clock is a TurningClock, and a client."""
+    monkeypatch.setattr(web_fakes, "Clock", TurningClock)
+    monkeypatch.setattr(pace, "_PARSE_SECONDS", 0.0)
+    monkeypatch.setattr(protocol_module, "QUICK_FRAMES", quick)
+    world = World(messages_per_second=1e6, message_burst=10_000, **settings).converting()
     return world, world.client().open()
 
 
-def finish(world: World, ends: list[Deferred[None]]) -> None:
-    """Let the functions end, one after another, until nothing waits."""
-    while ends:
-        ends.pop().callback(None)
-        world.turn()
+@BOTH_WAYS
+def test_a_stalled_function(quick: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """S5.6: a function that stalls, then ends for one message after the other, gets all of them in order, once each."""
+    world, client = slow_world(quick, monkeypatch, max_pending_messages=4)
+    handled: list[object] = []
+    waiting: list[Deferred[None]] = []
 
+    @world.signals.route("/msg")
+    def stall(event: Any) -> Deferred[None]:
+        handled.append(event.data.message)
+        waiting.append(Deferred())
+        return waiting[-1]
 
-def test_what_waits_unparsed_is_parsed_in_order() -> None:
-    """S5.6: what came in one read with the message that stops the reading is not lost, and comes in its order."""
-    ends: list[Deferred[None]] = []
-    messages: list[object] = []
-    world, client = busy_world(ends, messages)
-    client.send(TWENTY)
-    assert (messages, client.wire.producerState) == ([0], "paused")
-    assert world.signals.counters.messages_received == 5
-    finish(world, ends)
-    assert (messages, client.wire.producerState) == (list(range(20)), "producing")
-
-
-def test_a_client_that_leaves_behind_what_waits_unparsed() -> None:
-    """S5.6: a client that ends TCP in good order is heard to the end."""
-    ends: list[Deferred[None]] = []
-    messages: list[object] = []
-    world, client = busy_world(ends, messages)
-    client.send(TWENTY)
-    client.leave()  # as TLS may while nothing is read from it
-    assert world.signals.counters.messages_received == 20
-    finish(world, ends)
-    assert messages == list(range(20))
-
-
-def test_a_client_that_vanishes_behind_what_waits_unparsed() -> None:
-    """S5.6: of a client whose connection is reset, what was not parsed yet is dropped."""
-    ends: list[Deferred[None]] = []
-    messages: list[object] = []
-    world, client = busy_world(ends, messages)
-    client.send(TWENTY)
-    client.reset()
-    finish(world, ends)
-    assert messages == list(range(5))
-    assert world.signals.open_connections() == ()
-
-
-def test_reading_on_and_stopping_again_within_a_turn() -> None:
-    """S5.6: a connection that is told to read on, and to stop again before its turn comes, parses nothing."""
-    ends: list[Deferred[None]] = []
-    messages: list[object] = []
-    world, client = busy_world(ends, messages)
-    client.send(TWENTY)
-    connection = world.converted[0]
-    timers = len(world.clock.getDelayedCalls())
-    connection.resume_reading()
-    connection.resume_reading()
-    assert len(world.clock.getDelayedCalls()) == timers + 1
-    connection.pause_reading()
+    client.send(*(b"".join(message(number) for number in range(start, start + 400)) for start in range(0, 1_200, 400)))
     world.turn()
-    assert world.signals.counters.messages_received == 5
+    assert (handled, client.wire.producerState) == ([0], "paused")
+    while waiting:
+        waiting.pop().callback(None)
+        world.turn()
+    assert handled == list(range(1_200))
+    assert client.wire.producerState == "producing"
+    assert client.frames == []
+
+
+@BOTH_WAYS
+def test_empty_frames_at_the_end_of_each_turn(quick: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """S5.6: a text that comes in while the end of an empty frame waits does not overtake it."""
+    world, client = slow_world(quick, monkeypatch)
+    world.listening()
+    protocol = client.wire.protocol
+    protocol.dataReceived(frame('{"message":', fin=False))
+    world.turn()
+    protocol.dataReceived(frame("1}", CONTINUATION, fin=False) + frame("", CONTINUATION))
+    while protocol.data:
+        world.clock.turn()
+    assert protocol.current_frame is not None
+    protocol.dataReceived(message(2))
+    world.turn()
+    assert world.messages == [1, 2]
+
+
+@BOTH_WAYS
+def test_pausing_while_behind(quick: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """S5.6: of texts that wait none is handled while reading is paused, in whatever turn that was."""
+    world, client = slow_world(quick, monkeypatch)
+    world.listening()
+    client.send(frame("", PING) + message(1) + message(2))
+    world.clock.turn()
+    assert client.wire.protocol.data == message(1) + message(2)
+    world.converted[0].pause_reading()
+    world.turn()
+    assert (world.messages, client.wire.producerState) == ([], "paused")
+    world.converted[0].resume_reading()
+    world.turn()
+    assert (world.messages, client.wire.producerState) == ([1, 2], "producing")
+
+
+@BOTH_WAYS
+@pytest.mark.parametrize("how", ["close", "abort"])
+def test_ending_while_behind(quick: bool, how: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """S9.3: of what waits nothing is handled once the connection closes; the answer behind it is understood."""
+    world, client = slow_world(quick, monkeypatch)
+    world.listening()
+    client.send(frame("", PING) + message(1) + message(2) + close_frame(4000))
     assert client.wire.producerState == "paused"
-    finish(world, ends)
-    assert messages == list(range(20))
+    getattr(world.converted[0], how)(*([4000] if how == "close" else []))
+    world.turn()
+    assert world.messages == []
+    assert client.wire.ended == {"close": "closed", "abort": "aborted"}[how]
+    assert world.converted[0].closure is not None
+    assert world.converted[0].closure.code == {"close": 4000, "abort": 1006}[how]
+    assert world.signals.counters.callbacks_failed == 0
+
+
+# What is written.
 
 
 @implementer(IWriteDescriptor)
-class Socket(StringTransport):
-    """A transport of the reactor whose system takes so much at once; it says with which error writing ends."""
+class Descriptor:
+    """A transport that holds some bytes, and the system, which takes so many at a time.
 
-    def __init__(self, error: Exception | None, taken_at_once: int) -> None:
-        super().__init__()
-        self.offset, self.dataBuffer = 0, b"x" * 100
-        self.protocol: Any = None
-        self.writes = 0
-        self._error, self._taken_at_once = error, taken_at_once
+    Attributes:
+        takes: how many it takes each time; an exception is its end.
+    """
+
+    def __init__(self, reader: Reader, held: int, takes: list[int | Exception]) -> None:
+        self.reader, self.takes = reader, takes
+        self.dataBuffer, self.offset = b"x" * held, 0
 
     def doWrite(self) -> Exception | None:
-        self.writes += 1
-        if self._error is not None:
-            self.offset = min(self.offset + 1, 10)  # a part may go before the error comes
-            return self._error
-        self.offset = min(self.offset + self._taken_at_once, len(self.dataBuffer))
+        """Write, as the reactor would."""
+        took = self.takes.pop(0)
+        if isinstance(took, Exception):
+            return took
+        self.offset += took
         if self.offset == len(self.dataBuffer):
-            self.protocol.resumeProducing()
+            self.dataBuffer, self.offset = b"", 0
+            self.reader.resumeProducing()
         return None
 
 
-@pytest.mark.parametrize(
-    ("error", "taken_at_once", "writes", "congested"),
-    [(None, 50, 2, False), (None, 0, 1, True), (OSError("broken pipe"), 50, 1, True)],
-)
-def test_a_full_transport_is_written_at_once(
-    error: Exception | None, taken_at_once: int, writes: int, congested: bool
-) -> None:
-    """S16.2: what the system takes is written in this turn; who is congested is a client that does not read."""
-    world = World().converting()
-    client = world.client().open()
-    protocol = world.converted[0]._transport
-    socket = Socket(error, taken_at_once)
-    socket.protocol = protocol
-    protocol.transport = socket
-    protocol.pauseProducing()
-    assert (socket.writes, world.converted[0] in world.signals._fan_out.congested) == (writes, congested)
-    protocol.transport = client.wire
-    protocol.resumeProducing()
-    assert world.signals._fan_out.congested == set()
+class TestWriting:
+    def full(self, held: int, *takes: int | Exception) -> tuple[Connection, Descriptor]:
+        """A connection whose transport has just become full."""
+        connection, _clock = opened()
+        transport = Descriptor(connection.reader, held, list(takes))
+        connection.reader.transport = transport
+        connection.reader.pauseProducing()
+        return connection, transport
+
+    def test_what_the_system_takes_at_once(self) -> None:
+        """S4.7: a transport that can be emptied now is not full."""
+        connection, transport = self.full(10, 4, 4, 2)
+        assert (connection.told, transport.takes) == ([], [])
+
+    def test_what_it_does_not_take(self) -> None:
+        """S4.7: it is full where the system takes no more, which is asked no further; and told so once."""
+        connection, transport = self.full(10, 4, 0, 4)
+        assert (connection.told, transport.takes) == (["congested"], [4])
+        transport.takes[:] = [0, 6]
+        connection.reader.pauseProducing()
+        assert connection.told == ["congested"]
+        transport.doWrite()
+        connection.reader.resumeProducing()
+        assert connection.told == ["congested", "drained"]
+
+    def test_a_transport_that_fails(self) -> None:
+        """S4.7: an error of the system ends the writing; the reactor will find it as well."""
+        connection, _transport = self.full(10, 4, ConnectionLost())
+        assert connection.told == ["congested"]
+
+    def test_a_transport_that_is_none_of_the_system(self) -> None:
+        """S4.7: TLS has no buffer that the system could take: it is full when it says so."""
+        connection, _clock = opened()
+        connection.reader.pauseProducing()
+        connection.reader.resumeProducing()
+        connection.reader.resumeProducing()
+        assert connection.told == ["congested", "drained"]
+
+    def test_its_end(self) -> None:
+        """S9.3: a transport that ends tells its producer, too, which waits to hear it as a protocol."""
+        connection, _clock = opened()
+        connection.reader.stopProducing()
+        connection.reader.connectionLost(Failure(ConnectionLost()))
+        assert connection.told == []

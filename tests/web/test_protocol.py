@@ -570,6 +570,17 @@ def test_the_client_leaves_without_an_answer() -> None:
     assert world.converted[0].closure == Closure(4001, "go", ClosedBy.SERVER)
 
 
+def test_what_begins_behind_our_close_frame() -> None:
+    """S9.3: of a message that begins after our close frame nothing is counted, nor the time that it takes."""
+    world, client = opened(max_fragments=2)
+    world.converted[0].close(4000)
+    client.send(frame("{", fin=False), *[frame("", CONTINUATION, fin=False)] * 5)
+    assert world.converted[0].message_due is None
+    client.send(close_frame(4000))
+    assert finish(world, client) == Closure(4000, "", ClosedBy.SERVER)
+    assert world.signals.counters.limits_hit == {}
+
+
 def test_the_client_goes_on_in_the_middle_of_something_large() -> None:
     """S9.3: what a client goes on sending, good or bad, does not keep it from reading our close frame."""
     world, client = opened(max_message_bytes=1_000)

@@ -1,0 +1,72 @@
+"""The compressed messages of one client (permessage-deflate, RFC 7692), inflated. It never keeps what it can't use.
+
+It stands in for Autobahn's. That takes a message for one of just the limit where its last symbol reaches past it, and
+keeps all that follows a final block, from which on it would inflate nothing any more.
+"""
+
+from __future__ import annotations
+
+import zlib
+from typing import Any
+
+from autobahn.exception import PayloadCorruptError, PayloadExceededError
+
+__all__ = ["Inflater"]
+
+_TAIL = b"\0\0\xff\xff"  # what senders leave out (RFC 7692 section 7.2.1)
+
+
+class Inflater:
+    """One client's messages, one after the other, with the window that they share.
+
+    How the data of a message is cut makes no difference; but of data that is both bad and too much, either may be
+    found first.
+    """
+
+    EXTENSION_NAME = "permessage-deflate"  # Autobahn's sentences have it
+
+    def __init__(self) -> None:
+        self._stream: Any = None
+
+    def start_decompress_message(self) -> None:
+        """A message begins. A final block (RFC 7692 section 7.2.3.4) has ended the window of those before."""
+        if self._stream is None or self._stream.eof:
+            self._stream = zlib.decompressobj(wbits=-zlib.MAX_WBITS)
+
+    def decompress_message_data(self, data: bytes, max_output_len: int) -> bytes:
+        """Inflate a part of a message.
+
+        Args:
+            data: the part.
+            max_output_len: how many bytes the message may still have.
+
+        Raises:
+            PayloadExceededError: it has more.
+            PayloadCorruptError: it can't be inflated, or goes on behind a final block.
+        """
+        stream, rest = self._stream, data
+        inflated = b""
+        if not stream.eof:
+            try:
+                inflated = stream.decompress(data, max_output_len + 1)  # one more, or zlib would not tell
+            except zlib.error as error:
+                raise PayloadCorruptError(str(error)) from error
+            rest = stream.unused_data
+        if len(inflated) > max_output_len:
+            raise PayloadExceededError
+        if rest.strip(b"\0"):  # zeros are the empty block with which a sender fills up the last byte
+            raise PayloadCorruptError("data behind a final block")
+        return inflated
+
+    def end_decompress_message(self) -> None:
+        """A message ends.
+
+        Raises:
+            PayloadCorruptError: not where a block does.
+        """
+        try:
+            missing = self._stream.decompress(_TAIL, 1)
+        except zlib.error as error:
+            raise PayloadCorruptError(str(error)) from error
+        if missing:
+            raise PayloadCorruptError("the message is cut off")
