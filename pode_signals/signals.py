@@ -210,8 +210,8 @@ class Signals(Hub):
         scope: Scope,
         subprotocols: Sequence[str],
     ) -> SignalConnection:
-        offer = check_upgrade(request, self)
         state = request_state(request)
+        offer = check_upgrade(request, state, self)
         record = handshake_record(request, self.client_address(request))
         identity = self.identify(name, group, client_id, record)
         self.check_room(identity, scope, record.address)
@@ -228,7 +228,7 @@ class Signals(Hub):
         if self._factory is None:
             self._factory = SignalFactory(self)
         header_lines = response_header_lines(request, connection)
-        hand_over(request, self._factory, connection, offer, header_lines)
+        hand_over(request, state, self._factory, connection, offer, header_lines)
         state.connection = connection
         if state.slot is not None:
             state.slot.connection = connection

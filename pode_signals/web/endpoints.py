@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import lru_cache
 from ipaddress import ip_address
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
@@ -337,6 +338,7 @@ def _bracketed(address: str) -> str:
     return f"[{address}]" if ":" in address and not address.startswith("[") else address
 
 
+@lru_cache(maxsize=64)  # of our own addresses, which are asked for with each request
 def _is_loopback(address: str) -> bool:
     return address == _LOCALHOST or (_ip(address) is not None and ip_address(address).is_loopback)
 

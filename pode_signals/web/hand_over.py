@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Any
 from ..core.names import header_value
 from ..errors import PodeSignalsError
 from .channel import ConvertedChannel
-from .request_state import request_state
 
 if TYPE_CHECKING:
     from twisted.python.failure import Failure
 
     from ..connection import SignalConnection
     from .protocol import SignalFactory, SignalProtocol
+    from .request_state import RequestState
     from .upgrade import UpgradeOffer
 
 Request = Any  # a twisted.web.server.Request: most of what is used of it has no annotations
@@ -38,24 +38,28 @@ def response_header_lines(request: Request, connection: SignalConnection) -> byt
     Raises:
         ValueError: a header that the route set has CR, LF or NUL, or a name that is no token.
     """
-    lines = [
-        (b"X-PODE-SIGNAL-CLIENT-ID", header_value(connection.client_id).encode("ascii")),
-        (b"X-PODE-SIGNAL-NAME", header_value(connection.name).encode("ascii")),
+    ours = [
+        b"X-PODE-SIGNAL-CLIENT-ID: " + header_value(connection.client_id).encode("ascii"),
+        b"X-PODE-SIGNAL-NAME: " + header_value(connection.name).encode("ascii"),
     ]
     if connection.group is not None:
-        lines.append((b"X-PODE-SIGNAL-GROUP", header_value(connection.group).encode("ascii")))
-    for name, values in request.responseHeaders.getAllRawHeaders():
-        if not _NOT_FROM_THE_ROUTE.fullmatch(name):
-            lines.extend((name, value) for value in values)
+        ours.append(b"X-PODE-SIGNAL-GROUP: " + header_value(connection.group).encode("ascii"))
+    raw = request.responseHeaders.getAllRawHeaders()
+    lines = [(name, value) for name, values in raw if not _NOT_FROM_THE_ROUTE.fullmatch(name) for value in values]
     lines.extend((b"Set-Cookie", cookie) for cookie in request.cookies)
     for name, value in lines:
         if not _TOKEN.fullmatch(name) or _FORBIDDEN.search(value):
             raise ValueError(f"the response header {name!r} can't be sent")
-    return b"".join(name + b": " + value + b"\r\n" for name, value in lines)
+    return b"".join(line + b"\r\n" for line in (*ours, *(name + b": " + value for name, value in lines)))
 
 
 def hand_over(
-    request: Request, factory: SignalFactory, connection: SignalConnection, offer: UpgradeOffer, header_lines: bytes
+    request: Request,
+    state: RequestState,
+    factory: SignalFactory,
+    connection: SignalConnection,
+    offer: UpgradeOffer,
+    header_lines: bytes,
 ) -> None:
     """Make the request's transport the connection's; when this returns the 101 is written and Autobahn is open.
 
@@ -89,7 +93,7 @@ def hand_over(
             setattr(transport, outer[0], protocol)
             protocol.read_with(factory.reader)
 
-    request.channel = ConvertedChannel(request, _route_end(connection, request, partial(feed.when_through, http_over)))
+    request.channel = ConvertedChannel(request, _route_end(connection, state, partial(feed.when_through, http_over)))
     request.startedWriting = 1
     if not protocol.shake_hands(offer.key, connection.subprotocol, offer.deflate):
         del channel.connectionLost  # the hub never knew this connection
@@ -159,9 +163,7 @@ def _outer(transport: Any) -> tuple[str, Any] | None:
     return None
 
 
-def _route_end(connection: SignalConnection, request: Request, http_over: Callable[[], None]) -> Any:
-    state = request_state(request)
-
+def _route_end(connection: SignalConnection, state: RequestState, http_over: Callable[[], None]) -> Any:
     def route_ended(ended: Request) -> None:
         if state.slot is not None:
             state.slot.connection = None

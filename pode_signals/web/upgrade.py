@@ -16,7 +16,7 @@ from ..core.handshake import HandshakeRecord, header_text
 from ..core.origin import host_name, origin_allowed
 from ..errors import AlreadyConverted, ClientGone, OriginRefused, ResponseStarted, UpgradeRefused
 from .channel import ConvertedChannel
-from .request_state import request_state
+from .request_state import RequestState
 
 if TYPE_CHECKING:
     from ..hub import Hub
@@ -63,15 +63,20 @@ def is_upgrade(request: Request) -> bool:
     return _asks_for_websocket(request.requestHeaders.getRawHeaders(b"upgrade", ()))
 
 
-def check_upgrade(request: Request, hub: Hub) -> UpgradeOffer:
+def check_upgrade(request: Request, state: RequestState, hub: Hub) -> UpgradeOffer:
     """Refuse whatever can't become a connection.
+
+    Args:
+        request: the request.
+        state: what is known of it.
+        hub: whose rules hold.
 
     Raises:
         UpgradeRefused: with the answer for the client.
         AlreadyConverted, ResponseStarted, ClientGone: the request is past converting.
     """
     channel = getattr(request, "channel", None)  # a request that has ended has none
-    if isinstance(channel, ConvertedChannel) or request_state(request).connection is not None:
+    if isinstance(channel, ConvertedChannel) or state.connection is not None:
         raise AlreadyConverted
     if request.startedWriting or request.finished:
         raise ResponseStarted
@@ -150,6 +155,8 @@ def _has_body(headers: _Headers) -> bool:
 def _check_origin(request: Request, headers: _Headers, hub: Hub) -> None:
     settings = hub.settings
     origin = _first(headers, b"origin")
+    if origin is None and settings.allow_missing_origin:  # no browser, for which rules need no more to be looked at
+        return
     forwarded = headers.get(b"x-forwarded-host")
     if not origin_allowed(
         None if origin is None else origin.decode("ascii"),
