@@ -13,6 +13,7 @@ from twisted.internet.interfaces import IAddress
 
 from ..core.origin import host_name
 from ..errors import ConfigurationInvalid, UpgradeRefused
+from .hosts import known_host_name
 
 __all__ = ["EVERY_HOST", "Endpoint", "Listener", "group_endpoints", "interfaces"]
 
@@ -203,7 +204,7 @@ class Listener:
         candidates = [each for each in self.endpoints if each.takes_upgrades == upgrade]
         if not candidates:
             raise _wrong_kind(upgrade)
-        name = None if host is None else host_name(host)
+        name = None if host is None else known_host_name(host)
         for endpoint in candidates:
             if endpoint.hostname is not None and name is not None and _host(endpoint.hostname) == name:
                 return endpoint

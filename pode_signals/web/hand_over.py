@@ -91,6 +91,7 @@ def hand_over(
         """HTTP is over on this transport: its end is the connection's alone, and the channel is not needed any more."""
         if is_open and outer is not None and getattr(transport, outer[0], None) is outer[1]:
             setattr(transport, outer[0], protocol)
+            channel.__dict__.pop("connectionLost", None)  # which refers to the channel: a cycle for the collector
             protocol.read_with(factory.reader)
 
     request.channel = ConvertedChannel(request, _route_end(connection, state, partial(feed.when_through, http_over)))

@@ -13,9 +13,10 @@ from attrs import frozen
 from twisted.web.http import HTTPChannel
 
 from ..core.handshake import HandshakeRecord, header_text
-from ..core.origin import host_name, origin_allowed
+from ..core.origin import origin_allowed
 from ..errors import AlreadyConverted, ClientGone, OriginRefused, ResponseStarted, UpgradeRefused
 from .channel import ConvertedChannel
+from .hosts import known_host_name
 from .request_state import RequestState
 
 if TYPE_CHECKING:
@@ -121,16 +122,18 @@ def _asks_for_upgrade(values: Sequence[bytes]) -> bool:
 
 
 def _check_headers(headers: _Headers) -> None:
+    strict, others = bytearray(), bytearray()
     for name, values in headers.items():
-        strict = name in _SEEN_BY_AUTOBAHN or name.startswith(b"sec-websocket-")
+        part = strict if name in _SEEN_BY_AUTOBAHN or name.startswith(b"sec-websocket-") else others
         for value in values:
-            if not _VISIBLE.fullmatch(value) if strict else _FORBIDDEN.search(value):
-                raise UpgradeRefused(400, "A header has a character that it must not have.")
+            part += value
+    if not _VISIBLE.fullmatch(strict) or _FORBIDDEN.search(others):
+        raise UpgradeRefused(400, "A header has a character that it must not have.")
     for name in _ONCE:
         if len(headers.get(name, ())) > 1:
             raise UpgradeRefused(400, f"The {name.decode('ascii').title()} header is repeated.")
     host, origin = _first(headers, b"host"), _first(headers, b"origin")
-    if host is None or host_name(header_text(host)) is None:
+    if host is None or known_host_name(header_text(host)) is None:
         raise UpgradeRefused(400, "The Host header is missing or malformed.")
     if origin is not None and not _ORIGIN.fullmatch(origin):
         raise UpgradeRefused(400, "The Origin header is malformed.")
