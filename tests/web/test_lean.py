@@ -485,6 +485,7 @@ def handshake(quick: bool, offered: tuple[tuple[str, str], ...] = (), **options:
         @world.app.route("/msg")
         def convert(request: Any) -> None:
             request.setHeader("X-Of-The-Route", "yes")
+            request.setHeader("Date", "Mon, 23 Nov 2026 00:00:00 GMT")  # or the two might fall into two seconds
             request.addCookie("seen", "1")
             subprotocols = ("chat", "graph")
             world.converted.append(
