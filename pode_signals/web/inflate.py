@@ -1,7 +1,7 @@
 """The compressed messages of one client (permessage-deflate, RFC 7692), inflated. It never keeps what it can't use.
 
-It stands in for Autobahn's. That takes a message for one of just the limit where its last symbol reaches past it, and
-keeps all that follows a final block, from which on it would inflate nothing any more.
+Autobahn's takes a message for one of just the limit where its last symbol reaches past it, and keeps all that follows a
+final block, from which on it would inflate nothing any more. What is sent is left to Autobahn.
 """
 
 from __future__ import annotations
@@ -10,22 +10,32 @@ import zlib
 from typing import Any
 
 from autobahn.exception import PayloadCorruptError, PayloadExceededError
+from autobahn.websocket.compress import PerMessageDeflate
 
 __all__ = ["Inflater"]
 
 _TAIL = b"\0\0\xff\xff"  # what senders leave out (RFC 7692 section 7.2.1)
 
 
-class Inflater:
+class Inflater(PerMessageDeflate):
     """One client's messages, one after the other, with the window that they share.
 
     How the data of a message is cut makes no difference; but of data that is both bad and too much, either may be
     found first.
+
+    Args:
+        agreed: what Autobahn has agreed on with the client.
     """
 
-    EXTENSION_NAME = "permessage-deflate"  # Autobahn's sentences have it
-
-    def __init__(self) -> None:
+    def __init__(self, agreed: PerMessageDeflate) -> None:
+        super().__init__(  # type: ignore[no-untyped-call]  # Autobahn
+            True,
+            agreed.server_no_context_takeover,
+            agreed.client_no_context_takeover,
+            agreed.server_max_window_bits,
+            agreed.client_max_window_bits,
+            agreed.mem_level,
+        )
         self._stream: Any = None
 
     def start_decompress_message(self) -> None:
@@ -33,7 +43,7 @@ class Inflater:
         if self._stream is None or self._stream.eof:
             self._stream = zlib.decompressobj(wbits=-zlib.MAX_WBITS)
 
-    def decompress_message_data(self, data: bytes, max_output_len: int) -> bytes:
+    def decompress_message_data(self, data: bytes, max_output_len: int = 0) -> bytes:
         """Inflate a part of a message.
 
         Args:

@@ -135,7 +135,7 @@ class SignalProtocol(PacedServerProtocol):
     def onOpen(self) -> None:
         """The handshake is over."""
         if self._perMessageCompress is not None:
-            self._perMessageCompress = Inflater()
+            self._perMessageCompress = Inflater(self._perMessageCompress)
 
     def onMessage(self, payload: bytes, isBinary: bool) -> None:
         """A whole message, its UTF-8 validated."""

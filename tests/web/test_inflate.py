@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 import pytest
 from autobahn.exception import PayloadCorruptError, PayloadExceededError
+from autobahn.websocket.compress import PerMessageDeflate
 from twisted.logger import capturedLogs
 from web_fakes import CLOSE, CONTINUATION, PING, TEXT, Frame, World, close_frame, failures_in, frame, message
 
@@ -40,13 +41,18 @@ def literals(text: bytes) -> str:
     return "".join(f"{0x30 + each:08b}" for each in text)
 
 
-def inflate(inflater: Inflater, parts: Sequence[bytes], limit: int = LIMIT) -> bytes:
+def inflater() -> Inflater:
+    """One that has inflated nothing yet."""
+    return Inflater(PerMessageDeflate(True, False, False, 0, 0, 0))
+
+
+def inflate(one: Inflater, parts: Sequence[bytes], limit: int = LIMIT) -> bytes:
     """A message that comes in parts."""
-    inflater.start_decompress_message()
+    one.start_decompress_message()
     whole = b""
     for part in parts:
-        whole += inflater.decompress_message_data(part, limit - len(whole))
-    inflater.end_decompress_message()
+        whole += one.decompress_message_data(part, limit - len(whole))
+    one.end_decompress_message()
     return whole
 
 
@@ -59,11 +65,19 @@ def cut(data: bytes) -> list[list[bytes]]:
 class TestInflater:
     def test_messages_share_a_window(self) -> None:
         """S6.2: a message may refer to those before it (RFC 7692 section 7.1.1)."""
-        packer, inflater = zlib.compressobj(wbits=-15), Inflater()
+        packer, one = zlib.compressobj(wbits=-15), inflater()
         for _ in range(3):
             packed = (packer.compress(b"again and again") + packer.flush(zlib.Z_SYNC_FLUSH)).removesuffix(SYNC)
-            assert inflate(inflater, [packed]) == b"again and again"
+            assert inflate(one, [packed]) == b"again and again"
         assert len(packed) < 8
+
+    def test_what_is_sent(self) -> None:
+        """S6.2: it can send as well, within what was agreed on."""
+        sender = Inflater(PerMessageDeflate(True, True, False, 9, 0, 1))
+        sender.start_compress_message()
+        packed = sender.compress_message_data(b"an answer") + sender.end_compress_message()
+        assert inflate(inflater(), [packed]) == b"an answer"
+        assert (sender.server_no_context_takeover, sender.server_max_window_bits, sender.mem_level) == (True, 9, 1)
 
     @pytest.mark.parametrize("size", [LIMIT, LIMIT + 1])
     @pytest.mark.parametrize("level", [0, 9])
@@ -71,10 +85,10 @@ class TestInflater:
         """S6.2: a message of the limit is taken, one of a byte more is not, however it is cut."""
         for parts in cut(deflated(b"x" * size, level)):
             if size == LIMIT:
-                assert inflate(Inflater(), parts) == b"x" * size
+                assert inflate(inflater(), parts) == b"x" * size
             else:
                 with pytest.raises(PayloadExceededError):
-                    inflate(Inflater(), parts)
+                    inflate(inflater(), parts)
 
     @pytest.mark.parametrize(
         "packed",
@@ -88,44 +102,44 @@ class TestInflater:
         """S6.2: a message whose last symbol reaches past the limit is too large, and not cut off there."""
         for parts in cut(packed):
             with pytest.raises(PayloadExceededError):
-                inflate(Inflater(), parts)
+                inflate(inflater(), parts)
 
     @pytest.mark.parametrize("packed", [b"\xff\xff\xff\xff", b"\x07", b"hello", b"\x00\x05\x00\x00\x00hello"])
     def test_what_is_not_deflate(self, packed: bytes) -> None:
         """S6.2: data that can't be inflated is bad, however it is cut."""
         for parts in cut(packed):
             with pytest.raises(PayloadCorruptError):
-                inflate(Inflater(), parts)
+                inflate(inflater(), parts)
 
     def test_a_message_that_is_cut_off(self) -> None:
         """S6.2: a message that needs the end of its last block to be whole is not taken for what there is of it."""
         for parts in cut(symbols(FIXED_BLOCK, literals(b"abc"))[:-1] + b"\xff"):
             with pytest.raises(PayloadCorruptError):
-                inflate(Inflater(), parts)
+                inflate(inflater(), parts)
 
     @pytest.mark.parametrize("end", [b"", b"\0"])
     def test_a_final_block(self, end: bytes) -> None:
         """S6.2: a message may end with a final block (RFC 7692 section 7.2.3.4); so may the next one."""
         packed = deflated(b"final", end=zlib.Z_FINISH) + end
         for parts in cut(packed):
-            inflater = Inflater()
-            assert [inflate(inflater, parts) for _ in range(3)] == [b"final"] * 3
-            assert inflate(inflater, [deflated(b"not final")]) == b"not final"
+            one = inflater()
+            assert [inflate(one, parts) for _ in range(3)] == [b"final"] * 3
+            assert inflate(one, [deflated(b"not final")]) == b"not final"
 
     def test_data_behind_a_final_block(self) -> None:
         """S6.2: what goes on behind a final block is bad, and not kept."""
         for parts in cut(deflated(b"final", end=zlib.Z_FINISH) + b"\0more"):
             with pytest.raises(PayloadCorruptError):
-                inflate(Inflater(), parts)
-        inflater = Inflater()
-        assert inflate(inflater, [deflated(b"final", end=zlib.Z_FINISH)]) == b"final"
-        inflater.start_decompress_message()
-        inflater.decompress_message_data(deflated(b"final", end=zlib.Z_FINISH), LIMIT)
+                inflate(inflater(), parts)
+        one = inflater()
+        assert inflate(one, [deflated(b"final", end=zlib.Z_FINISH)]) == b"final"
+        one.start_decompress_message()
+        one.decompress_message_data(deflated(b"final", end=zlib.Z_FINISH), LIMIT)
         zeros = bytes(100_000)
         tracemalloc.start()
         try:
             for _ in range(100):
-                assert inflater.decompress_message_data(zeros, LIMIT) == b""
+                assert one.decompress_message_data(zeros, LIMIT) == b""
             assert tracemalloc.get_traced_memory()[0] < 10_000
         finally:
             tracemalloc.stop()
