@@ -28,7 +28,7 @@ class Inflater(PerMessageDeflate):
     """
 
     def __init__(self, agreed: PerMessageDeflate) -> None:
-        super().__init__(
+        super().__init__(  # type: ignore[no-untyped-call]  # Autobahn
             True,
             agreed.server_no_context_takeover,
             agreed.client_no_context_takeover,
@@ -43,7 +43,7 @@ class Inflater(PerMessageDeflate):
         if self._stream is None or self._stream.eof:
             self._stream = zlib.decompressobj(wbits=-zlib.MAX_WBITS)
 
-    def decompress_message_data(self, data: bytes, max_output_len: int) -> bytes:
+    def decompress_message_data(self, data: bytes, max_output_len: int = 0) -> bytes:
         """Inflate a part of a message.
 
         Args:

@@ -71,6 +71,14 @@ class TestInflater:
             assert inflate(one, [packed]) == b"again and again"
         assert len(packed) < 8
 
+    def test_what_is_sent(self) -> None:
+        """S6.2: it can send as well, within what was agreed on."""
+        sender = Inflater(PerMessageDeflate(True, True, False, 9, 0, 1))
+        sender.start_compress_message()
+        packed = sender.compress_message_data(b"an answer") + sender.end_compress_message()
+        assert inflate(inflater(), [packed]) == b"an answer"
+        assert (sender.server_no_context_takeover, sender.server_max_window_bits, sender.mem_level) == (True, 9, 1)
+
     @pytest.mark.parametrize("size", [LIMIT, LIMIT + 1])
     @pytest.mark.parametrize("level", [0, 9])
     def test_the_limit(self, size: int, level: int) -> None:
