@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import sys
 
 import kosoku
@@ -29,6 +30,8 @@ def main(url: str, at_once: str, *cases: str) -> None:
         for each in results
     }
     json.dump(verdicts, sys.stdout)
+    sys.stdout.flush()
+    os._exit(0)  # kosoku's threads may be at work still: on a busy machine the interpreter's end under them crashes
 
 
 if __name__ == "__main__":
