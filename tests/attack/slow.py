@@ -10,7 +10,7 @@ from typing import Any
 
 from attack.target import MIB, Outcome, Target
 from attack.wire import Wire
-from web_fakes import CLOSE, TEXT, Frame, close_frame, message
+from web_fakes import CLOSE, PING, PONG, TEXT, Frame, close_frame, frame, message
 
 MESSAGE_BYTES = 20_000
 SMALL_WINDOW_BYTES = 4_096
@@ -63,6 +63,8 @@ async def read_all(wire: Wire) -> tuple[list[str], int | None]:
     async for each in wire.frames():
         if each.opcode == TEXT:
             texts.append(begin_of(each))
+        elif each.opcode == PING:
+            await wire.send(frame(each.payload, PONG))
         elif each.opcode == CLOSE:
             code = each.code
             await wire.send(close_frame(code))
