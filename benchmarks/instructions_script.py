@@ -16,7 +16,7 @@ from twisted.internet.task import Clock
 from pode_signals import Scope, SignalConnection, SignalEvent, Signals
 from pode_signals.core.handshake import HandshakeRecord
 from pode_signals.interfaces import ClientTransport
-from pode_signals.web.shortcuts import unmasked_texts
+from pode_signals.web.shortcuts import unmasked_text
 
 CLIENTS = 200
 ECHO = b'{"message":{"op":"echo","t":1234567890,"pad":"xxxxxxxxxxxxxxxxxxxxxxxxxxxxx"}}'
@@ -83,7 +83,7 @@ def frames(count: int) -> None:
     masked = bytes(byte ^ mask[at & 3] for at, byte in enumerate(ECHO))
     frame = bytes([0x81, 0x80 | len(ECHO)]) + mask + masked
     for _ in range(count):
-        unmasked_texts(frame, 65_536)
+        unmasked_text(frame, 65_536)
 
 
 def allocations(count: int) -> None:

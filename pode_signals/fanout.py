@@ -134,11 +134,7 @@ class FanOut:
             self.flush(connection.name)
         if self.congested and connection in self.congested:
             return self._enqueue(connection, frame, key)
-        try:
-            return _SENT if connection.write_frames(frame) else _DROPPED
-        except Exception:
-            self._failed(connection)
-            return _DROPPED
+        return _SENT if self._write(connection, frame) else _DROPPED
 
     def drained(self, connection: SignalConnection) -> None:
         """A transport is empty again: what waits goes out, until it is full or nothing waits."""

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from functools import lru_cache
-from ipaddress import ip_address
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
@@ -13,7 +11,7 @@ from twisted.internet.interfaces import IAddress
 
 from ..core.origin import host_name
 from ..errors import ConfigurationInvalid, UpgradeRefused
-from .hosts import known_host_name
+from .hosts import LOCALHOST, ip_text, is_loopback, known_host_name
 
 __all__ = ["EVERY_HOST", "Endpoint", "Listener", "group_endpoints", "interfaces"]
 
@@ -24,7 +22,6 @@ _DEFAULT_PORTS = {"http": 8080, "https": 8443, "ws": 9080, "wss": 9443}
 _SECURE = ("https", "wss")
 _UPGRADED = ("ws", "wss")
 _EVERY_ADDRESS = "*"
-_LOCALHOST = "localhost"
 _LOOPBACK_HOSTS = ("localhost", "127.0.0.1", "[::1]")
 _TLS_STRINGS = ("ssl", "tls")
 _NOT_IN_TEXT = {"protocol", "address", "port", "listen", "certificate_password"}  # every user sees a command line
@@ -37,7 +34,7 @@ def _check_protocol(endpoint: Endpoint, _attribute: Attribute[str], value: objec
 
 
 def _check_address(endpoint: Endpoint, _attribute: Attribute[str], value: object) -> None:
-    if value not in (_LOCALHOST, _EVERY_ADDRESS) and (not isinstance(value, str) or _ip(value) is None):
+    if value not in (LOCALHOST, _EVERY_ADDRESS) and (not isinstance(value, str) or ip_text(value) is None):
         raise ConfigurationInvalid(
             f"the endpoint {endpoint}: the address has to be an IP address, localhost or *; names belong in hostname"
         )
@@ -95,7 +92,7 @@ class Endpoint:
     """
 
     protocol: str = field(validator=_check_protocol)
-    address: str = field(default=_LOCALHOST, validator=_check_address)
+    address: str = field(default=LOCALHOST, validator=_check_address)
     port: int | None = field(default=None, validator=_check_port)
     name: str | None = field(default=None, kw_only=True, validator=_check_text)
     hostname: str | None = field(default=None, kw_only=True, validator=_check_hostname)
@@ -108,7 +105,7 @@ class Endpoint:
 
     def __attrs_post_init__(self) -> None:
         if self.listen is not None:
-            if self.address != _LOCALHOST or self.port is not None:
+            if self.address != LOCALHOST or self.port is not None:
                 raise ConfigurationInvalid(f"the endpoint {self}: listen takes the place of address and port")
         elif self.port is None:
             object.__setattr__(self, "port", _DEFAULT_PORTS[self.protocol])
@@ -233,9 +230,9 @@ class Listener:
 
     def _is_loopback(self, endpoint: Endpoint) -> bool:
         if endpoint.listen is None:
-            return _is_loopback(endpoint.address)
+            return is_loopback(endpoint.address)
         hosts = [getattr(each, "host", None) for each in self.addresses]  # a UNIX socket has none
-        return bool(hosts) and all(host is not None and _is_loopback(host) for host in hosts)
+        return bool(hosts) and all(host is not None and is_loopback(host) for host in hosts)
 
 
 def group_endpoints(endpoints: Iterable[Endpoint]) -> tuple[Listener, ...]:
@@ -263,7 +260,7 @@ def group_endpoints(endpoints: Iterable[Endpoint]) -> tuple[Listener, ...]:
 
 def interfaces(address: str) -> tuple[str, ...]:
     """The IP addresses that an endpoint's address stands for, IPv4 first."""
-    if address == _LOCALHOST:
+    if address == LOCALHOST:
         return "127.0.0.1", "::1"
     if address == _EVERY_ADDRESS:
         return "0.0.0.0", "::"
@@ -303,7 +300,7 @@ def _option(text: str, key: str, value: str) -> Any:
 def _place(endpoint: Endpoint) -> tuple[str, int | None]:
     if endpoint.listen is not None:
         return endpoint.listen, None
-    return _ip(endpoint.address) or endpoint.address, endpoint.port
+    return ip_text(endpoint.address) or endpoint.address, endpoint.port
 
 
 def _overlap(one: tuple[str, int | None], other: tuple[str, int | None]) -> bool:
@@ -337,15 +334,3 @@ def _host(name: str) -> str | None:
 
 def _bracketed(address: str) -> str:
     return f"[{address}]" if ":" in address and not address.startswith("[") else address
-
-
-@lru_cache(maxsize=64)  # of our own addresses, which are asked for with each request
-def _is_loopback(address: str) -> bool:
-    return address == _LOCALHOST or (_ip(address) is not None and ip_address(address).is_loopback)
-
-
-def _ip(address: str) -> str | None:
-    try:
-        return str(ip_address(address))
-    except ValueError:
-        return None

@@ -9,7 +9,7 @@ import gc
 import json
 import resource
 import time
-from collections import Counter
+from collections import Counter, deque
 from typing import Any
 
 from klein import Klein
@@ -19,6 +19,7 @@ from pode_signals import Endpoint, EventType, SignalConnection, SignalEvent, Sig
 from pode_signals.connection import ConnectionState
 
 FEW_DESCRIPTORS = 200
+MOST_DISCONNECTS = 1_000  # that are remembered, so that what grows is the package's
 NAMES = ("Echo", "Sink", "News")
 LEFT_BEHIND = (
     "SignalProtocol",
@@ -42,7 +43,7 @@ class Inside:
         self._signals = signals
         self._closing: dict[SignalConnection, float] = {}
         self._sent: dict[str, list[str]] = {}
-        self._disconnects: list[dict[str, Any]] = []
+        self._disconnects: deque[dict[str, Any]] = deque(maxlen=MOST_DISCONNECTS)
         signals.register_event(NAMES, EventType.DISCONNECT, "record", self._gone)
 
     def note_closing(self) -> None:
@@ -62,7 +63,7 @@ class Inside:
             "open": Counter(each.name for each in signals.open_connections()),
             "news_left": news_left,
             "queued_bytes": signals._fan_out.queued_bytes,
-            "disconnects": self._disconnects,
+            "disconnects": list(self._disconnects),
             "sent": self._sent,
             "limits_hit": signals.counters.limits_hit,
             "callbacks_failed": signals.counters.callbacks_failed,

@@ -145,27 +145,27 @@ def test_sizes(size: int) -> None:
     assert unmasked_texts(whole + b"\x81", 65_535) == ([b"x" * size], len(whole))
 
 
+NO_WHOLE_TEXT = [
+    frame(b"x", masked=False),
+    frame(b"x", rsv=4),
+    frame(b"x", fin=False),
+    frame(b"x", BINARY),
+    frame(b"x", CONTINUATION),
+    frame(b"x", PING),
+    frame(b"x", PONG),
+    close_frame(),
+    frame(b"\xff"),
+    frame(b"\xed\xa0\x80"),
+    frame(b"\xf4\x90\x80\x80"),
+    frame(b"\xe2\x82"),
+    b"\x81\xfe\x00\x01\0\0\0\0x",
+    b"\x81\xff\x00\x00\x00\x00\x00\x00\x00\x01\0\0\0\0x",
+]
+
+
 @pytest.mark.parametrize(
     "left",
-    [
-        frame(b"x" * 65_536),
-        frame(b"x" * 101),
-        frame(b"x", masked=False),
-        frame(b"x", rsv=4),
-        frame(b"x", fin=False),
-        frame(b"x", BINARY),
-        frame(b"x", CONTINUATION),
-        frame(b"x", PING),
-        frame(b"x", PONG),
-        close_frame(),
-        frame(b"\xff"),
-        frame(b"\xed\xa0\x80"),
-        frame(b"\xf4\x90\x80\x80"),
-        frame(b"\xe2\x82"),
-        b"\x81\xfe\x00\x01\0\0\0\0x",
-        b"\x81\xff\x00\x00\x00\x00\x00\x00\x00\x01\0\0\0\0x",
-        b"\x81\xfe\x00\x7d\0\0\0\0" + b"x" * 125,
-    ],
+    [*NO_WHOLE_TEXT, frame(b"x" * 65_536), frame(b"x" * 101), b"\x81\xfe\x00\x7d\0\0\0\0" + b"x" * 125],
 )
 def test_what_is_left_to_autobahn(left: bytes) -> None:
     """S5.8: whatever is no small whole text is left where it is, and so is what follows."""
@@ -226,27 +226,14 @@ def test_each_size_of_one_text(mask: bytes) -> None:
 @pytest.mark.parametrize(
     "left",
     [
+        *NO_WHOLE_TEXT,
         b"",
         b"\x81",
         b"\x81\x80\0\0\0",
-        frame(b"x", masked=False),
         b"\x81\x05hello",
         b"\x81\x05" + b"\0\0\0\0" + b"hello",
-        frame(b"x", rsv=4),
         frame(b"x", rsv=1),
-        frame(b"x", fin=False),
-        frame(b"x", BINARY),
-        frame(b"x", CONTINUATION),
-        frame(b"x", PING),
-        frame(b"x", PONG),
-        close_frame(),
-        frame(b"\xff"),
-        frame(b"\xed\xa0\x80"),
-        frame(b"\xf4\x90\x80\x80"),
-        frame(b"\xe2\x82"),
         frame(b"\xc0\x80"),
-        b"\x81\xfe\x00\x01\0\0\0\0x",
-        b"\x81\xff\x00\x00\x00\x00\x00\x00\x00\x01\0\0\0\0x",
         b"\x81\xfe\x00\x7e\0\0\0\0" + b"x" * 124,
     ],
 )
