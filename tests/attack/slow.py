@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from typing import Any
 
-from attack.target import MIB, Outcome, Target
+from attack.target import HERE, MIB, Outcome, Target, program
 from attack.wire import Wire
 from web_fakes import CLOSE, PING, PONG, TEXT, Frame, close_frame, frame, message
 
+GOOD_READERS = HERE / "good_readers.py"
 MESSAGE_BYTES = 20_000
 SMALL_WINDOW_BYTES = 4_096
 TOO_SLOW = 4008
@@ -28,17 +30,17 @@ async def never_read(target: Target, *, bad: int, good: int, seconds: float, per
     count = int(seconds * per_second)
     async with AsyncExitStack() as stack:
         slow = [await stack.enter_async_context(_client(target, SMALL_WINDOW_BYTES)) for _ in range(bad)]
-        fast = [await stack.enter_async_context(_client(target)) for _ in range(good)]
+        readers = await stack.enter_async_context(program(GOOD_READERS, target.port, good, target.tls is not None))
         target.forget_peak()
         memory, processor = target.memory_bytes(), target.processor_seconds()
         senders = [asyncio.create_task(_send_for_ever(wire)) for wire in slow[::2]]
-        readers = [asyncio.create_task(read_all(wire)) for wire in fast]
         await target.begin_news(count=count, size=MESSAGE_BYTES, rate=per_second)
         async with asyncio.timeout(seconds + LIMIT_SECONDS):
             while (await target.inside())["news_left"]:
                 await asyncio.sleep(0.1)
             await target.end_news(THE_END)
-            read = await asyncio.gather(*readers)
+            assert readers.stdout is not None
+            read = json.loads(await readers.stdout.read())
         growth = target.memory_bytes("VmHWM") - memory
         processor = target.processor_seconds() - processor
         inside = await target.inside()
@@ -108,9 +110,9 @@ def _judge_slow(outcome: Outcome, client_ids: set[str], inside: dict[str, Any]) 
     outcome.figures["gone s after the queue was full"] = f"{longest:.1f}"
 
 
-def _judge_fast(outcome: Outcome, read: list[tuple[list[str], int | None]], count: int) -> None:
-    wanted = numbered(count)
-    short = sum(texts != wanted for texts, _ in read)
+def _judge_fast(outcome: Outcome, read: Sequence[tuple[int, int | None]], count: int) -> None:
+    """Judge by how many messages each got in order, and the code of the close frame."""
+    short = sum(in_order != count for in_order, _ in read)
     codes = Counter(code for _, code in read)
     outcome.expect(short == 0, f"{short} good ones did not get each message in order; they were closed {codes}")
     outcome.expect(codes == {THE_END: len(read)}, f"the good ones were closed with {codes}")
@@ -126,5 +128,7 @@ async def much_at_once(target: Target) -> Outcome:
         await target.begin_news(count=AT_ONCE, size=MESSAGE_BYTES, rate=AT_ONCE * 1_000)
         await target.end_news(THE_END)
         async with asyncio.timeout(LIMIT_SECONDS):
-            _judge_fast(outcome, await asyncio.gather(*readers), AT_ONCE)
+            read = await asyncio.gather(*readers)
+    in_order = [(len(texts) if texts == numbered(len(texts)) else -1, code) for texts, code in read]
+    _judge_fast(outcome, in_order, AT_ONCE)
     return outcome

@@ -32,6 +32,22 @@ def trusting() -> ssl.SSLContext:
     return context
 
 
+def take_frame(data: bytearray) -> Frame | None:
+    """Take the server's first frame off what has come; None where it has not come as a whole."""
+    if len(data) < 2:
+        return None
+    size, start = data[1], 2
+    if size == 126:
+        size, start = int.from_bytes(data[2:4], "big"), 4
+    elif size == 127:
+        size, start = int.from_bytes(data[2:10], "big"), 10
+    if len(data) < start + size:
+        return None
+    found = Frame(data[0] & 15, bytes(data[start : start + size]))
+    del data[: start + size]
+    return found
+
+
 class Wire:
     """A connection.
 
@@ -150,7 +166,7 @@ class Wire:
 
     async def frame(self) -> Frame | None:
         """The next frame; None at the end."""
-        while (found := self._take_frame()) is None:
+        while (found := take_frame(self._data)) is None:
             if not await self.receive():
                 return None
         return found
@@ -168,21 +184,6 @@ class Wire:
         """Close the socket by a reset."""
         self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         self._socket.close()
-
-    def _take_frame(self) -> Frame | None:
-        data = self._data
-        if len(data) < 2:
-            return None
-        size, start = data[1], 2
-        if size == 126:
-            size, start = int.from_bytes(data[2:4], "big"), 4
-        elif size == 127:
-            size, start = int.from_bytes(data[2:10], "big"), 10
-        if len(data) < start + size:
-            return None
-        found = Frame(data[0] & 15, bytes(data[start : start + size]))
-        del data[: start + size]
-        return found
 
     async def _until(self, end: bytes) -> bytes:
         while end not in self._data:
