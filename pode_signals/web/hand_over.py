@@ -92,7 +92,6 @@ def hand_over(
         if is_open and outer is not None and getattr(transport, outer[0], None) is outer[1]:
             setattr(transport, outer[0], protocol)
             channel.__dict__.pop("connectionLost", None)  # which refers to the channel: a cycle for the collector
-            protocol.read_with(factory.reader)
 
     request.channel = ConvertedChannel(request, _route_end(connection, state, partial(feed.when_through, http_over)))
     request.startedWriting = 1
@@ -122,7 +121,7 @@ class _Feed:
 
     def received(self, data: bytes) -> None:
         if self._waiting is None:
-            self._protocol.dataReceived(data)
+            self._protocol.take(data)
         else:
             self._waiting.append(data)
 
@@ -133,7 +132,7 @@ class _Feed:
     def flush(self) -> None:
         waiting, self._waiting = self._waiting, None
         if waiting:
-            self._protocol.dataReceived(b"".join(waiting))
+            self._protocol.take(b"".join(waiting))
         then, self._then = self._then, None
         if then is not None:
             then()

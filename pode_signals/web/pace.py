@@ -13,7 +13,7 @@ from .lean import LeanServerProtocol
 
 if TYPE_CHECKING:
     from ..connection import SignalConnection
-    from .reading import Reading, SharedReader
+    from .reading import Reading
 
 __all__ = ["PacedServerProtocol"]
 
@@ -29,7 +29,9 @@ class PacedServerProtocol(LeanServerProtocol):
 
     connection: SignalConnection
     transport: Any  # an ITCPTransport, or TLS around one
-    _shared: Reading | None = None  # what reads in the transport's place
+    factory: Any  # a SignalFactory
+    _may_share = True  # a reader has not been asked to read in the transport's place
+    _shared: Reading | None = None  # what reads there
     _full = False  # as the transport says
     _congested = False  # as the connection was told
     _behind = False  # data waits to be parsed, and nothing is read
@@ -39,11 +41,6 @@ class PacedServerProtocol(LeanServerProtocol):
     def pause_reading(self) -> None:
         """Read no further from the socket."""
         self._reading.pauseProducing()
-
-    def read_with(self, reader: SharedReader) -> None:
-        """Have a reader read in the transport's place, where it can, and nothing is paused."""
-        if not self._behind and not self.connection.reading_paused:
-            self._shared = reader.adopt(self.transport, self)
 
     def resume_reading(self) -> None:
         """Read on, once what waits is parsed."""
@@ -58,6 +55,17 @@ class PacedServerProtocol(LeanServerProtocol):
         """The transport is ours: be told when it holds more than it likes."""
         super().connectionMade()
         self.transport.registerProducer(self, True)
+
+    def dataReceived(self, data: bytes) -> None:
+        """Data that the transport has read itself: the first, after which the shared reader reads where it can."""
+        if self._may_share:
+            self._may_share = False
+            self._shared = self.factory.reader.adopt(self.transport, self.take)
+        self.take(data)
+
+    def take(self, data: bytes) -> None:
+        """Data of the client, whoever has read it."""
+        self.parse(data)
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         """The transport is gone. TLS may end in order right behind data that still waits here."""
@@ -135,7 +143,7 @@ class PacedServerProtocol(LeanServerProtocol):
     def _catch_up(self) -> None:
         self._behind = False
         waiting, self.data = self.data, b""
-        self.dataReceived(waiting)
+        self.take(waiting)
 
     def _write_now(self) -> None:
         """Have the system take what it can of what the transport holds, rather than in turns to come."""

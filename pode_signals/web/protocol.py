@@ -96,7 +96,7 @@ class SignalProtocol(PacedServerProtocol):
 
     # What the transport calls.
 
-    def dataReceived(self, data: bytes) -> None:
+    def take(self, data: bytes) -> None:
         """The fence around all that runs for a client's bytes: an exception would make Twisted drop what is unsent."""
         state = self.state
         if state == _CLOSED:

@@ -7,11 +7,12 @@ it is done once for all that is ready. Whatever is not data goes back to the tra
 from __future__ import annotations
 
 import select
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
-from twisted.internet.error import ConnectionLost
-from twisted.internet.interfaces import IProtocol, IReactorFDSet, IReadDescriptor
+from twisted.internet.error import ConnectionDone, ConnectionLost
+from twisted.internet.interfaces import IReactorFDSet, IReadDescriptor
 from twisted.internet.tcp import Connection
 from twisted.logger import Logger
 from twisted.python.failure import Failure
@@ -26,6 +27,7 @@ _log = Logger()
 _MOST_AT_ONCE = 1_000  # sockets in one turn; the rest are ready in the next one
 _MOST_BYTES = 65_536  # of one read, as Twisted's transports
 _READABLE = select.EPOLLIN  # and nothing else
+_DONE = Failure(ConnectionDone())  # one for all, as the reactor has it
 
 
 class Reading:
@@ -34,15 +36,15 @@ class Reading:
     Args:
         reader: where it waits.
         transport: whose socket it is.
-        protocol: gets the data.
+        receive: gets the data.
     """
 
-    __slots__ = ("_reader", "fileno", "protocol", "receive_into", "transport")
+    __slots__ = ("_reader", "fileno", "receive", "receive_into", "transport")
 
-    def __init__(self, reader: SharedReader, transport: Any, protocol: IProtocol) -> None:
+    def __init__(self, reader: SharedReader, transport: Any, receive: Callable[[bytes], None]) -> None:
         self._reader = reader
         self.transport = transport
-        self.protocol = protocol
+        self.receive = receive
         self.fileno: int = transport.fileno()
         self.receive_into = transport.socket.recv_into
 
@@ -71,15 +73,15 @@ class SharedReader:
         self._readings: dict[int, Reading] = {}
         self._buffer = memoryview(bytearray(_MOST_BYTES))  # cheaper than as many bytes that are made for each read
 
-    def adopt(self, transport: Any, protocol: IProtocol) -> Reading | None:
-        """Read for a transport from now on, in its place.
+    def adopt(self, transport: Any, receive: Callable[[bytes], None]) -> Reading | None:
+        """Read for a transport from now on, in its place, and give what it was sent to a function.
 
         Returns:
             What pauses and resumes the reading; None where the transport has to go on reading itself.
         """
         if not can_read_together(transport):
             return None
-        reading = Reading(self, transport, protocol)
+        reading = Reading(self, transport, receive)
         if not self.join(reading):
             return None
         transport.stopReading()
@@ -128,7 +130,7 @@ class SharedReader:
             reading = readings.get(number)
             if reading is None:  # gone by what was read before
                 continue
-            size = 0
+            size = -1
             if event == _READABLE and not reading.transport.disconnecting:
                 try:
                     size = reading.receive_into(buffer)
@@ -138,8 +140,11 @@ class SharedReader:
                     self._end(reading, Failure(ConnectionLost()))
                     continue
             try:
-                if size:
-                    reading.protocol.dataReceived(buffer[:size].tobytes())
+                if size > 0:
+                    reading.receive(buffer[:size].tobytes())
+                elif size == 0:
+                    self.leave(reading)
+                    reading.transport.readConnectionLost(_DONE)  # as the reactor would
                 else:
                     self._give_back(reading)
             except BaseException:  # as the reactor does, for this one alone
@@ -153,7 +158,7 @@ class SharedReader:
             self._end(reading, reason)
 
     def _give_back(self, reading: Reading) -> None:
-        """The end of a transport is its own affair: it finds it by itself, unless it reads no more."""
+        """Whatever is no data and no clean end is the transport's own affair: it finds it by itself."""
         self.leave(reading)
         reading.transport.resumeProducing()
 

@@ -29,7 +29,7 @@ from twisted.internet.threads import deferToThread
 from twisted.logger import capturedLogs
 from twisted.python.failure import Failure
 from twisted.web.server import Site
-from web_fakes import CLOSE, TEXT, close_frame, failures_in, frame, frames_in, head, message
+from web_fakes import CLOSE, PONG, TEXT, close_frame, failures_in, frame, frames_in, head, message
 
 from pode_signals import SignalConnection, Signals
 from pode_signals.web import reading as reading_module
@@ -142,12 +142,15 @@ class Server:
         return self.clients[-1]
 
     async def open(self) -> Client:
-        """A client whose connection is open, and whose route has ended."""
+        """A client whose connection is open, whose route has ended, and which has sent something."""
         known, client = set(self.signals.open_connections()), self.connect()
         client.send(head())
         await until(lambda: client.answered)
         (client.connection,) = set(self.signals.open_connections()) - known
         await turn()
+        client.send(frame(b"", PONG))  # which says nothing
+        transport: Any = client.connection._transport
+        await until(lambda: not transport._may_share)
         return client
 
     @property

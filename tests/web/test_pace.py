@@ -37,6 +37,7 @@ from zope.interface import implementer
 from pode_signals.web import pace
 from pode_signals.web import protocol as protocol_module
 from pode_signals.web.pace import PacedServerProtocol
+from pode_signals.web.reading import SharedReader
 
 PARSE_SECONDS = 0.001  # what one client may take of a turn
 PEER = IPv4Address("TCP", "203.0.113.7", 50_000)
@@ -112,6 +113,7 @@ class Connection:
         self.clock, self.wire, self.reader = clock, Wire(clock, PEER), Reader()
         self.wire.protocol = self.reader
         self.reader.factory = WebSocketServerFactory(reactor=clock)
+        self.reader.factory.reader = SharedReader()
         self.reader.connection = self  # type: ignore[assignment]
         self.reader.makeConnection(self.wire)
 

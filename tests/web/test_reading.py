@@ -103,7 +103,7 @@ class Room:
         """A connection that the shared reader reads for, and the client's end."""
         transport, client = self.transport(protocol)
         if shared:
-            protocol.reading = self.reader.adopt(transport, protocol)
+            protocol.reading = self.reader.adopt(transport, protocol.dataReceived)
             assert protocol.reading is not None
         return client
 
@@ -714,16 +714,32 @@ def test_which_transports(room: Room, monkeypatch: pytest.MonkeyPatch) -> None:
     assert not can_read_together(plain())
 
 
-@pytest.mark.parametrize(
-    ("behind", "paused", "read"), [(False, False, True), (True, False, False), (False, True, False)]
-)
-def test_only_who_reads(room: Room, behind: bool, paused: bool, read: bool) -> None:
-    """S5.6: a client of whose data some still waits, or that is paused when its route ends, is not read on by this."""
-    protocol = SignalProtocol()
-    protocol.connection = SimpleNamespace(reading_paused=paused)  # type: ignore[assignment]
-    protocol.transport, _ = room.transport(Recorder())
-    protocol._behind = behind
-    protocol.transport.pauseProducing()
-    protocol.read_with(room.reader)
-    assert room.readers == [room.reader] * read
-    assert (protocol._shared is not None) is read
+def test_not_before_there_is_something_to_read(room: Room) -> None:
+    """S16.8: a connection takes no place among those that are read together before its client sends something."""
+    protocol, got = SignalProtocol(), []
+    protocol.factory = SimpleNamespace(reader=room.reader)
+    protocol.take = got.append  # type: ignore[method-assign]
+    transport, client = room.transport(Recorder())
+    transport.protocol, protocol.transport = protocol, transport
+    room.turn()
+    assert room.readers == [transport]
+    for number in range(3):
+        client.send(b"%d" % number)
+        room.turn()
+        assert room.readers == [room.reader]
+    assert got == [b"0", b"1", b"2"]
+
+
+def test_who_cannot_is_asked_once(room: Room, monkeypatch: pytest.MonkeyPatch) -> None:
+    """S16.8: a transport that has to read itself goes on doing so, and is not looked at with each of its reads."""
+    protocol, got, asked = SignalProtocol(), [], []
+    protocol.factory = SimpleNamespace(reader=room.reader)
+    protocol.take = got.append  # type: ignore[method-assign]
+    monkeypatch.setattr(room.reader, "adopt", lambda *who: asked.append(who))
+    transport, client = room.transport(Recorder())
+    transport.protocol, protocol.transport = protocol, transport
+    for number in range(3):
+        client.send(b"%d" % number)
+        room.turn()
+    assert (got, room.readers) == ([b"0", b"1", b"2"], [transport])
+    assert asked == [(transport, protocol.take)]
