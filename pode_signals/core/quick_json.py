@@ -10,16 +10,16 @@ another value is its value, where json writes the text; and an ``orjson.Fragment
 from __future__ import annotations
 
 import json
+import math
 import os
 import re
 from collections.abc import Callable
 from json import encoder as json_encoder
-from typing import Any
+from typing import Any, NoReturn
 
 __all__ = ["LIBRARY", "UNSURE", "quick_encoder", "quick_loads"]
 
 _MAYBE_BEYOND_64_BITS = re.compile(rb"\d{19}")  # orjson would make a float of it
-_scan: Any = getattr(json.JSONDecoder(), "scan_once")  # noqa: B009  # it is there, and not in the annotations
 
 UNSURE: Any = object()
 """What :func:`quick_loads` gives instead of a document."""
@@ -45,9 +45,8 @@ LIBRARY = "json" if _LIBRARY is None else "orjson"
 """What is used: ``orjson`` or the standard library's ``json``."""
 
 
-def _orjson_loads(payload: bytes) -> Any:
-    # Counting digits is quicker than looking for 19 in a row, and nearly always tells that they are not there.
-    if len(payload) - len(payload.translate(None, b"0123456789")) >= 19 and _MAYBE_BEYOND_64_BITS.search(payload):
+def _orjson_loads(payload: bytes, most_digits: int) -> Any:
+    if most_digits >= 19 and _MAYBE_BEYOND_64_BITS.search(payload):
         return UNSURE
     try:
         return _loads(payload)
@@ -55,10 +54,7 @@ def _orjson_loads(payload: bytes) -> Any:
         return UNSURE
 
 
-def _stdlib_loads(payload: bytes) -> Any:
-    # Numbers with an exponent or names such as NaN are what the careful way looks at twice.
-    if _LOOK_TWICE.search(payload):
-        return UNSURE
+def _stdlib_loads(payload: bytes, _most_digits: int) -> Any:
     try:
         text = payload.decode()
         document, end = _scan(text, 0)
@@ -67,7 +63,19 @@ def _stdlib_loads(payload: bytes) -> Any:
     return document if end == len(text) else UNSURE
 
 
-_LOOK_TWICE = re.compile(rb"[0-9][eE]|NaN|Infinity|\d{300}")
+def _finite(digits: str) -> float:
+    number = float(digits)
+    if math.isinf(number):
+        raise ValueError
+    return number
+
+
+def _no_constant(_name: str) -> NoReturn:
+    raise ValueError
+
+
+_decoder = json.JSONDecoder(parse_float=_finite, parse_constant=_no_constant)
+_scan: Any = getattr(_decoder, "scan_once")  # noqa: B009  # it is there, and not in the annotations
 _WRITTEN_AS_THEY_ARE = (str, int, float, list, tuple, dict)
 
 
@@ -112,12 +120,12 @@ def _nothing(*_args: Any) -> None:
     return None
 
 
-def _never_sure(_payload: bytes) -> Any:
+def _never_sure(_payload: bytes, _most_digits: int) -> Any:
     return UNSURE
 
 
-quick_loads: Callable[[bytes], Any]
-"""The document of a payload; :data:`UNSURE` where the careful way has to look at it."""
+quick_loads: Callable[[bytes, int], Any]
+"""The document of a payload, in which there are at most so many digits; :data:`UNSURE`: the careful way has to look."""
 quick_encoder: Callable[[Default], Encoder]
 """Makes what writes compact UTF-8; ``default`` gives what stands for other types. None: careful."""
 
