@@ -74,7 +74,7 @@ def echo(count: int) -> None:
     connection = connect(signals, 0)
     turn(signals)
     for _ in range(count):
-        connection.received(ECHO)
+        signals.message_received(connection, ECHO)
 
 
 def frames(count: int) -> None:

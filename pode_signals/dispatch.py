@@ -6,11 +6,9 @@ It knows no sockets: bytes of whole text messages come in, the hub's ``send`` go
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
 from contextvars import Context
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 
-from .context import current_event
 from .core.codec import decode_client_message
 from .core.counters import Counters
 from .core.limits import TokenBucket, WindowCounter
@@ -19,6 +17,7 @@ from .core.routes import RouteMatch, SignalRoutes
 from .core.settings import Settings
 from .errors import BroadcastRefused, MessageInvalid, MessageTooBig
 from .fence import Fence
+from .lifecycle import ConnectionState
 from .reports import Reports
 from .signal_event import SignalEvent
 
@@ -31,6 +30,7 @@ if TYPE_CHECKING:
 __all__ = ["Dispatch"]
 
 _POLICY_VIOLATION = 1008
+_OPEN = ConnectionState.OPEN  # a name, which is quicker to look up
 
 
 class _Hub(Protocol):
@@ -78,7 +78,9 @@ class Dispatch:
         self._resume_at = hub.settings.max_pending_messages // 4
 
     def received(self, connection: SignalConnection, payload: bytes) -> None:
-        """A message came in: it is handled now, or waits for those before it."""
+        """A text message came in: it is handled now, or waits for those before it. After a close nobody wants it."""
+        if connection.state is not _OPEN:
+            return
         self._counters.messages_received += 1
         now = connection.last_activity_seconds = self._hub.clock.seconds()
         if not connection.busy:
@@ -142,7 +144,7 @@ class Dispatch:
             self._resend(event)
             return True
         context = self._fresh_context()
-        result = self._call(event, context, _enter, event, match.route.function)
+        result = self._call(event, context, match.route.function)
         if result is None:  # the quick way for what most functions give
             return True
         return self._follow(event, context, result, lambda _: self.next(connection)) is not None
@@ -199,9 +201,3 @@ class Dispatch:
 
     def _limit_acts(self, connection: SignalConnection, setting: str, what: str) -> None:
         self._hub.reports.limit(setting, "connection {client_id}: {what}", client_id=connection.client_id, what=what)
-
-
-def _enter(event: SignalEvent, function: Callable[..., Any]) -> Any:
-    """Runs in a context of its own, so the event stays current for this function and what it awaits, and no other."""
-    current_event.set(event)
-    return function(event)

@@ -8,17 +8,20 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Coroutine
 from contextvars import Context, copy_context
-from functools import partial
 from inspect import isawaitable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger, LogLevel
 from twisted.python.failure import Failure
 
+from .context import current_event
 from .core.counters import Counters
 from .reports import Reports, printable
+
+if TYPE_CHECKING:
+    from .signal_event import SignalEvent
 
 __all__ = ["FAILED", "Failed", "Fence"]
 
@@ -76,15 +79,23 @@ class Fence:
         """
         if context is None:
             context = copy_context()
-        result = self.call(where, context, partial(function, **kwargs) if kwargs else function, *args)
-        return self.follow(where, context, result, later, timeout_seconds=timeout_seconds, on_pending=on_pending)
-
-    def call(self, where: object, context: Context, function: Callable[..., Any], *args: Any) -> Any:
-        """The first half of :meth:`run`: what the function gives, or :data:`FAILED`. It may have to be followed."""
         try:
-            return context.run(function, *args)
+            result = context.run(function, *args, **kwargs or {})
         except Exception:
             self._failed(where, Failure())
+            return (FAILED,)
+        return self.follow(where, context, result, later, timeout_seconds=timeout_seconds, on_pending=on_pending)
+
+    def call(self, event: SignalEvent, context: Context, function: Callable[[SignalEvent], Any]) -> Any:
+        """The first half of :meth:`run`, for a signal route, whose event is current in its context and in no other.
+
+        Returns:
+            What the function gives, which may have to be followed; or :data:`FAILED`.
+        """
+        try:
+            return context.run(_enter, event, function)
+        except Exception:
+            self._failed(event, Failure())
             return FAILED
 
     def follow(
@@ -97,7 +108,7 @@ class Fence:
         timeout_seconds: float | None = None,
         on_pending: Callable[[Deferred[Any]], None] | None = None,
     ) -> tuple[Any] | None:
-        """The second half of :meth:`run`: wait for what :meth:`call` gave, where it is something to wait for."""
+        """The second half of :meth:`run`: wait for what a function gave, where it is something to wait for."""
         if isinstance(result, Deferred):
             pending = result
         elif isinstance(result, Coroutine):
@@ -170,3 +181,8 @@ class Fence:
 
 async def _awaited(awaitable: Any) -> Any:
     return await awaitable
+
+
+def _enter(event: SignalEvent, function: Callable[[SignalEvent], Any]) -> Any:
+    current_event.set(event)
+    return function(event)

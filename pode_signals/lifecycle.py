@@ -39,9 +39,6 @@ class ConnectionState(Enum):
     """The transport is gone."""
 
 
-_OPEN = ConnectionState.OPEN  # a name, which is quicker to look up
-
-
 class _Hub(Protocol):
     """What a connection needs of its hub."""
 
@@ -54,8 +51,6 @@ class _Hub(Protocol):
     def check_thread(self, call: str) -> None: ...
     def fresh_context(self) -> Context: ...
     def send_to(self, connection: Any, data: object, depth: int | None = None, key: str | None = None) -> Delivery: ...
-    @property
-    def message_received(self) -> Callable[[Any, bytes], None]: ...
     def congestion_changed(self, connection: Any, congested: bool) -> None: ...
     def connection_leaves(self, connection: Any) -> None: ...
     def send_close(self, connection: Any, code: int, reason: bytes) -> None: ...
@@ -227,11 +222,6 @@ class Lifecycle:
     def message_ended(self) -> None:
         """A message is complete."""
         self.message_due = None
-
-    def received(self, payload: bytes) -> None:
-        """A text message came in."""
-        if self.state is _OPEN:
-            self._hub.message_received(self, payload)
 
     def pong(self, payload: bytes) -> None:
         """A pong came in; one that no ping of ours asked for says nothing."""

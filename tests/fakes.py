@@ -115,7 +115,7 @@ class FakeTransport(ClientTransport):
 
     def writes(self, payload: bytes) -> None:
         """The client sends a text frame."""
-        self.connection.received(payload)
+        self.connection.hub.message_received(self.connection, payload)
 
     def closes(self, code: int = 1000, reason: str = "") -> None:
         """The client sends a close frame; the transport goes on until it vanishes."""

@@ -3,13 +3,14 @@ from __future__ import annotations
 import math
 from collections.abc import Generator
 from contextvars import ContextVar, copy_context
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from twisted.internet.defer import CancelledError, Deferred, fail, inlineCallbacks, succeed
 from twisted.internet.task import Clock
 from twisted.logger import LogLevel, capturedLogs
 
+from pode_signals.context import current_event
 from pode_signals.core.counters import Counters
 from pode_signals.fence import FAILED, Fence
 
@@ -282,17 +283,19 @@ class TestInTwoSteps:
     def test_it_gives_at_once(self, fenced: Fenced) -> None:
         """S5.6: what a plain function gives needs no following, and following it gives the same."""
         given = copy_context()
-        result = fenced.fence.call("the test", given, lambda *args: args, 1, 2)
-        assert result == (1, 2)
-        assert fenced.fence.follow("the test", given, result, fenced.later.append) == ((1, 2),)
-        assert fenced.fence.call("the test", given, lambda: None) is None
+        event: Any = "the test"
+        result = fenced.fence.call(event, given, lambda gets: (gets, current_event.get()))
+        assert result == (event, event)
+        assert current_event.get() is None
+        assert fenced.fence.follow(event, given, result, fenced.later.append) == ((event, event),)
+        assert fenced.fence.call(event, given, lambda _: None) is None
         assert (fenced.later, fenced.counted, fenced.clock.getDelayedCalls()) == ([], (0, 0), [])
 
     def test_it_raises_at_once(self, fenced: Fenced) -> None:
         """S5.7: one that raises is logged and counted by the first step, and not again by the second."""
-        given = copy_context()
+        given, event = copy_context(), cast(Any, "the test")
         with capturedLogs() as logs:
-            result = fenced.fence.call("the test", given, raises)
+            result = fenced.fence.call(event, given, lambda _: raises())
             assert result is FAILED
             assert fenced.fence.follow("the test", given, result, fenced.later.append) == (FAILED,)
         assert [(event["where"], event["log_failure"].type) for event in logs] == [("the test", LookupError)]
@@ -313,7 +316,7 @@ class TestInTwoSteps:
             seen.append(colour.get())
 
         pending: list[Deferred[Any]] = []
-        result = fenced.fence.call("the test", given, lambda: wrap(paints()))
+        result = fenced.fence.call(cast(Any, "the test"), given, lambda _: wrap(paints()))
         ended = fenced.fence.follow("the test", given, result, fenced.later.append, on_pending=pending.append)
         assert (ended, len(pending), colour.get()) == (None, 1, "none")
         waiting.callback(None)

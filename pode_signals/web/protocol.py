@@ -47,9 +47,11 @@ class SignalProtocol(PacedServerProtocol):
     Attributes:
         connection: what it is the wire of; set before the handshake.
         response_headers: raw header lines for the 101, each with its line end; emptied when they are sent.
+        deliver: takes the connection and a text message.
     """
 
     connection: SignalConnection
+    deliver: Callable[[SignalConnection, bytes], None]
     response_headers: bytes = b""
     transport: Any  # an ITCPTransport, or TLS around one
     _isMessageCompressed = False  # Autobahn's
@@ -106,7 +108,7 @@ class SignalProtocol(PacedServerProtocol):
             if QUICK_FRAMES and is_between:
                 payload = unmasked_text(data, self.maxMessagePayloadSize)
                 if payload is not None:
-                    self.connection.received(payload)
+                    self.deliver(self.connection, payload)
                     return
                 data = self._take_texts(data)
             if data or self.current_frame is not None:  # a frame without a payload may wait for its end
@@ -149,7 +151,7 @@ class SignalProtocol(PacedServerProtocol):
         if isBinary:
             self.connection.shut(_UNSUPPORTED_DATA, "text messages only", ClosedBy.ERROR)
         else:
-            self.connection.received(payload)
+            self.deliver(self.connection, payload)
 
     def onPing(self, payload: bytes) -> None:
         """A ping: answered, unless the client sends too many, or reads nothing."""
@@ -278,7 +280,10 @@ class SignalFactory(WebSocketServerFactory):
 
     def __init__(self, hub: Hub) -> None:
         super().__init__(reactor=hub.clock, server="")  # type: ignore[no-untyped-call]  # Autobahn
-        options: dict[str, Any] = {"maxMessagePayloadSize": hub.settings.max_message_bytes}
+        options: dict[str, Any] = {
+            "deliver": staticmethod(hub.message_received),
+            "maxMessagePayloadSize": hub.settings.max_message_bytes,
+        }
         if hub.settings.compression:
             options["perMessageCompressionAccept"] = staticmethod(_accept_deflate)
         self.reader = SharedReader()

@@ -125,13 +125,13 @@ class SharedReader:
 
     def doRead(self) -> None:
         """Read from each that is ready, once. It never raises: the reactor would end all for what one has done."""
-        readings, buffer = self._readings, self._buffer
+        readings, buffer, only_data = self._readings, self._buffer, _READABLE
         for number, event in self._epoll.poll(0, _MOST_AT_ONCE):
             reading = readings.get(number)
             if reading is None:  # gone by what was read before
                 continue
             size = -1
-            if event == _READABLE and not reading.transport.disconnecting:
+            if event == only_data and not reading.transport.disconnecting:
                 try:
                     size = reading.receive_into(buffer)
                 except BlockingIOError:

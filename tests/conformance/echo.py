@@ -62,8 +62,8 @@ def serve(signals: Signals, **options: Any) -> SignalsService:
         signals: the hub.
         options: as for :class:`EchoFactory`.
     """
-    signals._factory = EchoFactory(signals, **options)
     signals.message_received = answer
+    signals._factory = EchoFactory(signals, **options)
     app = Klein()
 
     @app.route("/")

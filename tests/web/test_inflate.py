@@ -12,7 +12,7 @@ from autobahn.websocket.compress import PerMessageDeflate
 from twisted.logger import capturedLogs
 from web_fakes import CLOSE, CONTINUATION, PING, TEXT, Frame, World, close_frame, failures_in, frame, message
 
-from pode_signals.connection import SignalConnection
+from pode_signals.dispatch import Dispatch
 from pode_signals.web.inflate import Inflater
 
 OFFER = ("Sec-WebSocket-Extensions", "permessage-deflate")
@@ -264,10 +264,10 @@ def test_a_compressed_message_upon_which_a_callback_raises(monkeypatch: pytest.M
     world = compressing()
     client = world.client().open("/msg", OFFER)
 
-    def broken(_self: object, _payload: bytes) -> None:
+    def broken(*_args: object) -> None:
         raise LookupError
 
-    monkeypatch.setattr(SignalConnection, "received", broken)
+    monkeypatch.setattr(Dispatch, "_handle", broken)
     with capturedLogs() as logged:
         client.send(packed_frame(deflated(b"{}")) + close_frame(1011)[:3], close_frame(1011)[3:])
     assert [type(each.value) for each in failures_in(logged)] == [LookupError]

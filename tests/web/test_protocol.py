@@ -30,6 +30,7 @@ from web_fakes import (
 
 from pode_signals.connection import SignalConnection
 from pode_signals.core.model import ClosedBy, Closure
+from pode_signals.dispatch import Dispatch
 from pode_signals.web.protocol import SignalFactory
 
 GOOD_EXTENSION = ("Sec-WebSocket-Extensions", "permessage-deflate")
@@ -650,11 +651,11 @@ def test_a_callback_that_raises(monkeypatch: pytest.MonkeyPatch) -> None:
     """S5.7: a defect of our own closes this connection with 1011, logged and counted; the client learns nothing."""
     world, client = opened()
 
-    def broken(connection: SignalConnection, payload: bytes) -> None:
+    def broken(*_args: object) -> None:
         raise RuntimeError("secret")
 
     neighbour = world.client().open()
-    monkeypatch.setattr(SignalConnection, "received", broken)
+    monkeypatch.setattr(Dispatch, "_handle", broken)
     with capturedLogs() as logged:
         client.send(message("boom"))
     assert [str(failure.value) for failure in failures_in(logged)] == ["secret"]

@@ -46,6 +46,7 @@ from web_fakes import (
 )
 
 from pode_signals import SignalConnection, Signals
+from pode_signals.dispatch import Dispatch
 from pode_signals.web import protocol as protocol_module
 from pode_signals.web import shortcuts
 from pode_signals.web.protocol import SignalProtocol
@@ -377,10 +378,10 @@ def test_a_defect_between_two_texts_of_one_read(monkeypatch: pytest.MonkeyPatch)
     """S16.8: a callback that raises closes with 1011, and the client's close frame behind it is still understood."""
     world, client = opened(True, monkeypatch)
 
-    def broken(_self: object, _payload: bytes) -> None:
+    def broken(*_args: object) -> None:
         raise LookupError
 
-    monkeypatch.setattr(SignalConnection, "received", broken)
+    monkeypatch.setattr(Dispatch, "_handle", broken)
     answer = close_frame(1011)
     with capturedLogs() as logged:
         client.send(message(1) + message(2) + answer[:3])
