@@ -168,6 +168,7 @@ class Identities:
     def _issue(self, client_id: str | int | None, caller: Caller | None) -> str:
         if client_id is None:
             client_id = _uuid4(self._identity_random.getrandbits(128))
+            return client_id if self._signer is None else self._signer.sign(client_id, caller)
         client_id = client_id_text(client_id)
         if client_id.startswith(_SIGNED):
             if self._signer is None or not self._signer.verify(client_id, caller):

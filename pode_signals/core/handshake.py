@@ -54,7 +54,7 @@ class HandshakeRecord:
         self._uri = uri
         # A line break can only be a folded line, and stands for a space (RFC 9112 section 5.2).
         self._head = b"\n".join(
-            name + b":" + value.replace(b"\n", b" ") for name, value in raw_headers if name.lower() not in _NOT_KEPT
+            [name + b":" + value.replace(b"\n", b" ") for name, value in raw_headers if name.lower() not in _NOT_KEPT]
         )
         self._address = address
         self._is_secure = is_secure

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from functools import partial
+from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Any
 
 from ..core.names import header_value
@@ -38,19 +38,38 @@ def response_header_lines(request: Request, connection: SignalConnection) -> byt
     Raises:
         ValueError: a header that the route set has CR, LF or NUL, or a name that is no token.
     """
-    ours = [
+    lines = [
         b"X-PODE-SIGNAL-CLIENT-ID: " + header_value(connection.client_id).encode("ascii"),
-        b"X-PODE-SIGNAL-NAME: " + header_value(connection.name).encode("ascii"),
+        _name_line(b"X-PODE-SIGNAL-NAME: ", connection.name),
     ]
     if connection.group is not None:
-        ours.append(b"X-PODE-SIGNAL-GROUP: " + header_value(connection.group).encode("ascii"))
+        lines.append(_name_line(b"X-PODE-SIGNAL-GROUP: ", connection.group))
     raw = request.responseHeaders.getAllRawHeaders()
-    lines = [(name, value) for name, values in raw if not _NOT_FROM_THE_ROUTE.fullmatch(name) for value in values]
-    lines.extend((b"Set-Cookie", cookie) for cookie in request.cookies)
-    for name, value in lines:
-        if not _TOKEN.fullmatch(name) or _FORBIDDEN.search(value):
+    theirs = [(name, value) for name, values in raw if _comes_from_the_route(name) for value in values]
+    for name, value in (*theirs, *((b"Set-Cookie", cookie) for cookie in request.cookies)):
+        if not _is_token(name) or _FORBIDDEN.search(value):
             raise ValueError(f"the response header {name!r} can't be sent")
-    return b"".join(line + b"\r\n" for line in (*ours, *(name + b": " + value for name, value in lines)))
+        lines.append(name + b": " + value)
+    lines.append(b"")
+    return b"\r\n".join(lines)
+
+
+# Names of connections and of headers are the same few with each answer.
+
+
+@lru_cache(maxsize=256)
+def _name_line(head: bytes, name: str) -> bytes:
+    return head + header_value(name).encode("ascii")
+
+
+@lru_cache(maxsize=256)
+def _comes_from_the_route(header_name: bytes) -> bool:
+    return not _NOT_FROM_THE_ROUTE.fullmatch(header_name)
+
+
+@lru_cache(maxsize=256)
+def _is_token(header_name: bytes) -> bool:
+    return bool(_TOKEN.fullmatch(header_name))
 
 
 def hand_over(

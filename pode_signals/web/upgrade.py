@@ -98,7 +98,7 @@ def check_upgrade(request: Request, state: RequestState, hub: Hub) -> UpgradeOff
 
 def handshake_record(request: Request, address: str) -> HandshakeRecord:
     """What a connection keeps of its request."""
-    headers = ((name, each) for name, values in request.requestHeaders.getAllRawHeaders() for each in values)
+    headers = [(name, each) for name, values in request.requestHeaders.getAllRawHeaders() for each in values]
     return HandshakeRecord(request.method, request.uri, headers, address, request.isSecure())
 
 
@@ -175,7 +175,10 @@ def _check_origin(request: Request, headers: _Headers, hub: Hub) -> None:
 
 
 def _subprotocols(headers: _Headers) -> tuple[str, ...]:
-    offered = _listed(headers.get(b"sec-websocket-protocol", ()))
+    values = headers.get(b"sec-websocket-protocol")
+    if not values:
+        return ()
+    offered = _listed(values)
     if not all(_TOKEN.fullmatch(each) for each in offered) or len(set(offered)) != len(offered):
         raise UpgradeRefused(400, "The Sec-WebSocket-Protocol is malformed.")
     return tuple(each.decode("ascii") for each in offered)
