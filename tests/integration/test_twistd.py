@@ -28,6 +28,20 @@ from pode_signals.web.endpoints import Endpoint
 
 SECONDS = 30
 CLIENTS = 500
+FROZEN = """
+import gc, json
+from klein import Klein
+from pode_signals import Signals, SignalsService
+
+app = Klein()
+
+@app.route("/")
+def counts(request):
+    return json.dumps([gc.get_freeze_count(), len(gc.get_objects())]).encode()
+
+def service():
+    return SignalsService(Signals(), app.resource(), [])
+"""
 STUBBORN = """
 from klein import Klein
 from twisted.application.service import Service
@@ -268,6 +282,14 @@ def test_an_app_of_the_current_folder(tmp_path: Path, monkeypatch: pytest.Monkey
     (tmp_path / "stubborn.py").write_text(STUBBORN)
     with serving(tmp_path, "--app=stubborn:service") as program, client(program) as one:
         one.ping()
+
+
+def test_what_stays_is_not_looked_at(tmp_path: Path) -> None:
+    """S16.8: modules and what else was made before the start are no work for Python's garbage collector."""
+    (tmp_path / "frozen.py").write_text(FROZEN)
+    with serving(tmp_path, "--app=frozen:service") as program:
+        frozen, collected = json.loads(page(program, "/")[0])
+    assert frozen > 50_000 > collected
 
 
 async def codes_of_clients(program: Program, count: int) -> Counter[int | None]:
