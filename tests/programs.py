@@ -15,8 +15,10 @@ from pathlib import Path
 EXAMPLES = Path(__file__).parent.parent / "examples"
 START_SECONDS = 30
 # Twisted ends by the signal that stopped it, so nothing runs at exit: what coverage measured is written before that.
+# And a shell has what it starts in the background ignore SIGINT, which Twisted leaves so.
 _MEASURED = """
-import os, sys
+import os, signal, sys
+signal.signal(signal.SIGINT, signal.default_int_handler)
 if "coverage" in sys.modules:
     kill = os.kill
     os.kill = lambda *what: (sys.modules["coverage"].Coverage.current().save(), kill(*what))

@@ -477,6 +477,7 @@ def handshake(quick: bool, offered: tuple[tuple[str, str], ...] = (), **options:
     """What a client gets that upgrades and talks a little, and what the protocol has; which way is checked."""
     taken: list[str] = []
     with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(lean, "QUIET", True)
         patched.setattr(lean, "QUICK_OPENS", quick)
         for name in ("_open_at_once", "_open_by_autobahn"):
             patched.setattr(LeanServerProtocol, name, noting(taken, name))
@@ -601,9 +602,17 @@ def writes_more_of_subprotocols(protocol: Any) -> None:
         protocol.sendData(b"X-More: 1\r\n")
 
 
+@pytest.fixture
+def quiet(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Autobahn's quiet methods are called, as both ways of a comparison do, also where shortcuts are off."""
+    monkeypatch.setattr(lean, "QUIET", True)
+
+
+QUIETLY = pytest.mark.usefixtures("quiet")
 DIFFERENCES = [sets_more, sets_another, counts_otherwise, writes_more, writes_more_of_subprotocols]
 
 
+@QUIETLY
 @pytest.mark.parametrize("difference", DIFFERENCES)
 def test_an_autobahn_that_answers_otherwise(difference: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """S16.8: where Autobahn leaves or writes anything else, or lacks something, it answers handshakes by itself."""
@@ -619,6 +628,7 @@ def test_an_autobahn_that_answers_otherwise(difference: Any, monkeypatch: pytest
     assert not lean._opens_alike()
 
 
+@QUIETLY
 @pytest.mark.parametrize("name", ["_connectionMade", "_dataReceived"])
 def test_an_autobahn_without_a_method(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """S16.8: without a method that feeds Autobahn the shortcut is off, and nothing raises at import."""
@@ -626,12 +636,14 @@ def test_an_autobahn_without_a_method(name: str, monkeypatch: pytest.MonkeyPatch
     assert not lean._opens_alike()
 
 
+@QUIETLY
 def test_an_autobahn_that_wants_more(monkeypatch: pytest.MonkeyPatch) -> None:
     """S16.8: where a method of Autobahn has other arguments the shortcut is off, and nothing raises at import."""
     monkeypatch.setattr(WebSocketProtocol, "_connectionMade", lambda _protocol, _more: None)
     assert not lean._opens_alike()
 
 
+@QUIETLY
 def test_a_factory_that_counts_elsewhere(monkeypatch: pytest.MonkeyPatch) -> None:
     """S16.8: where a factory counts its connections elsewhere the shortcut is off."""
     monkeypatch.setattr(WebSocketServerFactory, "countConnections", property(lambda _: missing()), raising=False)
@@ -642,6 +654,7 @@ def test_a_factory_that_counts_elsewhere(monkeypatch: pytest.MonkeyPatch) -> Non
     assert not lean._opens_alike()
 
 
+@QUIETLY
 @pytest.mark.parametrize("difference", [sets_more, counts_otherwise])
 def test_an_autobahn_that_ends_otherwise(difference: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """S16.8: where Autobahn does anything else when a transport is gone, it is told by its own way."""
