@@ -1,4 +1,4 @@
-"""Good clients that read all the news as they come, in a process of their own: nothing but they may make them slow.
+"""Good clients that read all the news as they come, in a process of their own: nobody else keeps them from it.
 
 ``python good_readers.py PORT COUNT TLS`` prints a line when all are connected. When the server has closed them it
 prints, as JSON, for each how many messages it got in order, or -1 where one was wrong, and the code of the close frame.

@@ -482,6 +482,34 @@ async def test_a_transport_that_has_no_producer(monkeypatch: pytest.MonkeyPatch)
         assert shared_readers() == []
 
 
+async def test_while_the_route_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    """S2.5: as long as its route runs HTTP learns of a client's end, so its transport reads by itself."""
+    if not HAS_EPOLL:
+        pytest.skip("there is no epoll on this system")
+    monkeypatch.setattr(reading_module, "SHARED_READS", True)
+    ended: Deferred[None] = Deferred()
+    async with serving() as server:
+
+        @server.app.route("/held")
+        async def held(request: Any) -> None:
+            server.signals.convert(request, "Msg")
+            await ended
+
+        server.signals.add_route("/held", lambda event: server.messages.append((event.connection, event.data.message)))
+        client = server.connect()
+        client.send(head("/held"))
+        await until(lambda: client.answered)
+        (connection,) = server.signals.open_connections()
+        client.send(message(1))
+        await until(lambda: server.got == [1])
+        assert not is_shared(connection)
+        ended.callback(None)
+        await turn()
+        client.send(message(2))
+        await until(lambda: server.got == [1, 2])
+        assert is_shared(connection)
+
+
 @pytest.mark.parametrize("path", ["/msg", "/late"])
 async def test_paused_by_what_was_pipelined(shared: bool, path: str) -> None:
     """S5.6: a client that pipelines more messages than may wait is not read until functions have ended."""

@@ -714,6 +714,20 @@ def test_which_transports(room: Room, monkeypatch: pytest.MonkeyPatch) -> None:
     assert not can_read_together(plain())
 
 
+def test_a_client_that_says_no_more(room: Room, monkeypatch: pytest.MonkeyPatch) -> None:
+    """S4.5: a clean end is told in the turn that reads it; the reactor does not have to watch the transport again."""
+    protocol, staying = Recorder(), Recorder()
+    client, _ = room.connect(protocol), room.connect(staying)
+    protocol.reading = None  # it does not stop reading by itself
+    watched: list[Any] = []
+    monkeypatch.setattr(room.reactor, "addReader", watched.append)
+    client.shutdown(socket.SHUT_WR)
+    room.turn()
+    assert [type(each) for each in protocol.ends] == [ConnectionDone]
+    assert watched == []
+    assert [each.transport for each in room.reader._readings.values()] == [staying.transport]
+
+
 def test_not_before_there_is_something_to_read(room: Room) -> None:
     """S16.8: a connection takes no place among those that are read together before its client sends something."""
     protocol, got = SignalProtocol(), []
