@@ -72,7 +72,7 @@ def _urlencoded_fields(body: bytes) -> dict[bytes, list[bytes]]:
     # Three bytes for each escape. What is none costs the decoder several times as much as an escape.
     if body.count(b"%") * 3 > len(body):
         raise FormMalformed("it has % signs that escape nothing")
-    fields: dict[bytes, list[bytes]] = parse_qs(body, 1)  # type: ignore[no-untyped-call]  # Twisted
+    fields: dict[bytes, list[bytes]] = parse_qs(body, 1)
     return fields
 
 

@@ -20,7 +20,9 @@ MULTIPART = b"multipart/form-data; boundary=b"
 def part(name: str | None, value: bytes = b"", *headers: bytes) -> bytes:
     """One part of a multipart form."""
     named = b"" if name is None else b'; name="' + name.encode() + b'"'
-    return b"--b\r\n" + b"\r\n".join((b"Content-Disposition: form-data" + named, *headers)) + b"\r\n\r\n" + value + b"\r\n"
+    return (
+        b"--b\r\n" + b"\r\n".join((b"Content-Disposition: form-data" + named, *headers)) + b"\r\n\r\n" + value + b"\r\n"
+    )
 
 
 def multipart(*parts: bytes) -> bytes:
@@ -64,7 +66,8 @@ class TestMultipart:
         body = multipart(part("a", b"1"))
         assert form_fields(b'Multipart/Form-Data ; charset=utf-8; boundary="b"', body) == {b"a": [b"1"]}
         long = b"x" * 70
-        assert form_fields(b"multipart/form-data; boundary=" + long, body.replace(b"--b", b"--" + long)) == {b"a": [b"1"]}
+        body_of_long = body.replace(b"--b", b"--" + long)
+        assert form_fields(b"multipart/form-data; boundary=" + long, body_of_long) == {b"a": [b"1"]}
         for bad in (b"", b"; boundary=", b'; boundary=""', b"; boundary=" + b"x" * 71, b'; boundary="\xe4"'):
             with pytest.raises(FormMalformed, match="boundary"):
                 form_fields(b"multipart/form-data" + bad, body)
@@ -135,7 +138,7 @@ class TestUrlencoded:
             form_fields(URLENCODED, separator.join([b"a=b"] * MAX_FIELDS) + b"&")
 
     def test_percent_signs(self) -> None:
-        """S16.4: more percent signs than the form has room for escapes are malformed: each costs what an error costs."""
+        """S16.4: more percent signs than there is room for escapes are malformed: each costs an exception."""
         assert form_fields(URLENCODED, b"a=100%&b=%e4%2") == {b"a": [b"100%"], b"b": [b"\xe4%2"]}
         assert form_fields(URLENCODED, b"a=" + b"%41" * 1_000) == {b"a": [b"A" * 1_000]}
         with pytest.raises(FormMalformed, match="%"):

@@ -143,7 +143,8 @@ class TestHeaders:
         """S16.7: chunked is taken, in upper case and with white space too."""
         body = b"5\r\nhello\r\n0\r\n\r\n"
         for value in ("chunked", "CHUNKED", "chunked\t "):
-            assert world.client().ask(plain("/echo", ("Transfer-Encoding", value), method=b"POST") + body).body == b"hello"
+            request = plain("/echo", ("Transfer-Encoding", value), method=b"POST")
+            assert world.client().ask(request + body).body == b"hello"
 
     @pytest.mark.parametrize("path", ["/ok", "/nowhere", "/msg"])
     def test_long_content_types(self, world: BoundedWorld, path: str) -> None:
