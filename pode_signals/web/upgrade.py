@@ -98,7 +98,7 @@ def check_upgrade(request: Request, state: RequestState, hub: Hub) -> UpgradeOff
     check_host(request)
     _check_version_and_key(headers)
     if _has_body(headers):
-        raise UpgradeRefused(400, "An upgrade has no body.")
+        raise UpgradeRefused(400, "An upgrade has no body.", hint="Content-Length is over 0, or Transfer-Encoding came")
     _check_origin(request, headers, hub)
     deflate = b", ".join(_deflate_offers(headers)) if hub.settings.compression else b""
     return UpgradeOffer(headers[b"sec-websocket-key"][0], _subprotocols(headers), deflate)
