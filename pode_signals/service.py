@@ -250,6 +250,15 @@ class SignalsService(MultiService):
                 "pages alone reach {endpoints}: no ws or wss endpoint shares that address and port",
                 endpoints=", ".join(map(str, without)),
             )
+        reached = {each.name for each in self.endpoints if each.takes_upgrades}
+        for_pages = {each.name for each in self.endpoints} - reached - {None}
+        for route in self.signals.routes():
+            if route.endpoint in for_pages:
+                self._log.warn(
+                    "the signal route {path} gets no messages: its endpoint is {endpoint}, which is for pages",
+                    path=route.path,
+                    endpoint=route.endpoint,
+                )
 
     def _hurry(self) -> None:
         assert self._drain is not None
