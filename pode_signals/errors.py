@@ -79,14 +79,17 @@ class UpgradeRefused(PodeSignalsError, HTTPException):
         code: the HTTP status.
         description: one sentence of plain text for the client.
         headers: the headers that belong to the status, for instance ``("Allow", "GET")``.
+        hint: what the line in the log has besides, for the operator: which header had which value, and which setting
+            decides. It never reaches a client.
     """
 
     code: int
 
-    def __init__(self, code: int, description: str, headers: Iterable[tuple[str, str]] = ()) -> None:
+    def __init__(self, code: int, description: str, headers: Iterable[tuple[str, str]] = (), *, hint: str = "") -> None:
         super().__init__(description)
         self.code = code
         self.headers = tuple(headers)
+        self.hint = hint
 
     def get_body(self, environ: Any = None, scope: Any = None) -> str:
         """The body: the description, as plain text."""
@@ -111,8 +114,8 @@ class UpgradeRefused(PodeSignalsError, HTTPException):
 class OriginRefused(UpgradeRefused):
     """The Origin header names a page that may not connect here (403)."""
 
-    def __init__(self) -> None:
-        super().__init__(403, "This origin may not connect.")
+    def __init__(self, *, hint: str = "") -> None:
+        super().__init__(403, "This origin may not connect.", hint=hint)
 
 
 class ClientIdInUse(UpgradeRefused):

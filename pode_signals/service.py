@@ -162,6 +162,7 @@ class SignalsService(MultiService):
             where=", ".join(map(_where, self._listeners)) or "nowhere",
             unrouted=self.signals.unrouted.value,
         )
+        self._say_what_no_client_reaches()
 
     def stopService(self) -> Deferred[None]:
         """Stop: ports, schedules, clients, then the services that were added. Called again, it aborts the clients.
@@ -235,6 +236,29 @@ class SignalsService(MultiService):
         with suppress(CancelledError, defer.TimeoutError):
             await self._schedules.addTimeout(left_seconds, self._reactor)
         await maybeDeferred(super().stopService)
+
+    def _say_what_no_client_reaches(self) -> None:
+        """What can't work is said at the start: otherwise it looks like refused clients, or like nothing at all."""
+        without = [each for each in self._listeners if not any(endpoint.takes_upgrades for endpoint in each.endpoints)]
+        if without and len(without) == len(self._listeners):
+            self._log.warn(
+                "no WebSocket connection gets in: there is no ws or wss endpoint beside {endpoints}",
+                endpoints=", ".join(map(str, without)),
+            )
+        elif without:
+            self._log.info(
+                "pages alone reach {endpoints}: no ws or wss endpoint shares that address and port",
+                endpoints=", ".join(map(str, without)),
+            )
+        reached = {each.name for each in self.endpoints if each.takes_upgrades}
+        for_pages = {each.name for each in self.endpoints} - reached - {None}
+        for route in self.signals.routes():
+            if route.endpoint in for_pages:
+                self._log.warn(
+                    "the signal route {path} gets no messages: its endpoint is {endpoint}, which is for pages",
+                    path=route.path,
+                    endpoint=route.endpoint,
+                )
 
     def _hurry(self) -> None:
         assert self._drain is not None

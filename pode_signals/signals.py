@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import wraps
+from http import HTTPStatus
 from random import Random
 from typing import TYPE_CHECKING, Any, TypeVar, Unpack, cast
 
@@ -23,7 +24,7 @@ from .web.protocol import SignalFactory
 from .web.reference import referenced_connection
 from .web.request_state import request_state
 from .web.resource import SignalsResource
-from .web.upgrade import check_upgrade, handshake_record
+from .web.upgrade import check_upgrade, handshake_record, is_handshake
 
 if TYPE_CHECKING:
     from twisted.web.resource import IResource
@@ -174,15 +175,27 @@ class Signals(Hub):
         return self.convert(request, handshake_record(request, "").path, scope=Scope.GLOBAL)
 
     def count_refusal(self, request: Any, refused: UpgradeRefused) -> None:
-        """One log line and one counter for a request that became no connection."""
-        self.counters.upgrades_refused[type(refused).__name__, refused.code] += 1
+        """One log line and one counter for a request that became no connection, as what it was: an upgrade or not."""
+        kind, what = "upgrades_refused", "an upgrade of"
+        if is_handshake(request):
+            self.counters.upgrades_refused[type(refused).__name__, refused.code] += 1
+        else:
+            what = "a request for"
+            if refused.code == HTTPStatus.BAD_REQUEST:
+                kind = "requests_malformed"
+                self.counters.requests_malformed += 1
+            else:
+                kind = "requests_refused"
+                self.counters.requests_refused[refused.code] += 1
         limit = refused.limit if isinstance(refused, TooManyConnections) else None
         self.reports.write(
-            "upgrades_refused",
-            "refused an upgrade of {path} with {code}: {why}",
+            kind,
+            "refused {what} {path} with {code}: {why}" + (" ({hint})" if refused.hint else ""),
+            what=what,
             path=header_text(request.path),
             code=refused.code,
             why=limit or refused.description,
+            hint=refused.hint,
             limit=limit,
         )
 

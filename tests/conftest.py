@@ -16,6 +16,8 @@ PROGRAMS = {
     "chromium": ("chromium", "chromium-browser", "google-chrome", "/usr/bin/chromium", "/usr/bin/chromium-browser"),
     "node": ("node",),
     "npm": ("npm",),
+    "nginx": ("nginx", "/usr/sbin/nginx"),
+    "haproxy": ("haproxy", "/usr/sbin/haproxy"),
 }
 
 
@@ -51,6 +53,18 @@ def redis_server() -> str:
 def chromium() -> str:
     """The path of a Chromium or Chrome, for playwright's ``executable_path``."""
     return require("chromium")
+
+
+@pytest.fixture(scope="session")
+def nginx() -> str:
+    """The path of nginx."""
+    return require("nginx")
+
+
+@pytest.fixture(scope="session")
+def haproxy() -> str:
+    """The path of HAProxy."""
+    return require("haproxy")
 
 
 @pytest.fixture(scope="session")

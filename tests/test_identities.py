@@ -300,7 +300,6 @@ class TestStrict:
             ("10.1.2.3", ["198.51.100.9, 203.0.113.5, 10.9.9.9"], "203.0.113.5"),
             ("10.1.2.3", ["198.51.100.9", "203.0.113.5"], "203.0.113.5"),
             ("::ffff:10.1.2.3", ["::ffff:203.0.113.5"], "203.0.113.5"),
-            (None, ["203.0.113.5"], ""),
         ],
     )
     def test_addresses(self, signals: Signals, socket: str | None, forwarded: list[str], address: str) -> None:

@@ -22,6 +22,7 @@ from twisted.internet.ssl import CertificateOptions, TLSVersion
 from twisted.logger import Logger
 from zope.interface import implementer
 
+from ..core.origin import host_name
 from ..errors import ConfigurationInvalid
 from .endpoints import Endpoint, Listener
 
@@ -154,7 +155,8 @@ def _self_signed() -> _Loaded:
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "pode_signals development")])
     now = datetime.now(UTC)
-    hosts = [x509.DNSName(each) for each in dict.fromkeys(("localhost", gethostname()))]
+    # A machine may be called what no certificate can say.
+    hosts = [x509.DNSName(each) for each in dict.fromkeys(("localhost", gethostname())) if host_name(each) is not None]
     addresses = [x509.IPAddress(ip_address(each)) for each in ("127.0.0.1", "::1")]
     certificate = (
         x509.CertificateBuilder()

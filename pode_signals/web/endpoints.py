@@ -11,7 +11,7 @@ from twisted.internet.interfaces import IAddress
 
 from ..core.origin import host_name
 from ..errors import ConfigurationInvalid, UpgradeRefused
-from .hosts import LOCALHOST, ip_text, is_loopback, known_host_name
+from .hosts import LOCALHOST, ip_text, is_loopback, known_host_name, shown
 
 __all__ = ["EVERY_HOST", "Endpoint", "Listener", "group_endpoints", "interfaces"]
 
@@ -74,9 +74,10 @@ class Endpoint:
         port: the port; 0 is a free one, the same for all endpoints of one address with port 0, which
             ``service.addresses`` tells; None is 8080, 8443, 9080 or 9443, by the protocol.
         name: what routes are tied to it by, and what ``event.endpoint.name`` is.
-        hostname: only requests with this Host, whatever its case and port; others get 421. None is every Host, except
-            on loopback, where it is ``localhost``, ``127.0.0.1`` and ``[::1]``: a page that rebinds its DNS name to
-            this machine gets nothing. ``"*"`` is every Host on loopback too, for a proxy in front.
+        hostname: only requests with this Host, whatever its case and port; others get 421. The X-Forwarded-Host of a
+            trusted proxy counts in its place. None is every Host, except on loopback, where it is ``localhost``,
+            ``127.0.0.1`` and ``[::1]``: a page that rebinds its DNS name to this machine gets nothing. ``"*"`` is every
+            Host on loopback too, for a proxy in front.
         auto_upgrade: whether every upgrade becomes a connection named after its path, before any route.
         certificate: the file with the certificate: PEM with its chain, or PKCS#12 (PFX), which holds the key too.
             One of the endpoints that share a port is enough.
@@ -85,7 +86,8 @@ class Endpoint:
         self_signed: make a certificate at start, for development.
         listen: a Twisted endpoint string instead of an address and a port: ``tcp:8091:interface=127.0.0.1``,
             ``unix:/run/chat.socket``, ``systemd:domain=INET:name=web``. With ``ssl:`` and ``tls:`` Twisted brings
-            the certificate; with any other and https or wss the certificate given here is used.
+            the certificate; with any other and https or wss the certificate given here is used. The file of a UNIX
+            socket gets the mode 0660, whatever the umask is, unless the string has a ``mode=``.
 
     Raises:
         ConfigurationInvalid: what was given can't work; the sentence names the endpoint.
@@ -187,12 +189,17 @@ class Listener:
     endpoints: tuple[Endpoint, ...]
     addresses: tuple[IAddress, ...] = ()
 
-    def endpoint_for(self, *, upgrade: bool, host: str | None) -> Endpoint:
+    def endpoint_for(self, *, upgrade: bool, host: str | None, forwarded_host: str | None = None) -> Endpoint:
         """The endpoint that a request came in by.
+
+        A loopback endpoint without a hostname looks at the Host alone: a page that has rebound its name to this machine
+        can send an X-Forwarded-Host of its own, from an address that a proxy may have too.
 
         Args:
             upgrade: whether it is a WebSocket handshake.
             host: its Host header; None where there is none.
+            forwarded_host: the Host that trusted proxies say it was for, which is compared with hostnames in place of
+                the Host; None where there is none.
 
         Raises:
             UpgradeRefused: 400 for an upgrade where none is taken, 426 for any other request where only upgrades are,
@@ -202,13 +209,14 @@ class Listener:
         if not candidates:
             raise _wrong_kind(upgrade)
         name = None if host is None else known_host_name(host)
+        asked_for = name if forwarded_host is None else known_host_name(forwarded_host)
         for endpoint in candidates:
-            if endpoint.hostname is not None and name is not None and _host(endpoint.hostname) == name:
+            if endpoint.hostname is not None and asked_for is not None and _host(endpoint.hostname) == asked_for:
                 return endpoint
         for endpoint in candidates:
             if endpoint.hostname == EVERY_HOST or (endpoint.hostname is None and self._takes_host(endpoint, name)):
                 return endpoint
-        raise UpgradeRefused(421, "This Host is not served here.")
+        raise UpgradeRefused(421, "This Host is not served here.", hint=_not_served(host, forwarded_host))
 
     @property
     def is_secure(self) -> bool:
@@ -284,6 +292,13 @@ def _wrong_kind(upgrade: bool) -> UpgradeRefused:
         "This port takes WebSocket connections only.",
         [("Upgrade", "websocket"), ("Connection", "Upgrade")],
     )
+
+
+def _not_served(host: str | None, forwarded_host: str | None) -> str:
+    came = "no Host" if host is None else f"Host: {shown(host)}"
+    if forwarded_host is not None:
+        came += f", X-Forwarded-Host: {shown(forwarded_host)}"
+    return f"{came}; hostname= of an endpoint says which is served, and on loopback without one it is localhost alone"
 
 
 def _option(text: str, key: str, value: str) -> Any:

@@ -16,6 +16,7 @@ from OpenSSL import SSL
 from twisted.logger import LogEvent, LogLevel, formatEvent, globalLogPublisher
 
 from pode_signals.errors import ConfigurationInvalid
+from pode_signals.web import certificates
 from pode_signals.web.certificates import ServerCertificate
 from pode_signals.web.endpoints import Endpoint, group_endpoints
 
@@ -277,3 +278,12 @@ def test_pkcs12_without_a_key(tmp_path: Path, issued: Issued) -> None:
     paths = written(tmp_path, cert_pfx=alone)
     said = refusal(Endpoint("https", certificate=paths["cert_pfx"]))
     assert said.endswith("cert.pfx: it has no key with a certificate")
+
+
+@pytest.mark.parametrize("name", ["büro", "a\udcff", "a b", "x" * 64, "a..b", ""])
+def test_a_machine_with_a_strange_name(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """S1.5: a self-signed certificate is made on a machine whose name no certificate can have, too."""
+    monkeypatch.setattr(certificates, "gethostname", lambda: name)
+    made = certificates._self_signed().certificate
+    names = made.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    assert names.get_values_for_type(x509.DNSName) == ["localhost"]

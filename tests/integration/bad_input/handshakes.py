@@ -116,10 +116,28 @@ def _repeated() -> Iterator[Handshake]:
 
 
 def _hosts() -> Iterator[Handshake]:
-    for host in ("", "a b", "a/b", "user@a", "a:b", "a:99999", "[::1", "::1", "a, b", "a#b", "a\\b", "[1]", "[::g]"):
+    for host in (
+        "",
+        "a b",
+        "a/b",
+        "user@a",
+        "a:b",
+        "a:99999",
+        "[::1",
+        "::1",
+        "a, b",
+        "a#b",
+        "a\\b",
+        "[1]",
+        "[::g]",
+        "a..b",
+        ".",
+        ".a",
+        "x" * 64,
+    ):
         yield Handshake(f"Host {host!r}", head("/msg", ("Host", host)), 400)
     yield Handshake("no Host", head(without=("Host",)), 400)
-    for host in ("", "a b", "user@a", "a:99999", "[::1"):
+    for host in ("", "a b", "user@a", "a:99999", "[::1", "a..b", ".", ".a", "x" * 64):
         yield Handshake(f"a plain request, Host {host!r}", plain("/page", ("Host", host)), 400)
     yield Handshake("a plain request without Host", plain("/page").replace(b"Host: example.com\r\n", b""), 400)
     yield Handshake(
