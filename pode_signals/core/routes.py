@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import re
+from collections.abc import Callable, Iterator, Mapping
 from enum import Enum
 from typing import Any
 
 from attrs import frozen
 from werkzeug.exceptions import NotFound
-from werkzeug.routing import Map, MapAdapter, Rule
+from werkzeug.routing import Map, MapAdapter, RequestRedirect, Rule
 
 from pode_signals.errors import RouteAlreadyExists
 
-__all__ = ["IfExists", "RouteMatch", "SignalRoute", "SignalRoutes"]
+__all__ = ["HttpRoute", "IfExists", "RouteMatch", "SignalRoute", "SignalRoutes"]
+
+_MOST_TABLES = 256
+
+# ``<int:number>`` or ``<number>``; what stands before the last colon is the converter with its arguments.
+_PARAMETER = re.compile(r"<(?:([^<>]*):)?\w*>")
+_SLASHES = re.compile("/{2,}")
 
 
 class IfExists(Enum):
@@ -39,6 +46,24 @@ class SignalRoute:
 
 
 @frozen
+class HttpRoute:
+    """Which route of an HTTP router (Klein's ``url_map``) converted a request.
+
+    A signal route that has the path of another route of that router is none for the connection: the other route would
+    have asked for a login, a method or a Host that this request did not have.
+
+    Attributes:
+        rules: all rules of the router.
+        rule: the rule that matched; None where the router found none, and an error handler converted.
+        depth: how many segments of the path lie before the router, as ``/chat`` does in ``putChild(b"chat", …)``.
+    """
+
+    rules: Map
+    rule: Rule | None
+    depth: int
+
+
+@frozen
 class RouteMatch:
     """A route for a path, with what its parameters were.
 
@@ -54,11 +79,11 @@ class RouteMatch:
 class SignalRoutes:
     """The signal routes of a hub, one for each path and endpoint.
 
-    Paths are werkzeug's rules, as in Klein: ``<name>``, ``<int:name>``, ``<path:name>``. A slash at the end of a path
-    or a rule makes no difference unless both forms are there, since a message can't be redirected.
+    Paths are werkzeug's rules, as in Klein: ``<name>``, ``<int:name>``, ``<path:name>``. A message can't be redirected:
+    where an HTTP route would send a browser to another path (one more slash, or one less), there is no match.
     """
 
-    __slots__ = ("_adapters", "_routes", "version")
+    __slots__ = ("_routes", "_tables", "version")
 
     version: int
     """Grows with each change, so that who remembers a match knows when to forget it."""
@@ -66,7 +91,7 @@ class SignalRoutes:
     def __init__(self) -> None:
         self.version = 0
         self._routes: dict[tuple[str, str | None], SignalRoute] = {}
-        self._adapters: dict[str | None, MapAdapter] | None = None
+        self._tables: dict[tuple[int, int], _Table] = {}
 
     def add(
         self,
@@ -121,52 +146,109 @@ class SignalRoutes:
         """Every route, in the order of adding."""
         return tuple(self._routes.values())
 
-    def match(self, path: str, endpoint: str | None) -> RouteMatch | None:
+    def match(self, path: str, endpoint: str | None, http_route: HttpRoute | None = None) -> RouteMatch | None:
         """The route for the path of a connection.
 
         Args:
-            path: the path of the connection's URL, percent-decoded.
+            path: the path, as the HTTP side read it.
             endpoint: the name of the endpoint it came in on; None where that has none.
+            http_route: the route of an HTTP router that converted; None where there was no router.
 
         Returns:
             A route tied to that endpoint before one tied to none; None where neither is there.
         """
-        if self._adapters is None:
-            self._adapters = self._built()
+        if path.startswith("//"):
+            return None  # werkzeug would drop all but one of these slashes, and read another path
+        adapters = self._table_for(http_route).adapters
         for tied_to in (None,) if endpoint is None else (endpoint, None):
-            adapter = self._adapters.get(tied_to)
+            adapter = adapters.get(tied_to)
             if adapter is None:
                 continue
             try:
                 route, params = adapter.match(path, method="GET")
-            except (NotFound, ValueError):  # ValueError: older werkzeugs, for an integer of over 4,300 digits
+            # ValueError: older werkzeugs, for an integer of over 4,300 digits
+            except (NotFound, RequestRedirect, ValueError):
                 continue
             return RouteMatch(route, params)
         return None
 
     def _changed(self) -> None:
         self.version += 1
-        self._adapters = None  # built again with the next match: werkzeug's maps only grow
+        self._tables.clear()  # built again with the next match: werkzeug's maps only grow
 
-    def _built(self) -> dict[str | None, MapAdapter]:
+    def _table_for(self, http_route: HttpRoute | None) -> _Table:
+        """The signal routes that a connection of this HTTP route can reach."""
+        if http_route is None:
+            key, rule_count = (0, 0), 0
+        else:
+            # werkzeug's rules have no hash. The table keeps the HTTP route, so that no other one gets its address.
+            key = (id(http_route.rules if http_route.rule is None else http_route.rule), http_route.depth)
+            rule_count = sum(1 for _ in http_route.rules.iter_rules())
+        table = self._tables.get(key)
+        if table is None or table.rule_count != rule_count:
+            if len(self._tables) >= _MOST_TABLES:
+                self._tables.clear()
+            table = self._tables[key] = _Table(http_route, rule_count, self._built(http_route))
+        return table
+
+    def _built(self, http_route: HttpRoute | None) -> dict[str | None, MapAdapter]:
+        own, all_shapes = _shapes(http_route)
         maps: dict[str | None, Map] = {}
         for route in self._routes.values():
-            rules = maps.get(route.endpoint)
-            if rules is None:
-                rules = maps[route.endpoint] = _map()
-            rules.add(Rule(route.path, endpoint=route))
+            strict: bool | None = None  # as werkzeug and Klein have it
+            if http_route is not None:
+                possible = set(_below(_shape(route.path), http_route.depth))
+                if own in possible and http_route.rule is not None:
+                    strict = http_route.rule.strict_slashes
+                elif not possible.isdisjoint(all_shapes):
+                    continue
+            maps.setdefault(route.endpoint, Map()).add(Rule(route.path, endpoint=route, strict_slashes=strict))
         return {endpoint: rules.bind("") for endpoint, rules in maps.items()}
 
 
-def _map() -> Map:
-    # Each of these would make werkzeug redirect.
-    return Map(strict_slashes=False, merge_slashes=False, redirect_defaults=False)
+@frozen
+class _Table:
+    """What can be reached from one HTTP route, at its number of rules: a router's rules only grow as well."""
+
+    http_route: HttpRoute | None
+    rule_count: int
+    adapters: dict[str | None, MapAdapter]
+
+
+def _shapes(http_route: HttpRoute | None) -> tuple[str | None, set[str]]:
+    """The path of the HTTP route that converted, and those of all of its router, without names of parameters."""
+    if http_route is None:
+        return None, set()
+    own = None if http_route.rule is None else _shape(http_route.rule.rule)
+    return own, {_shape(rule.rule) for rule in http_route.rules.iter_rules()}
+
+
+def _shape(path: str) -> str:
+    """A path without the names of its parameters and without a slash at its end: paths alike are the same route's."""
+    return _SLASHES.sub("/", _PARAMETER.sub(_parameter_shape, path)).rstrip("/")
+
+
+def _parameter_shape(found: re.Match[str]) -> str:
+    converter = found[1] or "string"
+    return f"<{'string' if converter == 'default' else converter}>"
+
+
+def _below(shape: str, depth: int) -> Iterator[str]:
+    """What a router at this depth may have as the path of a signal route: all but the segments before it."""
+    if depth == 0:
+        yield shape
+        return
+    for slash in [*(found.start() for found in re.finditer("/", shape)), len(shape)]:
+        head = shape[:slash]
+        # A parameter of the kind ``path`` is any number of segments.
+        if head and (head.count("/") == depth or "<path" in head):
+            yield shape[slash:]
 
 
 def _check_path(path: str) -> None:
     if not path.startswith("/"):
         raise ValueError(f"the path of a signal route has to start with a slash: {path!r}")
     try:
-        _map().add(Rule(path, endpoint=path))
+        Map().add(Rule(path, endpoint=path))
     except (LookupError, SyntaxError, TypeError, ValueError) as error:  # SyntaxError: a parameter given twice
         raise ValueError(f"the path of a signal route can't be read: {path!r}: {error}") from error

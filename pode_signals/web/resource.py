@@ -16,8 +16,9 @@ from zope.interface import implementer
 
 from ..context import RouteSlot, current_route
 from ..core.handshake import header_text
-from ..errors import ClientIdInvalid, UpgradeRefused
+from ..errors import ClientIdRefused, UpgradeRefused
 from .request_state import RequestState, request_state
+from .targets import check_target
 from .upgrade import is_upgrade
 
 if TYPE_CHECKING:
@@ -67,7 +68,7 @@ class SignalsResource:
         state.slot = RouteSlot()
         current_route.set(state.slot)
         try:
-            self._check_endpoint(request, state)
+            self._check_upgrade(request, state)
             state.reference = self._reference(request)
             if self._upgrades_by_itself(request, state):
                 self._signals.auto_upgrade(request)
@@ -88,15 +89,19 @@ class SignalsResource:
             request.prepath, request.postpath = before
             raise
 
-    def _check_endpoint(self, request: Request, state: RequestState) -> None:
-        if self._listener is not None:
-            host = request.getHeader(b"host")
-            name = None if host is None else host.decode("latin-1")
-            try:
-                state.endpoint = self._listener.endpoint_for(upgrade=is_upgrade(request), host=name)
-            except UpgradeRefused as refused:
-                self._signals.count_refusal(request, refused)
-                raise
+    def _check_upgrade(self, request: Request, state: RequestState) -> None:
+        """Choose the endpoint, and refuse what no route has to see."""
+        upgrade = is_upgrade(request)
+        try:
+            if self._listener is not None:
+                host = request.getHeader(b"host")
+                name = None if host is None else host.decode("latin-1")
+                state.endpoint = self._listener.endpoint_for(upgrade=upgrade, host=name)
+            if upgrade:
+                check_target(request.uri)
+        except UpgradeRefused as refused:
+            self._signals.count_refusal(request, refused)
+            raise
 
     def _check_text(self, request: Request) -> None:
         """Refuse a path or a Host that is not UTF-8: Klein would, with a traceback in the log each time."""
@@ -120,7 +125,7 @@ class SignalsResource:
     def _reference(self, request: Request) -> Any:
         try:
             return self._signals.checked_reference(request)
-        except ClientIdInvalid:
+        except ClientIdRefused:
             self._signals.counters.references_refused += 1
             self._signals.reports.write(
                 "references_refused",
