@@ -28,9 +28,8 @@ _NOT_KEPT = frozenset(
     }
 )
 
-_SPACE = (
-    b" \t"  # around the value of a header (RFC 9110 section 5.5); Python's strip() knows more, and Twisted does not
-)
+# Around the value of a header (RFC 9110 section 5.5). Python's strip() takes more for space than Twisted does.
+_SPACE = b" \t"
 _KEPT_PATH_BYTES = 256
 
 

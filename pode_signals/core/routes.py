@@ -192,16 +192,16 @@ class SignalRoutes:
         return table
 
     def _built(self, http_route: HttpRoute | None) -> dict[str | None, MapAdapter]:
-        own, all_shapes = _shapes(http_route)
+        reach = None if http_route is None else _Reach(http_route)
         maps: dict[str | None, Map] = {}
         for route in self._routes.values():
             strict: bool | None = None  # as werkzeug and Klein have it
-            if http_route is not None:
-                possible = set(_below(_shape(route.path), http_route.depth))
-                if own in possible and http_route.rule is not None:
-                    strict = http_route.rule.strict_slashes
-                elif not possible.isdisjoint(all_shapes):
+            if reach is not None:
+                kinship = reach.kinship(route.path)
+                if kinship is _Kinship.ANOTHERS:
                     continue
+                if kinship is _Kinship.OWN:
+                    strict = reach.strict_slashes
             maps.setdefault(route.endpoint, Map()).add(Rule(route.path, endpoint=route, strict_slashes=strict))
         return {endpoint: rules.bind("") for endpoint, rules in maps.items()}
 
@@ -215,16 +215,46 @@ class _Table:
     adapters: dict[str | None, MapAdapter]
 
 
-def _shapes(http_route: HttpRoute | None) -> tuple[str | None, set[str]]:
-    """The path of the HTTP route that converted, and those of all of its router, without names of parameters."""
-    if http_route is None:
-        return None, set()
-    own = None if http_route.rule is None else _shape(http_route.rule.rule)
-    return own, {_shape(rule.rule) for rule in http_route.rules.iter_rules()}
+class _Kinship(Enum):
+    """What a signal route is to the HTTP route that converted."""
+
+    OWN = "it has the same path"
+    ANOTHERS = "it has the path of another HTTP route"
+    FREE = "it has the path of none"
+
+
+class _Reach:
+    """Which signal routes a connection of one HTTP route can reach.
+
+    It goes by the rule that matched, and not by the path alone: methods, Hosts, converters and slashes make one router
+    choose another rule for a path than the other one.
+    """
+
+    def __init__(self, http_route: HttpRoute) -> None:
+        rule = http_route.rule
+        self._depth = http_route.depth
+        self._own = None if rule is None else rule.rule
+        self._own_shape = None if rule is None else _shape(rule.rule)
+        self._all = {each.rule for each in http_route.rules.iter_rules()}
+        self._all_shapes = {_shape(each) for each in self._all}
+        self.strict_slashes = None if rule is None else rule.strict_slashes
+
+    def kinship(self, path: str) -> _Kinship:
+        """What the signal route with this path is."""
+        for own, all_paths, possible in (
+            (self._own, self._all, set(_below(path, self._depth))),
+            # The same path with other names of parameters, or one more slash at its end.
+            (self._own_shape, self._all_shapes, set(_below(_shape(path), self._depth))),
+        ):
+            if own in possible:
+                return _Kinship.OWN
+            if not possible.isdisjoint(all_paths):
+                return _Kinship.ANOTHERS
+        return _Kinship.FREE
 
 
 def _shape(path: str) -> str:
-    """A path without the names of its parameters and without a slash at its end: paths alike are the same route's."""
+    """A path without the names of its parameters and without a slash at its end."""
     return _SLASHES.sub("/", _PARAMETER.sub(_parameter_shape, path)).rstrip("/")
 
 
