@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Mapping
 from enum import Enum
+from operator import length_hint
 from typing import Any
 
 from attrs import frozen
@@ -183,7 +184,7 @@ class SignalRoutes:
         else:
             # werkzeug's rules have no hash. The table keeps the HTTP route, so that no other one gets its address.
             key = (id(http_route.rules if http_route.rule is None else http_route.rule), http_route.depth)
-            rule_count = sum(1 for _ in http_route.rules.iter_rules())
+            rule_count = length_hint(http_route.rules.iter_rules())
         table = self._tables.get(key)
         if table is None or table.rule_count != rule_count:
             if len(self._tables) >= _MOST_TABLES:

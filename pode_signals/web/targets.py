@@ -7,9 +7,12 @@ the second gets the path that the first one read, and never reads the target its
 from __future__ import annotations
 
 import sys
+from functools import lru_cache
+from operator import length_hint
 from typing import Any
 
 from werkzeug.exceptions import HTTPException
+from werkzeug.routing import Map
 
 from ..core.handshake import decoded_path, path_text
 from ..core.routes import HttpRoute
@@ -18,6 +21,8 @@ from ..errors import UpgradeRefused
 Request = Any  # a twisted.web.server.Request: most of what is used of it has no annotations
 
 __all__ = ["check_target", "routed_path", "unrouted_path"]
+
+_KEPT_PATH_CHARACTERS = 256
 
 
 def check_target(target: bytes) -> None:
@@ -51,13 +56,34 @@ def routed_path(request: Request) -> tuple[str, HttpRoute | None]:
     if mapper is None:
         return path_text(request.path), None
     # Klein joins the same segments. Where one of them is empty it reads another path than the whole one, as /admin for
-    # //admin; a path with such a segment is no signal route's.
+    # //admin; a path that begins so is no signal route's.
     path = path_text(b"/".join([b"", *request.prepath, *request.postpath]))
+    rules, path_info = mapper.map, mapper.path_info
+    route_of = _known_klein_route if len(path_info) <= _KEPT_PATH_CHARACTERS else _klein_route
+    return path, route_of(
+        rules,
+        length_hint(rules.iter_rules()),
+        mapper.server_name if rules.host_matching else "",
+        mapper.url_scheme,
+        path_info,
+        mapper.script_name.count("/") - 1,  # werkzeug puts one at its end
+    )
+
+
+def _klein_route(
+    rules: Map, _rule_count: int, server_name: str, url_scheme: str, path_info: str, depth: int
+) -> HttpRoute:
+    """The route that Klein has found: the same question to the same rules, since it does not keep the answer."""
     try:
-        rule, _ = mapper.match(return_rule=True)
-    except (HTTPException, ValueError):  # a function for errors of Klein's converts
-        rule = None
-    return path, HttpRoute(mapper.map, rule, mapper.script_name[:-1].count("/"))
+        adapter = rules.bind(server_name, path_info=path_info, url_scheme=url_scheme)
+        rule, _ = adapter.match(return_rule=True)
+    except (HTTPException, ValueError):  # it found none, and one of its functions for errors converts
+        return HttpRoute(rules, None, depth)
+    return HttpRoute(rules, rule, depth)
+
+
+# Handshakes go to the same few paths. The number of rules is asked for because an application may add some.
+_known_klein_route = lru_cache(maxsize=256)(_klein_route)
 
 
 def _klein_mapper(request: Request) -> Any:
