@@ -7,6 +7,8 @@ from typing import Any
 
 from twisted.web.server import Request
 
+from .upgrade import is_upgrade
+
 __all__ = ["BodyTooLarge", "BoundedRequest"]
 
 
@@ -44,6 +46,13 @@ class BoundedRequest(Request):
         if self.content.tell() + len(data) > self.channel.limits.body_bytes:
             raise BodyTooLarge
         super().handleContentChunk(data)  # type: ignore[no-untyped-call]  # Twisted
+
+    def _handleStar(self) -> None:
+        """Twisted answers ``*`` before any resource does; an upgrade of it is refused as every other target is."""
+        if is_upgrade(self):
+            self.render(self.channel.site.getResourceFor(self))
+        else:
+            super()._handleStar()  # type: ignore[no-untyped-call]  # Twisted
 
     def drop_body(self) -> None:
         """Forget what came of the body."""
