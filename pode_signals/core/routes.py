@@ -158,8 +158,8 @@ class SignalRoutes:
         Returns:
             A route tied to that endpoint before one tied to none; None where neither is there.
         """
-        if path.startswith("//"):
-            return None  # werkzeug would drop all but one of these slashes, and read another path
+        if path[:1] != "/" or path[1:2] == "/":
+            return None  # werkzeug would read another path: it drops all slashes at the start, and puts one there
         adapters = self._table_for(http_route).adapters
         for tied_to in (None,) if endpoint is None else (endpoint, None):
             adapter = adapters.get(tied_to)
