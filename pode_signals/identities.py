@@ -16,7 +16,7 @@ from twisted.logger import Logger
 
 from .context import current_event
 from .core.addresses import UNIX_PEER, TrustedProxies, plain_address
-from .core.handshake import HandshakeRecord, header_text
+from .core.handshake import HandshakeRecord, header_value_text
 from .core.names import check_name, client_id_text
 from .core.origin import forwarded_host
 from .core.signing import Caller, Signer, bare_client_id
@@ -211,7 +211,7 @@ class Identities:
             return _caller_of(request)
         agents = request.requestHeaders.getRawHeaders(b"user-agent", [])
         # As a HandshakeRecord gives it, so that an id made for a request is good for its conversion.
-        user_agent = ", ".join(header_text(agent).strip() for agent in agents)
+        user_agent = ", ".join(header_value_text(agent) for agent in agents)
         return Caller(user_agent=user_agent, address=self.client_address(request))
 
     def _warn_of_no_address(self) -> None:

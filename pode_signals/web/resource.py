@@ -16,9 +16,10 @@ from zope.interface import implementer
 
 from ..context import RouteSlot, current_route
 from ..core.handshake import header_text
-from ..errors import ClientIdInvalid, UpgradeRefused
+from ..errors import ClientIdRefused, UpgradeRefused
 from .hosts import check_host, forwarded_host
 from .request_state import RequestState, request_state
+from .targets import check_target
 from .upgrade import is_upgrade
 
 if TYPE_CHECKING:
@@ -68,7 +69,7 @@ class SignalsResource:
         state.slot = RouteSlot()
         current_route.set(state.slot)
         try:
-            self._check_host(request, state)
+            self._check_request(request, state)
             state.reference = self._reference(request)
             if self._upgrades_by_itself(request, state):
                 self._signals.auto_upgrade(request)
@@ -89,17 +90,20 @@ class SignalsResource:
             request.prepath, request.postpath = before
             raise
 
-    def _check_host(self, request: Request, state: RequestState) -> None:
-        """Refuse a Host that Klein's router would raise for, or that no endpoint serves, and choose the endpoint."""
+    def _check_request(self, request: Request, state: RequestState) -> None:
+        """Choose the endpoint, and refuse what no route has to see: a Host that Klein's router would raise for, too."""
+        upgrade = is_upgrade(request)
         try:
             check_host(request)
             if self._listener is not None:
                 host = request.getHeader(b"host")
                 state.endpoint = self._listener.endpoint_for(
-                    upgrade=is_upgrade(request),
+                    upgrade=upgrade,
                     host=None if host is None else header_text(host),
                     forwarded_host=forwarded_host(request, self._signals),
                 )
+            if upgrade:
+                check_target(request.uri)
         except UpgradeRefused as refused:
             self._signals.count_refusal(request, refused)
             raise
@@ -126,7 +130,7 @@ class SignalsResource:
     def _reference(self, request: Request) -> Any:
         try:
             return self._signals.checked_reference(request)
-        except ClientIdInvalid:
+        except ClientIdRefused:
             self._signals.counters.references_refused += 1
             self._signals.reports.write(
                 "references_refused",

@@ -19,6 +19,7 @@ from ..errors import AlreadyConverted, ClientGone, OriginRefused, ResponseStarte
 from .channel import ConvertedChannel
 from .hosts import check_host, forwarded_host, shown
 from .request_state import RequestState
+from .targets import check_target, routed_path
 
 if TYPE_CHECKING:
     from ..hub import Hub
@@ -104,10 +105,11 @@ def check_upgrade(request: Request, state: RequestState, hub: Hub) -> UpgradeOff
     return UpgradeOffer(headers[b"sec-websocket-key"][0], _subprotocols(headers), deflate)
 
 
-def handshake_record(request: Request, address: str) -> HandshakeRecord:
+def handshake_record(request: Request, state: RequestState, address: str) -> HandshakeRecord:
     """What a connection keeps of its request."""
     headers = [(name, each) for name, values in request.requestHeaders.getAllRawHeaders() for each in values]
-    return HandshakeRecord(request.method, request.uri, headers, address, request.isSecure())
+    path, http_route = routed_path(request) if state.unrouted_path is None else (state.unrouted_path, None)
+    return HandshakeRecord(request.method, request.uri, headers, address, request.isSecure(), path, http_route)
 
 
 def _check_request_line(request: Request, headers: _Headers) -> None:
@@ -118,8 +120,7 @@ def _check_request_line(request: Request, headers: _Headers) -> None:
     if not _asks_for_websocket(headers.get(b"upgrade", ())) or not _asks_for_upgrade(headers.get(b"connection", ())):
         hint = "there is no Upgrade: websocket with Connection: Upgrade; a proxy has to pass these two on"
         raise UpgradeRefused(426, "This is a WebSocket endpoint.", _UPGRADE, hint=hint)
-    if b"#" in request.uri:
-        raise UpgradeRefused(400, "A WebSocket URL has no fragment.")  # RFC 6455 section 3
+    check_target(request.uri)
 
 
 def _asks_for_websocket(values: Sequence[bytes]) -> bool:

@@ -61,15 +61,22 @@ def _request_lines() -> Iterator[Handshake]:
     yield Handshake("a frame instead of a head", b"\x81\x85\0\0\0\0hello\r\n\r\n", 400, then=CLOSES)
     for name, target in {
         "an absolute target of another host": "http://evil.example/msg",
+        "an absolute target without a host": "x:///msg",
         "the target of CONNECT": "example.com:80",
         "a target without a slash": "msg",
+        "a target that is a query": "?msg",
+        "a target that is an asterisk": "*",
+        "a target with a fragment": "/msg#part",
+    }.items():
+        yield Handshake(name, head(target), 400)
+    for name, target in {
         "a target that climbs": "/../../../../etc/passwd",
         "a target that climbs, encoded": "/%2e%2e/%2e%2e/etc/passwd",
         "a target with %00": "/msg%00",
         "a target with a bad %": "/msg%zz",
     }.items():
         yield Handshake(name, head(target), 404)
-    yield Handshake("a target with a fragment", head("/msg#part"), 400, server="automatic")
+    yield Handshake("a target without a slash, upgraded by itself", head("msg"), 400, server="automatic")
     yield Handshake("a target that is no UTF-8", head("/%ff"), 400)
     yield Handshake("a target of 5,000 characters", head("/" + "a" * 5_000), 404)
 
