@@ -50,7 +50,7 @@ class BoundedRequest(Request):
     def _handleStar(self) -> None:
         """Twisted answers ``*`` before any resource does; an upgrade of it is refused as every other target is."""
         if is_upgrade(self):
-            self.render(self.channel.site.getResourceFor(self))
+            self.render(self.channel.site.getResourceFor(self))  # type: ignore[no-untyped-call]  # Twisted
         else:
             super()._handleStar()  # type: ignore[no-untyped-call]  # Twisted
 
