@@ -154,6 +154,7 @@ def _self_signed() -> _Loaded:
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "pode_signals development")])
     now = datetime.now(UTC)
+    identifier = x509.SubjectKeyIdentifier.from_public_key(key.public_key())
     hosts = [x509.DNSName(each) for each in dict.fromkeys(("localhost", gethostname()))]
     addresses = [x509.IPAddress(ip_address(each)) for each in ("127.0.0.1", "::1")]
     certificate = (
@@ -167,6 +168,9 @@ def _self_signed() -> _Loaded:
         .add_extension(x509.SubjectAlternativeName([*hosts, *addresses]), critical=False)
         .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
         .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
+        # RFC 5280 section 4.2.1.1 asks for both identifiers, and so does Python's ssl from 3.13 on.
+        .add_extension(identifier, critical=False)
+        .add_extension(x509.AuthorityKeyIdentifier.from_issuer_subject_key_identifier(identifier), critical=False)
         .sign(key, hashes.SHA256())
     )
     return _Loaded(key, certificate, ())
