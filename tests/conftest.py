@@ -8,6 +8,9 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -39,6 +42,26 @@ def pytest_configure() -> None:
     """Refuse a requirement that no test could ever look at."""
     if unknown := required() - PROGRAMS.keys():
         raise pytest.UsageError(f"PODE_SIGNALS_REQUIRE: unknown {', '.join(sorted(unknown))}")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
+    """Run a test that is marked ``own_event_loop`` in a thread: under the asyncio reactor a loop runs in this one."""
+    if pyfuncitem.get_closest_marker("own_event_loop") is None:
+        return None
+    arguments = {name: pyfuncitem.funcargs[name] for name in pyfuncitem._fixtureinfo.argnames}
+    with ThreadPoolExecutor(1) as thread:
+        thread.submit(pyfuncitem.obj, **arguments).result()
+    return True
+
+
+@pytest.fixture(autouse=True)
+def _own_signals() -> Iterator[None]:
+    """What the command does with signals of the process ends with its test."""
+    before = {number: signal.getsignal(number) for number in (signal.SIGHUP, signal.SIGUSR1)}
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
 
 
 @pytest.fixture(scope="session")

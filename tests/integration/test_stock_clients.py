@@ -30,6 +30,7 @@ def check_date(text: str) -> None:
     assert datetime.fromisoformat(json.loads(text)["message"]).year >= 2026
 
 
+@pytest.mark.own_event_loop
 def test_websockets(chat: Program) -> None:
     """S2.1, S5.2: two clients of the `websockets` package hear each other, and [date] is answered to both."""
 
@@ -50,6 +51,7 @@ def test_websockets(chat: Program) -> None:
     asyncio.run(conversation())
 
 
+@pytest.mark.own_event_loop
 def test_aiohttp(chat: Program) -> None:
     """S2.3, S5.2: aiohttp's client connects by name and address, talks, pings and closes."""
 
@@ -94,6 +96,7 @@ def test_node_ws(chat: Program, node: str, tmp_path: Path) -> None:
     check_date(date)
 
 
+@pytest.mark.own_event_loop
 def test_healthy_neighbour(chat: Program) -> None:
     """S2.2: a client that is refused leaves the others alone: each gets an answer that says why."""
 
