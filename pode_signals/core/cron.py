@@ -41,8 +41,10 @@ class CronExpression:
         """Read an expression: ``minute hour day month weekday``, or one of Pode's macros (``@daily``).
 
         A field is a list (``1,5-10,*/20``) of ``*``, a value, a range ``a-b``, or one of these with a step ``/n``;
-        ``a/n`` begins at ``a`` and goes on to the end of the field. Months and weekdays have names (``JAN``,
-        ``mon``); Sunday is 0 or 7, and a range of weekdays may end with it (``FRI-SUN``).
+        ``a/n`` begins at ``a`` and goes on to the end of the field. The field begins anew with each hour, day, month or
+        year, and the steps with it: ``*/7`` minutes are 0, 7, … 56, and then 0 again, as in Pode and in any cron. A step
+        that is larger than the field is refused. Months and weekdays have names (``JAN``, ``mon``); Sunday is 0 or 7,
+        and a range of weekdays may end with it (``FRI-SUN``).
 
         A whole field may be random: ``R`` is drawn now, ``n/R`` is ``n`` first and ``*/R`` the field's least value
         first; each is drawn anew after each trigger (:meth:`after_trigger`).
@@ -52,7 +54,7 @@ class CronExpression:
             random: what ``R`` is drawn with.
 
         Raises:
-            CronInvalid: naming the field that can't be read.
+            CronInvalid: naming the field that can't be read or kept.
         """
         fields, random_now, random_later = read_fields(text)
         minute, hour, *_ = split_fields(text)
