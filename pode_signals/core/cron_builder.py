@@ -105,8 +105,8 @@ def _check_kept(unit: str, start: str, interval: int) -> None:
     if interval > longest and interval != size:
         from_start = "" if start == "*" else f", {longest or 'none'} from {start} on"
         raise ValueError(
-            f"every {interval} {_PLURAL[unit]} can't be kept: {_PARENT[unit]} has {size}, and the next one begins anew; "
-            f"an interval of {size} at most can be had{from_start}{_OR_TIMER.get(unit, '')}"
+            f"every {interval} {_PLURAL[unit]} can't be kept: {_PARENT[unit]} has {size}, and the next one begins anew;"
+            f" an interval of {size} at most can be had{from_start}{_OR_TIMER.get(unit, '')}"
         )
 
 
