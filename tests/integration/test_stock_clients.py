@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import subprocess
 from collections.abc import Iterator
 from datetime import datetime
@@ -83,14 +84,11 @@ def test_websocket_client(chat: Program) -> None:
     client.shutdown()
 
 
-def test_node_ws(chat: Program, node: str, tmp_path: Path) -> None:
+def test_node_ws(chat: Program, node: str, node_path: str) -> None:
     """S5.2: Node's `ws` talks and closes cleanly."""
-    for name in ("package.json", "conversation.js"):
-        (tmp_path / name).write_bytes((HERE / "node_client" / name).read_bytes())
-    install = ["npm", "install", "--silent", "--no-audit", "--no-fund", "--no-package-lock"]
-    subprocess.run(install, cwd=tmp_path, check=True, timeout=180, stdin=subprocess.DEVNULL)
-    command = [node, "conversation.js", f"ws://localhost:{chat.port}/msg"]
-    done = subprocess.run(command, cwd=tmp_path, check=True, timeout=60, capture_output=True, text=True)
+    command = [node, HERE / "node_client" / "conversation.js", f"ws://localhost:{chat.port}/msg"]
+    environment = {**os.environ, "NODE_PATH": node_path}
+    done = subprocess.run(command, env=environment, check=True, timeout=60, capture_output=True, text=True)
     name, hello, date, closed = done.stdout.splitlines()
     assert (name, hello, closed) == ("Msg", '{"message":"hello from ws"}', "closed 1000 done")
     check_date(date)
