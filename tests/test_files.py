@@ -11,6 +11,7 @@ from certificate_files import issue
 from OpenSSL import crypto
 
 from pode_signals import Endpoint, Signals
+from pode_signals.config import Configuration
 from pode_signals.errors import ConfigurationInvalid
 from pode_signals.files import absolute_path, read_password, read_secrets, read_text, why_not_readable
 from pode_signals.tap import Options
@@ -233,3 +234,5 @@ class TestEmptyPassword:
         assert configuration.certificate_password == ""
         with pytest.raises(ConfigurationInvalid, match="a password without a certificate"):
             configuration.with_certificate([Endpoint("https")])
+        with pytest.raises(ConfigurationInvalid, match="a password without a certificate"):
+            Configuration(settings={}, certificate_password="").with_certificate([Endpoint("https")])
