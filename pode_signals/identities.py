@@ -91,8 +91,27 @@ class Identities:
         self._identity_check_thread("enable_signing")
         signer = Signer((secret,) if isinstance(secret, (str, bytes)) else tuple(secret), strict=strict)
         self._set_signer(signer)
-        if signer.weak:
-            self._identity_log.warn("a signing secret has under 32 bytes: it can be guessed")
+        self._warn_if_weak(signer)
+
+    def replace_secrets(self, secret: str | bytes | Sequence[str | bytes]) -> None:
+        """Sign with other secrets from now on, while connections are open; signing stays as strict as it is.
+
+        Ids that none of the new secrets verifies are no longer valid, those of open connections included: keep the old
+        secret behind the new one for as long as its ids are in use.
+
+        Args:
+            secret: as for :meth:`enable_signing`.
+
+        Raises:
+            ValueError: signing is off, a secret is empty, or none was given; then the old ones stay.
+            NotInReactorThread: called from another thread.
+        """
+        self._identity_check_thread("replace_secrets")
+        if self._signer is None:
+            raise ValueError("signing is off, so there are no secrets to replace: enable_signing turns it on")
+        several = (secret,) if isinstance(secret, (str, bytes)) else tuple(secret)
+        self._signer = Signer(several, strict=self._signer.strict)
+        self._warn_if_weak(self._signer)
 
     def disable_signing(self) -> None:
         """Sign no client ids (Pode: ``Disable-PodeSignalSigning``).
@@ -221,6 +240,10 @@ class Identities:
                 "signing is strict, and a client on a UNIX socket has no address: no client id is valid that it shows;"
                 ' trusted_proxies=["unix"] takes the address that a proxy reports in X-Forwarded-For'
             )
+
+    def _warn_if_weak(self, signer: Signer) -> None:
+        if signer.weak:
+            self._identity_log.warn("a signing secret has under 32 bytes: it can be guessed")
 
     def _set_signer(self, signer: Signer | None) -> None:
         if not self._identity_is_empty():

@@ -130,13 +130,26 @@ class SignalsService(MultiService):
             self._certificate(listener)
             check_free(self._reactor, listener)
 
-    def reload_certificates(self) -> None:
-        """Read the certificates' files again. One that can't be used is logged, and the old one stays in use.
+    def reload_certificates(self, endpoints: Iterable[Endpoint] | None = None) -> None:
+        """Read the files of certificates, keys and passwords again.
 
-        Open connections stay as they are.
+        A certificate that can't be used is logged, and the old one stays in use. Open connections stay as they are.
+
+        Args:
+            endpoints: endpoints with the names of other files, each for the port that has its address and port; None
+                is the files of the service's own.
+
+        Raises:
+            ConfigurationInvalid: endpoints that do not go together.
         """
-        for certificate in self._certificates.values():
-            certificate.reload()
+        renamed = {} if endpoints is None else {each.place: each for each in group_endpoints(endpoints)}
+        for listener, certificate in self._certificates.items():
+            certificate.reload(renamed.get(listener.place))
+
+    @property
+    def certificate_files(self) -> tuple[str, ...]:
+        """The files that :meth:`reload_certificates` reads, while the service runs."""
+        return tuple(path for certificate in self._certificates.values() for path in certificate.files)
 
     def privilegedStartService(self) -> None:
         """Bind the ports; they answer 503 until the service has started.

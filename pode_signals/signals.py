@@ -18,6 +18,7 @@ from .core.handshake import HandshakeRecord, header_text
 from .core.model import Scope
 from .core.settings import Settings, SettingsArguments
 from .errors import ClientIdInvalid, ClientIdRefused, NameInvalid, NameRefused, TooManyConnections, UpgradeRefused
+from .events import name_for
 from .hub import Hub
 from .identities import Identity
 from .web.hand_over import hand_over, response_header_lines
@@ -68,6 +69,7 @@ class Signals(Hub):
         self.reference_check: Callable[[Any, SignalConnection], bool] | None = None
         self._factory: SignalFactory | None = None
         self._auto_upgrade_used = False
+        self._restricted: set[str] = set()
 
     def convert(
         self,
@@ -164,6 +166,9 @@ class Signals(Hub):
                     raise NotFound
                 return function(*args, **kwargs)
 
+            # Klein tells its routes apart by this name.
+            restricted.__name__ = name_for(function, self._restricted.__contains__)
+            self._restricted.add(restricted.__name__)
             return cast(F, restricted)
 
         return restrict

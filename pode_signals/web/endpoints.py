@@ -11,6 +11,7 @@ from twisted.internet.interfaces import IAddress
 
 from ..core.origin import host_name
 from ..errors import ConfigurationInvalid, UpgradeRefused
+from ..files import absolute_path
 from .hosts import LOCALHOST, ip_text, is_loopback, known_host_name, shown
 
 __all__ = ["EVERY_HOST", "Endpoint", "Listener", "group_endpoints", "interfaces"]
@@ -57,6 +58,15 @@ def _check_text(endpoint: Endpoint, attribute: Attribute[str | None], value: obj
         raise ConfigurationInvalid(f"the endpoint {endpoint}: {attribute.name} has to be a text")
 
 
+def _check_password(endpoint: Endpoint, attribute: Attribute[str | None], value: object) -> None:
+    if not isinstance(value, str | None):  # the empty text is a password too
+        raise ConfigurationInvalid(f"the endpoint {endpoint}: {attribute.name} has to be a text")
+
+
+def _path(value: str | None) -> str | None:
+    return absolute_path(value) if isinstance(value, str) and value else value
+
+
 def _check_flag(endpoint: Endpoint, attribute: Attribute[bool], value: object) -> None:
     if not isinstance(value, bool):
         raise ConfigurationInvalid(f"the endpoint {endpoint}: {attribute.name} has to be true or false")
@@ -80,8 +90,10 @@ class Endpoint:
             Host on loopback too, for a proxy in front.
         auto_upgrade: whether every upgrade becomes a connection named after its path, before any route.
         certificate: the file with the certificate: PEM with its chain, or PKCS#12 (PFX), which holds the key too.
-            One of the endpoints that share a port is enough.
-        certificate_password: what the key, or the PKCS#12 file, is encrypted with.
+            One of the endpoints that share a port is enough. This file and the next two become absolute paths here:
+            wherever the process goes, they are read again from where they were.
+        certificate_password: what the key, or the PKCS#12 file, is encrypted with; ``""`` is a password too.
+        certificate_password_file: a file whose first line is the password, which is read again with the certificate.
         certificate_key: the PEM file with the key; None where the certificate's file has it.
         self_signed: make a certificate at start, for development.
         listen: a Twisted endpoint string instead of an address and a port: ``tcp:8091:interface=127.0.0.1``,
@@ -99,9 +111,10 @@ class Endpoint:
     name: str | None = field(default=None, kw_only=True, validator=_check_text)
     hostname: str | None = field(default=None, kw_only=True, validator=_check_hostname)
     auto_upgrade: bool = field(default=False, kw_only=True, validator=_check_flag)
-    certificate: str | None = field(default=None, kw_only=True, validator=_check_text)
-    certificate_password: str | None = field(default=None, kw_only=True, validator=_check_text, repr=False)
-    certificate_key: str | None = field(default=None, kw_only=True, validator=_check_text)
+    certificate: str | None = field(default=None, kw_only=True, converter=_path, validator=_check_text)
+    certificate_password: str | None = field(default=None, kw_only=True, validator=_check_password, repr=False)
+    certificate_password_file: str | None = field(default=None, kw_only=True, converter=_path, validator=_check_text)
+    certificate_key: str | None = field(default=None, kw_only=True, converter=_path, validator=_check_text)
     self_signed: bool = field(default=False, kw_only=True, validator=_check_flag)
     listen: str | None = field(default=None, kw_only=True, validator=_check_text)
 
@@ -158,6 +171,12 @@ class Endpoint:
         return self.listen is not None and self.listen.partition(":")[0] in _TLS_STRINGS
 
     @property
+    def certificate_files(self) -> tuple[str, ...]:
+        """The files that its certificate is read from."""
+        files = (self.certificate, self.certificate_key, self.certificate_password_file)
+        return tuple(each for each in files if each is not None)
+
+    @property
     def has_certificate(self) -> bool:
         """Whether a certificate is given here; another endpoint of the same port may give it instead."""
         return self.certificate is not None or self.self_signed
@@ -173,8 +192,11 @@ class Endpoint:
             raise ConfigurationInvalid(f"the endpoint {self}: there is no use for a certificate here")
         if self.certificate is not None and self.self_signed:
             raise ConfigurationInvalid(f"the endpoint {self}: a certificate, or self_signed, not both")
-        if self.certificate is None and (self.certificate_key, self.certificate_password) != (None, None):
+        passwords = (self.certificate_password, self.certificate_password_file)
+        if self.certificate is None and (self.certificate_key, *passwords) != (None, None, None):
             raise ConfigurationInvalid(f"the endpoint {self}: a key or a password without a certificate")
+        if None not in passwords:
+            raise ConfigurationInvalid(f"the endpoint {self}: a password, or a file with the password, not both")
 
 
 @define(eq=False)
@@ -217,6 +239,11 @@ class Listener:
             if endpoint.hostname == EVERY_HOST or (endpoint.hostname is None and self._takes_host(endpoint, name)):
                 return endpoint
         raise UpgradeRefused(421, "This Host is not served here.", hint=_not_served(host, forwarded_host))
+
+    @property
+    def place(self) -> tuple[str, int | None]:
+        """The address and port, or the Twisted endpoint string: two listeners never share one."""
+        return _place(self.endpoints[0])
 
     @property
     def is_secure(self) -> bool:
@@ -333,6 +360,7 @@ def _certificate(endpoint: Endpoint) -> tuple[object, ...]:
         endpoint.certificate,
         endpoint.certificate_key,
         endpoint.certificate_password,
+        endpoint.certificate_password_file,
         endpoint.self_signed,
     )
 
