@@ -37,6 +37,7 @@ __all__ = ["Hub"]
 
 _REPLACED = 4409
 _RESERVED_DESCRIPTORS = 64
+_PING_BYTES = 8
 
 
 class Hub(Sending, Asking, RouteRegistrations, Events, Identities, Schedules):
@@ -45,7 +46,7 @@ class Hub(Sending, Asking, RouteRegistrations, Events, Identities, Schedules):
     Args:
         settings: limits and defaults.
         clock: what time is taken from; None is the reactor that runs when it is first needed.
-        random: where client ids and random schedule times come from; None is the system's source.
+        random: where client ids, payloads of pings and random schedule times come from; None is the system's source.
 
     Attributes:
         settings: limits and defaults.
@@ -89,6 +90,7 @@ class Hub(Sending, Asking, RouteRegistrations, Events, Identities, Schedules):
         RouteRegistrations.__init__(self, self.check_thread)
         Events.__init__(self, self.fence, self.fresh_context, self.check_thread)
         random = random or SystemRandom()
+        self._random = random
         Identities.__init__(self, random, self._proxies, lambda: not self._open, self.check_thread)
         Schedules.__init__(
             self, lambda: self.clock, self.fence, self.counters, random, self.check_thread, self.fresh_context
@@ -237,6 +239,10 @@ class Hub(Sending, Asking, RouteRegistrations, Events, Identities, Schedules):
     def send_close(self, connection: SignalConnection, code: int, reason: bytes) -> None:
         """A connection that left because we close it gets its close frame."""
         self._fan_out.close(connection, code, reason)
+
+    def ping_payload(self) -> bytes:
+        """Eight bytes that no client can guess: one that reads nothing would pass for alive by pongs sent blindly."""
+        return self._random.randbytes(_PING_BYTES)
 
     def connection_gone(self, connection: SignalConnection) -> None:
         """A transport is gone."""

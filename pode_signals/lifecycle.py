@@ -50,6 +50,7 @@ class _Hub(Protocol):
     def reports(self) -> Reports: ...
     def check_thread(self, call: str) -> None: ...
     def fresh_context(self) -> Context: ...
+    def ping_payload(self) -> bytes: ...
     def send_to(self, connection: Any, data: object, depth: int | None = None, key: str | None = None) -> Delivery: ...
     def congestion_changed(self, connection: Any, congested: bool) -> None: ...
     def connection_leaves(self, connection: Any) -> None: ...
@@ -79,7 +80,7 @@ class Lifecycle:
         "_disconnect_waiters",
         "_hub",
         "_metadata",
-        "_pings",
+        "_ping",
         "_transport",
         "address",
         "bad_messages",
@@ -139,7 +140,7 @@ class Lifecycle:
         self.ping_due = self._connected_seconds + hub.settings.ping_interval_seconds
         self.pong_due: float | None = None
         self.message_due: float | None = None
-        self._pings = 0
+        self._ping: bytes | None = None  # what the pong that is due has to say
         self.outbox: Outbox | None = None
         # What dispatch keeps with each connection; made on first use.
         self.busy = True
@@ -192,9 +193,9 @@ class Lifecycle:
     def ping(self, pong_due: float) -> None:
         """Ping the client, whose pong has to come by a time."""
         assert self._transport is not None
-        self._pings += 1
+        self._ping = payload = self._hub.ping_payload()
         self.pong_due = pong_due
-        self._transport.write_ping(self._ping_payload())
+        self._transport.write_ping(payload)
 
     def vanished(self) -> None:
         """The client answers no more."""
@@ -225,8 +226,8 @@ class Lifecycle:
 
     def pong(self, payload: bytes) -> None:
         """A pong came in; one that no ping of ours asked for says nothing."""
-        if self.pong_due is not None and payload == self._ping_payload():
-            self.pong_due = None
+        if self.pong_due is not None and payload == self._ping:
+            self.pong_due = self._ping = None
             self.ping_due = self._hub.clock.seconds() + self._hub.settings.ping_interval_seconds
 
     def congested(self) -> None:
@@ -268,9 +269,6 @@ class Lifecycle:
         waiters, self._disconnect_waiters = self._disconnect_waiters, None
         while waiters:  # a callback may cancel another, which takes itself off this list
             self._hub.fresh_context().run(waiters.pop(0).callback, self.closure)
-
-    def _ping_payload(self) -> bytes:
-        return self._pings.to_bytes(4, "big")
 
     def _close_timed_out(self) -> None:
         self._close_timer = None

@@ -8,8 +8,13 @@ from __future__ import annotations
 
 import os
 import shutil
+from collections.abc import Iterator
+from typing import Any
 
 import pytest
+from growing import DECREASES, Growing, grows
+
+from pode_signals.core.counters import Counters
 
 PROGRAMS = {
     "redis": ("redis-server",),
@@ -58,3 +63,25 @@ def node() -> str:
     """The path of node, on a machine that has npm too."""
     require("npm")
     return require("node")
+
+
+@pytest.fixture(autouse=True)
+def counters_only_grow(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """No test may see a count of a hub get smaller: whoever reads them twice takes the difference for what happened."""
+    make, assign = Counters.__init__, Counters.__setattr__
+
+    def growing(self: Counters, *args: Any, **kwargs: Any) -> None:
+        make(self, *args, **kwargs)
+        for name in ("connections_closed", "upgrades_refused", "limits_hit"):
+            assign(self, name, Growing(getattr(self, name)))
+
+    def checked(self: Counters, name: str, value: Any) -> None:
+        if isinstance(value, int):
+            grows(name, getattr(self, name, 0), value)
+        assign(self, name, value)
+
+    monkeypatch.setattr(Counters, "__init__", growing)
+    monkeypatch.setattr(Counters, "__setattr__", checked)
+    DECREASES.clear()
+    yield
+    assert DECREASES == []

@@ -26,7 +26,8 @@ _log = Logger()
 
 _MOST_AT_ONCE = 1_000  # sockets in one turn; the rest are ready in the next one
 _MOST_BYTES = 65_536  # of one read, as Twisted's transports
-_READABLE = select.EPOLLIN  # and nothing else
+# Readable and nothing else. Systems without epoll never come to use it, but they import this module as well.
+_READABLE = getattr(select, "EPOLLIN", 1)
 _DONE = Failure(ConnectionDone())  # one for all, as the reactor has it
 
 
@@ -94,7 +95,7 @@ class SharedReader:
         try:
             if self._epoll is None:
                 self._open(reading.transport.reactor)
-            self._epoll.register(reading.fileno, select.EPOLLIN)
+            self._epoll.register(reading.fileno, _READABLE)
         except OSError:  # no descriptor is left for the epoll, or no room in it
             if self._epoll is not None and not self._readings:
                 self._close()
@@ -171,7 +172,7 @@ class SharedReader:
             _log.failure("the end of a connection raised")
 
     def _open(self, reactor: Any) -> None:
-        self._epoll = select.epoll()
+        self._epoll = select.epoll()  # there is one: SHARED_READS says so
         self._reactor = reactor
         reactor.addReader(self)
 
