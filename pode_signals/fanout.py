@@ -22,6 +22,7 @@ from .core.model import ClosedBy
 from .core.outbox import Outbox, SlowClient
 from .core.settings import Settings
 from .reports import Reports
+from .waiters import Waiters
 
 if TYPE_CHECKING:
     from .connection import SignalConnection
@@ -93,7 +94,7 @@ class FanOut:
         self._counters = counters
         self._reports = reports
         self._batches: dict[str, _Batch] = {}
-        self._waiting: list[Deferred[None]] = []
+        self._waiting: Waiters[None] = Waiters()
         self._scheduled = False
         self.congested: set[SignalConnection] = set()
         self.queued_bytes = 0
@@ -195,9 +196,7 @@ class FanOut:
         """A new Deferred that fires when all that was sent up to now has been written."""
         if not self._batches:
             return succeed(None)
-        waiting: Deferred[None] = Deferred(self._waiting.remove)
-        self._waiting.append(waiting)
-        return waiting
+        return self._waiting.wait()
 
     def _waiting_of(self, name: str, audience: Audience) -> frozenset[SignalConnection]:
         """Those of an audience whose frames have to wait; a batch that does not fit goes out before."""
@@ -292,6 +291,5 @@ class FanOut:
         self._scheduled = False
         for name in tuple(self._batches):
             self.flush(name)
-        waiting, self._waiting = self._waiting, []
-        while waiting:  # a callback may cancel another, which takes itself off this list
-            self._context().run(waiting.pop(0).callback, None)
+        waiting, self._waiting = self._waiting, Waiters()
+        waiting.fire(None, self._context)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from contextvars import Context, copy_context
 from functools import cached_property
+from itertools import islice
 from random import Random, SystemRandom
 from threading import get_ident
 from typing import Any
@@ -74,7 +75,9 @@ class Hub(Sending, Asking, RouteRegistrations, Events, Identities, Schedules):
         self._open: set[SignalConnection] = set()
         self._by_address: Counter[str] = Counter()
         self._connecting: set[SignalConnection] = set()
-        self._replaced: dict[SignalConnection, None] = {}  # their transports are not gone yet; the oldest first
+        # Their transports are not gone yet; the oldest first, in all and of each address.
+        self._replaced: dict[SignalConnection, None] = {}
+        self._replaced_of: dict[str, dict[SignalConnection, None]] = {}
         descriptors = _descriptor_limit()
         self.max_pending_handshakes = min(settings.pending_handshakes, max(1, descriptors // 4))
         fitting = max(1, descriptors - _RESERVED_DESCRIPTORS - self.max_pending_handshakes)
@@ -173,8 +176,8 @@ class Hub(Sending, Asking, RouteRegistrations, Events, Identities, Schedules):
             raise TooManyConnections(503, "max_connections")
         most = limits.max_connections_per_address
         if most is not None and self._by_address[address] >= most:
-            leaving = [*self._replaced] if replaced is None else [*self._replaced, replaced]
-            if self._by_address[address] - sum(each.address == address for each in leaving) >= most:
+            leaving = len(self._replaced_of.get(address, ())) + (replaced is not None and replaced.address == address)
+            if self._by_address[address] - leaving >= most:
                 raise TooManyConnections(429, "max_connections_per_address")
         new_name = scope is Scope.GLOBAL and not self._registry.has_name(identity.name)
         if new_name and self._registry.name_count() >= limits.max_names:
@@ -187,6 +190,7 @@ class Hub(Sending, Asking, RouteRegistrations, Events, Identities, Schedules):
             replaced = self._registry.get(connection.name, connection.client_id)
             if replaced is not None:
                 self._replaced[replaced] = None
+                self._replaced_of.setdefault(replaced.address, {})[replaced] = None
                 replaced.shut(_REPLACED, "replaced by a newer connection", ClosedBy.SERVER)
             self._registry.add(connection)
         self._open.add(connection)
@@ -216,9 +220,9 @@ class Hub(Sending, Asking, RouteRegistrations, Events, Identities, Schedules):
         """Whether a ``twisted.web`` request's socket is one of ``trusted_proxies``."""
         return self._proxies.trusts(plain_address(getattr(request.getClientAddress(), "host", None) or ""))
 
-    def connections_with_client_id(self, client_id: str) -> tuple[SignalConnection, ...]:
-        """The global connections with a client id, over all names."""
-        return self._registry.with_client_id(client_id)
+    def connections_of(self, target: Target) -> tuple[SignalConnection, ...]:
+        """The global connections that a target means."""
+        return self._registry.select(target)
 
     # What connections and dispatch call.
 
@@ -247,7 +251,12 @@ class Hub(Sending, Asking, RouteRegistrations, Events, Identities, Schedules):
     def connection_gone(self, connection: SignalConnection) -> None:
         """A transport is gone."""
         self._open.remove(connection)
-        self._replaced.pop(connection, None)
+        if connection in self._replaced:
+            del self._replaced[connection]
+            of_address = self._replaced_of[connection.address]
+            del of_address[connection]
+            if not of_address:
+                del self._replaced_of[connection.address]
         if not self._open:
             self._heartbeat.end()
         self._by_address[connection.address] -= 1
@@ -264,10 +273,10 @@ class Hub(Sending, Asking, RouteRegistrations, Events, Identities, Schedules):
         if signer is None:
             return True
         if not signer.strict:
-            return all(signer.verify(each, None) for each in client_ids)
+            return all(signer.verify(each, None) for each in dict.fromkeys(client_ids))
         return all(
             any(self.is_client_id_valid(each, holder.request) for holder in self._registry.with_client_id(each))
-            for each in client_ids
+            for each in dict.fromkeys(client_ids)
         )
 
     def _make_room(self, address: str, just_replaced: SignalConnection | None) -> None:
@@ -278,14 +287,10 @@ class Hub(Sending, Asking, RouteRegistrations, Events, Identities, Schedules):
         if just_replaced is not None and just_replaced in self._replaced:
             over -= 1
             over_of_address -= just_replaced.address == address
-        if over <= 0 and over_of_address <= 0:
-            return
-        for each in tuple(self._replaced):
-            is_of_address = each.address == address
-            if each is not just_replaced and (over > 0 or (over_of_address > 0 and is_of_address)):
-                over -= 1
-                over_of_address -= is_of_address
-                each.abort()
+        going = _oldest(self._replaced_of.get(address, {}), over_of_address, {just_replaced})
+        going += _oldest(self._replaced, over - len(going), {just_replaced, *going})
+        for each in going:
+            each.abort()
 
     def _connect(self, connection: SignalConnection) -> None:
         self.fire_connect(connection, self.clock.seconds(), lambda: self._connected(connection))
@@ -297,6 +302,13 @@ class Hub(Sending, Asking, RouteRegistrations, Events, Identities, Schedules):
         self._dispatch.next(connection)
         if gone:
             self.fire_disconnect(connection, self.clock.seconds())
+
+
+def _oldest(
+    replaced: dict[SignalConnection, None], count: int, but: set[SignalConnection | None]
+) -> list[SignalConnection]:
+    """So many of those that were replaced, without some; no more of them are looked at than it needs."""
+    return list(islice((each for each in replaced if each not in but), max(0, count)))
 
 
 def _without_current(context: Context) -> Context:

@@ -11,7 +11,6 @@ from contextvars import Context
 from enum import Enum
 from typing import Any, Protocol
 
-from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.logger import LogLevel
 
@@ -25,6 +24,7 @@ from .core.settings import Settings
 from .delivery import Delivery
 from .interfaces import ClientTransport
 from .reports import Reports
+from .waiters import Waiters
 
 __all__ = ["ConnectionState", "Lifecycle"]
 
@@ -134,7 +134,7 @@ class Lifecycle:
         self.closure: Closure | None = None
         self._connected_seconds = self.last_activity_seconds = hub.clock.seconds()
         self._metadata: dict[str, Any] | None = None
-        self._disconnect_waiters: list[Deferred[Closure]] | None = None
+        self._disconnect_waiters: Waiters[Closure] | None = None
         self._close_timer: IDelayedCall | None = None
         # What heartbeat and fan-out keep with each connection.
         self.ping_due = self._connected_seconds + hub.settings.ping_interval_seconds
@@ -267,8 +267,8 @@ class Lifecycle:
             self._close_timer = None
         self._hub.connection_gone(self)
         waiters, self._disconnect_waiters = self._disconnect_waiters, None
-        while waiters:  # a callback may cancel another, which takes itself off this list
-            self._hub.fresh_context().run(waiters.pop(0).callback, self.closure)
+        if waiters is not None:
+            waiters.fire(self.closure, self._hub.fresh_context)
 
     def _close_timed_out(self) -> None:
         self._close_timer = None
