@@ -20,6 +20,7 @@ from .fence import Fence
 from .lifecycle import ConnectionState
 from .reports import Reports
 from .signal_event import SignalEvent
+from .turns import Turns
 
 if TYPE_CHECKING:
     from twisted.internet.interfaces import IReactorTime
@@ -40,6 +41,7 @@ class _Hub(Protocol):
     counters: Counters
     fence: Fence
     reports: Reports
+    turns: Turns
     unrouted: Unrouted
 
     @property
@@ -76,6 +78,7 @@ class Dispatch:
         self._max_depth = hub.settings.max_json_depth
         self._max_keys = hub.settings.max_json_keys
         self._resume_at = hub.settings.max_pending_messages // 4
+        self._turns = hub.turns
 
     def received(self, connection: SignalConnection, payload: bytes) -> None:
         """A text message came in: it is handled now, or waits for those before it. After a close nobody wants it."""
@@ -102,8 +105,9 @@ class Dispatch:
             connection.pause_reading()
 
     def next(self, connection: SignalConnection) -> None:
-        """Whatever kept the connection busy has ended: go on with what waits."""
+        """Whatever kept the connection busy has ended: go on with what waits, for the client's share of this turn."""
         inbox = connection.inbox
+        end = self._turns.share_ends() if inbox else 0.0
         while inbox:
             now = self._hub.clock.seconds()
             bucket = connection.message_bucket or self._new_bucket(connection, now)
@@ -113,6 +117,9 @@ class Dispatch:
             if connection.reading_paused and len(inbox) <= self._resume_at + 1:
                 connection.resume_reading()
             if not self._handle(connection, inbox.popleft(), now):
+                return
+            if self._turns.seconds() >= end:
+                self._turns.later(self.next, connection)
                 return
         connection.inbox = None
         connection.busy = False
@@ -126,7 +133,7 @@ class Dispatch:
         """The client sends faster than it may: its messages go on by themselves when its rate allows."""
         self._limit_acts(connection, "messages_per_second", "its messages have to wait")
         connection.busy = True
-        self._hub.clock.callLater(bucket.wait_seconds, self.next, connection)
+        self._hub.clock.callLater(bucket.wait_seconds, self._turns.later, self.next, connection)
 
     def _handle(self, connection: SignalConnection, payload: bytes, now: float) -> bool:
         """Whether the message was done with at once."""

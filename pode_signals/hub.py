@@ -33,6 +33,7 @@ from .reports import Reports
 from .scheduling.schedules import Schedules
 from .sending import Sending, Several, several
 from .signal_routes import RouteRegistrations
+from .turns import Turns
 
 __all__ = ["Hub"]
 
@@ -55,6 +56,7 @@ class Hub(Sending, Asking, RouteRegistrations, Events, Identities, Schedules):
         fence: runs functions of the user.
         lockable: a mapping with a lock that all functions share.
         reports: log lines about what clients do.
+        turns: how much of a turn of the reactor a client gets.
         max_pending_handshakes: ``pending_handshakes``, or what the process can hold of them.
         fresh_context: gives a copy of the context that the hub was made in: no current event, no current route.
         message_received: what connections call with a client's text message.
@@ -83,6 +85,7 @@ class Hub(Sending, Asking, RouteRegistrations, Events, Identities, Schedules):
         fitting = max(1, descriptors - _RESERVED_DESCRIPTORS - self.max_pending_handshakes)
         self._max_connections = settings.max_connections or fitting
         self.fence = Fence(lambda: self.clock, self.counters, settings.handler_timeout_seconds)
+        self.turns = Turns(lambda: self.clock)
         registry: Registry[SignalConnection] = Registry()
         self.reports = Reports(lambda: self.clock, self.counters)
         fan_out = FanOut(lambda: self.clock, self.fresh_context, settings, self.counters, self.reports)

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 from autobahn.twisted.websocket import WebSocketServerFactory, WebSocketServerProtocol
 from autobahn.websocket.compress import PerMessageDeflateOffer, PerMessageDeflateOfferAccept
 from twisted.internet.interfaces import ITransport
-from twisted.internet.protocol import connectionDone
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
@@ -94,7 +93,10 @@ class SignalProtocol(PacedServerProtocol):
     def abort(self) -> None:
         """Drop the transport now."""
         self._stop_shared_reading()
-        self.transport.abortConnection()
+        if self._end is None:
+            self.transport.abortConnection()
+        else:
+            self.ended(self._end)
 
     # What the transport calls.
 
@@ -105,7 +107,7 @@ class SignalProtocol(PacedServerProtocol):
             return  # Autobahn would collect it, and the end of a TLS connection can take a while
         try:
             is_between = state == _OPEN and self.current_frame is None and not self.inside_message and not self.data
-            if QUICK_FRAMES and is_between:
+            if QUICK_FRAMES and is_between and not self._behind:
                 payload = unmasked_text(data, self.maxMessagePayloadSize)
                 if payload is not None:
                     self.deliver(self.connection, payload)
@@ -120,19 +122,29 @@ class SignalProtocol(PacedServerProtocol):
             self.connection.shut(_INTERNAL_ERROR, "", ClosedBy.ERROR)
 
     def _take_texts(self, data: bytes) -> bytes:
-        """Hand on what small text frames hold; the rest is for Autobahn."""
+        """Hand on what small text frames hold, for a short time. The rest is for Autobahn, or waits."""
         payloads, taken = unmasked_texts(data, self.maxMessagePayloadSize)
         if not taken:
             return data
         self.data = data[taken:]  # where Autobahn goes on, also where a callback raises
-        for payload in payloads:
+        connection, turns = self.connection, self.connection.hub.turns
+        seconds, end = turns.seconds, turns.share_ends()
+        for number, payload in enumerate(payloads):
+            if connection.reading_paused or (number and seconds() >= end):
+                done = sum(_small_frame_bytes(each) for each in payloads[:number])
+                self.data = data[done:]
+                self._fall_behind()
+                return b""
             self.onMessage(payload, False)
+        if self.data and seconds() >= end:
+            self._fall_behind()
+            return b""
         rest, self.data = self.data, b""
         return rest
 
-    def connectionLost(self, reason: Failure = connectionDone) -> None:
-        """The transport is gone."""
-        super().connectionLost(reason)
+    def ended(self, reason: Failure) -> None:
+        """The transport is gone, and so is all that came by it."""
+        super().ended(reason)
         self.connection.lost()
 
     # What Autobahn calls.
@@ -268,7 +280,8 @@ class SignalProtocol(PacedServerProtocol):
     def dropConnection(self, abort: bool = False) -> None:
         """End TCP; never by a reset after a clean close, which browsers would report as not clean."""
         self._stop_shared_reading()
-        super().dropConnection(abort=abort and not self.wasClean)
+        if self._end is None:
+            super().dropConnection(abort=abort and not self.wasClean)
 
 
 class SignalFactory(WebSocketServerFactory):
@@ -286,7 +299,7 @@ class SignalFactory(WebSocketServerFactory):
         }
         if hub.settings.compression:
             options["perMessageCompressionAccept"] = staticmethod(_accept_deflate)
-        self.reader = SharedReader()
+        self.reader = SharedReader(hub.turns.seconds)
         self._protocol_class: type[Any] = type("SignalProtocol", (SignalProtocol,), options)
 
     def protocol_for(
@@ -299,6 +312,12 @@ class SignalFactory(WebSocketServerFactory):
         protocol.response_headers = response_headers
         protocol.makeConnection(transport)  # type: ignore[no-untyped-call]  # Autobahn
         return protocol
+
+
+def _small_frame_bytes(payload: bytes) -> int:
+    """The size of the frame that :func:`unmasked_texts` has found a payload in: such a frame is as short as can be."""
+    size = len(payload)
+    return size + (6 if size < 126 else 8)
 
 
 def _accept_deflate(offers: list[Any]) -> PerMessageDeflateOfferAccept | None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import select
 from collections.abc import Callable
 from contextlib import suppress
+from time import monotonic
 from typing import Any
 
 from twisted.internet.error import ConnectionDone, ConnectionLost
@@ -18,6 +19,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
+from ..turns import TURN_SECONDS
 from .shortcuts import SHARED_READS
 
 __all__ = ["Reading", "SharedReader"]
@@ -66,9 +68,15 @@ class Reading:
 
 @implementer(IReadDescriptor)
 class SharedReader:
-    """Reads for all that joined. The reactor knows it as one descriptor, and only while somebody is there."""
+    """Reads for all that joined. The reactor knows it as one descriptor, and only while somebody is there.
 
-    def __init__(self) -> None:
+    Args:
+        seconds: what measures how long the reading of a turn takes.
+    """
+
+    def __init__(self, seconds: Callable[[], float] = monotonic) -> None:
+        self._seconds = seconds
+        self._left: list[tuple[Reading, int]] = []  # of a turn that took too long: they come first in the next one
         self._reactor: Any = None
         self._epoll: Any = None  # a select.epoll while somebody is there
         self._readings: dict[int, Reading] = {}
@@ -125,12 +133,19 @@ class SharedReader:
         return "signals"
 
     def doRead(self) -> None:
-        """Read from each that is ready, once. It never raises: the reactor would end all for what one has done."""
-        readings, buffer, only_data = self._readings, self._buffer, _READABLE
-        for number, event in self._epoll.poll(0, _MOST_AT_ONCE):
-            reading = readings.get(number)
-            if reading is None:  # gone by what was read before
+        """Read from each that is ready, once, for a short time. Who is left is read first in the next turn.
+
+        It never raises: the reactor would end all for what one has done.
+        """
+        readings, buffer, only_data, seconds = self._readings, self._buffer, _READABLE, self._seconds
+        ready, self._left = self._left or self._poll(), []
+        end = seconds() + TURN_SECONDS
+        for at, (reading, event) in enumerate(ready):
+            if readings.get(reading.fileno) is not reading:  # gone by what was read before
                 continue
+            if at and seconds() >= end:
+                self._left = ready[at:]
+                break
             size = -1
             if event == only_data and not reading.transport.disconnecting:
                 try:
@@ -158,6 +173,11 @@ class SharedReader:
         for reading in tuple(self._readings.values()):
             self._end(reading, reason)
 
+    def _poll(self) -> list[tuple[Reading, int]]:
+        readings = self._readings
+        found = self._epoll.poll(0, _MOST_AT_ONCE)
+        return [(readings[number], event) for number, event in found if number in readings]
+
     def _give_back(self, reading: Reading) -> None:
         """Whatever is no data and no clean end is the transport's own affair: it finds it by itself."""
         self.leave(reading)
@@ -180,6 +200,7 @@ class SharedReader:
         self._reactor.removeReader(self)
         self._epoll.close()
         self._epoll = self._reactor = None
+        self._left = []
 
 
 def can_read_together(transport: Any) -> bool:
