@@ -29,6 +29,7 @@ from .fanout import FanOut
 from .fence import Fence
 from .heartbeat import Heartbeat
 from .identities import Identities, Identity
+from .inboxes import Inboxes
 from .reports import Reports
 from .scheduling.schedules import Schedules
 from .sending import Sending, Several, several
@@ -56,6 +57,7 @@ class Hub(Sending, Asking, RouteRegistrations, Events, Identities, Schedules):
         fence: runs functions of the user.
         lockable: a mapping with a lock that all functions share.
         reports: log lines about what clients do.
+        inboxes: what clients have sent and no function has taken yet.
         turns: how much of a turn of the reactor a client gets.
         max_pending_handshakes: ``pending_handshakes``, or what the process can hold of them.
         fresh_context: gives a copy of the context that the hub was made in: no current event, no current route.
@@ -88,6 +90,7 @@ class Hub(Sending, Asking, RouteRegistrations, Events, Identities, Schedules):
         self.turns = Turns(lambda: self.clock)
         registry: Registry[SignalConnection] = Registry()
         self.reports = Reports(lambda: self.clock, self.counters)
+        self.inboxes = Inboxes(settings, self.reports, self.open_connections)
         fan_out = FanOut(lambda: self.clock, self.fresh_context, settings, self.counters, self.reports)
         self._heartbeat = Heartbeat(self)
         most = settings.max_outgoing_bytes
@@ -238,10 +241,15 @@ class Hub(Sending, Asking, RouteRegistrations, Events, Identities, Schedules):
 
     def connection_leaves(self, connection: SignalConnection) -> None:
         """A connection is about to close: what was sent before goes out, then it gets nothing more."""
+        self.inboxes.incomplete(connection, 0)
         self._fan_out.flush(connection.name)
         self._fan_out.leave(connection)
         if connection.is_global:
             self._registry.remove(connection)
+
+    def message_grows(self, connection: SignalConnection, size_bytes: int) -> None:
+        """So much has come of a message that is not complete, 0 where none is."""
+        self.inboxes.incomplete(connection, size_bytes)
 
     def send_close(self, connection: SignalConnection, code: int, reason: bytes) -> None:
         """A connection that left because we close it gets its close frame."""

@@ -5,7 +5,6 @@ It decides nothing about messages or audiences; the hub does.
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable
 from contextvars import Context
 from enum import Enum
@@ -22,6 +21,7 @@ from .core.outbox import Outbox
 from .core.routes import RouteMatch
 from .core.settings import Settings
 from .delivery import Delivery
+from .inboxes import Inbox
 from .interfaces import ClientTransport
 from .reports import Reports
 from .waiters import Waiters
@@ -54,6 +54,7 @@ class _Hub(Protocol):
     def send_to(self, connection: Any, data: object, depth: int | None = None, key: str | None = None) -> Delivery: ...
     def congestion_changed(self, connection: Any, congested: bool) -> None: ...
     def connection_leaves(self, connection: Any) -> None: ...
+    def message_grows(self, connection: Any, size_bytes: int) -> None: ...
     def send_close(self, connection: Any, code: int, reason: bytes) -> None: ...
     def connection_gone(self, connection: Any) -> None: ...
 
@@ -144,7 +145,7 @@ class Lifecycle:
         self.outbox: Outbox | None = None
         # What dispatch keeps with each connection; made on first use.
         self.busy = True
-        self.inbox: deque[bytes] | None = None
+        self.inbox: Inbox | None = None
         self.reading_paused = False
         self.bad_messages: WindowCounter | None = None
         self.message_bucket: TokenBucket | None = None
@@ -203,9 +204,11 @@ class Lifecycle:
         self.abort()
 
     def pause_reading(self) -> None:
-        """Stop reading from the client."""
+        """Stop reading from the client, unless nothing but its close frame is read for any more."""
+        if self.state is not ConnectionState.OPEN:
+            return
         self.reading_paused = True
-        if self._transport is not None and self.state is ConnectionState.OPEN:
+        if self._transport is not None:
             self._transport.pause_reading()
 
     def resume_reading(self) -> None:
@@ -223,6 +226,11 @@ class Lifecycle:
     def message_ended(self) -> None:
         """A message is complete."""
         self.message_due = None
+
+    def message_grows(self, size_bytes: int) -> None:
+        """So much has come of a message that is not complete; 0 where none is, any more."""
+        if self.state is ConnectionState.OPEN or not size_bytes:
+            self._hub.message_grows(self, size_bytes)
 
     def pong(self, payload: bytes) -> None:
         """A pong came in; one that no ping of ours asked for says nothing."""

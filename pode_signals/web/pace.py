@@ -75,6 +75,8 @@ class PacedServerProtocol(LeanServerProtocol):
         if self._turn != turns.number:
             self._turn, self._used_seconds = turns.number, 0.0
         began = turns.seconds() - self._used_seconds
+        if self.connection.reading_paused and not self._behind:
+            self._fall_behind()
         self.take(data)
         self._used_seconds = turns.seconds() - began
         if turns.is_over(began):

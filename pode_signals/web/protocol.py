@@ -56,6 +56,7 @@ class SignalProtocol(PacedServerProtocol):
     _isMessageCompressed = False  # Autobahn's
     _control_bucket: TokenBucket | None = None
     _fragments = 0
+    _incomplete_bytes = 0  # of a message of which more has to come
     _broken_limit: str | None = None  # the setting for which the connection is failed
 
     # What the connection calls.
@@ -83,7 +84,9 @@ class SignalProtocol(PacedServerProtocol):
         return True
 
     def write_close(self, code: int, reason: bytes) -> None:
-        """Send a close frame; its answer, or the connection's timer, ends the transport."""
+        """Send a close frame; its answer, or the connection's timer, ends the transport. What came before is let go."""
+        if self.inside_message:
+            self.message_data = self.frame_data = []
         WebSocketServerProtocol.sendCloseFrame(self, code=code, reasonUtf8=reason)
 
     def write_ping(self, payload: bytes) -> None:
@@ -115,11 +118,24 @@ class SignalProtocol(PacedServerProtocol):
                 data = self._take_texts(data)
             if data or self.current_frame is not None:  # a frame without a payload may wait for its end
                 self.parse(data)
+                if self.inside_message or self._incomplete_bytes:
+                    self._count_incomplete()
         except Exception:
             client_id = printable(self.connection.client_id)
             _log.failure("connection {client_id}: a protocol callback raised", client_id=client_id)
             self.connection.hub.counters.callbacks_failed += 1
             self.connection.shut(_INTERNAL_ERROR, "", ClosedBy.ERROR)
+
+    def _count_incomplete(self) -> None:
+        size = 0
+        if self.inside_message and self.state == _OPEN:
+            frame = self.current_frame
+            is_data = frame is not None and frame.opcode < _CLOSE
+            missing = frame.length - self.current_frame_masker.pointer() if is_data else 0
+            size = self.message_data_total_length - missing
+        if size != self._incomplete_bytes:
+            self._incomplete_bytes = size
+            self.connection.message_grows(size)
 
     def _take_texts(self, data: bytes) -> bytes:
         """Hand on what small text frames hold, for a short time. The rest is for Autobahn, or waits."""
