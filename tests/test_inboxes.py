@@ -183,7 +183,7 @@ class TestAll:
         fast.connection.message_bucket.take(clock_of(waiting.signals).seconds())
         says(fast, 1, 100)
         assert (waiting.of(fast), fast.reading) == ([0], ["pause"])
-        turn(waiting.signals, seconds=1)
+        turn(waiting.signals, seconds=1.1)
         waiting.end_one(fast)
         assert (waiting.of(fast), fast.reading) == ([0, 1], ["pause", "resume"])
 
