@@ -11,6 +11,7 @@ from .core.framing import check_close_code
 from .core.model import ClosedBy, Closure, Scope
 from .delivery import Delivery
 from .lifecycle import ConnectionState, Lifecycle
+from .waiters import Waiters
 
 __all__ = ["ConnectionState", "SignalConnection"]
 
@@ -108,10 +109,8 @@ class SignalConnection(Lifecycle):
             assert self.closure is not None
             return succeed(self.closure)
         if self._disconnect_waiters is None:
-            self._disconnect_waiters = []
-        waiter: Deferred[Closure] = Deferred(self._disconnect_waiters.remove)
-        self._disconnect_waiters.append(waiter)
-        return waiter
+            self._disconnect_waiters = Waiters()
+        return self._disconnect_waiters.wait()
 
     def __repr__(self) -> str:
         return f"<SignalConnection {self.name!r} {self.client_id!r} {self.state.value}>"

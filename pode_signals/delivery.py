@@ -26,7 +26,8 @@ class Delivery:
         sent: of these, how many transports took it with nothing waiting ahead.
         queued: how many have it behind data that their client has not read yet.
         dropped: how many will not get it.
-        refused: names left out of a send to every name because their broadcast level refused.
+        refused: names left out of a send to every name because their broadcast level refused; of a send to groups,
+            names that have one of these.
     """
 
     __slots__ = ("_writer", "dropped", "queued", "recipients", "refused", "sent")

@@ -5,7 +5,6 @@ It knows no sockets: bytes of whole text messages come in, the hub's ``send`` go
 
 from __future__ import annotations
 
-from collections import deque
 from contextvars import Context
 from typing import TYPE_CHECKING, Protocol
 
@@ -17,9 +16,11 @@ from .core.routes import RouteMatch, SignalRoutes
 from .core.settings import Settings
 from .errors import BroadcastRefused, MessageInvalid, MessageTooBig
 from .fence import Fence
+from .inboxes import Inboxes
 from .lifecycle import ConnectionState
 from .reports import Reports
 from .signal_event import SignalEvent
+from .turns import Turns
 
 if TYPE_CHECKING:
     from twisted.internet.interfaces import IReactorTime
@@ -40,6 +41,8 @@ class _Hub(Protocol):
     counters: Counters
     fence: Fence
     reports: Reports
+    turns: Turns
+    inboxes: Inboxes
     unrouted: Unrouted
 
     @property
@@ -72,10 +75,10 @@ class Dispatch:
         self._follow = hub.fence.follow
         self._fresh_context = hub.fresh_context
         self._routes = routes
-        self._max_pending = hub.settings.max_pending_messages
         self._max_depth = hub.settings.max_json_depth
         self._max_keys = hub.settings.max_json_keys
-        self._resume_at = hub.settings.max_pending_messages // 4
+        self._turns = hub.turns
+        self._inboxes = hub.inboxes
 
     def received(self, connection: SignalConnection, payload: bytes) -> None:
         """A text message came in: it is handled now, or waits for those before it. After a close nobody wants it."""
@@ -88,34 +91,33 @@ class Dispatch:
             if bucket.take(now):
                 connection.busy = True
                 if self._handle(connection, payload, now):
-                    if connection.inbox is None:
+                    if connection.inbox is None and not connection.reading_paused:
                         connection.busy = False
                     else:
                         self.next(connection)  # what came while the function ran
+                elif self._inboxes.is_full:
+                    self._inboxes.is_busy(connection)
                 return
             self._wait(connection, bucket)
-        if connection.inbox is None:
-            connection.inbox = deque()
-        connection.inbox.append(payload)
-        if len(connection.inbox) >= self._max_pending and not connection.reading_paused:
-            self._limit_acts(connection, "max_pending_messages", "read no further until its functions have ended")
-            connection.pause_reading()
+        self._inboxes.put(connection, payload)
 
     def next(self, connection: SignalConnection) -> None:
-        """Whatever kept the connection busy has ended: go on with what waits."""
+        """Whatever kept the connection busy has ended: go on with what waits, for the client's share of this turn."""
         inbox = connection.inbox
+        end = self._turns.share_ends() if inbox else 0.0
         while inbox:
             now = self._hub.clock.seconds()
             bucket = connection.message_bucket or self._new_bucket(connection, now)
             if not bucket.take(now):
                 self._wait(connection, bucket)
                 return
-            if connection.reading_paused and len(inbox) <= self._resume_at + 1:
-                connection.resume_reading()
-            if not self._handle(connection, inbox.popleft(), now):
+            if not self._handle(connection, self._inboxes.take(connection, inbox), now):
+                self._inboxes.is_busy(connection)
                 return
-        connection.inbox = None
-        connection.busy = False
+            if self._turns.seconds() >= end:
+                self._turns.later(self.next, connection)
+                return
+        self._inboxes.is_idle(connection)
 
     def _new_bucket(self, connection: SignalConnection, now: float) -> TokenBucket:
         settings = self._hub.settings
@@ -126,7 +128,7 @@ class Dispatch:
         """The client sends faster than it may: its messages go on by themselves when its rate allows."""
         self._limit_acts(connection, "messages_per_second", "its messages have to wait")
         connection.busy = True
-        self._hub.clock.callLater(bucket.wait_seconds, self.next, connection)
+        self._hub.clock.callLater(bucket.wait_seconds, self._turns.later, self.next, connection)
 
     def _handle(self, connection: SignalConnection, payload: bytes, now: float) -> bool:
         """Whether the message was done with at once."""

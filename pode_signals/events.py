@@ -19,6 +19,7 @@ from .core.model import EventType
 from .errors import EventAlreadyRegistered, EventNotRegistered
 from .fence import Fence
 from .signal_event import Lockable
+from .waiters import Waiters
 
 if TYPE_CHECKING:
     from .connection import SignalConnection
@@ -82,7 +83,7 @@ class Events:
         self._event_context = context
         self._event_check_thread = check_thread
         self._event_registrations: dict[tuple[str, EventType], dict[str, EventRegistration]] = {}
-        self._connect_waiters: dict[str, list[Deferred[SignalConnection]]] = {}
+        self._connect_waiters: dict[str, Waiters[SignalConnection]] = {}
         self.lockable = Lockable()
 
     def register_event(
@@ -166,21 +167,20 @@ class Events:
         """
         self._event_check_thread("when_connected")
 
-        def forget(waiter: Deferred[SignalConnection]) -> None:
-            waiters.remove(waiter)
-            if not waiters and self._connect_waiters.get(name) is waiters:
+        def nobody_waits() -> None:
+            if self._connect_waiters.get(name) is waiters:
                 del self._connect_waiters[name]
 
-        waiters = self._connect_waiters.setdefault(name, [])
-        waiter: Deferred[SignalConnection] = Deferred(forget)
-        waiters.append(waiter)
-        return waiter
+        waiters = self._connect_waiters.get(name)
+        if waiters is None:
+            waiters = self._connect_waiters[name] = Waiters(nobody_waits)
+        return waiters.wait()
 
     def fire_connect(self, connection: SignalConnection, seconds: float, done: Callable[[], None]) -> None:
         """Fire Connect; ``done`` is called when the last function has ended."""
-        waiters = self._connect_waiters.pop(connection.name, [])
-        while waiters:  # a callback may cancel another, which takes itself off this list
-            self._event_context().run(waiters.pop(0).callback, connection)
+        waiters = self._connect_waiters.pop(connection.name, None)
+        if waiters is not None:
+            waiters.fire(connection, self._event_context)
         self._fire(EventType.CONNECT, connection, seconds, done)
 
     def fire_disconnect(self, connection: SignalConnection, seconds: float) -> None:

@@ -17,10 +17,12 @@ from twisted.logger import Logger
 
 from .connection import ConnectionState
 from .core.counters import Counters
+from .core.largest import Largest
 from .core.model import ClosedBy
 from .core.outbox import Outbox, SlowClient
 from .core.settings import Settings
 from .reports import Reports
+from .waiters import Waiters
 
 if TYPE_CHECKING:
     from .connection import SignalConnection
@@ -92,10 +94,11 @@ class FanOut:
         self._counters = counters
         self._reports = reports
         self._batches: dict[str, _Batch] = {}
-        self._waiting: list[Deferred[None]] = []
+        self._waiting: Waiters[None] = Waiters()
         self._scheduled = False
         self.congested: set[SignalConnection] = set()
         self.queued_bytes = 0
+        self._largest: Largest[SignalConnection] = Largest()
 
     def send(self, name: str, audience: Audience, frame: bytes, key: str | None = None) -> tuple[int, int]:
         """Give one frame to an audience of one name.
@@ -143,7 +146,7 @@ class FanOut:
         while outbox and connection not in self.congested:
             before = outbox.size_bytes
             frames = outbox.pop(_CHUNK_BYTES)
-            self.queued_bytes += outbox.size_bytes - before
+            self._resized(connection, before, outbox.size_bytes)
             if not self._write(connection, frames):
                 return
         if not outbox:
@@ -193,9 +196,7 @@ class FanOut:
         """A new Deferred that fires when all that was sent up to now has been written."""
         if not self._batches:
             return succeed(None)
-        waiting: Deferred[None] = Deferred(self._waiting.remove)
-        self._waiting.append(waiting)
-        return waiting
+        return self._waiting.wait()
 
     def _waiting_of(self, name: str, audience: Audience) -> frozenset[SignalConnection]:
         """Those of an audience whose frames have to wait; a batch that does not fit goes out before."""
@@ -218,7 +219,7 @@ class FanOut:
             outbox = connection.outbox = Outbox(self._settings.send_queue_bytes, self._policy)
         before = outbox.size_bytes
         taken = outbox.push(frame, key)
-        self.queued_bytes += outbox.size_bytes - before
+        self._resized(connection, before, outbox.size_bytes)
         self._counters.recipients_dropped += outbox.displaced
         if taken is None:
             self._too_slow(connection, "send_queue_bytes")
@@ -229,14 +230,21 @@ class FanOut:
                 client_id=connection.client_id,
             )
         if self.queued_bytes > self._settings.total_queue_bytes:  # by this frame, and the largest queue is as large
-            self._too_slow(max(self.congested, key=_queue_size), "total_queue_bytes")
-        if taken and connection.outbox is None:
-            self._counters.recipients_dropped -= 1  # the send that is going on tells of it, and so counts it
+            largest = self._largest.largest()
+            assert largest is not None
+            # Of this frame, where it goes as well, the send that is going on tells, and so counts it.
+            self._too_slow(largest, "total_queue_bytes", told=int(largest is connection and taken is True))
         return Sent.QUEUED if taken and connection.outbox is not None else Sent.DROPPED
 
-    def _too_slow(self, connection: SignalConnection, setting: str) -> None:
-        """Close a client that does not read: nothing that waits for it would ever arrive."""
-        count = self._drop(connection)
+    def _too_slow(self, connection: SignalConnection, setting: str, *, told: int = 0) -> None:
+        """Close a client that does not read: nothing that waits for it would ever arrive.
+
+        Args:
+            connection: the client's.
+            setting: the bound that says so.
+            told: how many of what waits another counts as dropped.
+        """
+        count = self._drop(connection, told)
         self._reports.limit(
             setting,
             "connection {client_id} reads too slowly: closed, {count} messages dropped",
@@ -246,17 +254,21 @@ class FanOut:
         seconds = min(_SLOW_CLOSE_SECONDS, self._settings.close_timeout_seconds)
         connection.shut(_TOO_SLOW, "the client reads too slowly", ClosedBy.SERVER, timeout_seconds=seconds)
 
-    def _drop(self, connection: SignalConnection) -> int:
-        """Give up what waits for a connection: how many messages that was."""
+    def _drop(self, connection: SignalConnection, told: int = 0) -> int:
+        """Give up what waits for a connection: how many messages that was. So many of them are counted elsewhere."""
         count = len(self._take(connection) or ())
-        self._counters.recipients_dropped += count
+        self._counters.recipients_dropped += count - told
         return count
 
     def _take(self, connection: SignalConnection) -> Outbox | None:
         outbox, connection.outbox = connection.outbox, None
         if outbox is not None:
-            self.queued_bytes -= outbox.size_bytes
+            self._resized(connection, outbox.size_bytes, 0)
         return outbox
+
+    def _resized(self, connection: SignalConnection, before: int, now: int) -> None:
+        self.queued_bytes += now - before
+        self._largest.set(connection, now)
 
     def _write(self, connection: SignalConnection, frames: bytes) -> bool:
         try:
@@ -279,10 +291,5 @@ class FanOut:
         self._scheduled = False
         for name in tuple(self._batches):
             self.flush(name)
-        waiting, self._waiting = self._waiting, []
-        while waiting:  # a callback may cancel another, which takes itself off this list
-            self._context().run(waiting.pop(0).callback, None)
-
-
-def _queue_size(connection: SignalConnection) -> int:
-    return 0 if connection.outbox is None else connection.outbox.size_bytes
+        waiting, self._waiting = self._waiting, Waiters()
+        waiting.fire(None, self._context)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from contextvars import Context, copy_context
 from functools import cached_property
+from itertools import islice
 from random import Random, SystemRandom
 from threading import get_ident
 from typing import Any
@@ -28,15 +29,18 @@ from .fanout import FanOut
 from .fence import Fence
 from .heartbeat import Heartbeat
 from .identities import Identities, Identity
+from .inboxes import Inboxes
 from .reports import Reports
 from .scheduling.schedules import Schedules
 from .sending import Sending, Several, several
 from .signal_routes import RouteRegistrations
+from .turns import Turns
 
 __all__ = ["Hub"]
 
 _REPLACED = 4409
 _RESERVED_DESCRIPTORS = 64
+_PING_BYTES = 8
 
 
 class Hub(Sending, Asking, RouteRegistrations, Events, Identities, Schedules):
@@ -45,7 +49,7 @@ class Hub(Sending, Asking, RouteRegistrations, Events, Identities, Schedules):
     Args:
         settings: limits and defaults.
         clock: what time is taken from; None is the reactor that runs when it is first needed.
-        random: where client ids and random schedule times come from; None is the system's source.
+        random: where client ids, payloads of pings and random schedule times come from; None is the system's source.
 
     Attributes:
         settings: limits and defaults.
@@ -53,6 +57,8 @@ class Hub(Sending, Asking, RouteRegistrations, Events, Identities, Schedules):
         fence: runs functions of the user.
         lockable: a mapping with a lock that all functions share.
         reports: log lines about what clients do.
+        inboxes: what clients have sent and no function has taken yet.
+        turns: how much of a turn of the reactor a client gets.
         max_pending_handshakes: ``pending_handshakes``, or what the process can hold of them.
         fresh_context: gives a copy of the context that the hub was made in: no current event, no current route.
         message_received: what connections call with a client's text message.
@@ -72,14 +78,18 @@ class Hub(Sending, Asking, RouteRegistrations, Events, Identities, Schedules):
         self._open: set[SignalConnection] = set()
         self._by_address: Counter[str] = Counter()  # by limit_key; who has no address is not counted
         self._connecting: set[SignalConnection] = set()
-        self._replaced: dict[SignalConnection, None] = {}  # their transports are not gone yet; the oldest first
+        # Their transports are not gone yet; the oldest first, in all and of each address.
+        self._replaced: dict[SignalConnection, None] = {}
+        self._replaced_of: dict[str, dict[SignalConnection, None]] = {}
         descriptors = _descriptor_limit()
         self.max_pending_handshakes = min(settings.pending_handshakes, max(1, descriptors // 4))
         fitting = max(1, descriptors - _RESERVED_DESCRIPTORS - self.max_pending_handshakes)
         self._max_connections = settings.max_connections or fitting
         self.fence = Fence(lambda: self.clock, self.counters, settings.handler_timeout_seconds)
+        self.turns = Turns(lambda: self.clock)
         registry: Registry[SignalConnection] = Registry()
         self.reports = Reports(lambda: self.clock, self.counters)
+        self.inboxes = Inboxes(settings, self.reports, self.open_connections)
         fan_out = FanOut(lambda: self.clock, self.fresh_context, settings, self.counters, self.reports)
         self._heartbeat = Heartbeat(self)
         most = settings.max_outgoing_bytes
@@ -88,6 +98,7 @@ class Hub(Sending, Asking, RouteRegistrations, Events, Identities, Schedules):
         RouteRegistrations.__init__(self, self.check_thread)
         Events.__init__(self, self.fence, self.fresh_context, self.check_thread)
         random = random or SystemRandom()
+        self._random = random
         proxies = TrustedProxies(settings.trusted_proxies)
         Identities.__init__(self, random, proxies, lambda: not self._open, self.check_thread)
         Schedules.__init__(
@@ -171,8 +182,9 @@ class Hub(Sending, Asking, RouteRegistrations, Events, Identities, Schedules):
             raise TooManyConnections(503, "max_connections")
         most, key = limits.max_connections_per_address, limit_key(address)
         if most is not None and self._by_address[key] >= most:
-            leaving = [*self._replaced] if replaced is None else [*self._replaced, replaced]
-            if self._by_address[key] - sum(limit_key(each.address) == key for each in leaving) >= most:
+            leaving = len(self._replaced_of.get(key, ()))
+            leaving += replaced is not None and limit_key(replaced.address) == key
+            if self._by_address[key] - leaving >= most:
                 raise TooManyConnections(429, "max_connections_per_address")
         new_name = scope is Scope.GLOBAL and not self._registry.has_name(identity.name)
         if new_name and self._registry.name_count() >= limits.max_names:
@@ -185,6 +197,7 @@ class Hub(Sending, Asking, RouteRegistrations, Events, Identities, Schedules):
             replaced = self._registry.get(connection.name, connection.client_id)
             if replaced is not None:
                 self._replaced[replaced] = None
+                self._replaced_of.setdefault(limit_key(replaced.address), {})[replaced] = None
                 replaced.shut(_REPLACED, "replaced by a newer connection", ClosedBy.SERVER)
             self._registry.add(connection)
         self._open.add(connection)
@@ -211,9 +224,9 @@ class Hub(Sending, Asking, RouteRegistrations, Events, Identities, Schedules):
             code, by = (1011, ClosedBy.ERROR) if failed else (1000, ClosedBy.SERVER)
             connection.shut(code, "", by)
 
-    def connections_with_client_id(self, client_id: str) -> tuple[SignalConnection, ...]:
-        """The global connections with a client id, over all names."""
-        return self._registry.with_client_id(client_id)
+    def connections_of(self, target: Target) -> tuple[SignalConnection, ...]:
+        """The global connections that a target means."""
+        return self._registry.select(target)
 
     # What connections and dispatch call.
 
@@ -226,19 +239,34 @@ class Hub(Sending, Asking, RouteRegistrations, Events, Identities, Schedules):
 
     def connection_leaves(self, connection: SignalConnection) -> None:
         """A connection is about to close: what was sent before goes out, then it gets nothing more."""
+        self.inboxes.incomplete(connection, 0)
         self._fan_out.flush(connection.name)
         self._fan_out.leave(connection)
         if connection.is_global:
             self._registry.remove(connection)
 
+    def message_grows(self, connection: SignalConnection, size_bytes: int) -> None:
+        """So much has come of a message that is not complete, 0 where none is."""
+        self.inboxes.incomplete(connection, size_bytes)
+
     def send_close(self, connection: SignalConnection, code: int, reason: bytes) -> None:
         """A connection that left because we close it gets its close frame."""
         self._fan_out.close(connection, code, reason)
 
+    def ping_payload(self) -> bytes:
+        """Eight bytes that no client can guess: one that reads nothing would pass for alive by pongs sent blindly."""
+        return self._random.randbytes(_PING_BYTES)
+
     def connection_gone(self, connection: SignalConnection) -> None:
         """A transport is gone."""
         self._open.remove(connection)
-        self._replaced.pop(connection, None)
+        if connection in self._replaced:
+            del self._replaced[connection]
+            key = limit_key(connection.address)
+            of_address = self._replaced_of[key]
+            del of_address[connection]
+            if not of_address:
+                del self._replaced_of[key]
         if not self._open:
             self._heartbeat.end()
         if key := limit_key(connection.address):
@@ -256,10 +284,10 @@ class Hub(Sending, Asking, RouteRegistrations, Events, Identities, Schedules):
         if signer is None:
             return True
         if not signer.strict:
-            return all(signer.verify(each, None) for each in client_ids)
+            return all(signer.verify(each, None) for each in dict.fromkeys(client_ids))
         return all(
             any(self.is_client_id_valid(each, holder.request) for holder in self._registry.with_client_id(each))
-            for each in client_ids
+            for each in dict.fromkeys(client_ids)
         )
 
     def _make_room(self, address: str, just_replaced: SignalConnection | None) -> None:
@@ -270,14 +298,10 @@ class Hub(Sending, Asking, RouteRegistrations, Events, Identities, Schedules):
         if just_replaced is not None and just_replaced in self._replaced:
             over -= 1
             over_of_address -= limit_key(just_replaced.address) == key
-        if over <= 0 and over_of_address <= 0:
-            return
-        for each in tuple(self._replaced):
-            is_of_address = limit_key(each.address) == key
-            if each is not just_replaced and (over > 0 or (over_of_address > 0 and is_of_address)):
-                over -= 1
-                over_of_address -= is_of_address
-                each.abort()
+        going = _oldest(self._replaced_of.get(key, {}), over_of_address, {just_replaced})
+        going += _oldest(self._replaced, over - len(going), {just_replaced, *going})
+        for each in going:
+            each.abort()
 
     def _connect(self, connection: SignalConnection) -> None:
         self.fire_connect(connection, self.clock.seconds(), lambda: self._connected(connection))
@@ -289,6 +313,13 @@ class Hub(Sending, Asking, RouteRegistrations, Events, Identities, Schedules):
         self._dispatch.next(connection)
         if gone:
             self.fire_disconnect(connection, self.clock.seconds())
+
+
+def _oldest(
+    replaced: dict[SignalConnection, None], count: int, but: set[SignalConnection | None]
+) -> list[SignalConnection]:
+    """So many of those that were replaced, without some; no more of them are looked at than it needs."""
+    return list(islice((each for each in replaced if each not in but), max(0, count)))
 
 
 def _without_current(context: Context) -> Context:

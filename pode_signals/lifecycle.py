@@ -5,13 +5,11 @@ It decides nothing about messages or audiences; the hub does.
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable
 from contextvars import Context
 from enum import Enum
 from typing import Any, Protocol
 
-from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.logger import LogLevel
 
@@ -23,8 +21,10 @@ from .core.outbox import Outbox
 from .core.routes import RouteMatch
 from .core.settings import Settings
 from .delivery import Delivery
+from .inboxes import Inbox
 from .interfaces import ClientTransport
 from .reports import Reports
+from .waiters import Waiters
 
 __all__ = ["ConnectionState", "Lifecycle"]
 
@@ -50,9 +50,11 @@ class _Hub(Protocol):
     def reports(self) -> Reports: ...
     def check_thread(self, call: str) -> None: ...
     def fresh_context(self) -> Context: ...
+    def ping_payload(self) -> bytes: ...
     def send_to(self, connection: Any, data: object, depth: int | None = None, key: str | None = None) -> Delivery: ...
     def congestion_changed(self, connection: Any, congested: bool) -> None: ...
     def connection_leaves(self, connection: Any) -> None: ...
+    def message_grows(self, connection: Any, size_bytes: int) -> None: ...
     def send_close(self, connection: Any, code: int, reason: bytes) -> None: ...
     def connection_gone(self, connection: Any) -> None: ...
 
@@ -79,7 +81,7 @@ class Lifecycle:
         "_disconnect_waiters",
         "_hub",
         "_metadata",
-        "_pings",
+        "_ping",
         "_transport",
         "address",
         "bad_messages",
@@ -133,17 +135,17 @@ class Lifecycle:
         self.closure: Closure | None = None
         self._connected_seconds = self.last_activity_seconds = hub.clock.seconds()
         self._metadata: dict[str, Any] | None = None
-        self._disconnect_waiters: list[Deferred[Closure]] | None = None
+        self._disconnect_waiters: Waiters[Closure] | None = None
         self._close_timer: IDelayedCall | None = None
         # What heartbeat and fan-out keep with each connection.
         self.ping_due = self._connected_seconds + hub.settings.ping_interval_seconds
         self.pong_due: float | None = None
         self.message_due: float | None = None
-        self._pings = 0
+        self._ping: bytes | None = None  # what the pong that is due has to say
         self.outbox: Outbox | None = None
         # What dispatch keeps with each connection; made on first use.
         self.busy = True
-        self.inbox: deque[bytes] | None = None
+        self.inbox: Inbox | None = None
         self.reading_paused = False
         self.bad_messages: WindowCounter | None = None
         self.message_bucket: TokenBucket | None = None
@@ -192,9 +194,9 @@ class Lifecycle:
     def ping(self, pong_due: float) -> None:
         """Ping the client, whose pong has to come by a time."""
         assert self._transport is not None
-        self._pings += 1
+        self._ping = payload = self._hub.ping_payload()
         self.pong_due = pong_due
-        self._transport.write_ping(self._ping_payload())
+        self._transport.write_ping(payload)
 
     def vanished(self) -> None:
         """The client answers no more."""
@@ -202,9 +204,11 @@ class Lifecycle:
         self.abort()
 
     def pause_reading(self) -> None:
-        """Stop reading from the client."""
+        """Stop reading from the client, unless nothing but its close frame is read for any more."""
+        if self.state is not ConnectionState.OPEN:
+            return
         self.reading_paused = True
-        if self._transport is not None and self.state is ConnectionState.OPEN:
+        if self._transport is not None:
             self._transport.pause_reading()
 
     def resume_reading(self) -> None:
@@ -223,10 +227,15 @@ class Lifecycle:
         """A message is complete."""
         self.message_due = None
 
+    def message_grows(self, size_bytes: int) -> None:
+        """So much has come of a message that is not complete; 0 where none is, any more."""
+        if self.state is ConnectionState.OPEN or not size_bytes:
+            self._hub.message_grows(self, size_bytes)
+
     def pong(self, payload: bytes) -> None:
         """A pong came in; one that no ping of ours asked for says nothing."""
-        if self.pong_due is not None and payload == self._ping_payload():
-            self.pong_due = None
+        if self.pong_due is not None and payload == self._ping:
+            self.pong_due = self._ping = None
             self.ping_due = self._hub.clock.seconds() + self._hub.settings.ping_interval_seconds
 
     def congested(self) -> None:
@@ -266,11 +275,8 @@ class Lifecycle:
             self._close_timer = None
         self._hub.connection_gone(self)
         waiters, self._disconnect_waiters = self._disconnect_waiters, None
-        while waiters:  # a callback may cancel another, which takes itself off this list
-            self._hub.fresh_context().run(waiters.pop(0).callback, self.closure)
-
-    def _ping_payload(self) -> bytes:
-        return self._pings.to_bytes(4, "big")
+        if waiters is not None:
+            waiters.fire(self.closure, self._hub.fresh_context)
 
     def _close_timed_out(self) -> None:
         self._close_timer = None

@@ -177,12 +177,11 @@ class Sending:
         frame = self._frame(data, depth)
         if frame is None:
             return delivery
-        if names is None:  # single clients, whatever their names: found without looking through the names
+        if target.client_ids:  # single clients: they are looked up, and nobody else is looked at
             for connection in self._send_registry.select(target):
                 self._deliver_to(delivery, connection, frame, key)
         else:
-            for each in names:
-                audience = self._send_registry.select(Target((each,), target.groups, target.client_ids))
+            for _, audience in self._send_registry.audiences(names, target.groups):
                 self._deliver(delivery, audience, frame, key)
         return delivery
 
@@ -202,13 +201,15 @@ class Sending:
         return None
 
     def _allowed(self, target: Target, delivery: Delivery) -> tuple[str, ...] | None:
-        """The names to send to; None for client ids of every name, which satisfy every level."""
+        """The names to send to; None for client ids of every name, which satisfy every level.
+
+        Of every name only those are looked at that have one of the groups: a client may name what nobody has.
+        """
         if target.names is None:
             if target.client_ids:
                 return None
-            allowed = {each: self._levels.allows(each, target.groups, ()) for each in self._send_registry.names()}
-            delivery.refused = tuple(each for each, good in allowed.items() if not good)
-            return tuple(each for each, good in allowed.items() if good)
+            allowed, delivery.refused = self._levels.divide(self._send_registry.names(target.groups), target.groups)
+            return allowed
         for each in target.names:
             if not self._levels.allows(each, target.groups, target.client_ids):
                 raise BroadcastRefused(each, self._levels.get(each))

@@ -4,6 +4,7 @@ import pytest
 from fakes import FakeTransport, connect, connected, new_signals, turn
 
 from pode_signals import Scope, Signals
+from pode_signals.core.model import Target
 from pode_signals.errors import UnknownName
 
 
@@ -73,7 +74,7 @@ def test_unknown_names(signals: Signals, people: list[FakeTransport]) -> None:
 def test_every_open_connection(signals: Signals, people: list[FakeTransport]) -> None:
     """S10.1: the service finds local connections as well, and those of one client id over all names."""
     assert set(signals.open_connections()) == {person.connection for person in people}
-    assert set(signals.connections_with_client_id("1")) == {people[0].connection, people[3].connection}
+    assert set(signals.connections_of(Target(None, (), ("1",)))) == {people[0].connection, people[3].connection}
 
 
 @pytest.mark.parametrize("way", ["closes", "vanishes", "close"])

@@ -32,6 +32,8 @@ PROTECTIONS = {
     "messages_per_second": 100,
     "message_burst": 200,
     "max_pending_messages": 64,
+    "inbox_bytes": 262_144,
+    "total_inbox_bytes": 67_108_864,
     "max_json_depth": 32,
     "max_json_keys": 1_000,
     "bad_messages_limit": 10,

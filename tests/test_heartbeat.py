@@ -1,9 +1,11 @@
 from __future__ import annotations
 
+from random import Random, SystemRandom
 from typing import Any
 
 import pytest
 from fakes import Close, FakeTransport, clock_of, connected, new_signals, turn
+from twisted.internet.task import Clock
 from twisted.logger import capturedLogs, formatEvent
 
 from pode_signals import Scope, Signals
@@ -109,12 +111,44 @@ class TestPongs:
     def test_wrong_pongs(self, signals: Signals) -> None:
         """S16.1: a pong with another payload, and one that nobody asked for, do not count."""
         client = silent(signals)
-        client.connection.pong((1).to_bytes(4, "big"))  # what the first ping will have, before it was sent
+        client.connection.pong(b"")
         wait(signals, 26)
         (ping,) = client.pings
         for payload in (b"", b"\0", ping + b"\0", ping[:-1], ping[::-1], b"\xff\xff\xff\xff"):
             client.connection.pong(payload)
         wait(signals, 11)
+        assert client.aborts == 1
+
+    def test_a_client_that_guesses(self, signals: Signals) -> None:
+        """S16.1: pongs sent blindly do not count: no ping says what the next one, or another client's, will hold."""
+        first, second = connected(signals), connected(signals)
+        wait(signals, 26 * 20)
+        payloads = first.pings + second.pings
+        assert len(payloads) >= 38
+        assert len(set(payloads)) == len(payloads)
+        assert {len(each) for each in payloads} == {8}
+        # Payloads that count, up or down, or that differ in a few bits, have a first byte in common.
+        assert len({each[:2] for each in payloads}) > len(payloads) // 2
+
+    def test_payloads_are_drawn_from_the_hubs_source(self) -> None:
+        """S16.1: what pings hold is drawn from the random source of the hub, which is the system's unless given."""
+        drawn = []
+        for _ in range(2):
+            signals = Signals(clock=Clock(), random=Random(7))
+            client = connected(signals)
+            wait(signals, 60)
+            drawn.append(client.pings)
+        assert drawn[0] == drawn[1] != []
+        assert isinstance(Signals(clock=Clock())._random, SystemRandom)
+
+    def test_a_pong_that_comes_twice(self, signals: Signals) -> None:
+        """S16.1: a pong answers one ping: sent again, it answers no later one."""
+        client = connected(signals)
+        wait(signals, 26)
+        client.answers_pings = False
+        for _ in range(60):
+            client.connection.pong(client.pings[0])
+            wait(signals, 1)
         assert client.aborts == 1
 
     def test_an_earlier_pong(self, signals: Signals) -> None:

@@ -20,6 +20,8 @@ SETTINGS: dict[str, tuple[Any, list[Any], list[Any]]] = {
     "max_message_bytes": (65_536, COUNT, [1, 10**9]),
     "max_outgoing_bytes": (1_048_576, COUNT, [1, 10**9]),
     "max_pending_messages": (64, COUNT, [1]),
+    "inbox_bytes": (262_144, COUNT, [1]),
+    "total_inbox_bytes": (67_108_864, COUNT, [1]),
     "max_json_depth": (32, COUNT, [1]),
     "max_json_keys": (1_000, COUNT, [1]),
     "bad_messages_limit": (10, COUNT, [1]),

@@ -35,17 +35,21 @@ E = TypeVar("E", bound=Entry)
 class Registry(Generic[E]):
     """The entries by name, by group and by client id; nothing is left of a name or group when its last entry leaves.
 
-    Every selection is a tuple, so members may leave while someone goes over it.
+    Every selection is a tuple, so members may leave while someone goes over it. To find one takes as long as it has
+    entries and the target has texts, however many names there are: clients say which groups and client ids they mean.
     """
 
-    __slots__ = ("_by_client_id", "_count", "_everyone", "_names")
+    __slots__ = ("_by_client_id", "_by_group", "_count", "_everyone", "_known_names", "_names")
 
     def __init__(self) -> None:
         self._names: dict[str, _Name[E]] = {}
         # An id mostly has one name: then the entry itself stands here, and no container for each of them.
         self._by_client_id: dict[str, E | _Namesakes[E]] = {}
+        # So has a group.
+        self._by_group: dict[str, _Members[E] | _Alike[E]] = {}
         self._count = 0
         self._everyone: tuple[E, ...] | None = None
+        self._known_names: tuple[str, ...] | None = None
 
     def add(self, entry: E) -> None:
         """Take an entry in.
@@ -55,12 +59,13 @@ class Registry(Generic[E]):
         """
         name = self._names.get(entry.name)
         if name is None:
-            name = self._names[entry.name] = _Name()
+            name = self._names[entry.name] = _Name(entry.name)
+            self._known_names = None
         elif entry.client_id in name.members.by_client_id:
             raise ValueError("this name and client id are in the registry already")
         name.members.add(entry)
         if entry.group is not None:
-            name.groups.setdefault(entry.group, _Members()).add(entry)
+            self._join_group(name, entry, entry.group)
         self._index(entry)
         self._count += 1
         self._everyone = None
@@ -74,10 +79,12 @@ class Registry(Generic[E]):
         name = self._names.get(entry.name)
         if name is None or name.members.by_client_id.get(entry.client_id) is not entry:
             return False
+        if entry.group is not None and name.groups[entry.group].remove(entry):
+            del name.groups[entry.group]
+            self._unindex_group(entry.name, entry.group)
         if name.members.remove(entry):
             del self._names[entry.name]
-        elif entry.group is not None and name.groups[entry.group].remove(entry):
-            del name.groups[entry.group]
+            self._known_names = None
         self._unindex(entry)
         self._count -= 1
         self._everyone = None
@@ -96,12 +103,36 @@ class Registry(Generic[E]):
         """
         if target.client_ids:
             found = self._with_client_ids(target)
-            return tuple(found if not target.groups else (entry for entry in found if entry.group in target.groups))
-        if target.names is None:
-            return self._of_all_names() if not target.groups else self._joined(self._names, target.groups)
-        if len(target.names) == 1:
+            if not target.groups:
+                return tuple(found)
+            groups = frozenset(target.groups)
+            return tuple(entry for entry in found if entry.group in groups)
+        if target.names is None and not target.groups:
+            return self._of_all_names()
+        if target.names is not None and len(target.names) == 1:
             return self._of_name(target.names[0], target.groups)
-        return self._joined(target.names, target.groups)
+        return tuple(chain.from_iterable(audience for _, audience in self.audiences(target.names, target.groups)))
+
+    def audiences(
+        self, names: Iterable[str] | None, groups: tuple[str, ...] = ()
+    ) -> Iterator[tuple[str, tuple[E, ...]]]:
+        """Each of these names and its entries, or those of its entries that are in one of the groups.
+
+        Args:
+            names: the names; None is every name. With groups, one without an entry in any of them is left out.
+            groups: the groups; empty is any and none.
+        """
+        if not groups:
+            for name in dict.fromkeys(self._names if names is None else names):
+                yield name, self._of_name(name, ())
+            return
+        found: dict[str, list[_Members[E]]] = {}
+        for group in dict.fromkeys(groups):
+            for members in self._of_each_name(group):
+                found.setdefault(members.name, []).append(members)
+        for name in found if names is None else dict.fromkeys(names):
+            if name in found:
+                yield name, _joined(found[name])
 
     def with_client_id(self, client_id: str) -> tuple[E, ...]:
         """The entries with this client id, whatever their names."""
@@ -110,9 +141,13 @@ class Registry(Generic[E]):
             return ()
         return tuple(found.values()) if isinstance(found, _Namesakes) else (found,)
 
-    def names(self) -> tuple[str, ...]:
-        """The names that have an entry."""
-        return tuple(self._names)
+    def names(self, groups: tuple[str, ...] = ()) -> tuple[str, ...]:
+        """The names that have an entry; with groups, those that have one in any of these."""
+        if groups:
+            return tuple(dict.fromkeys(members.name for group in groups for members in self._of_each_name(group)))
+        if self._known_names is None:
+            self._known_names = tuple(self._names)
+        return self._known_names
 
     def groups(self, name: str) -> tuple[str, ...]:
         """The groups of a name that have an entry.
@@ -168,6 +203,35 @@ class Registry(Generic[E]):
         else:
             del self._by_client_id[entry.client_id]
 
+    def _join_group(self, name: _Name[E], entry: E, group: str) -> None:
+        members = name.groups.get(group)
+        if members is not None:
+            members.add(entry)
+            return
+        members = name.groups[group] = _Members(entry.name)
+        members.add(entry)
+        found = self._by_group.get(group)
+        if found is None:
+            self._by_group[group] = members
+        elif isinstance(found, _Alike):
+            found[entry.name] = members
+        else:
+            self._by_group[group] = _Alike({found.name: found, entry.name: members})
+
+    def _unindex_group(self, name: str, group: str) -> None:
+        found = self._by_group[group]
+        if isinstance(found, _Alike) and len(found) > 1:
+            del found[name]
+        else:
+            del self._by_group[group]
+
+    def _of_each_name(self, group: str) -> Iterable[_Members[E]]:
+        """The groups of this name within each of the names."""
+        found = self._by_group.get(group)
+        if found is None:
+            return ()
+        return found.values() if isinstance(found, _Alike) else (found,)
+
     def _known(self, name: str) -> _Name[E]:
         try:
             return self._names[name]
@@ -178,16 +242,32 @@ class Registry(Generic[E]):
         client_ids = dict.fromkeys(target.client_ids)
         if target.names is None:
             return chain.from_iterable(map(self.with_client_id, client_ids))
-        found = (self.get(name, client_id) for name in dict.fromkeys(target.names) for client_id in client_ids)
-        return (entry for entry in found if entry is not None)
+        names = dict.fromkeys(target.names)
+        if len(names) == 1:
+            known = self._names.get(target.names[0])
+            by_client_id = {} if known is None else known.members.by_client_id
+            return (by_client_id[client_id] for client_id in client_ids if client_id in by_client_id)
+        by_name: dict[str, list[E]] = {}
+        for client_id in client_ids:
+            for entry in self._of_names(client_id, names):
+                by_name.setdefault(entry.name, []).append(entry)
+        return chain.from_iterable(by_name[name] for name in names if name in by_name)
+
+    def _of_names(self, client_id: str, names: dict[str, None]) -> Iterable[E]:
+        """The entries with a client id and one of the names. Of its own names and these the fewer are gone over."""
+        found = self._by_client_id.get(client_id)
+        if found is None:
+            return ()
+        if not isinstance(found, _Namesakes):
+            return (found,) if found.name in names else ()
+        if len(found) <= len(names):
+            return (entry for name, entry in found.items() if name in names)
+        return (found[name] for name in names if name in found)
 
     def _of_all_names(self) -> tuple[E, ...]:
         if self._everyone is None:
-            self._everyone = self._joined(self._names, ())
+            self._everyone = tuple(chain.from_iterable(audience for _, audience in self.audiences(None)))
         return self._everyone
-
-    def _joined(self, names: Iterable[str], groups: tuple[str, ...]) -> tuple[E, ...]:
-        return tuple(chain.from_iterable(self._of_name(name, groups) for name in dict.fromkeys(names)))
 
     def _of_name(self, name: str, groups: tuple[str, ...]) -> tuple[E, ...]:
         found = self._names.get(name)
@@ -195,9 +275,13 @@ class Registry(Generic[E]):
             return ()
         if not groups:
             return found.members.everyone()
-        if len(groups) == 1:
-            return found.of_group(groups[0])
-        return tuple(chain.from_iterable(map(found.of_group, dict.fromkeys(groups))))
+        return _joined([found.groups[group] for group in dict.fromkeys(groups) if group in found.groups])
+
+
+def _joined(several: list[_Members[E]]) -> tuple[E, ...]:
+    if len(several) == 1:
+        return several[0].everyone()
+    return tuple(chain.from_iterable(members.everyone() for members in several))
 
 
 class _Namesakes(dict[str, E]):
@@ -207,11 +291,12 @@ class _Namesakes(dict[str, E]):
 
 
 class _Members(Generic[E]):
-    """The entries of a name or a group, and the tuple of them while nobody joins or leaves."""
+    """The entries of a name or of one of its groups, and the tuple of them while nobody joins or leaves."""
 
-    __slots__ = ("_everyone", "by_client_id")
+    __slots__ = ("_everyone", "by_client_id", "name")
 
-    def __init__(self) -> None:
+    def __init__(self, name: str) -> None:
+        self.name = name
         self.by_client_id: dict[str, E] = {}
         self._everyone: tuple[E, ...] | None = None
 
@@ -231,15 +316,17 @@ class _Members(Generic[E]):
         return self._everyone
 
 
+class _Alike(dict[str, _Members[E]]):
+    """The groups of several names that are called alike, by the names."""
+
+    __slots__ = ()
+
+
 class _Name(Generic[E]):
     """The entries of a name; an entry without a group stands in no index of groups."""
 
     __slots__ = ("groups", "members")
 
-    def __init__(self) -> None:
-        self.members: _Members[E] = _Members()
+    def __init__(self, name: str) -> None:
+        self.members: _Members[E] = _Members(name)
         self.groups: dict[str, _Members[E]] = {}
-
-    def of_group(self, group: str) -> tuple[E, ...]:
-        members = self.groups.get(group)
-        return () if members is None else members.everyone()

@@ -84,6 +84,12 @@ class Settings:
         max_outgoing_bytes: the largest message that ``send`` takes; larger raises ``MessageTooBig``.
         max_pending_messages: how many messages of one connection wait undecoded for its functions; at that many
             its socket is read no further until a quarter is left.
+        inbox_bytes: how much the messages of one connection that wait for its functions may have in all; where another
+            one like the last would be too much, its socket is read no further until a quarter is left. A message by
+            itself always fits.
+        total_inbox_bytes: how much may wait for the functions of all connections together, with what has come of
+            messages that are not complete; over it no client is read further whose messages wait or are handled. Where
+            incomplete ones have half of it, those that have been coming for longest are given up with 1013.
         max_json_depth: how deep a client's message may be nested; the outermost object is 1.
         max_json_keys: how many object keys a client's message may have in all.
         bad_messages_limit: so many bad messages within the window close the connection with 1008.
@@ -143,6 +149,8 @@ class Settings:
     max_message_bytes: int = field(default=65_536, validator=_count(1))
     max_outgoing_bytes: int = field(default=1_048_576, validator=_count(1))
     max_pending_messages: int = field(default=64, validator=_count(1))
+    inbox_bytes: int = field(default=262_144, validator=_count(1))
+    total_inbox_bytes: int = field(default=67_108_864, validator=_count(1))
     max_json_depth: int = field(default=32, validator=_count(1))
     max_json_keys: int = field(default=1_000, validator=_count(1))
     bad_messages_limit: int = field(default=10, validator=_count(1))
@@ -189,6 +197,8 @@ class SettingsArguments(TypedDict, total=False):
     max_message_bytes: int
     max_outgoing_bytes: int
     max_pending_messages: int
+    inbox_bytes: int
+    total_inbox_bytes: int
     max_json_depth: int
     max_json_keys: int
     bad_messages_limit: int

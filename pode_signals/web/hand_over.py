@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..core.names import header_value
 from ..errors import PodeSignalsError
+from ..turns import Turns
 from .channel import ConvertedChannel
 from .turns import PacedChannel
 
@@ -121,7 +122,7 @@ def hand_over(
         raise PodeSignalsError("Autobahn refused a handshake that was checked")
     is_open = True
     if pipelined:
-        feed.later(pipelined, connection.hub.clock)
+        feed.later(pipelined, connection.hub.turns)
     transport.resumeProducing()  # the channel pauses it for much pipelined data
 
 
@@ -145,9 +146,9 @@ class _Feed:
         else:
             self._waiting.append(data)
 
-    def later(self, pipelined: bytes, clock: Any) -> None:
+    def later(self, pipelined: bytes, turns: Turns) -> None:
         self._waiting = [pipelined]
-        clock.callLater(0, self.flush)
+        turns.later(self.flush)
 
     def flush(self) -> None:
         waiting, self._waiting = self._waiting, None

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 from autobahn.twisted.websocket import WebSocketServerFactory, WebSocketServerProtocol
 from autobahn.websocket.compress import PerMessageDeflateOffer, PerMessageDeflateOfferAccept
 from twisted.internet.interfaces import ITransport
-from twisted.internet.protocol import connectionDone
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
@@ -57,6 +56,7 @@ class SignalProtocol(PacedServerProtocol):
     _isMessageCompressed = False  # Autobahn's
     _control_bucket: TokenBucket | None = None
     _fragments = 0
+    _incomplete_bytes = 0  # of a message of which more has to come
     _broken_limit: str | None = None  # the setting for which the connection is failed
 
     # What the connection calls.
@@ -84,7 +84,9 @@ class SignalProtocol(PacedServerProtocol):
         return True
 
     def write_close(self, code: int, reason: bytes) -> None:
-        """Send a close frame; its answer, or the connection's timer, ends the transport."""
+        """Send a close frame; its answer, or the connection's timer, ends the transport. What came before is let go."""
+        if self.inside_message:
+            self.message_data = self.frame_data = []
         WebSocketServerProtocol.sendCloseFrame(self, code=code, reasonUtf8=reason)
 
     def write_ping(self, payload: bytes) -> None:
@@ -94,7 +96,10 @@ class SignalProtocol(PacedServerProtocol):
     def abort(self) -> None:
         """Drop the transport now."""
         self._stop_shared_reading()
-        self.transport.abortConnection()
+        if self._end is None:
+            self.transport.abortConnection()
+        else:
+            self.ended(self._end)
 
     # What the transport calls.
 
@@ -105,7 +110,7 @@ class SignalProtocol(PacedServerProtocol):
             return  # Autobahn would collect it, and the end of a TLS connection can take a while
         try:
             is_between = state == _OPEN and self.current_frame is None and not self.inside_message and not self.data
-            if QUICK_FRAMES and is_between:
+            if QUICK_FRAMES and is_between and not self._behind:
                 payload = unmasked_text(data, self.maxMessagePayloadSize)
                 if payload is not None:
                     self.deliver(self.connection, payload)
@@ -113,26 +118,49 @@ class SignalProtocol(PacedServerProtocol):
                 data = self._take_texts(data)
             if data or self.current_frame is not None:  # a frame without a payload may wait for its end
                 self.parse(data)
+                if self.inside_message or self._incomplete_bytes:
+                    self._count_incomplete()
         except Exception:
             client_id = printable(self.connection.client_id)
             _log.failure("connection {client_id}: a protocol callback raised", client_id=client_id)
             self.connection.hub.counters.callbacks_failed += 1
             self.connection.shut(_INTERNAL_ERROR, "", ClosedBy.ERROR)
 
+    def _count_incomplete(self) -> None:
+        size = 0
+        if self.inside_message and self.state == _OPEN:
+            frame = self.current_frame
+            is_data = frame is not None and frame.opcode < _CLOSE
+            missing = frame.length - self.current_frame_masker.pointer() if is_data else 0
+            size = self.message_data_total_length - missing
+        if size != self._incomplete_bytes:
+            self._incomplete_bytes = size
+            self.connection.message_grows(size)
+
     def _take_texts(self, data: bytes) -> bytes:
-        """Hand on what small text frames hold; the rest is for Autobahn."""
+        """Hand on what small text frames hold, for a short time. The rest is for Autobahn, or waits."""
         payloads, taken = unmasked_texts(data, self.maxMessagePayloadSize)
         if not taken:
             return data
         self.data = data[taken:]  # where Autobahn goes on, also where a callback raises
-        for payload in payloads:
+        connection, turns = self.connection, self.connection.hub.turns
+        seconds, end = turns.seconds, turns.share_ends()
+        for number, payload in enumerate(payloads):
+            if connection.reading_paused or (number and seconds() >= end):
+                done = sum(_small_frame_bytes(each) for each in payloads[:number])
+                self.data = data[done:]
+                self._fall_behind()
+                return b""
             self.onMessage(payload, False)
+        if self.data and seconds() >= end:
+            self._fall_behind()
+            return b""
         rest, self.data = self.data, b""
         return rest
 
-    def connectionLost(self, reason: Failure = connectionDone) -> None:
-        """The transport is gone."""
-        super().connectionLost(reason)
+    def ended(self, reason: Failure) -> None:
+        """The transport is gone, and so is all that came by it."""
+        super().ended(reason)
         self.connection.lost()
 
     # What Autobahn calls.
@@ -268,7 +296,8 @@ class SignalProtocol(PacedServerProtocol):
     def dropConnection(self, abort: bool = False) -> None:
         """End TCP; never by a reset after a clean close, which browsers would report as not clean."""
         self._stop_shared_reading()
-        super().dropConnection(abort=abort and not self.wasClean)
+        if self._end is None:
+            super().dropConnection(abort=abort and not self.wasClean)
 
 
 class SignalFactory(WebSocketServerFactory):
@@ -286,7 +315,7 @@ class SignalFactory(WebSocketServerFactory):
         }
         if hub.settings.compression:
             options["perMessageCompressionAccept"] = staticmethod(_accept_deflate)
-        self.reader = SharedReader()
+        self.reader = SharedReader(hub.turns.seconds)
         self._protocol_class: type[Any] = type("SignalProtocol", (SignalProtocol,), options)
 
     def protocol_for(
@@ -299,6 +328,12 @@ class SignalFactory(WebSocketServerFactory):
         protocol.response_headers = response_headers
         protocol.makeConnection(transport)  # type: ignore[no-untyped-call]  # Autobahn
         return protocol
+
+
+def _small_frame_bytes(payload: bytes) -> int:
+    """The size of the frame that :func:`unmasked_texts` has found a payload in: such a frame is as short as can be."""
+    size = len(payload)
+    return size + (6 if size < 126 else 8)
 
 
 def _accept_deflate(offers: list[Any]) -> PerMessageDeflateOfferAccept | None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import select
 from collections.abc import Callable
 from contextlib import suppress
+from time import monotonic
 from typing import Any
 
 from twisted.internet.error import ConnectionDone, ConnectionLost
@@ -18,6 +19,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
+from ..turns import TURN_SECONDS
 from .shortcuts import SHARED_READS
 
 __all__ = ["Reading", "SharedReader"]
@@ -26,7 +28,8 @@ _log = Logger()
 
 _MOST_AT_ONCE = 1_000  # sockets in one turn; the rest are ready in the next one
 _MOST_BYTES = 65_536  # of one read, as Twisted's transports
-_READABLE = select.EPOLLIN  # and nothing else
+# Readable and nothing else. Systems without epoll never come to use it, but they import this module as well.
+_READABLE = getattr(select, "EPOLLIN", 1)
 _DONE = Failure(ConnectionDone())  # one for all, as the reactor has it
 
 
@@ -65,9 +68,15 @@ class Reading:
 
 @implementer(IReadDescriptor)
 class SharedReader:
-    """Reads for all that joined. The reactor knows it as one descriptor, and only while somebody is there."""
+    """Reads for all that joined. The reactor knows it as one descriptor, and only while somebody is there.
 
-    def __init__(self) -> None:
+    Args:
+        seconds: what measures how long the reading of a turn takes.
+    """
+
+    def __init__(self, seconds: Callable[[], float] = monotonic) -> None:
+        self._seconds = seconds
+        self._left: list[tuple[Reading, int]] = []  # of a turn that took too long: they come first in the next one
         self._reactor: Any = None
         self._epoll: Any = None  # a select.epoll while somebody is there
         self._readings: dict[int, Reading] = {}
@@ -94,7 +103,7 @@ class SharedReader:
         try:
             if self._epoll is None:
                 self._open(reading.transport.reactor)
-            self._epoll.register(reading.fileno, select.EPOLLIN)
+            self._epoll.register(reading.fileno, _READABLE)
         except OSError:  # no descriptor is left for the epoll, or no room in it
             if self._epoll is not None and not self._readings:
                 self._close()
@@ -124,12 +133,19 @@ class SharedReader:
         return "signals"
 
     def doRead(self) -> None:
-        """Read from each that is ready, once. It never raises: the reactor would end all for what one has done."""
-        readings, buffer, only_data = self._readings, self._buffer, _READABLE
-        for number, event in self._epoll.poll(0, _MOST_AT_ONCE):
-            reading = readings.get(number)
-            if reading is None:  # gone by what was read before
+        """Read from each that is ready, once, for a short time. Who is left is read first in the next turn.
+
+        It never raises: the reactor would end all for what one has done.
+        """
+        readings, buffer, only_data, seconds = self._readings, self._buffer, _READABLE, self._seconds
+        ready, self._left = self._left or self._poll(), []
+        end = seconds() + TURN_SECONDS
+        for at, (reading, event) in enumerate(ready):
+            if readings.get(reading.fileno) is not reading:  # gone by what was read before
                 continue
+            if at and seconds() >= end:
+                self._left = ready[at:]
+                break
             size = -1
             if event == only_data and not reading.transport.disconnecting:
                 try:
@@ -157,6 +173,11 @@ class SharedReader:
         for reading in tuple(self._readings.values()):
             self._end(reading, reason)
 
+    def _poll(self) -> list[tuple[Reading, int]]:
+        readings = self._readings
+        found = self._epoll.poll(0, _MOST_AT_ONCE)
+        return [(readings[number], event) for number, event in found if number in readings]
+
     def _give_back(self, reading: Reading) -> None:
         """Whatever is no data and no clean end is the transport's own affair: it finds it by itself."""
         self.leave(reading)
@@ -171,7 +192,7 @@ class SharedReader:
             _log.failure("the end of a connection raised")
 
     def _open(self, reactor: Any) -> None:
-        self._epoll = select.epoll()
+        self._epoll = select.epoll()  # there is one: SHARED_READS says so
         self._reactor = reactor
         reactor.addReader(self)
 
@@ -179,6 +200,7 @@ class SharedReader:
         self._reactor.removeReader(self)
         self._epoll.close()
         self._epoll = self._reactor = None
+        self._left = []
 
 
 def can_read_together(transport: Any) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ..core.handshake import header_text
+from ..core.model import Target
 from ..core.names import from_header_value
 from ..errors import ClientIdRefused, NameInvalid
 
@@ -38,16 +39,13 @@ def referenced_connection(hub: Hub, request: Request) -> SignalConnection | None
         raise ClientIdRefused from None
     if len(values) > 1 or not hub.is_client_id_valid(client_id, request):
         raise ClientIdRefused
-    found = [
-        connection
-        for connection in hub.connections_with_client_id(client_id)
-        if (not names or connection.name in names) and (not groups or connection.group in groups)
-    ]
+    found = hub.connections_of(Target(names or None, groups, (client_id,)))
     if len(found) != 1:
         raise ClientIdRefused
     return found[0]
 
 
-def _listed(request: Request, header: bytes) -> list[str]:
+def _listed(request: Request, header: bytes) -> tuple[str, ...]:
     lines = [header_text(value) for value in request.requestHeaders.getRawHeaders(header, [])]
-    return [from_header_value(each.strip(_SPACE)) for line in lines for each in line.split(",") if each.strip(_SPACE)]
+    listed = (each.strip(_SPACE) for line in lines for each in line.split(","))
+    return tuple(from_header_value(each) for each in listed if each)

@@ -120,6 +120,7 @@ SCENES = {
     "handler_timeout_seconds": Scene(a_function_that_never_ends, {"ping_interval_seconds": 100}),
     "handshake_head_bytes": Scene(request_of(plain("/ok", ("X-Secret", "secret" * 5_000)))),
     "handshake_timeout_seconds": Scene(a_request_without_an_end),
+    "inbox_bytes": Scene(functions_that_never_end, {"inbox_bytes": 100}),
     "max_connections": Scene(two_clients, {"max_connections": 1}),
     "max_connections_per_address": Scene(two_clients, {"max_connections_per_address": 1}),
     "max_request_body_bytes": Scene(
@@ -143,6 +144,7 @@ SCENES = {
     "pending_handshakes": Scene(two_unfinished_requests, {"pending_handshakes": 1}),
     "pong_timeout_seconds": Scene(a_client_that_answers_nothing),
     "send_queue_bytes": Scene(a_client_that_does_not_read, {"send_queue_bytes": 1}),
+    "total_inbox_bytes": Scene(functions_that_never_end, {"total_inbox_bytes": 100}),
     "total_queue_bytes": Scene(a_client_that_does_not_read, {"total_queue_bytes": 200}),
 }
 
@@ -217,6 +219,7 @@ NAMED_BY = {
     "limit": slice(0, 1),
     "_limit_acts": slice(0, 2),
     "_break_limit": slice(0, 1),
+    "_read_no_further": slice(1, 2),
     "_too_slow": slice(1, 2),
     "BodyTooLarge": slice(0, 1),
     "MessageInvalid": slice(1, 2),

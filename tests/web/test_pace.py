@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from itertools import pairwise
 from types import SimpleNamespace
@@ -17,6 +18,7 @@ from twisted.internet.defer import Deferred
 from twisted.internet.error import ConnectionAborted, ConnectionDone, ConnectionLost
 from twisted.internet.interfaces import IWriteDescriptor
 from twisted.internet.task import Clock
+from twisted.protocols.policies import ProtocolWrapper, WrappingFactory
 from twisted.python.failure import Failure
 from web_fakes import (
     CONTINUATION,
@@ -34,12 +36,13 @@ from web_fakes import (
 )
 from zope.interface import implementer
 
-from pode_signals.web import pace
+from pode_signals import turns
+from pode_signals.turns import SHARE_SECONDS, Turns
 from pode_signals.web import protocol as protocol_module
 from pode_signals.web.pace import PacedServerProtocol
 from pode_signals.web.reading import SharedReader
 
-PARSE_SECONDS = 0.001  # what one client may take of a turn
+PARSE_SECONDS = SHARE_SECONDS  # what one client may take of a turn
 PEER = IPv4Address("TCP", "203.0.113.7", 50_000)
 
 
@@ -107,7 +110,7 @@ class Connection:
     """
 
     def __init__(self, clock: Clock) -> None:
-        self.hub = SimpleNamespace(clock=clock)
+        self.hub = SimpleNamespace(clock=clock, turns=Turns(lambda: clock))
         self.reading_paused = False
         self.told: list[str] = []
         self.clock, self.wire, self.reader = clock, Wire(clock, PEER), Reader()
@@ -190,7 +193,7 @@ class TestTurns:
         """S5.6: where a turn is over as soon as it begins, there still is a step in each, and an end."""
         data, payloads = numbered(50)
         connection, clock = behind(data)
-        assert clock.turns() == 99
+        assert clock.turns() == 100  # the last one: a client that had its share is read in another turn
         assert (connection.reader.got, connection.reads) == (payloads, True)
 
     def test_a_clock_that_stands_still(self) -> None:
@@ -351,16 +354,20 @@ class TestClosing:
 
     @pytest.mark.parametrize("paused", [False, True])
     def test_tls_ends_behind_data(self, paused: bool) -> None:
-        """S9.3: where the transport ends in order, what waits is parsed first, also where reading is paused."""
+        """S9.3: where the transport ends in order, what waits is parsed first, a little in each turn."""
         data, payloads = numbered(20)
         connection, clock = behind(data + frame("not")[:-1])
         if paused:
             connection.pause()
         connection.wire.client_ends("left", ConnectionDone())
+        assert connection.reader.state == connection.reader.STATE_OPEN
+        if paused:
+            clock.turns()
+            assert connection.reader.got == []
+            connection.resume()
+        assert clock.turns() > 20
         assert connection.reader.got == payloads
         assert connection.reader.state == connection.reader.STATE_CLOSED
-        clock.turns()
-        assert connection.reader.got == payloads
 
     def test_tls_ends_behind_a_close_frame(self) -> None:
         """S9.3: the client's code counts where its close frame waited when the transport ended."""
@@ -432,7 +439,7 @@ BOTH_WAYS = pytest.mark.parametrize("quick", [True, False], ids=["quick", "autob
 def slow_world(quick: bool, monkeypatch: pytest.MonkeyPatch, **settings: Any) -> tuple[World, Client]:
     """A world whose parser has no time in any turn and whose clock is a TurningClock, and a client."""
     monkeypatch.setattr(web_fakes, "Clock", TurningClock)
-    monkeypatch.setattr(pace, "_PARSE_SECONDS", 0.0)
+    monkeypatch.setattr(turns, "SHARE_SECONDS", 0.0)
     monkeypatch.setattr(protocol_module, "QUICK_FRAMES", quick)
     world = World(messages_per_second=1e6, message_burst=10_000, **settings).converting()
     return world, world.client().open()
@@ -583,3 +590,232 @@ class TestWriting:
         connection.reader.stopProducing()
         connection.reader.connectionLost(Failure(ConnectionLost()))
         assert connection.told == []
+
+
+# Functions that compute, whatever way their messages come.
+
+BUSY_SECONDS = 0.005
+
+
+def plain_socket(world: World, protocol: Any, data: bytes) -> None:
+    """A socket of TCP: one read."""
+    protocol.take(data)
+
+
+def records(world: World, protocol: Any, data: bytes) -> None:
+    """TLS: what is read in one turn has a record for each 20 bytes."""
+    wrapper = ProtocolWrapper(WrappingFactory(world.site), protocol)
+    wrapper.transport = protocol.transport
+    protocol.transport = wrapper
+    for at in range(0, len(data), 20):
+        protocol.dataReceived(data[at : at + 20])
+
+
+SMALL = b"".join(message(number) for number in range(30))
+WAYS: dict[str, tuple[Callable[..., None], bytes]] = {
+    "small frames": (plain_socket, SMALL),
+    "fragments": (
+        plain_socket,
+        b"".join(frame('{"message":', fin=False) + frame(f"{number}}}", CONTINUATION) for number in range(30)),
+    ),
+    "pings between": (plain_socket, b"".join(message(number) + frame("", PONG) * (number % 2) for number in range(30))),
+    "large frames": (
+        plain_socket,
+        b"".join(message(number, pad="x" * 40_000 if number % 10 == 0 else "") for number in range(30)),
+    ),
+    "records of tls": (records, SMALL),
+}
+
+
+class Busy:
+    """A world with a signal route that computes for 5 ms, by a clock that goes by nothing else.
+
+    Attributes:
+        heard: what the route got, and in which turn.
+        later: what the next call of the route gives, which does not compute.
+    """
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, **settings: Any) -> None:
+        monkeypatch.setattr(web_fakes, "Clock", TurningClock)
+        self.world = World(max_message_bytes=100_000, **settings)
+        self.heard: list[tuple[int, Any]] = []
+        self.turn = 0
+        self.later: Deferred[None] | None = None
+        self.world.signals.add_route("/msg", self.route)
+
+    def route(self, event: Any) -> Deferred[None] | None:
+        self.heard.append((self.turn, event.data.message))
+        later, self.later = self.later, None
+        if later is None:
+            self.world.clock.rightNow += BUSY_SECONDS
+        return later
+
+    def turns(self) -> None:
+        """Let turns pass until nothing is due."""
+        while self.is_due:
+            self.pass_one()
+            assert self.turn < 1_000, "there is no end to it"
+
+    def pass_one(self) -> float:
+        """Let a turn pass; how long it took."""
+        before = self.world.clock.rightNow
+        self.turn += 1
+        self.world.clock.turn()  # type: ignore[attr-defined]
+        return self.world.clock.rightNow - before
+
+    @property
+    def is_due(self) -> bool:
+        """Whether anything happens in the next turn."""
+        return any(call.getTime() <= self.world.clock.rightNow for call in self.world.clock.calls)
+
+    def check(self, count: int) -> None:
+        """Each message once, in order, and one in a turn."""
+        assert [each for _, each in self.heard] == list(range(count))
+        in_turns = Counter(turn for turn, _ in self.heard)
+        assert set(in_turns.values()) == {1}
+
+
+def busy(monkeypatch: pytest.MonkeyPatch, **settings: Any) -> tuple[Busy, Client]:
+    """Such a world, and a client whose Connect functions have run."""
+    found = Busy(monkeypatch, **settings)
+    found.world.converting()
+    client = found.world.client()
+    client.send(head())
+    found.turns()
+    return found, client
+
+
+@BOTH_WAYS
+@pytest.mark.parametrize("way", WAYS)
+def test_one_function_in_a_turn(quick: bool, way: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """S5.6: of a client's messages that come in one packet one is handled in a turn where each takes 5 ms."""
+    monkeypatch.setattr(protocol_module, "QUICK_FRAMES", quick)
+    deliver, data = WAYS[way]
+    found, client = busy(monkeypatch)
+    protocol = client.wire.protocol
+    found.turn += 1
+    deliver(found.world, protocol, data + close_frame(4001))
+    assert len(found.heard) == 1
+    assert client.wire.producerState == "paused"
+    found.turns()
+    found.check(30)
+    assert found.world.converted[0].closure is not None
+    assert found.world.converted[0].closure.code == 4001
+
+
+@BOTH_WAYS
+def test_behind_the_handshake(quick: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """S2.6: of messages that came with the handshake one is handled in a turn, too."""
+    monkeypatch.setattr(protocol_module, "QUICK_FRAMES", quick)
+    found = Busy(monkeypatch)
+    found.world.converting()
+    found.world.client().send(head() + SMALL)
+    found.turns()
+    found.check(30)
+
+
+@BOTH_WAYS
+def test_behind_a_connect_function(quick: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """S9.3: of messages that waited for the Connect functions one is handled in a turn."""
+    monkeypatch.setattr(protocol_module, "QUICK_FRAMES", quick)
+    found = Busy(monkeypatch)
+    found.world.converting()
+    connecting: Deferred[None] = Deferred()
+    found.world.signals.on_connect("Msg")(lambda event: connecting)
+    client = found.world.client().send(head())
+    found.world.clock.turn()
+    client.send(SMALL)
+    assert found.heard == []
+    connecting.callback(None)
+    assert len(found.heard) == 1
+    found.turns()
+    found.check(30)
+
+
+@BOTH_WAYS
+def test_behind_a_function_that_waited(quick: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """S5.6: of messages that waited for a function to end one is handled in a turn."""
+    monkeypatch.setattr(protocol_module, "QUICK_FRAMES", quick)
+    found, client = busy(monkeypatch)
+    waited = found.later = Deferred()
+    client.send(SMALL)
+    assert len(found.heard) == 1
+    found.turn += 1
+    waited.callback(None)
+    assert len(found.heard) == 2
+    found.turns()
+    found.check(30)
+
+
+@BOTH_WAYS
+def test_behind_the_rate(quick: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """S16.3: of messages that waited for the rate one is handled in a turn, although it would let through more."""
+    monkeypatch.setattr(protocol_module, "QUICK_FRAMES", quick)
+    found, client = busy(monkeypatch, messages_per_second=20.0, message_burst=10)
+    client.send(b"".join(message(number) for number in range(30)))
+    for _ in range(300):
+        found.pass_one()
+        found.world.clock.rightNow += 0.2
+    found.check(30)
+
+
+@BOTH_WAYS
+def test_others_have_their_turn(quick: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """S5.6: clients that have more than their share go on one after the other, 20 ms of them in a turn."""
+    monkeypatch.setattr(protocol_module, "QUICK_FRAMES", quick)
+    found, first = busy(monkeypatch)
+    clients = [first, *(found.world.client().send(head()) for _ in range(9))]
+    found.turns()
+    for client in clients:
+        client.send(SMALL)
+    assert len(found.heard) == 10
+    spent = []
+    while found.is_due:
+        spent.append(found.pass_one())
+    assert max(spent) < 0.02 + 2 * BUSY_SECONDS
+    assert [message for _, message in found.heard] == [number for number in range(30) for _ in range(10)]
+
+
+# TLS that ends behind data.
+
+
+@BOTH_WAYS
+@pytest.mark.parametrize("how", ["nothing", "close", "abort"])
+def test_tls_ends_behind_messages(quick: bool, how: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """S9.3: what came before the end is handled, a message in a turn; whoever closes or aborts meanwhile is obeyed."""
+    monkeypatch.setattr(protocol_module, "QUICK_FRAMES", quick)
+    found, client = busy(monkeypatch)
+    ended: list[Any] = []
+    connection = found.world.converted[0]
+    connection.when_disconnected().addCallback(lambda closure: ended.append((closure.code, len(found.heard))))
+    client.send(SMALL)
+    client.leave()
+    assert ended == []
+    if how == "nothing":
+        found.turns()
+        found.check(30)
+        assert ended == [(1006, 30)]
+    else:
+        getattr(connection, how)(*([4000] if how == "close" else []))
+        found.turns()
+        assert ended == [({"close": 4000, "abort": 1006}[how], 1)]
+    assert found.world.signals.open_connections() == ()
+    assert found.world.signals.counters.callbacks_failed == 0
+
+
+@BOTH_WAYS
+def test_tls_ends_while_reading_is_paused(quick: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """S9.3: an end that comes while the connection reads no further is seen when it has read all that came before."""
+    monkeypatch.setattr(protocol_module, "QUICK_FRAMES", quick)
+    found, client = busy(monkeypatch)
+    connection = found.world.converted[0]
+    client.send(SMALL)
+    connection.pause_reading()
+    client.leave()
+    found.turns()
+    assert (len(found.heard), connection.state.value) == (1, "open")
+    connection.pause_reading()
+    connection.resume_reading()
+    found.turns()
+    found.check(30)
+    assert connection.state.value == "closed"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import gc
 import os
 import select
 import socket
@@ -143,7 +144,8 @@ REACTORS = [epollreactor.EPollReactor, LeanReactor, pollreactor.PollReactor, sel
 
 
 def descriptors() -> int:
-    """How many this process has."""
+    """How many this process has; what tests before have left to the collector has gone."""
+    gc.collect()
     return len(os.listdir("/proc/self/fd"))
 
 
@@ -190,6 +192,55 @@ def test_more_than_fit_in_a_turn(room: Room, monkeypatch: pytest.MonkeyPatch) ->
     assert sorted(each.got for each in protocols) == [b"", b"", b"", b"x", b"x"]
     room.turn(2)
     assert [each.got for each in protocols] == [b"x"] * 5
+
+
+def test_a_turn_is_short(room: Room) -> None:
+    """S16.8: reading ends a turn after 20 ms, and who is left is read first in the next one; nobody is left out."""
+    now, order = [0.0], []
+    room.reader._seconds = lambda: now[0]
+
+    def takes_long(number: int) -> Callable[[bytes], None]:
+        def on_data(_data: bytes) -> None:
+            order.append(number)
+            now[0] += 0.006
+
+        return on_data
+
+    clients = [room.connect(Recorder(takes_long(number))) for number in range(10)]
+    for client in clients:
+        client.send(b"x")
+    room.turn()
+    assert len(order) == 4
+    for client in clients:
+        client.send(b"y")
+    room.turn(2)
+    assert sorted(order) == list(range(10))
+    room.turn(3)
+    assert sorted(order[10:]) == sorted(order[:4])
+
+
+def test_who_is_left_and_goes(room: Room) -> None:
+    """S16.8: who was left for the next turn, and has ended or stopped reading meanwhile, is not read."""
+    now = [0.0]
+    room.reader._seconds = lambda: now[0]
+
+    def takes_long(_data: bytes) -> None:
+        now[0] += 1
+
+    protocols = [Recorder(takes_long) for _ in range(4)]
+    clients = [room.connect(protocol) for protocol in protocols]
+    for client in clients:
+        client.send(b"x")
+    room.turn()
+    (first,) = (each for each in protocols if each.got)
+    others = [each for each in protocols if each is not first]
+    others[0].reading.pauseProducing()
+    others[1].transport.abortConnection()
+    room.turn(6)
+    assert [each.got for each in others] == [b"", b"", b"x"]
+    others[0].reading.resumeProducing()
+    room.turn(2)
+    assert others[0].got == b"x"
 
 
 def test_no_read_is_larger_than_twisteds(room: Room) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from random import Random
 from typing import Any
 from unittest.mock import patch
 
@@ -228,7 +229,9 @@ def test_what_is_no_small_text(left: bytes) -> None:
 def outcome(chunks: list[bytes], *, quick: bool, extension: str = "", **options: Any) -> tuple[Any, ...]:
     """What a server makes of a client's chunks, and what the client gets."""
     with patch.object(protocol_module, "QUICK_FRAMES", quick), capturedLogs() as logged:
-        world = World(**{"max_message_bytes": 150, "compression": bool(extension), **options}).converting()
+        world = World(
+            **{"max_message_bytes": 150, "compression": bool(extension), "random": Random(7), **options}
+        ).converting()
 
         def route(event: Any) -> None:
             world.messages.append(event.data.message)

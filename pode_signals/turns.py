@@ -1,0 +1,89 @@
+"""What of a turn of the reactor one client gets, and who goes on in the next one. Nothing is run at once here.
+
+All clients wait for the end of a turn. So whatever way a client's bytes take, it gets :data:`SHARE_SECONDS`, or one
+call of a function of the user where that takes longer; the rest of its bytes and messages waits for the next turn.
+Those who wait are called for :data:`TURN_SECONDS` in a turn, one after the other.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Callable
+from functools import cached_property
+from typing import Any
+
+from twisted.internet.base import ReactorBase
+from twisted.internet.interfaces import IReactorTime
+
+__all__ = ["SHARE_SECONDS", "TURN_SECONDS", "Turns", "seconds_of"]
+
+SHARE_SECONDS = 0.001
+"""What one client gets. In one turn its bytes may come by two ways (what waits, and what is read), and Autobahn may
+parse what the quick way left; so a client may have a few shares of a turn, and never 5 ms."""
+
+TURN_SECONDS = 0.02
+"""What all that wait for a turn get, and again all whose sockets are read together; the others come first in the next
+turn."""
+
+
+def seconds_of(clock: IReactorTime) -> Callable[[], float]:
+    """What measures how long something takes: where the clock is a reactor, that of the machine, which is never set."""
+    return time.monotonic if isinstance(clock, ReactorBase) else clock.seconds
+
+
+class Turns:
+    """The turns of one hub's clock.
+
+    Args:
+        clock: gives the clock.
+    """
+
+    def __init__(self, clock: Callable[[], IReactorTime]) -> None:
+        self._clock = clock
+        self._waiting: deque[tuple[Callable[..., object], tuple[Any, ...]]] = deque()
+        self._is_planned = False
+        self._number = 0
+
+    @cached_property
+    def seconds(self) -> Callable[[], float]:
+        """What shares are measured by."""
+        return seconds_of(self._clock())
+
+    def share_ends(self) -> float:
+        """When a share that begins now is over, by :attr:`seconds`."""
+        return self.seconds() + SHARE_SECONDS
+
+    @property
+    def number(self) -> int:
+        """That of this turn; another one in the next turn."""
+        self._plan()
+        return self._number
+
+    def is_over(self, began: float) -> bool:
+        """Whether a share is used up that began at a time."""
+        return self.seconds() - began >= SHARE_SECONDS
+
+    def later(self, function: Callable[..., object], *args: Any) -> None:
+        """Call a function in a turn to come, after those that wait already."""
+        self._waiting.append((function, args))
+        self._plan()
+
+    def _plan(self) -> None:
+        if not self._is_planned:
+            self._is_planned = True
+            self._clock().callLater(0, self._run)
+
+    def _run(self) -> None:
+        self._is_planned = False
+        self._number += 1
+        end = self.seconds() + TURN_SECONDS
+        try:
+            for _ in range(len(self._waiting)):  # who comes to wait meanwhile has had a turn
+                function, args = self._waiting.popleft()
+                function(*args)
+                if self.seconds() >= end:
+                    break
+        finally:
+            if self._waiting:
+                self._plan()
