@@ -11,7 +11,7 @@ from ..core.names import header_value
 from ..errors import PodeSignalsError
 from ..turns import Turns
 from .channel import ConvertedChannel
-from .turns import PacedChannel
+from .paced_channel import PacedChannel
 
 if TYPE_CHECKING:
     from twisted.python.failure import Failure

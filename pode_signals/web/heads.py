@@ -1,7 +1,7 @@
 """HTTP/1.1 connections whose requests are bounded: in size, in time, and in how many are incomplete at once.
 
 What bounds the size of bodies, the time of answers and the length of a turn is in ``bodies.py``, ``answers.py`` and
-``turns.py``; here they meet.
+``paced_channel.py``; here they meet.
 """
 
 from __future__ import annotations
@@ -15,8 +15,9 @@ from twisted.python.failure import Failure
 
 from ..core.addresses import limit_key, plain_address
 from ..core.pending import PendingHandshakes
+from ..turns import Turns
 from .bodies import BodyTooLarge
-from .turns import PacedChannel
+from .paced_channel import PacedChannel
 
 if TYPE_CHECKING:
     from ..hub import Hub
@@ -57,6 +58,7 @@ class RequestLimits:
         self.response_timeout_seconds = settings.response_timeout_seconds
         self.counters = hub.counters
         self.reports = hub.reports
+        self.turns = hub.turns
 
     def seconds(self) -> float:
         """The time of the hub's clock, which it has only once there is a reactor."""
@@ -94,9 +96,10 @@ class BoundedChannel(PacedChannel):
         self._crowd = limit_key(plain_address(self.address))
         self._begin_head()
 
-    def seconds(self) -> float:
-        """The time of the hub's clock."""
-        return self.limits.seconds()
+    @property
+    def turns(self) -> Turns:
+        """The turns of the hub's clock."""
+        return self.limits.turns
 
     def dataReceived(self, data: bytes) -> None:
         """Bytes of a request. They win it no time, but for those of a body, which win it a little."""
@@ -191,7 +194,7 @@ class BoundedChannel(PacedChannel):
             self.setTimeout(self.timeOut)  # type: ignore[no-untyped-call]  # it is busy with the last answer
             return
         if self._body_began is not None:
-            left_seconds = self._body_ends(self._body_began) - self.seconds()
+            left_seconds = self._body_ends(self._body_began) - self.limits.seconds()
             if left_seconds > 0:
                 self.setTimeout(left_seconds)  # type: ignore[no-untyped-call]  # Twisted
                 return
@@ -276,7 +279,7 @@ class BoundedChannel(PacedChannel):
             crowded_out.transport.abortConnection()
 
     def _begin_body(self) -> None:
-        self._body_began, self._body_bytes = self.seconds(), 0
+        self._body_began, self._body_bytes = self.limits.seconds(), 0
         first_look_seconds = min(_BODY_GRACE_SECONDS, self.limits.request_timeout_seconds)
         self.setTimeout(first_look_seconds)  # type: ignore[no-untyped-call]  # Twisted
 

@@ -1,22 +1,19 @@
 """HTTP/1.1 connections that keep no turn of the reactor to themselves. What the bytes mean, this module does not know.
 
-One read may hold thousands of requests or of chunks. They are parsed for a few milliseconds; what is left waits for the
-next turn, and the client's socket is read no further until then.
+One read may hold thousands of requests or of chunks. They are parsed for the share of a turn that each client gets; what is
+left waits for another turn, and the client's socket is read no further until then.
 """
 
 from __future__ import annotations
 
-from twisted.internet.interfaces import IDelayedCall
 from twisted.internet.protocol import connectionDone
 from twisted.protocols.basic import LineReceiver
 from twisted.python.failure import Failure
 
+from ..turns import Turns
 from .answers import WatchedChannel
 
-__all__ = ["TURN_SECONDS", "PacedChannel"]
-
-TURN_SECONDS = 0.005
-"""How long one client's bytes are parsed, and its requests are run, in one turn."""
+__all__ = ["PacedChannel"]
 
 # So much is parsed between two looks at the clock. It also bounds what Twisted copies for each line of a head.
 _PIECE_BYTES = 4_096
@@ -28,11 +25,12 @@ class PacedChannel(WatchedChannel):
     _unparsed = b""
     _is_parsing = False
     _is_http = True  # no other protocol has taken the transport over
-    _turn_ends = 0.0
-    _next_turn: IDelayedCall | None = None
+    _waits = False  # for a turn
+    _share_ends = 0.0
 
-    def seconds(self) -> float:
-        """The time, in seconds."""
+    @property
+    def turns(self) -> Turns:
+        """The turns of the hub's clock."""
         raise NotImplementedError
 
     def feed(self, data: bytes) -> None:
@@ -42,11 +40,11 @@ class PacedChannel(WatchedChannel):
     def parse(self, data: bytes) -> None:
         """Parse what has come, for a short time."""
         self._unparsed += data
-        if self._next_turn is None:
-            self._parse()
-        else:
+        if self._waits:
             # The end of a request had it read on.
             self._networkProducer.pauseProducing()
+        else:
+            self._parse()
 
     def drop_unparsed(self) -> None:
         """Forget what has come and is not parsed."""
@@ -55,7 +53,6 @@ class PacedChannel(WatchedChannel):
 
     def take_unparsed(self) -> bytes:
         """Give up what has come and is not parsed, and parse no more: HTTP is over on this connection."""
-        self._cancel_next_turn()
         self._is_http = False
         waiting, self._buffer, self._unparsed, self.paused = self._buffer + self._unparsed, b"", b"", False
         return waiting
@@ -65,18 +62,18 @@ class PacedChannel(WatchedChannel):
         self.line_mode = 1
         self._unparsed = extra + self._unparsed
         if self._is_parsing:
-            self.paused = self.seconds() >= self._turn_ends
-        elif self._next_turn is None and self._unparsed:
+            self.paused = self.turns.seconds() >= self._share_ends
+        elif self._unparsed and not self._waits:
             self._parse()
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         """The client is gone."""
-        self._cancel_next_turn()
+        self._is_http = False
         super().connectionLost(reason)
 
     def _parse(self) -> None:
         self._is_parsing = True
-        self._turn_ends = self.seconds() + TURN_SECONDS
+        seconds, self._share_ends = self.turns.seconds, self.turns.share_ends()
         try:
             if self.paused:
                 self.paused = False
@@ -84,7 +81,7 @@ class PacedChannel(WatchedChannel):
             while self._unparsed and not self.paused and not self.transport.disconnecting:
                 piece, self._unparsed = self._unparsed[:_PIECE_BYTES], self._unparsed[_PIECE_BYTES:]
                 self.feed(piece)
-                if self._unparsed and self.seconds() >= self._turn_ends:
+                if self._unparsed and seconds() >= self._share_ends:
                     self.paused = True
         finally:
             self._is_parsing = False
@@ -92,16 +89,14 @@ class PacedChannel(WatchedChannel):
             self.drop_unparsed()
         elif self._unparsed or (self.paused and self._buffer):
             self._networkProducer.pauseProducing()
-            self._next_turn = self.callLater(0, self._go_on)  # type: ignore[no-untyped-call]  # Twisted
+            self._waits = True
+            self.turns.later(self._go_on)
 
     def _go_on(self) -> None:
-        self._next_turn = None
+        self._waits = False
+        if not self._is_http:
+            return
         self._parse()
         # Twisted reads on while a request is handled, and not while the transport is full.
-        if self._next_turn is None and self._is_http and (self._handlingRequest or not self._waitingForTransport):
+        if self._is_http and not self._waits and (self._handlingRequest or not self._waitingForTransport):
             self._networkProducer.resumeProducing()
-
-    def _cancel_next_turn(self) -> None:
-        if self._next_turn is not None:
-            self._next_turn.cancel()
-            self._next_turn = None

@@ -6,9 +6,10 @@ import pytest
 from bounded import BoundedWorld
 from web_fakes import Client, head, message, plain
 
-from pode_signals.web.turns import TURN_SECONDS, PacedChannel
+from pode_signals.turns import SHARE_SECONDS
+from pode_signals.web.paced_channel import PacedChannel
 
-HALF = TURN_SECONDS / 2
+HALF = SHARE_SECONDS / 2
 
 
 class BusyWorld(BoundedWorld):
@@ -31,7 +32,7 @@ class BusyWorld(BoundedWorld):
             return b"busy"
 
         # The time of a turn passes while a route works, and the clock's timers come in turns.
-        self.limits.seconds = lambda: self.clock.seconds() + self.worked
+        self.signals.turns.seconds = lambda: self.clock.seconds() + self.worked
 
 
 def test_many_requests_in_one_read() -> None:
@@ -94,9 +95,9 @@ def test_many_chunks_in_one_read() -> None:
 
     def seconds() -> float:
         looks.append(0.0)
-        return world.clock.seconds() + len(looks) * TURN_SECONDS
+        return world.clock.seconds() + len(looks) * SHARE_SECONDS
 
-    world.limits.seconds = seconds
+    world.signals.turns.seconds = seconds
     client.send(b"1\r\nx\r\n" * 5_000 + b"0\r\n\r\n")
     assert client.answers == []
     assert client.wire.producerState == "paused"
