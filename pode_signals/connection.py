@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 from twisted.internet.defer import Deferred, succeed
@@ -50,13 +50,13 @@ class SignalConnection(Lifecycle):
 
     @property
     def connected_at(self) -> datetime:
-        """When it was converted (aware, UTC)."""
-        return datetime.fromtimestamp(self._connected_seconds, UTC)
+        """When it was converted (aware, UTC), by the wall clock as it is set now."""
+        return self._hub.wall_time(self._connected_seconds)
 
     @property
     def last_activity(self) -> datetime:
-        """When its client last sent a message, or when it was converted (aware, UTC)."""
-        return datetime.fromtimestamp(self.last_activity_seconds, UTC)
+        """When its client last sent a message, or when it was converted (aware, UTC), as ``connected_at``."""
+        return self._hub.wall_time(self.last_activity_seconds)
 
     @property
     def metadata(self) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
@@ -125,7 +125,8 @@ class SignalEvent:
     @property
     def timestamp(self) -> datetime:
         """When the message was dispatched (aware, UTC)."""
-        return datetime.fromtimestamp(self._seconds, UTC)
+        when: datetime = self.connection.hub.wall_time(self._seconds)
+        return when
 
     def send(
         self,

@@ -24,6 +24,7 @@ from twisted.internet.interfaces import IReactorFromThreads
 from twisted.logger import ILogObserver, Logger, textFileLogObserver
 from twisted.python.logfile import LogFile
 
+from .clocks import clock_for
 from .config import Configuration
 from .errors import ConfigurationInvalid
 from .json_log import json_file_log_observer
@@ -209,4 +210,4 @@ class _Command(MultiService):
         self._log.warn("told to stop again: no more waiting")
         self._service.stopService()
         # Should another service still be stopping then, it is left behind.
-        reactor.callLater(_LAST_SECONDS, reactor.crash)
+        clock_for(reactor).callLater(_LAST_SECONDS, reactor.crash)

@@ -14,6 +14,7 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
 
+from ..clocks import wall_seconds
 from ..core.counters import Counters
 from ..errors import ScheduleAlreadyExists, UnknownSchedule
 from ..fence import Fence
@@ -275,7 +276,7 @@ class Schedules(Timers):
             raise UnknownSchedule(name) from None
 
     def _schedule_now(self) -> datetime:
-        return datetime.fromtimestamp(self._schedule_clock().seconds(), UTC)
+        return datetime.fromtimestamp(wall_seconds(self._schedule_clock()), UTC)
 
     def _schedule_say_if_never(self, job: Schedule) -> None:
         if job.never_fires:
