@@ -7,9 +7,11 @@ idle reactor sleeps as long. Nothing here says what is due when; the parts of th
 from __future__ import annotations
 
 import math
+import os
+import select
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import suppress
 from datetime import UTC, datetime
 from heapq import heapify, heappop, heappush
@@ -189,28 +191,32 @@ class SteadyClock:
                     self._postpone(call, at)
                 elif call.time == at:  # else it was made earlier, and has run by its other entry, or will
                     self._run(call)
-            for call in self._take_next_turn():
-                if call.getTime() > now:
-                    self._postpone(call, call.time)
-                else:
-                    self._run(call)
-            for call in [each for each in self._background if each.getTime() <= now]:
-                if call.active():  # else one of those before it has cancelled it
-                    self._background.remove(call)
-                    call.called = 1
-                    call.func()
+            self._run_next_turn(now)
+            if self._background:
+                self._run_background(now)
         finally:
             self._plan()
 
-    def _take_next_turn(self) -> Iterator[DelayedCall]:
-        """Those that were there when the turn began, one by one: the others stay where one raises."""
-        last = self._next_turn[-1] if self._next_turn else None
-        while self._next_turn:
-            call = self._next_turn.popleft()
-            if call.active():
-                yield call
-            if call is last:
+    def _run_next_turn(self, now: float) -> None:
+        """Run those that are there now; should one raise, the others stay."""
+        waiting = self._next_turn
+        for _ in range(len(waiting)):
+            if not waiting:  # one of those before has cancelled the others
                 return
+            call = waiting.popleft()
+            if call.cancelled or call.called:
+                continue
+            if call.delayed_time and call.getTime() > now:
+                self._postpone(call, call.time)
+            else:
+                self._run(call)
+
+    def _run_background(self, now: float) -> None:
+        for call in [each for each in self._background if each.getTime() <= now]:
+            if call.active():  # else one of those before has cancelled it
+                self._background.remove(call)
+                call.called = 1
+                call.func()
 
     def _run(self, call: DelayedCall) -> None:
         self._active -= 1
@@ -227,11 +233,16 @@ class SteadyClock:
         """Have the reactor wake us in the next turn, for the earliest call, or not at all."""
         if self._next_turn and self._turn is None:
             self._turn = self._reactor.callLater(0, self._turn_comes)
-        while self._heap and not self._heap[0][2].active():
-            heappop(self._heap)
-            self._cancelled -= 1
-        if self._heap and self._heap[0][0] < self._alarm_seconds:
-            self._set_alarm(self._heap[0][0])
+        heap = self._heap
+        while heap:
+            at, _, call = heap[0]
+            if call.cancelled or call.called:
+                heappop(heap)
+                self._cancelled -= 1
+                continue
+            if at < self._alarm_seconds:
+                self._set_alarm(at)
+            return
 
     def _set_alarm(self, at: float) -> None:
         if self._alarm is not None:
@@ -289,10 +300,18 @@ class _Ticker(Thread):
         """Sleep and wake, until it is over."""
         with suppress(RuntimeError, OSError):  # the reactor is closed for good
             while not self.is_over:
-                time.sleep(TICK_SECONDS)
+                _sleep(TICK_SECONDS)
                 if self.unanswered < _MOST_UNANSWERED:
                     self.unanswered += 1
                     self._reactor.callFromThread(self._tick)
+
+
+def _sleep(seconds: float) -> None:
+    """Wait for so long, not until a time: time.sleep has an end in mind, which not every system call can be told."""
+    if os.name == "posix":
+        select.select([], [], [], seconds)
+    else:
+        time.sleep(seconds)
 
 
 _clocks: WeakValueDictionary[Any, SteadyClock] = WeakValueDictionary()

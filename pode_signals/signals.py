@@ -39,7 +39,8 @@ class Signals(Hub):
     """Named, grouped, addressable WebSocket connections.
 
     Args:
-        clock: an ``IReactorTime`` that time is taken from; None is the reactor that runs when it is first needed.
+        clock: an ``IReactorTime`` that time is taken from; None is the reactor that runs when it is first needed. On
+            a reactor time is counted by a clock that nobody sets.
         random: where new client ids and random schedule times come from; None is the system's source.
         settings: every setting of :class:`~pode_signals.core.settings.Settings`, by its name.
 

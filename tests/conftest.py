@@ -16,6 +16,7 @@ PROGRAMS = {
     "chromium": ("chromium", "chromium-browser", "google-chrome", "/usr/bin/chromium", "/usr/bin/chromium-browser"),
     "node": ("node",),
     "npm": ("npm",),
+    "faketime": ("faketime",),
 }
 
 

@@ -328,7 +328,7 @@ class TestTheThread:
             naps.append(seconds)
             ticker.is_over = len(naps) == 100
 
-        monkeypatch.setattr("pode_signals.clocks.time.sleep", nap)
+        monkeypatch.setattr("pode_signals.clocks._sleep", nap)
         ticker.run()
         assert 1 <= len(given) <= 3
         given[0]()
@@ -345,7 +345,7 @@ class TestTheThread:
 
         machine.reactor.callFromThread = closed  # type: ignore[attr-defined]
         machine.later(5)
-        monkeypatch.setattr("pode_signals.clocks.time.sleep", lambda _: None)
+        monkeypatch.setattr("pode_signals.clocks._sleep", lambda _: None)
         ticker: Any = machine.clock._ticker
         ticker.run()
         assert ticker.daemon
