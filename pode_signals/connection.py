@@ -9,6 +9,7 @@ from twisted.internet.defer import Deferred, succeed
 
 from .core.framing import check_close_code
 from .core.model import ClosedBy, Closure, Scope
+from .core.signing import bare_client_id
 from .delivery import Delivery
 from .lifecycle import ConnectionState, Lifecycle
 
@@ -114,4 +115,4 @@ class SignalConnection(Lifecycle):
         return waiter
 
     def __repr__(self) -> str:
-        return f"<SignalConnection {self.name!r} {self.client_id!r} {self.state.value}>"
+        return f"<SignalConnection {self.name!r} {bare_client_id(self.client_id)!r} {self.state.value}>"

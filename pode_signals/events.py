@@ -15,7 +15,7 @@ from twisted.internet.defer import Deferred
 
 from .core.model import EventType
 from .errors import EventAlreadyRegistered, EventNotRegistered
-from .fence import Fence
+from .fence import Fence, Place
 from .signal_event import Lockable
 
 if TYPE_CHECKING:
@@ -200,7 +200,8 @@ class Events:
 
     def _run_each(self, rest: Iterator[EventRegistration], event: TriggeredEvent, done: Callable[[], None]) -> None:
         for registration in rest:
-            where = f"{event.type.value} event {registration.event_name}, connection {event.connection.client_id}"
+            what = f"{event.type.value} event {registration.event_name} of {event.name}"
+            where = Place(what, event.connection.client_id)
             ended = self._event_fence.run(
                 where,
                 registration.function,

@@ -81,9 +81,9 @@ class Hub(Sending, Asking, RouteRegistrations, Events, Identities, Schedules):
         self.max_pending_handshakes = min(settings.pending_handshakes, max(1, descriptors // 4))
         fitting = max(1, descriptors - _RESERVED_DESCRIPTORS - self.max_pending_handshakes)
         self._max_connections = settings.max_connections or fitting
-        self.fence = Fence(lambda: self.clock, self.counters, settings.handler_timeout_seconds)
         registry: Registry[SignalConnection] = Registry()
         self.reports = Reports(lambda: self.clock, self.counters)
+        self.fence = Fence(lambda: self.clock, self.counters, settings.handler_timeout_seconds, self.reports)
         fan_out = FanOut(lambda: self.clock, self.fresh_context, settings, self.counters, self.reports)
         self._heartbeat = Heartbeat(self)
         most = settings.max_outgoing_bytes

@@ -13,6 +13,7 @@ from twisted.internet.defer import DeferredLock
 from .core.handshake import HandshakeRecord
 from .core.model import ClientMessage, EveryName, SendMode
 from .core.routes import RouteMatch, SignalRoute
+from .core.signing import bare_client_id
 
 if TYPE_CHECKING:
     from .connection import SignalConnection
@@ -148,9 +149,6 @@ class SignalEvent:
         )
         return delivery
 
-    def __str__(self) -> str:
-        path = "-" if self.route is None else self.route.path
-        return f"signal route {path}, connection {self.client_id}"
-
     def __repr__(self) -> str:
-        return f"<SignalEvent {self.path!r} of {self.client_id!r}>"
+        # An id without its signature, which is as good as the client's permission to be written to.
+        return f"<SignalEvent {self.path!r} of {bare_client_id(self.client_id)!r}>"

@@ -17,6 +17,7 @@ from .core.handshake import header_text
 from .core.model import Scope
 from .core.settings import Settings, SettingsArguments
 from .errors import ClientIdInvalid, TooManyConnections, UpgradeRefused
+from .fence import Place
 from .hub import Hub
 from .web.hand_over import hand_over, response_header_lines
 from .web.protocol import SignalFactory
@@ -196,7 +197,7 @@ class Signals(Hub):
         connection = referenced_connection(self, request)
         if connection is not None and self.reference_check is not None:
             agreed = self.fence.run(
-                "reference_check", self.reference_check, (request, connection), later=lambda _: None
+                Place("reference_check"), self.reference_check, (request, connection), later=lambda _: None
             )
             if agreed != (True,):
                 raise ClientIdInvalid

@@ -229,7 +229,7 @@ class TestCalls:
 
     @pytest.mark.parametrize("delay", [-1, float("nan")])
     def test_no_delay(self, machine: Machine, delay: float) -> None:
-        """S20.1: a delay that is none is a ValueError."""
+        """S16.1: a delay that is none is a ValueError."""
         with pytest.raises(ValueError, match="delay"):
             machine.later(delay)
 

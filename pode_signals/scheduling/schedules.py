@@ -68,6 +68,7 @@ class Schedules(Timers):
         self._schedule_clock = clock
         self._schedule_random = random
         self._schedule_check_thread = check_thread
+        self._schedule_reports = fence.reports
         self._schedule_runs = Runs(fence, counters, context)
         self._schedule_jobs: dict[str, Schedule] = {}
         self._schedule_loop: LoopingCall | None = None
@@ -308,7 +309,12 @@ class Schedules(Timers):
         passed = job.pass_over(minute)
         if passed:
             self._schedule_runs.skip(job, passed)
-            self._schedule_log.warn("{where}: {passed} triggers were passed over", where=job.where, passed=passed)
+            self._schedule_reports.write(
+                f"{job.where} passed over",
+                "{where}: {passed} triggers were passed over",
+                where=job.where,
+                passed=passed,
+            )
         if job.take(minute, self._schedule_random):
             self._schedule_trigger(job)
 

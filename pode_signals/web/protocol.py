@@ -13,12 +13,10 @@ from autobahn.twisted.websocket import WebSocketServerFactory, WebSocketServerPr
 from autobahn.websocket.compress import PerMessageDeflateOffer, PerMessageDeflateOfferAccept
 from twisted.internet.interfaces import ITransport
 from twisted.internet.protocol import connectionDone
-from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from ..core.limits import TokenBucket
 from ..core.model import ClosedBy, Closure
-from ..reports import printable
 from .inflate import Inflater
 from .pace import PacedServerProtocol
 from .reading import SharedReader
@@ -29,8 +27,6 @@ if TYPE_CHECKING:
     from ..hub import Hub
 
 __all__ = ["SignalFactory", "SignalProtocol"]
-
-_log = Logger()  # of no class: what keeps log events would keep their protocols
 
 _OPEN, _CLOSED = WebSocketServerProtocol.STATE_OPEN, WebSocketServerProtocol.STATE_CLOSED
 _CLOSE, _PING = 8, 9  # opcodes
@@ -114,8 +110,11 @@ class SignalProtocol(PacedServerProtocol):
             if data or self.current_frame is not None:  # a frame without a payload may wait for its end
                 self.parse(data)
         except Exception:
-            client_id = printable(self.connection.client_id)
-            _log.failure("connection {client_id}: a protocol callback raised", client_id=client_id)
+            self.connection.hub.reports.failure(
+                "callbacks_failed",
+                "connection {client_id}: a protocol callback raised",
+                client_id=self.connection.client_id,
+            )
             self.connection.hub.counters.callbacks_failed += 1
             self.connection.shut(_INTERNAL_ERROR, "", ClosedBy.ERROR)
 
@@ -286,7 +285,7 @@ class SignalFactory(WebSocketServerFactory):
         }
         if hub.settings.compression:
             options["perMessageCompressionAccept"] = staticmethod(_accept_deflate)
-        self.reader = SharedReader()
+        self.reader = SharedReader(hub.reports)
         self._protocol_class: type[Any] = type("SignalProtocol", (SignalProtocol,), options)
 
     def protocol_for(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from typing import Any
 
 from twisted.internet.interfaces import IAddress, IReactorTime
@@ -12,6 +11,7 @@ from twisted.web.server import Site
 
 from ..core.handshake import header_text
 from ..core.origin import host_name
+from ..core.text import printable_bytes
 from ..errors import UpgradeRefused
 from .bodies import BoundedRequest
 from .endpoints import Listener
@@ -23,7 +23,6 @@ __all__ = ["SignalSite"]
 Request = Any  # a twisted.web.server.Request: most of what is used of it has no annotations
 
 _RETRY_AFTER_SECONDS = 5
-_UNPRINTABLE = re.compile(r'[^ -~]|["\\]')
 
 
 class SignalSite(Site):
@@ -93,8 +92,8 @@ class SignalSite(Site):
         self._access_log.info(
             '{address} "{method} {path}" {status} {size_bytes}',
             address=getattr(request.getClientAddress(), "host", "-"),
-            method=_printable(request.method),
-            path=_printable(request.uri.partition(b"?")[0]),
+            method=printable_bytes(request.method),
+            path=printable_bytes(request.uri.partition(b"?")[0]),
             status=request.code,
             size_bytes=request.sentLength,
         )
@@ -129,8 +128,3 @@ def _has_good_host(request: Request) -> bool:
     if not hosts and request.clientproto != b"HTTP/1.1":
         return True
     return len(hosts) == 1 and host_name(header_text(hosts[0])) is not None
-
-
-def _printable(raw: bytes) -> str:
-    """Text for a log line: nothing that a terminal or another line could take for something else."""
-    return _UNPRINTABLE.sub(lambda found: f"\\x{ord(found[0]):02x}", raw.decode("latin-1"))
