@@ -25,6 +25,7 @@ from twisted.web.resource import IResource
 from .clocks import clock_for
 from .draining import Drain
 from .errors import ConfigurationInvalid
+from .web.accepting import Acceptance
 from .web.certificates import ServerCertificate
 from .web.endpoints import Endpoint, Listener, group_endpoints
 from .web.heads import RequestLimits
@@ -196,10 +197,14 @@ class SignalsService(MultiService):
 
     def _bind(self) -> None:
         self.state = ServiceState.STARTING
+        acceptance = Acceptance(self._clock, self.signals.counters, self.signals.reports)
         try:
             for listener in self._listeners:
                 factory = self._factory(listener)
-                self._ports += listen(self._reactor, listener, factory, self.signals.settings.listen_backlog)
+                ports = listen(self._reactor, listener, factory, self.signals.settings.listen_backlog)
+                self._ports += ports
+                for port in ports:
+                    acceptance.watch(port)
         except (CannotListenError, ConfigurationInvalid):
             for port in self._ports:
                 port.stopListening()
@@ -250,6 +255,7 @@ class SignalsService(MultiService):
 
     def _stopped(self, result: Any) -> None:
         self._forget()
+        self.signals.reports.tell()
         waiters, self._stop_waiters = self._stop_waiters, []
         for waiter in waiters:
             waiter.callback(result)
