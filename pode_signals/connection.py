@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 from twisted.internet.defer import Deferred, succeed
 
 from .core.framing import check_close_code
 from .core.model import ClosedBy, Closure, Scope
+from .core.signing import bare_client_id
 from .delivery import Delivery
 from .lifecycle import ConnectionState, Lifecycle
 from .waiters import Waiters
@@ -51,13 +52,13 @@ class SignalConnection(Lifecycle):
 
     @property
     def connected_at(self) -> datetime:
-        """When it was converted (aware, UTC)."""
-        return datetime.fromtimestamp(self._connected_seconds, UTC)
+        """When it was converted (aware, UTC), by the wall clock as it is set now."""
+        return self._hub.wall_time(self._connected_seconds)
 
     @property
     def last_activity(self) -> datetime:
-        """When its client last sent a message, or when it was converted (aware, UTC)."""
-        return datetime.fromtimestamp(self.last_activity_seconds, UTC)
+        """When its client last sent a message, or when it was converted (aware, UTC), as ``connected_at``."""
+        return self._hub.wall_time(self.last_activity_seconds)
 
     @property
     def metadata(self) -> dict[str, Any]:
@@ -113,4 +114,4 @@ class SignalConnection(Lifecycle):
         return self._disconnect_waiters.wait()
 
     def __repr__(self) -> str:
-        return f"<SignalConnection {self.name!r} {self.client_id!r} {self.state.value}>"
+        return f"<SignalConnection {self.name!r} {bare_client_id(self.client_id)!r} {self.state.value}>"

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from contextvars import Context
-from datetime import UTC, datetime
+from datetime import datetime
 from functools import partial
 from itertools import count
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -17,7 +17,7 @@ from twisted.internet.defer import Deferred
 
 from .core.model import EventType
 from .errors import EventAlreadyRegistered, EventNotRegistered
-from .fence import Fence
+from .fence import Fence, Place
 from .signal_event import Lockable
 from .waiters import Waiters
 
@@ -76,12 +76,20 @@ class Events:
         fence: runs the functions.
         context: gives each function, and each who waits for a connection, a fresh context.
         check_thread: raises where the caller is in the wrong thread.
+        now: gives the time of an event (aware, UTC).
     """
 
-    def __init__(self, fence: Fence, context: Callable[[], Context], check_thread: Callable[[str], None]) -> None:
+    def __init__(
+        self,
+        fence: Fence,
+        context: Callable[[], Context],
+        check_thread: Callable[[str], None],
+        now: Callable[[], datetime],
+    ) -> None:
         self._event_fence = fence
         self._event_context = context
         self._event_check_thread = check_thread
+        self._event_now = now
         self._event_registrations: dict[tuple[str, EventType], dict[str, EventRegistration]] = {}
         self._connect_waiters: dict[str, Waiters[SignalConnection]] = {}
         self.lockable = Lockable()
@@ -176,29 +184,29 @@ class Events:
             waiters = self._connect_waiters[name] = Waiters(nobody_waits)
         return waiters.wait()
 
-    def fire_connect(self, connection: SignalConnection, seconds: float, done: Callable[[], None]) -> None:
+    def fire_connect(self, connection: SignalConnection, done: Callable[[], None]) -> None:
         """Fire Connect; ``done`` is called when the last function has ended."""
         waiters = self._connect_waiters.pop(connection.name, None)
         if waiters is not None:
             waiters.fire(connection, self._event_context)
-        self._fire(EventType.CONNECT, connection, seconds, done)
+        self._fire(EventType.CONNECT, connection, done)
 
-    def fire_disconnect(self, connection: SignalConnection, seconds: float) -> None:
+    def fire_disconnect(self, connection: SignalConnection) -> None:
         """Fire Disconnect."""
-        self._fire(EventType.DISCONNECT, connection, seconds, lambda: None)
+        self._fire(EventType.DISCONNECT, connection, lambda: None)
 
-    def _fire(self, type: EventType, connection: SignalConnection, seconds: float, done: Callable[[], None]) -> None:
+    def _fire(self, type: EventType, connection: SignalConnection, done: Callable[[], None]) -> None:
         registrations = self._event_registrations.get((connection.name, type))
         if not registrations:
             done()
             return
-        timestamp = datetime.fromtimestamp(seconds, UTC)
-        event = TriggeredEvent(connection.name, type, connection, timestamp, self.lockable)
+        event = TriggeredEvent(connection.name, type, connection, self._event_now(), self.lockable)
         self._run_each(iter(tuple(registrations.values())), event, done)
 
     def _run_each(self, rest: Iterator[EventRegistration], event: TriggeredEvent, done: Callable[[], None]) -> None:
         for registration in rest:
-            where = f"{event.type.value} event {registration.event_name}, connection {event.connection.client_id}"
+            what = f"{event.type.value} event {registration.event_name} of {event.name}"
+            where = Place(what, event.connection.client_id)
             ended = self._event_fence.run(
                 where,
                 registration.function,

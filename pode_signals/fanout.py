@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING
 
 from twisted.internet.defer import Deferred, succeed
 from twisted.internet.interfaces import IReactorTime
-from twisted.logger import Logger
 
 from .connection import ConnectionState
 from .core.counters import Counters
@@ -76,8 +75,6 @@ class FanOut:
         congested: the connections whose transport holds data that the client has not read.
         queued_bytes: what waits in all queues, the places included.
     """
-
-    _log = Logger()
 
     def __init__(
         self,
@@ -278,7 +275,9 @@ class FanOut:
             return False
 
     def _failed(self, connection: SignalConnection) -> None:
-        self._log.failure("writing to {connection} failed", connection=connection)
+        self._reports.failure(
+            "writing failed", "writing to connection {client_id} failed", client_id=connection.client_id
+        )
         self._drop(connection)
         connection.fail()
 

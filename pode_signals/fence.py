@@ -11,19 +11,37 @@ from contextvars import Context, copy_context
 from inspect import isawaitable
 from typing import TYPE_CHECKING, Any
 
+from attrs import frozen
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.interfaces import IReactorTime
-from twisted.logger import Logger, LogLevel
+from twisted.logger import LogLevel
 from twisted.python.failure import Failure
 
 from .context import current_event
 from .core.counters import Counters
-from .reports import Reports, printable
+from .core.signing import bare_client_id
+from .reports import Reports
 
 if TYPE_CHECKING:
     from .signal_event import SignalEvent
 
-__all__ = ["FAILED", "Failed", "Fence"]
+__all__ = ["FAILED", "Failed", "Fence", "Place"]
+
+
+@frozen
+class Place:
+    """What runs, for the log.
+
+    Attributes:
+        what: the registration, of which there are few: ``signal route /msg``.
+        client_id: for whom; None where that is nobody.
+    """
+
+    what: str
+    client_id: str | None = None
+
+    def __str__(self) -> str:
+        return self.what if self.client_id is None else f"{self.what}, connection {bare_client_id(self.client_id)}"
 
 
 class Failed:
@@ -41,19 +59,23 @@ class Fence:
         clock: gives the clock that timeouts run on.
         counters: ``functions_failed`` and ``functions_timed_out`` are counted here.
         timeout_seconds: after so long a function that has not ended is cancelled, once.
+        reports: where failures are told.
+
+    Attributes:
+        reports: the same.
     """
 
-    _log = Logger()
-
-    def __init__(self, clock: Callable[[], IReactorTime], counters: Counters, timeout_seconds: float) -> None:
+    def __init__(
+        self, clock: Callable[[], IReactorTime], counters: Counters, timeout_seconds: float, reports: Reports
+    ) -> None:
         self._clock = clock
         self._counters = counters
-        self._reports = Reports(clock, counters)
+        self.reports = reports
         self._timeout_seconds = timeout_seconds
 
     def run(
         self,
-        where: object,
+        where: Place | SignalEvent,
         function: Callable[..., Any],
         args: tuple[Any, ...],
         *,
@@ -66,7 +88,7 @@ class Fence:
         """Call a function in a context of its own.
 
         Args:
-            where: what runs; its text is for the log: ``signal route /msg, connection 5d12…``.
+            where: what runs, for the log.
             function: the function, with its ``args`` and ``kwargs``.
             later: called with the outcome when the function did not end at once.
             context: the context to run in; None is a copy of the current one.
@@ -100,7 +122,7 @@ class Fence:
 
     def follow(
         self,
-        where: object,
+        where: Place | SignalEvent,
         context: Context,
         result: Any,
         later: Callable[[Any], None],
@@ -123,7 +145,7 @@ class Fence:
         return ended
 
     def _wait(
-        self, where: object, pending: Deferred[Any], later: Callable[[Any], None], timeout_seconds: float
+        self, where: Place | SignalEvent, pending: Deferred[Any], later: Callable[[Any], None], timeout_seconds: float
     ) -> tuple[Any] | None:
         outcome: list[Any] = []
         waiting = False
@@ -153,20 +175,20 @@ class Fence:
         timer = None if timeout_seconds == math.inf else self._clock().callLater(timeout_seconds, expire)
         return None
 
-    def _outcome(self, where: object, value: Any, timed_out: bool) -> Any:
+    def _outcome(self, where: Place | SignalEvent, value: Any, timed_out: bool) -> Any:
         failed = isinstance(value, Failure)
         if failed and not (timed_out and value.check(CancelledError)):
             self._failed(where, value)
         # A result that was given because of the cancellation came too late.
         return FAILED if failed or timed_out else value
 
-    def _cancel(self, where: object, pending: Deferred[Any], seconds: float) -> None:
+    def _cancel(self, where: Place | SignalEvent, pending: Deferred[Any], seconds: float) -> None:
         self._counters.functions_timed_out += 1
-        self._reports.limit(
+        self.reports.limit(
             "handler_timeout_seconds",
             "{where}: cancelled after {seconds} s",
             level=LogLevel.error,
-            where=str(where),
+            where=str(_place(where)),
             seconds=seconds,
         )
         try:
@@ -174,9 +196,18 @@ class Fence:
         except Exception:  # of the canceller
             self._failed(where, Failure())
 
-    def _failed(self, where: object, failure: Failure) -> None:
+    def _failed(self, where: Place | SignalEvent, failure: Failure) -> None:
         self._counters.functions_failed += 1
-        self._log.failure("{where} raised", failure=failure, where=printable(str(where)))
+        place = _place(where)
+        self.reports.failure(f"{place.what} raised", "{where} raised", failure, where=str(place))
+
+
+def _place(where: Place | SignalEvent) -> Place:
+    """Of an event only where something went wrong: one is made for each message."""
+    if isinstance(where, Place):
+        return where
+    path = "-" if where.route is None else where.route.path
+    return Place(f"signal route {path}", where.client_id)
 
 
 async def _awaited(awaitable: Any) -> Any:

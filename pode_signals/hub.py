@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from contextvars import Context, copy_context
+from datetime import datetime
 from functools import cached_property
 from itertools import islice
 from random import Random, SystemRandom
@@ -14,6 +15,7 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.python import threadable
 
 from .asking import Asking
+from .clocks import clock_for, wall_time
 from .connection import ConnectionState, SignalConnection
 from .context import current_event, current_route
 from .core.addresses import TrustedProxies, limit_key
@@ -48,7 +50,8 @@ class Hub(Sending, Asking, RouteRegistrations, Events, Identities, Schedules):
 
     Args:
         settings: limits and defaults.
-        clock: what time is taken from; None is the reactor that runs when it is first needed.
+        clock: what time is taken from; None is the reactor that runs when it is first needed. Of a reactor the hub
+            uses a clock that holds when the machine's clock is set.
         random: where client ids, payloads of pings and random schedule times come from; None is the system's source.
 
     Attributes:
@@ -70,7 +73,7 @@ class Hub(Sending, Asking, RouteRegistrations, Events, Identities, Schedules):
         self.counters = Counters()
         self.own_ports: set[int] = set()
         if clock is not None:
-            self.clock = clock
+            self.clock = clock_for(clock)
         self._thread = get_ident()
         self.fresh_context = _without_current(copy_context()).copy
         self._default_scope = settings.default_scope
@@ -85,10 +88,10 @@ class Hub(Sending, Asking, RouteRegistrations, Events, Identities, Schedules):
         self.max_pending_handshakes = min(settings.pending_handshakes, max(1, descriptors // 4))
         fitting = max(1, descriptors - _RESERVED_DESCRIPTORS - self.max_pending_handshakes)
         self._max_connections = settings.max_connections or fitting
-        self.fence = Fence(lambda: self.clock, self.counters, settings.handler_timeout_seconds)
         self.turns = Turns(lambda: self.clock)
         registry: Registry[SignalConnection] = Registry()
         self.reports = Reports(lambda: self.clock, self.counters)
+        self.fence = Fence(lambda: self.clock, self.counters, settings.handler_timeout_seconds, self.reports)
         self.inboxes = Inboxes(settings, self.reports, self.open_connections)
         fan_out = FanOut(lambda: self.clock, self.fresh_context, settings, self.counters, self.reports)
         self._heartbeat = Heartbeat(self)
@@ -96,7 +99,7 @@ class Hub(Sending, Asking, RouteRegistrations, Events, Identities, Schedules):
         Sending.__init__(self, registry, fan_out, self.counters, self.reports, most, self.check_thread)
         Asking.__init__(self, registry)
         RouteRegistrations.__init__(self, self.check_thread)
-        Events.__init__(self, self.fence, self.fresh_context, self.check_thread)
+        Events.__init__(self, self.fence, self.fresh_context, self.check_thread, self.wall_time)
         random = random or SystemRandom()
         self._random = random
         proxies = TrustedProxies(settings.trusted_proxies)
@@ -109,10 +112,14 @@ class Hub(Sending, Asking, RouteRegistrations, Events, Identities, Schedules):
 
     @cached_property
     def clock(self) -> IReactorTime:
-        """What time is taken from."""
+        """What time is taken from: on a real reactor a clock that nobody sets, otherwise what was given."""
         from twisted.internet import reactor
 
-        return IReactorTime(reactor)
+        return clock_for(reactor)
+
+    def wall_time(self, seconds: float | None = None) -> datetime:
+        """When the hub's clock showed so many seconds, as the wall clock is set now (aware, UTC); None is now."""
+        return wall_time(self.clock, self.clock.seconds() if seconds is None else seconds)
 
     @property
     def default_scope(self) -> Scope:
@@ -276,7 +283,7 @@ class Hub(Sending, Asking, RouteRegistrations, Events, Identities, Schedules):
         assert connection.closure is not None
         self.counters.connections_closed[connection.closure.by.value] += 1
         if connection not in self._connecting:
-            self.fire_disconnect(connection, self.clock.seconds())
+            self.fire_disconnect(connection)
 
     def client_ids_hold(self, client_ids: tuple[str, ...]) -> bool:
         """Whether the client ids of a client's message are valid; strictly signed ones for whoever holds them."""
@@ -304,7 +311,7 @@ class Hub(Sending, Asking, RouteRegistrations, Events, Identities, Schedules):
             each.abort()
 
     def _connect(self, connection: SignalConnection) -> None:
-        self.fire_connect(connection, self.clock.seconds(), lambda: self._connected(connection))
+        self.fire_connect(connection, lambda: self._connected(connection))
 
     def _connected(self, connection: SignalConnection) -> None:
         """The Connect functions have ended: messages may flow, and Disconnect may fire."""
@@ -312,7 +319,7 @@ class Hub(Sending, Asking, RouteRegistrations, Events, Identities, Schedules):
         gone = connection.state is ConnectionState.CLOSED  # before its messages run: they may end it
         self._dispatch.next(connection)
         if gone:
-            self.fire_disconnect(connection, self.clock.seconds())
+            self.fire_disconnect(connection)
 
 
 def _oldest(

@@ -17,13 +17,15 @@ from twisted.internet import defer
 from twisted.internet.address import IPv4Address, IPv6Address
 from twisted.internet.defer import CancelledError, Deferred, gatherResults, maybeDeferred, succeed
 from twisted.internet.error import CannotListenError
-from twisted.internet.interfaces import IAddress, IListeningPort, IProtocolFactory
+from twisted.internet.interfaces import IAddress, IListeningPort, IProtocolFactory, IReactorTime
 from twisted.logger import Logger
 from twisted.protocols.tls import TLSMemoryBIOFactory
 from twisted.web.resource import IResource
 
+from .clocks import clock_for
 from .draining import Drain
 from .errors import ConfigurationInvalid
+from .web.accepting import Acceptance
 from .web.certificates import ServerCertificate
 from .web.endpoints import Endpoint, Listener, group_endpoints
 from .web.heads import RequestLimits
@@ -191,7 +193,7 @@ class SignalsService(MultiService):
             self._hurry()
         else:
             self.state = ServiceState.DRAINING
-            self._drain = Drain(self.signals, self._reactor, self._random, self.drain_seconds)
+            self._drain = Drain(self.signals, self._clock, self._random, self.drain_seconds)
             Deferred.fromCoroutine(self._stop(self._drain)).addBoth(self._stopped)
         return waiter
 
@@ -203,12 +205,20 @@ class SignalsService(MultiService):
             self._given_reactor = reactor
         return self._given_reactor
 
+    @property
+    def _clock(self) -> IReactorTime:
+        return clock_for(self._reactor)
+
     def _bind(self) -> None:
         self.state = ServiceState.STARTING
+        acceptance = Acceptance(self._clock, self.signals.counters, self.signals.reports)
         try:
             for listener in self._listeners:
                 factory = self._factory(listener)
-                self._ports += listen(self._reactor, listener, factory, self.signals.settings.listen_backlog)
+                ports = listen(self._reactor, listener, factory, self.signals.settings.listen_backlog)
+                self._ports += ports
+                for port in ports:
+                    acceptance.watch(port)
         except (CannotListenError, ConfigurationInvalid):
             for port in self._ports:
                 port.stopListening()
@@ -222,14 +232,14 @@ class SignalsService(MultiService):
             self.signals.resource(self._resource, listener=listener),
             listener=listener,
             timeout_seconds=self.signals.settings.handshake_timeout_seconds,
-            clock=self._reactor,
+            clock=self._clock,
             limits=self._limits,
         )
         self._sites.append(site)
         certificate = self._certificate(listener)
         if certificate is None:
             return site
-        return TLSMemoryBIOFactory(certificate, False, site, self._reactor)
+        return TLSMemoryBIOFactory(certificate, False, site, self._clock)
 
     def _certificate(self, listener: Listener) -> ServerCertificate | None:
         if not listener.is_secure or listener.brings_tls:
@@ -239,15 +249,15 @@ class SignalsService(MultiService):
         return self._certificates[listener]
 
     async def _stop(self, drain: Drain) -> None:
-        self._stop_end_seconds = self._reactor.seconds() + self.drain_seconds
+        self._stop_end_seconds = self._clock.seconds() + self.drain_seconds
         for site in self._sites:
             site.is_open = False
         await gatherResults([maybeDeferred(port.stopListening) for port in self._ports])
         self._schedules = self.signals.stop_schedules()
         await drain.run()
-        left_seconds = max(0.0, self._stop_end_seconds - self._reactor.seconds())
+        left_seconds = max(0.0, self._stop_end_seconds - self._clock.seconds())
         with suppress(CancelledError, defer.TimeoutError):
-            await self._schedules.addTimeout(left_seconds, self._reactor)
+            await self._schedules.addTimeout(left_seconds, self._clock)
         await maybeDeferred(super().stopService)
 
     def _say_what_no_client_reaches(self) -> None:
@@ -282,6 +292,7 @@ class SignalsService(MultiService):
 
     def _stopped(self, result: Any) -> None:
         self._forget()
+        self.signals.reports.tell()
         waiters, self._stop_waiters = self._stop_waiters, []
         for waiter in waiters:
             waiter.callback(result)

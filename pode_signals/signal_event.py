@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +13,7 @@ from twisted.internet.defer import DeferredLock
 from .core.handshake import HandshakeRecord
 from .core.model import ClientMessage, EveryName, SendMode
 from .core.routes import RouteMatch, SignalRoute
+from .core.signing import bare_client_id
 
 if TYPE_CHECKING:
     from .connection import SignalConnection
@@ -125,7 +126,8 @@ class SignalEvent:
     @property
     def timestamp(self) -> datetime:
         """When the message was dispatched (aware, UTC)."""
-        return datetime.fromtimestamp(self._seconds, UTC)
+        when: datetime = self.connection.hub.wall_time(self._seconds)
+        return when
 
     def send(
         self,
@@ -147,9 +149,6 @@ class SignalEvent:
         )
         return delivery
 
-    def __str__(self) -> str:
-        path = "-" if self.route is None else self.route.path
-        return f"signal route {path}, connection {self.client_id}"
-
     def __repr__(self) -> str:
-        return f"<SignalEvent {self.path!r} of {self.client_id!r}>"
+        # An id without its signature, which is as good as the client's permission to be written to.
+        return f"<SignalEvent {self.path!r} of {bare_client_id(self.client_id)!r}>"

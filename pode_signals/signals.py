@@ -19,6 +19,7 @@ from .core.model import Scope
 from .core.settings import Settings, SettingsArguments
 from .errors import ClientIdInvalid, ClientIdRefused, NameInvalid, NameRefused, TooManyConnections, UpgradeRefused
 from .events import name_for
+from .fence import Place
 from .hub import Hub
 from .identities import Identity
 from .web.hand_over import hand_over, response_header_lines
@@ -43,7 +44,8 @@ class Signals(Hub):
     """Named, grouped, addressable WebSocket connections.
 
     Args:
-        clock: an ``IReactorTime`` that time is taken from; None is the reactor that runs when it is first needed.
+        clock: an ``IReactorTime`` that time is taken from; None is the reactor that runs when it is first needed. On
+            a reactor time is counted by a clock that nobody sets.
         random: where new client ids and random schedule times come from; None is the system's source.
         settings: every setting of :class:`~pode_signals.core.settings.Settings`, by its name.
 
@@ -219,7 +221,7 @@ class Signals(Hub):
         connection = referenced_connection(self, request)
         if connection is not None and self.reference_check is not None:
             agreed = self.fence.run(
-                "reference_check", self.reference_check, (request, connection), later=lambda _: None
+                Place("reference_check"), self.reference_check, (request, connection), later=lambda _: None
             )
             if agreed != (True,):
                 raise ClientIdRefused

@@ -22,13 +22,15 @@ from typing import Any, NoReturn
 from twisted.application.service import MultiService
 from twisted.internet.error import CannotListenError
 from twisted.internet.interfaces import IReactorFromThreads
-from twisted.logger import ILogObserver, Logger, textFileLogObserver
+from twisted.logger import ILogObserver, LegacyLogObserverWrapper, Logger, textFileLogObserver
 from twisted.python.logfile import LogFile
 
+from .clocks import clock_for
 from .config import Configuration
 from .errors import ConfigurationInvalid, SigningInUse
 from .files import read_secrets, why_not_readable
 from .json_log import json_file_log_observer
+from .library_log import LibraryLines
 from .options import Options
 from .service import ServiceState, SignalsService
 from .web.endpoints import Endpoint
@@ -114,6 +116,13 @@ def _load(app: str, settings: Mapping[str, Any]) -> SignalsService:
     return found
 
 
+def _syslog_observer(prefix: str) -> ILogObserver:
+    from twisted.python.syslog import SyslogObserver  # which not every platform has
+
+    observer: ILogObserver = LegacyLogObserverWrapper(SyslogObserver(prefix).emit)  # type: ignore[arg-type]
+    return observer
+
+
 def _spare_the_collector() -> None:
     """Have Python's garbage collector look no more at what was there at the start and stays, some 200,000 objects.
 
@@ -188,19 +197,28 @@ class _Command(MultiService):
         service.setServiceParent(self)  # type: ignore[no-untyped-call]  # Twisted
 
     def choose_log(self, log_format: str | None) -> None:
-        """Have the log written as ``--log-format`` says, to where twistd or twist writes it.
+        """Have the log written as ``--log-format`` says, to where twistd or twist writes it, within limits.
+
+        An observer that ``twistd --logger`` names gets everything, for it goes before all others.
 
         Raises:
-            ConfigurationInvalid: that is syslog.
+            ConfigurationInvalid: there can be no such log.
         """
+        factory = json_file_log_observer if log_format == "json" else textFileLogObserver
         if "fileLogObserverFactory" in self._runner:  # twist
-            if log_format is not None:
-                factory = json_file_log_observer if log_format == "json" else textFileLogObserver
-                self._runner["fileLogObserverFactory"] = factory
-        elif log_format == "json":
-            if self._runner.get("syslog"):
+            if log_format is None:
+                factory = self._runner["fileLogObserverFactory"]
+            self._runner["fileLogObserverFactory"] = lambda file: self._limited(factory(file))
+        elif self._runner.get("syslog"):
+            if log_format == "json":
                 raise ConfigurationInvalid("--log-format json writes to a file or to standard output, not to syslog")
-            self._observer = json_file_log_observer(self._open_log())
+            self._observer = self._limited(_syslog_observer(self._runner.get("prefix", "")))
+        elif self._runner or log_format == "json":  # twistd, unless somebody else makes the service of options
+            self._observer = self._limited(factory(self._open_log()))
+
+    def _limited(self, observer: ILogObserver) -> LibraryLines:
+        serving = (ServiceState.READY, ServiceState.DRAINING)
+        return LibraryLines(observer, self._service.signals.reports, lambda: self._service.state in serving)
 
     def setServiceParent(self, parent: Any) -> None:
         """Tell twistd of the log observer: it asks the application for one."""
@@ -274,6 +292,8 @@ class _Command(MultiService):
         """Where twistd writes its log to (``twistd --logfile``)."""
         name = self._runner.get("logfile")
         if name == "-" or (not name and self._runner.get("nodaemon")):
+            if self._runner and not self._runner.get("nodaemon"):
+                raise ConfigurationInvalid("a daemon can't log to standard output: --logfile names a file")
             return sys.stdout
         log_file = LogFile.fromFullPath(name or "twistd.log")
         if current_thread() is main_thread():  # as twistd does for its own log, and as early
@@ -300,4 +320,4 @@ class _Command(MultiService):
         self._log.warn("told to stop again: no more waiting")
         self._service.stopService()
         # Should another service still be stopping then, it is left behind.
-        reactor.callLater(_LAST_SECONDS, reactor.crash)
+        clock_for(reactor).callLater(_LAST_SECONDS, reactor.crash)

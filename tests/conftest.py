@@ -27,6 +27,7 @@ PROGRAMS = {
     "npm": ("npm",),
     "nginx": ("nginx", "/usr/sbin/nginx"),
     "haproxy": ("haproxy", "/usr/sbin/haproxy"),
+    "faketime": ("faketime",),
 }
 
 DEBIAN_NODE_PATH = Path("/usr/share/nodejs")

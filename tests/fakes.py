@@ -6,18 +6,22 @@ Time is a ``task.Clock``; nothing here has a socket or waits.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple, cast
 
 from twisted.internet.address import UNIXAddress
+from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import Clock
 from twisted.python.failure import Failure
 from twisted.web.http_headers import Headers
 
 from pode_signals import Scope, SignalConnection, Signals
+from pode_signals.core.counters import Counters
 from pode_signals.core.handshake import HandshakeRecord
 from pode_signals.core.model import ClosedBy, Closure
+from pode_signals.fence import Fence
 from pode_signals.interfaces import ClientTransport
+from pode_signals.reports import Reports
 
 
 class Close(NamedTuple):
@@ -156,6 +160,11 @@ def new_signals(**settings: Any) -> Signals:
     return Signals(clock=clock, **settings)
 
 
+def fence_of(clock: Callable[[], IReactorTime], counters: Counters) -> Fence:
+    """A fence with 30 s, without a hub."""
+    return Fence(clock, counters, 30.0, Reports(clock, counters))
+
+
 def clock_of(signals: Signals) -> Clock:
     """The clock of ``new_signals``."""
     return cast(Clock, signals.clock)
@@ -168,9 +177,10 @@ def turn(*several: Signals, seconds: float = 0) -> None:
 
 
 def timers(signals: Signals) -> list[Any]:
-    """The timers of connections and functions: all but the one sweep of the heartbeat."""
+    """The timers of connections and functions: all but the sweep of the heartbeat, and the reports' of what to tell."""
     calls = clock_of(signals).getDelayedCalls()
-    return [call for call in calls if getattr(call.func, "__qualname__", "") != "Heartbeat._sweep"]
+    others = {"Heartbeat._sweep", "Reports._tell_those_over"}
+    return [call for call in calls if getattr(call.func, "__qualname__", "") not in others]
 
 
 def connect(

@@ -371,8 +371,8 @@ class TestOrder:
             waits["slow disconnect"].callback(None)
         assert seen == ["slow connect", "raises", "last", "slow disconnect", "raises", "last"]
         assert [event["where"] for event in logs if "log_failure" in event] == [
-            "connect event raises, connection me",
-            "disconnect event raises, connection me",
+            "connect event raises of Msg, connection me",
+            "disconnect event raises of Msg, connection me",
         ]
         assert signals.counters.functions_failed == 2
 

@@ -6,13 +6,14 @@ from contextvars import ContextVar, copy_context
 from typing import Any, cast
 
 import pytest
+from fakes import fence_of
 from twisted.internet.defer import CancelledError, Deferred, fail, inlineCallbacks, succeed
 from twisted.internet.task import Clock
 from twisted.logger import LogLevel, capturedLogs
 
 from pode_signals.context import current_event
 from pode_signals.core.counters import Counters
-from pode_signals.fence import FAILED, Fence
+from pode_signals.fence import FAILED, Place
 
 colour: ContextVar[str] = ContextVar("colour", default="none")
 
@@ -23,11 +24,11 @@ class Fenced:
     def __init__(self) -> None:
         self.clock = Clock()
         self.counters = Counters()
-        self.fence = Fence(lambda: self.clock, self.counters, 30.0)
+        self.fence = fence_of(lambda: self.clock, self.counters)
         self.later: list[Any] = []
 
     def run(self, function: Any, *args: Any, **options: Any) -> tuple[Any] | None:
-        return self.fence.run("the test", function, args, later=self.later.append, **options)
+        return self.fence.run(Place("the test"), function, args, later=self.later.append, **options)
 
     @property
     def counted(self) -> tuple[int, int]:
@@ -293,11 +294,11 @@ class TestInTwoSteps:
 
     def test_it_raises_at_once(self, fenced: Fenced) -> None:
         """S5.7: one that raises is logged and counted by the first step, and not again by the second."""
-        given, event = copy_context(), cast(Any, "the test")
+        given, event = copy_context(), cast(Any, Place("the test"))
         with capturedLogs() as logs:
             result = fenced.fence.call(event, given, lambda _: raises())
             assert result is FAILED
-            assert fenced.fence.follow("the test", given, result, fenced.later.append) == (FAILED,)
+            assert fenced.fence.follow(Place("the test"), given, result, fenced.later.append) == (FAILED,)
         assert [(event["where"], event["log_failure"].type) for event in logs] == [("the test", LookupError)]
         assert (fenced.later, fenced.counted) == ([], (1, 0))
 
@@ -317,7 +318,7 @@ class TestInTwoSteps:
 
         pending: list[Deferred[Any]] = []
         result = fenced.fence.call(cast(Any, "the test"), given, lambda _: wrap(paints()))
-        ended = fenced.fence.follow("the test", given, result, fenced.later.append, on_pending=pending.append)
+        ended = fenced.fence.follow(Place("the test"), given, result, fenced.later.append, on_pending=pending.append)
         assert (ended, len(pending), colour.get()) == (None, 1, "none")
         waiting.callback(None)
         assert (seen, fenced.later, colour.get()) == (["green", "red"], [None], "none")
@@ -326,8 +327,8 @@ class TestInTwoSteps:
     def test_the_hubs_limit(self, fenced: Fenced) -> None:
         """S5.7: following without a limit of its own keeps to the hub's, with one of its own to that."""
         given = copy_context()
-        fenced.fence.follow("the test", given, Deferred(), fenced.later.append)
-        fenced.fence.follow("the test", given, Waits(Deferred()), fenced.later.append, timeout_seconds=2.0)
+        fenced.fence.follow(Place("the test"), given, Deferred(), fenced.later.append)
+        fenced.fence.follow(Place("the test"), given, Waits(Deferred()), fenced.later.append, timeout_seconds=2.0)
         with capturedLogs() as logs:
             fenced.clock.advance(2)
             assert fenced.later == [FAILED]

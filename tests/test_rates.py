@@ -3,7 +3,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from fakes import Close, FakeTransport, clock_of, connected, new_signals, turn
+from fakes import Close, FakeTransport, clock_of, connected, new_signals, timers, turn
 from twisted.internet.defer import Deferred
 from twisted.logger import capturedLogs, formatEvent
 
@@ -146,7 +146,7 @@ class TestRate:
         client.vanishes()
         heard.wait(1)
         assert heard.of(client) == list(range(250))
-        assert clock_of(heard.signals).getDelayedCalls() == []
+        assert timers(heard.signals) == []
 
     @pytest.mark.parametrize("per_second", [3, 7, 30, 333, 5_000, 100_000])
     def test_a_clock_that_rounds(self, per_second: float) -> None:

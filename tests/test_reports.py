@@ -1,16 +1,24 @@
 from __future__ import annotations
 
 import json
+from unicodedata import category
+from urllib.parse import quote
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from twisted.internet.task import Clock
-from twisted.logger import LogLevel, capturedLogs, formatEvent
+from twisted.logger import LogLevel, capturedLogs, eventAsText, formatEvent
+from twisted.python.failure import Failure
 
 from pode_signals.core.counters import Counters
+from pode_signals.core.signing import Signer
+from pode_signals.core.text import printable
 from pode_signals.json_log import json_line
-from pode_signals.reports import LINES_PER_WINDOW, WINDOW_SECONDS, Reports, printable
+from pode_signals.reports import LINES_PER_WINDOW, MOST_KINDS, WINDOW_SECONDS, Reports
+
+SIGNED = Signer(["super-secret"]).sign("a.b", None)
+SIGNATURE = SIGNED.rpartition(".")[2]
 
 
 class Lines:
@@ -28,6 +36,12 @@ class Lines:
                 self.reports.write(kind, text, **{"who": "somebody", **fields})
         return [formatEvent(event) for event in logs]
 
+    def passing(self, seconds: float) -> list[str]:
+        """What is written while time passes."""
+        with capturedLogs() as logs:
+            self.clock.advance(seconds)
+        return [formatEvent(event) for event in logs]
+
 
 @pytest.fixture
 def lines() -> Lines:
@@ -35,28 +49,14 @@ def lines() -> Lines:
 
 
 class TestEscaping:
-    @pytest.mark.parametrize(
-        ("text", "escaped"),
-        [
-            ("a\nb", r"a\u000ab"),
-            ("a\r\nb", r"a\u000d\u000ab"),
-            ("\x00\x1b[2J\x7f", r"\u0000\u001b[2J\u007f"),
-            ("\x85\x9b2J", r"\u0085\u009b2J"),
-            ("\u2028\u2029", r"\u2028\u2029"),
-            ("\ud800 \udfff", r"\ud800 \udfff"),
-            ("plain, ünïcode, 漢字, \U0001f600 {braces} %s", "plain, ünïcode, 漢字, \U0001f600 {braces} %s"),
-        ],
-    )
-    def test_what_ends_a_line_or_commands_a_terminal(self, text: str, escaped: str) -> None:
-        """S16.7: C0, DEL, C1, the two line separators and lone surrogates are escaped, other text is not."""
-        assert printable(text) == escaped
-
     @given(st.text(st.characters(), max_size=40))
     def test_any_text(self, text: str) -> None:
         """S16.7: whatever a client sends stays on one line and can be written as UTF-8."""
-        line = printable(text)
+        with capturedLogs() as logs:
+            Lines().reports.write("test", "{who}", who=text)
+        line = formatEvent(logs[0])
         assert len(line.splitlines()) <= 1
-        assert not any(ord(character) < 32 or 127 <= ord(character) < 160 for character in line)
+        assert not any(category(character) in {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"} for character in line)
         line.encode("utf-8")
 
     @given(st.text(st.characters(), max_size=40))
@@ -80,15 +80,65 @@ class TestRate:
         assert lines.written(1) == []
 
     def test_the_number_of_those_left_out(self, lines: Lines) -> None:
-        """S16.7: the first line of the next minute tells how many were left out, and only that one."""
+        """S20.4: when the minute of a kind is over, a line tells how many were left out; nothing has to come for it."""
         lines.written(510)
-        lines.clock.advance(60)
-        assert lines.written(2) == [
-            "somebody did it (500 lines like this were left out before)",
-            "somebody did it",
-        ]
-        lines.clock.advance(60)
+        assert lines.passing(59.9) == []
+        assert lines.passing(0.2) == ["test: 500 more lines of this kind were left out"]
+        assert lines.passing(600) == []
         assert lines.written(1) == ["somebody did it"]
+
+    def test_floods_that_go_on(self, lines: Lines) -> None:
+        """S20.4: each minute of a flood has ten lines and one that tells of the others."""
+        for _ in range(3):
+            written = [line for _ in range(480) for line in lines.written(1) + lines.passing(0.125)]
+            told = [line for line in written if line.endswith("left out")]
+            assert (len(written), told) == (11, ["test: 470 more lines of this kind were left out"])
+
+    def test_kinds_of_different_minutes(self, lines: Lines) -> None:
+        """S20.4: each kind is told of when its own minute is over, with the level of its lines."""
+        lines.written(12, "a")
+        lines.clock.advance(20)
+        lines.written(13, "b", level=LogLevel.error)
+        with capturedLogs() as logs:
+            lines.clock.pump([1] * 100)
+        assert [(event["kind"], event["suppressed"], event["log_level"]) for event in logs] == [
+            ("a", 2, LogLevel.warn),
+            ("b", 3, LogLevel.error),
+        ]
+
+    def test_no_timer_where_nothing_was_left_out(self, lines: Lines) -> None:
+        """S20.4: a call waits on the clock only while there is something to tell."""
+        lines.written(10)
+        assert lines.clock.getDelayedCalls() == []
+        lines.written(1)
+        assert len(lines.clock.getDelayedCalls()) == 1
+        lines.written(50, "another")
+        assert len(lines.clock.getDelayedCalls()) == 1
+        lines.clock.pump([1] * 61)
+        assert lines.clock.getDelayedCalls() == []
+
+    def test_the_end(self, lines: Lines) -> None:
+        """S20.4: at the end what was left out is told at once, and nothing waits."""
+        lines.written(11, "a")
+        lines.written(12, "b")
+        lines.written(3, "c")
+        with capturedLogs() as logs:
+            lines.reports.tell()
+            lines.reports.tell()
+        assert [(event["kind"], event["suppressed"]) for event in logs] == [("a", 1), ("b", 2)]
+        assert lines.clock.getDelayedCalls() == []
+
+    def test_more_kinds_than_there_should_be(self, lines: Lines) -> None:
+        """S20.4: kinds are bounded: those beyond the bound share one, until the minute of others is over."""
+        lines.written(11, "first")
+        for number in range(MOST_KINDS - 1):
+            assert lines.written(1, f"kind {number}") == ["somebody did it"]
+        assert sum(len(lines.written(1, f"more {number}")) for number in range(500)) == 10
+        assert lines.written(1, "kind 3") == ["somebody did it"]
+        lines.clock.advance(61)
+        for number in range(MOST_KINDS // 2):
+            assert lines.written(1, f"yet more {number}") == ["somebody did it"]
+        assert len(lines.reports._windows) <= MOST_KINDS + 1
 
     def test_kinds_do_not_share(self, lines: Lines) -> None:
         """S16.7: much of one kind does not keep lines of another from the log."""
@@ -100,7 +150,7 @@ class TestRate:
         lines.clock.advance(1_000)
         lines.written(11)
         lines.clock.rightNow = 5.0
-        assert lines.written(1) == ["somebody did it (1 lines like this were left out before)"]
+        assert lines.written(1) == ["test: 1 more lines of this kind were left out", "somebody did it"]
 
     def test_levels(self, lines: Lines) -> None:
         """S16.7: a line is a warning unless another level is given."""
@@ -108,6 +158,54 @@ class TestRate:
             lines.reports.write("a", "a")
             lines.reports.write("b", "b", level=LogLevel.info)
         assert [event["log_level"] for event in logs] == [LogLevel.warn, LogLevel.info]
+
+
+class TestFailures:
+    def test_few_of_a_kind(self, lines: Lines) -> None:
+        """S20.4: of one kind ten tracebacks are written in a minute; the others are counted and told."""
+        with capturedLogs() as logs:
+            for kind in ["a"] * 60 + ["b"]:
+                lines.reports.failure(kind, "{where} raised", Failure(LookupError("why")), where=kind)
+        assert [event["where"] for event in logs] == ["a"] * 10 + ["b"]
+        assert all(event["log_failure"].check(LookupError) for event in logs)
+        assert lines.passing(61) == ["a: 50 more lines of this kind were left out"]
+
+    def test_the_exception_that_is_handled(self, lines: Lines) -> None:
+        """S5.7: without a failure it is the exception that is being handled, with its frames."""
+        with capturedLogs() as logs:
+            try:
+                raise LookupError("of the test")
+            except LookupError:
+                lines.reports.failure("a", "it raised")
+        (event,) = logs
+        assert "test_the_exception_that_is_handled" in event["log_failure"].getTraceback()
+        assert event["log_failure"].getErrorMessage() == "of the test"
+
+    @given(st.text(st.characters(), max_size=30))
+    def test_any_text_in_an_exception(self, text: str) -> None:
+        """S16.7: what an exception says of a client's text is one line of the traceback, and hides nothing."""
+        with capturedLogs() as logs:
+            Lines().reports.failure("a", "{who} raised", Failure(ValueError(f"<{text}>")), who="it")
+        written = eventAsText(logs[0], includeTimestamp=False, includeSystem=False)
+        assert written.splitlines()[-1] == f"Failure: builtins.ValueError: <{printable(text)}>"
+        assert len(written.splitlines()) == 3
+        assert not any(category(character) in {"Cc", "Cf", "Cs"} for character in written.replace("\n", ""))
+
+
+class TestSignatures:
+    def test_a_client_id(self, lines: Lines) -> None:
+        """S8.1: a signed client id is logged without its signature, for that is what makes it worth something."""
+        assert lines.written(1, text="of {client_id}", client_id=SIGNED) == ["of a.b"]
+        assert lines.written(1, text="of {client_id}", client_id="plain.id") == ["of plain.id"]
+
+    @pytest.mark.parametrize("text", [f"/to/{SIGNED}/x", f"/to/{quote(SIGNED, safe='')}", f"an id, {SIGNED}, in text"])
+    def test_in_any_text(self, lines: Lines, text: str) -> None:
+        """S8.1: nor does it stand in any other text of a line, a path for instance, or an exception's."""
+        with capturedLogs() as logs:
+            lines.reports.write("a", "{path}", path=text)
+            lines.reports.failure("b", "raised", Failure(ValueError(text)))
+        assert formatEvent(logs[0]) == text.replace(f".{SIGNATURE}", "").replace(f".{quote(SIGNATURE, safe='')}", "")
+        assert not any(SIGNATURE[:20] in eventAsText(event) for event in logs)
 
 
 class TestLimits:

@@ -1,24 +1,27 @@
 from __future__ import annotations
 
+import io
 import json
 import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 from textwrap import dedent
+from typing import Any
 
 import pytest
 from attrs import fields
 from twisted.application.service import Application, Service
-from twisted.logger import FileLogObserver, ILogObserver, Logger, textFileLogObserver
+from twisted.logger import FileLogObserver, ILogObserver, Logger
 from twisted.python.failure import Failure
+from twisted.python.syslog import SyslogObserver
 
 from pode_signals.config import FILE_KEYS, Configuration, read_file, setting_from_text
 from pode_signals.core.model import Scope, Unrouted
 from pode_signals.core.settings import SETTING_NAMES, Settings
 from pode_signals.errors import ConfigurationInvalid
-from pode_signals.json_log import json_file_log_observer, json_line
-from pode_signals.service import SignalsService
+from pode_signals.json_log import json_line
+from pode_signals.service import ServiceState, SignalsService
 from pode_signals.tap import Options, makeService
 from pode_signals.web.endpoints import Endpoint
 
@@ -355,37 +358,79 @@ class Runner(dict):
     """The options of twistd, or with an observer's factory those of twist."""
 
 
+def observed(command: Any, observer: Any) -> None:
+    """A library logs 60 times while clients are served."""
+    (service,) = (each for each in command if isinstance(each, SignalsService))
+    service.state = ServiceState.READY
+    names: dict[str, Any] = {"__name__": "twisted.web.pretended", "log": Logger("twisted.web", observer=observer)}
+    exec("def f(): log.info('hello')", names)
+    for _ in range(60):
+        names["f"]()
+    service.state = ServiceState.STOPPED
+
+
 @pytest.mark.parametrize("log_format", ["text", "json", None])
 def test_log_format_of_twist(log_format: str | None) -> None:
     """S12.1: ``--log-format`` holds under twist too, where it goes before twist's own."""
-    options = Options()
-    options.parent = Runner(fileLogObserverFactory="twist's")  # type: ignore[assignment]
+    options, file = Options(), io.StringIO()
+    options.parent = Runner(fileLogObserverFactory=lambda file: FileLogObserver(file, lambda _: "twist's\n"))  # type: ignore[assignment]
     options.parseOptions(["--endpoint", HERE, *([] if log_format is None else ["--log-format", log_format])])
-    makeService(options)
-    expected = {"text": textFileLogObserver, "json": json_file_log_observer, None: "twist's"}[log_format]
-    assert options.parent["fileLogObserverFactory"] == expected
+    command = makeService(options)
+    observed(command, options.parent["fileLogObserverFactory"](file))
+    lines = file.getvalue().splitlines()
+    assert len(lines) == 10
+    expected = {"text": "[twisted.web#info] hello", "json": '"text": "hello"', None: "twist's"}[log_format]
+    assert all(expected in line for line in lines)
 
 
-def test_log_format_of_twistd(folder: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    """S12.1: ``--log-format json`` writes to where twistd logs to; syslog is refused in one line."""
+@pytest.mark.parametrize("log_format", ["text", "json", None])
+def test_log_format_of_twistd(folder: Path, log_format: str | None) -> None:
+    """S12.1: ``--log-format`` writes to where twistd logs to, as twistd does without it."""
     options = Options()
     options.parent = Runner(logfile=str(folder / "own.log"))  # type: ignore[assignment]
-    options.parseOptions(["--endpoint", HERE, "--log-format", "json"])
+    options.parseOptions(["--endpoint", HERE, *([] if log_format is None else ["--log-format", log_format])])
     application = Application("test")
-    makeService(options).setServiceParent(application)
-    observer = application.getComponent(ILogObserver)
-    assert isinstance(observer, FileLogObserver)
-    Logger("test", observer=observer).info("hello")
-    assert json.loads((folder / "own.log").read_text())["text"] == "hello"
-    observer._outFile.close()
-    options.parent = Runner(syslog=True)  # type: ignore[assignment]
+    command = makeService(options)
+    command.setServiceParent(application)
+    observed(command, application.getComponent(ILogObserver))
+    lines = (folder / "own.log").read_text().splitlines()
+    assert len(lines) == 10
+    expected = '"text": "hello"' if log_format == "json" else "[twisted.web#info] hello"
+    assert all(expected in line for line in lines)
+    command._log_file.close()
+
+
+def test_the_log_of_twistd_in_syslog(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> None:
+    """S12.1: ``twistd --syslog`` is kept to, within the same limits; JSON is refused there, in one line."""
+    sent: list[str] = []
+    monkeypatch.setattr(SyslogObserver, "openlog", lambda *_: None)
+    monkeypatch.setattr(SyslogObserver, "syslog", lambda _self, _priority, text: sent.append(text))
+    options = Options()
+    options.parent = Runner(syslog=True, prefix="own")  # type: ignore[assignment]
+    options.parseOptions(["--endpoint", HERE])
+    application = Application("test")
+    command = makeService(options)
+    command.setServiceParent(application)
+    observed(command, application.getComponent(ILogObserver))
+    assert sent == ["[twisted.web] hello"] * 10
+    options.parseOptions(["--log-format", "json"])
     with pytest.raises(SystemExit):
         makeService(options)
     assert "syslog" in capfd.readouterr().err
 
 
-def test_the_log_of_twistd_is_left_alone(folder: Path) -> None:
-    """S12.1: without ``--log-format`` twistd's own log stays as it is."""
+def test_a_daemon_has_no_standard_output(capfd: pytest.CaptureFixture[str]) -> None:
+    """S12.1: a daemon that is to log to standard output ends at once, in one line."""
+    options = Options()
+    options.parent = Runner(logfile="-")  # type: ignore[assignment]
+    options.parseOptions(["--endpoint", HERE])
+    with pytest.raises(SystemExit):
+        makeService(options)
+    assert capfd.readouterr().err.count("\n") == 1
+
+
+def test_the_log_of_others_is_left_alone(folder: Path) -> None:
+    """S12.1: where neither twistd nor twist makes the service, its program's own log stays as it is."""
     application = Application("test")
     options = Options()
     options.parseOptions(["--endpoint", HERE])

@@ -33,6 +33,7 @@ class Counters:
         requests_malformed: requests that got 400, because they could not be read, because of their Host (unless they
             are upgrades), or because their path is not UTF-8.
         forms_too_large: forms that got 413 for their number of fields, or for the heads of their parts.
+        accepts_failed: clients that could not be accepted: no file descriptor was left, or another error of the system.
         references_refused: requests with a bad X-PODE-SIGNAL-CLIENT-ID.
         schedule_triggers_skipped: triggers passed over, because the clock jumped or the last run was not over.
     """
@@ -54,5 +55,6 @@ class Counters:
     callbacks_failed: int = 0
     requests_malformed: int = 0
     forms_too_large: int = 0
+    accepts_failed: int = 0
     references_refused: int = 0
     schedule_triggers_skipped: int = 0

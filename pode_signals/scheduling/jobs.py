@@ -10,10 +10,10 @@ from typing import Any
 
 from attrs import Attribute, define, field
 from twisted.internet.defer import Deferred, maybeDeferred, succeed
-from twisted.logger import Logger
+from twisted.python.failure import Failure
 
 from ..core.counters import Counters
-from ..fence import Fence
+from ..fence import Fence, Place
 
 __all__ = ["Job", "Runs", "check_count"]
 
@@ -100,8 +100,6 @@ class Runs:
         context: gives each run a fresh context.
     """
 
-    _log = Logger()
-
     def __init__(self, fence: Fence, counters: Counters, context: Callable[[], Context]) -> None:
         self._fence = fence
         self._counters = counters
@@ -121,8 +119,8 @@ class Runs:
         run = self._under_way[job]
         if not run.skip_logged:
             run.skip_logged = True
-            self._log.warn(
-                "{kind} {name}: a trigger was skipped, the last run is not over", kind=job.kind, name=job.name
+            self._fence.reports.write(
+                f"{job.where} skipped", "{where}: a trigger was skipped, the last run is not over", where=job.where
             )
 
     def skip(self, job: Job, triggers: int) -> None:
@@ -141,7 +139,7 @@ class Runs:
             run.pending = pending
 
         ended = self._fence.run(
-            job.where,
+            Place(job.where),
             job.function,
             job.args,
             kwargs=job.kwargs,
@@ -170,9 +168,11 @@ class Runs:
         self._waiting.remove(over)
         for job, run in tuple(self._under_way.items()):
             if run.pending is not None:
-                failed = partial(self._log.failure, "{where}: cancelling it raised", where=job.where)
-                maybeDeferred(run.pending.cancel).addErrback(failed)
+                maybeDeferred(run.pending.cancel).addErrback(partial(self._cancelling_failed, job))
         over.callback(None)
+
+    def _cancelling_failed(self, job: Job, failure: Failure) -> None:
+        self._fence.reports.failure(f"{job.where} raised", "{where}: cancelling it raised", failure, where=job.where)
 
     def _ended(self, job: Job) -> None:
         del self._under_way[job]

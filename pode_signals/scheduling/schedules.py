@@ -14,6 +14,7 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
 
+from ..clocks import wall_seconds
 from ..core.counters import Counters
 from ..errors import ScheduleAlreadyExists, UnknownSchedule
 from ..fence import Fence
@@ -67,6 +68,7 @@ class Schedules(Timers):
         self._schedule_clock = clock
         self._schedule_random = random
         self._schedule_check_thread = check_thread
+        self._schedule_reports = fence.reports
         self._schedule_runs = Runs(fence, counters, context)
         self._schedule_jobs: dict[str, Schedule] = {}
         self._schedule_loop: LoopingCall | None = None
@@ -279,7 +281,7 @@ class Schedules(Timers):
             raise UnknownSchedule(name) from None
 
     def _schedule_now(self) -> datetime:
-        return datetime.fromtimestamp(self._schedule_clock().seconds(), UTC)
+        return datetime.fromtimestamp(wall_seconds(self._schedule_clock()), UTC)
 
     def _schedule_say_if_never(self, job: Schedule) -> None:
         if job.never_fires:
@@ -311,7 +313,12 @@ class Schedules(Timers):
         passed = job.pass_over(minute)
         if passed:
             self._schedule_runs.skip(job, passed)
-            self._schedule_log.warn("{where}: {passed} triggers were passed over", where=job.where, passed=passed)
+            self._schedule_reports.write(
+                f"{job.where} passed over",
+                "{where}: {passed} triggers were passed over",
+                where=job.where,
+                passed=passed,
+            )
         if job.take(minute, self._schedule_random):
             self._schedule_trigger(job)
 

@@ -13,6 +13,7 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
 
+from ..clocks import wall_seconds, wall_time
 from ..errors import ScheduleAlreadyExists, UnknownSchedule
 from .jobs import Job, Runs, check_count
 
@@ -266,7 +267,7 @@ class Timers:
         self._timer_trigger(job)
 
     def _timer_trigger(self, job: _Timer) -> None:
-        job.last = datetime.fromtimestamp(self._timer_clock().seconds(), UTC)
+        job.last = datetime.fromtimestamp(wall_seconds(self._timer_clock()), UTC)
         self._timer_runs.trigger(job)
         if job.is_used_up:
             self._timer_halt(job)
@@ -276,7 +277,7 @@ class Timers:
             return None
         elapsed = max(0.0, self._timer_clock().seconds() - job.begun_seconds)
         intervals = math.floor(elapsed / job.interval) + 1 + job.skips_left
-        return datetime.fromtimestamp(job.begun_seconds + intervals * job.interval, UTC)
+        return wall_time(self._timer_clock(), job.begun_seconds + intervals * job.interval)
 
 
 def _checked_interval(interval: float) -> float:

@@ -9,14 +9,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from twisted.logger import Logger
+from twisted.logger import LogLevel
+
+from ..reports import Reports
 
 if TYPE_CHECKING:
     from twisted.web.http import HTTPChannel, Request
 
 __all__ = ["ConvertedChannel"]
-
-_log = Logger()  # of no class: what keeps log events would keep their requests
 
 
 class ConvertedChannel:
@@ -25,16 +25,18 @@ class ConvertedChannel:
     Args:
         request: the request.
         route_ended: called once with the request when its route has ended.
+        reports: where is told what is discarded.
     """
 
     factory = None
     """No access log: its line was written with the 101."""
 
-    def __init__(self, request: Request, route_ended: Callable[[Request], None]) -> None:
+    def __init__(self, request: Request, route_ended: Callable[[Request], None], reports: Reports) -> None:
         channel: HTTPChannel = request.channel
         self._channel = channel
         self._request = request
         self._route_ended = route_ended
+        self._reports = reports
         self.site = getattr(channel, "site", None)
         self.transport = channel.transport
 
@@ -44,7 +46,12 @@ class ConvertedChannel:
     def write(self, data: bytes) -> None:
         """Discard what the route returned or wrote."""
         if data:
-            _log.debug("{size_bytes} bytes of a converted route's response were discarded", size_bytes=len(data))
+            self._reports.write(
+                "discarded",
+                "{size_bytes} bytes of a converted route's response were discarded",
+                level=LogLevel.debug,
+                size_bytes=len(data),
+            )
 
     def writeSequence(self, data: list[bytes]) -> None:
         """Discard."""

@@ -114,7 +114,8 @@ def hand_over(
             setattr(transport, outer[0], protocol)
             channel.__dict__.pop("connectionLost", None)  # which refers to the channel: a cycle for the collector
 
-    request.channel = ConvertedChannel(request, _route_end(connection, state, partial(feed.when_through, http_over)))
+    route_ended = _route_end(connection, state, partial(feed.when_through, http_over))
+    request.channel = ConvertedChannel(request, route_ended, connection.hub.reports)
     request.startedWriting = 1
     if not protocol.shake_hands(offer.key, connection.subprotocol, offer.deflate):
         del channel.connectionLost  # the hub never knew this connection

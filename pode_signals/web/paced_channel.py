@@ -1,7 +1,7 @@
 """HTTP/1.1 connections that keep no turn of the reactor to themselves. What the bytes mean, this module does not know.
 
-One read may hold thousands of requests or of chunks. They are parsed for the share of a turn that each client gets; what is
-left waits for another turn, and the client's socket is read no further until then.
+One read may hold thousands of requests or of chunks. They are parsed for the share of a turn that each client gets;
+what is left waits for another turn, and the client's socket is read no further until then.
 """
 
 from __future__ import annotations

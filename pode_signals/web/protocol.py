@@ -12,12 +12,10 @@ from typing import TYPE_CHECKING, Any
 from autobahn.twisted.websocket import WebSocketServerFactory, WebSocketServerProtocol
 from autobahn.websocket.compress import PerMessageDeflateOffer, PerMessageDeflateOfferAccept
 from twisted.internet.interfaces import ITransport
-from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from ..core.limits import TokenBucket
 from ..core.model import ClosedBy, Closure
-from ..reports import printable
 from .inflate import Inflater
 from .pace import PacedServerProtocol
 from .reading import SharedReader
@@ -28,8 +26,6 @@ if TYPE_CHECKING:
     from ..hub import Hub
 
 __all__ = ["SignalFactory", "SignalProtocol"]
-
-_log = Logger()  # of no class: what keeps log events would keep their protocols
 
 _OPEN, _CLOSED = WebSocketServerProtocol.STATE_OPEN, WebSocketServerProtocol.STATE_CLOSED
 _CLOSE, _PING = 8, 9  # opcodes
@@ -121,8 +117,11 @@ class SignalProtocol(PacedServerProtocol):
                 if self.inside_message or self._incomplete_bytes:
                     self._count_incomplete()
         except Exception:
-            client_id = printable(self.connection.client_id)
-            _log.failure("connection {client_id}: a protocol callback raised", client_id=client_id)
+            self.connection.hub.reports.failure(
+                "callbacks_failed",
+                "connection {client_id}: a protocol callback raised",
+                client_id=self.connection.client_id,
+            )
             self.connection.hub.counters.callbacks_failed += 1
             self.connection.shut(_INTERNAL_ERROR, "", ClosedBy.ERROR)
 
@@ -315,7 +314,7 @@ class SignalFactory(WebSocketServerFactory):
         }
         if hub.settings.compression:
             options["perMessageCompressionAccept"] = staticmethod(_accept_deflate)
-        self.reader = SharedReader(hub.turns.seconds)
+        self.reader = SharedReader(hub.reports, hub.turns.seconds)
         self._protocol_class: type[Any] = type("SignalProtocol", (SignalProtocol,), options)
 
     def protocol_for(

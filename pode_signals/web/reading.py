@@ -15,16 +15,14 @@ from typing import Any
 from twisted.internet.error import ConnectionDone, ConnectionLost
 from twisted.internet.interfaces import IReactorFDSet, IReadDescriptor
 from twisted.internet.tcp import Connection
-from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
+from ..reports import Reports
 from ..turns import TURN_SECONDS
 from .shortcuts import SHARED_READS
 
 __all__ = ["Reading", "SharedReader"]
-
-_log = Logger()
 
 _MOST_AT_ONCE = 1_000  # sockets in one turn; the rest are ready in the next one
 _MOST_BYTES = 65_536  # of one read, as Twisted's transports
@@ -71,10 +69,12 @@ class SharedReader:
     """Reads for all that joined. The reactor knows it as one descriptor, and only while somebody is there.
 
     Args:
+        reports: where is told what a connection raises.
         seconds: what measures how long the reading of a turn takes.
     """
 
-    def __init__(self, seconds: Callable[[], float] = monotonic) -> None:
+    def __init__(self, reports: Reports, seconds: Callable[[], float] = monotonic) -> None:
+        self._reports = reports
         self._seconds = seconds
         self._left: list[tuple[Reading, int]] = []  # of a turn that took too long: they come first in the next one
         self._reactor: Any = None
@@ -165,7 +165,7 @@ class SharedReader:
                     self._give_back(reading)
             except BaseException:  # as the reactor does, for this one alone
                 failure = Failure()
-                _log.failure("reading from a connection raised: it ends", failure=failure)
+                self._reports.failure("reading", "reading from a connection raised: it ends", failure)
                 self._end(reading, failure)
 
     def connectionLost(self, reason: Failure) -> None:
@@ -189,7 +189,7 @@ class SharedReader:
         try:
             reading.transport.connectionLost(reason)
         except BaseException:
-            _log.failure("the end of a connection raised")
+            self._reports.failure("the end", "the end of a connection raised")
 
     def _open(self, reactor: Any) -> None:
         self._epoll = select.epoll()  # there is one: SHARED_READS says so

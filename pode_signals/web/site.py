@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from typing import Any
 
 from twisted.internet.interfaces import IAddress, IReactorTime
@@ -10,6 +9,7 @@ from twisted.logger import Logger
 from twisted.web.resource import IResource, Resource
 from twisted.web.server import Site
 
+from ..core.text import printable_bytes
 from ..errors import UpgradeRefused
 from .bodies import BoundedRequest
 from .endpoints import Listener
@@ -21,7 +21,6 @@ Request = Any  # a twisted.web.server.Request: most of what is used of it has no
 
 _RETRY_AFTER_SECONDS = 5
 _SERVER = b"pode-signals"  # in place of Twisted's name and version, which tell an attacker what to try
-_UNPRINTABLE = re.compile(r'[^ -~]|["\\]')
 
 
 class SignalSite(Site):
@@ -91,8 +90,8 @@ class SignalSite(Site):
         self._access_log.info(
             '{address} "{method} {path}" {status} {size_bytes}',
             address=getattr(request.getClientAddress(), "host", "-"),
-            method=_printable(request.method),
-            path=_printable(request.uri.partition(b"?")[0]),
+            method=printable_bytes(request.method),
+            path=printable_bytes(request.uri.partition(b"?")[0]),
             status=request.code,
             size_bytes=request.sentLength,
         )
@@ -117,8 +116,3 @@ class _Refusing(Resource):
 
 
 _CLOSED = UpgradeRefused(503, "The server is starting or stopping.", [("Retry-After", str(_RETRY_AFTER_SECONDS))])
-
-
-def _printable(raw: bytes) -> str:
-    """Text for a log line: nothing that a terminal or another line could take for something else."""
-    return _UNPRINTABLE.sub(lambda found: f"\\x{ord(found[0]):02x}", raw.decode("latin-1"))

@@ -9,13 +9,13 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
+from fakes import fence_of
 from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
 from twisted.logger import capturedLogs
 
 from pode_signals.core.counters import Counters
 from pode_signals.errors import CronInvalid, NotInReactorThread, ScheduleAlreadyExists, UnknownSchedule
-from pode_signals.fence import Fence
 from pode_signals.scheduling.planning import ScheduleState
 from pode_signals.scheduling.schedules import Schedules
 
@@ -32,7 +32,11 @@ class Bench:
         self.counters = Counters()
         self.calls: list[Any] = []
         self.schedules = Schedules(
-            lambda: self.clock, Fence(lambda: self.clock, self.counters, 30.0), self.counters, Random(1), lambda _: None
+            lambda: self.clock,
+            fence_of(lambda: self.clock, self.counters),
+            self.counters,
+            Random(1),
+            lambda _: None,
         )
 
     def add(self, name: str = "job", cron: Any = "* * * * *", function: Any = None, **options: Any) -> None:
@@ -284,7 +288,7 @@ def test_registering_asks_for_no_clock() -> None:
         raise AssertionError("asked for the clock")
 
     counters = Counters()
-    schedules = Schedules(clock, Fence(clock, counters, 30.0), counters, Random(1), lambda _: None)
+    schedules = Schedules(clock, fence_of(clock, counters), counters, Random(1), lambda _: None)
     schedules.add_schedule("job", "@daily", print)
     schedules.edit_schedule("job", cron="@hourly")
     schedules.add_timer("job", 1, print)
@@ -370,7 +374,13 @@ def test_registrations_belong_to_the_reactor_thread(call: Callable[[Schedules], 
         raise NotInReactorThread(name)
 
     clock, counters = Clock(), Counters()
-    schedules = Schedules(lambda: clock, Fence(lambda: clock, counters, 30.0), counters, Random(1), refuse)
+    schedules = Schedules(
+        lambda: clock,
+        fence_of(lambda: clock, counters),
+        counters,
+        Random(1),
+        refuse,
+    )
     with pytest.raises(NotInReactorThread):
         call(schedules)
 
@@ -732,7 +742,7 @@ def test_the_context_is_the_hubs() -> None:
     context = Context()
     context.run(variable.set, "hub")
     clock, counters, seen = Clock(), Counters(), []
-    fence = Fence(lambda: clock, counters, 30.0)
+    fence = fence_of(lambda: clock, counters)
     schedules = Schedules(lambda: clock, fence, counters, Random(1), lambda _: None, context.copy)
     schedules.add_schedule("job", "@daily", lambda: seen.append(variable.get()))
     schedules.invoke_schedule("job")

@@ -5,13 +5,13 @@ from random import Random
 from typing import Any
 
 import pytest
+from fakes import fence_of
 from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
 from twisted.logger import capturedLogs
 
 from pode_signals.core.counters import Counters
 from pode_signals.errors import ScheduleAlreadyExists, UnknownSchedule
-from pode_signals.fence import Fence
 from pode_signals.scheduling.schedules import Schedules
 from pode_signals.scheduling.timers import TimerState
 
@@ -27,7 +27,11 @@ class Bench:
         self.counters = Counters()
         self.calls: list[Any] = []
         self.timers = Schedules(
-            lambda: self.clock, Fence(lambda: self.clock, self.counters, 30.0), self.counters, Random(1), lambda _: None
+            lambda: self.clock,
+            fence_of(lambda: self.clock, self.counters),
+            self.counters,
+            Random(1),
+            lambda _: None,
         )
 
     def add(self, name: str = "job", interval: float = 10, function: Any = None, **options: Any) -> None:

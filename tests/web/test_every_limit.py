@@ -16,8 +16,8 @@ from web_fakes import PING, World, frame, head, message, plain
 
 import pode_signals
 from pode_signals.core.settings import SETTING_NAMES
+from pode_signals.core.text import printable
 from pode_signals.errors import MessageTooBig
-from pode_signals.reports import printable
 
 FORM = "application/x-www-form-urlencoded"
 PACKAGE = Path(pode_signals.__file__).parent

@@ -37,6 +37,8 @@ from web_fakes import (
 from zope.interface import implementer
 
 from pode_signals import turns
+from pode_signals.core.counters import Counters
+from pode_signals.reports import Reports
 from pode_signals.turns import SHARE_SECONDS, Turns
 from pode_signals.web import protocol as protocol_module
 from pode_signals.web.pace import PacedServerProtocol
@@ -116,7 +118,7 @@ class Connection:
         self.clock, self.wire, self.reader = clock, Wire(clock, PEER), Reader()
         self.wire.protocol = self.reader
         self.reader.factory = WebSocketServerFactory(reactor=clock)
-        self.reader.factory.reader = SharedReader()
+        self.reader.factory.reader = SharedReader(Reports(lambda: clock, Counters()))
         self.reader.connection = self  # type: ignore[assignment]
         self.reader.makeConnection(self.wire)
 

@@ -18,6 +18,7 @@ from twisted.internet import epollreactor, pollreactor, selectreactor
 from twisted.internet.error import ConnectionAborted, ConnectionDone, ConnectionLost
 from twisted.internet.interfaces import IReactorFDSet
 from twisted.internet.protocol import Protocol, connectionDone
+from twisted.internet.task import Clock
 from twisted.internet.tcp import Connection
 from twisted.internet.unix import Server as UnixServer
 from twisted.logger import capturedLogs
@@ -25,7 +26,9 @@ from twisted.protocols.policies import ProtocolWrapper, WrappingFactory
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
+from pode_signals.core.counters import Counters
 from pode_signals.lean_reactor import LeanReactor
+from pode_signals.reports import Reports
 from pode_signals.web import reading as reading_module
 from pode_signals.web.protocol import SignalProtocol
 from pode_signals.web.reading import Reading, SharedReader, can_read_together
@@ -86,7 +89,7 @@ class Room:
 
     def __init__(self, reactor: Any) -> None:
         self.reactor = reactor
-        self.reader = Counted()
+        self.reader = Counted(Reports(Clock, Counters()))
         self._sockets: list[socket.socket] = []
 
     def transport(self, protocol: Any, kind: type[Connection] = Connection) -> tuple[Any, socket.socket]:

@@ -19,8 +19,8 @@ from zope.interface.verify import verifyObject
 
 from pode_signals.context import current_route
 from pode_signals.core.model import Scope
+from pode_signals.core.text import printable
 from pode_signals.errors import ClientIdInUse, UpgradeRefused
-from pode_signals.reports import printable
 
 
 class Converting(Resource):

@@ -1,0 +1,39 @@
+"""Text of clients on its way into a log: nothing that forges a line, commands a terminal or hides; and no signature."""
+
+from __future__ import annotations
+
+import re
+from unicodedata import category
+
+__all__ = ["printable", "printable_bytes"]
+
+# A space of another width, or one that breaks no line, hides nothing.
+_SPACE = "Zs"
+# What follows the id in a signed client id (base64 of 32 bytes), in a URL too: whoever has it can address the client.
+_SIGNATURE = re.compile(r"\.(?:[A-Za-z0-9+/]|%2[BbFf]){43}(?:=|%3[Dd])")
+_UNPRINTABLE_BYTES = re.compile(r'[^ -~]|["\\]')
+
+
+def printable(text: str) -> str:
+    """Text for a log line.
+
+    Escaped are control and format characters (those that change the direction of writing, or have no width),
+    separators of lines and paragraphs, and what is no character: surrogates, private and unassigned ones. The
+    signatures of client ids are left out.
+    """
+    if "." in text:
+        text = _SIGNATURE.sub("", text)
+    return text if text.isprintable() else "".join(map(_escaped, text))
+
+
+def printable_bytes(raw: bytes) -> str:
+    """Bytes of a request for a log line, between quotes: all that is no visible ASCII is escaped, and so are quotes."""
+    text = _SIGNATURE.sub("", raw.decode("latin-1"))
+    return _UNPRINTABLE_BYTES.sub(lambda found: f"\\x{ord(found[0]):02x}", text)
+
+
+def _escaped(character: str) -> str:
+    if character.isprintable() or category(character) == _SPACE:
+        return character
+    number = ord(character)
+    return f"\\u{number:04x}" if number < 0x1_0000 else f"\\U{number:08x}"
