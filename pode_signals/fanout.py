@@ -290,5 +290,6 @@ class FanOut:
         self._scheduled = False
         for name in tuple(self._batches):
             self.flush(name)
-        waiting, self._waiting = self._waiting, Waiters()
-        waiting.fire(None, self._context)
+        if self._waiting:
+            waiting, self._waiting = self._waiting, Waiters()
+            waiting.fire(None, self._context)

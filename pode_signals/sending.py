@@ -180,6 +180,8 @@ class Sending:
         if target.client_ids:  # single clients: they are looked up, and nobody else is looked at
             for connection in self._send_registry.select(target):
                 self._deliver_to(delivery, connection, frame, key)
+        elif names is not None and len(names) == 1:
+            self._deliver(delivery, self._send_registry.audience(names[0], target.groups), frame, key)
         else:
             for _, audience in self._send_registry.audiences(names, target.groups):
                 self._deliver(delivery, audience, frame, key)

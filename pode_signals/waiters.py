@@ -26,6 +26,9 @@ class Waiters(Generic[T]):
         self._emptied = emptied
         self._waiting: dict[Deferred[T], None] = {}
 
+    def __len__(self) -> int:
+        return len(self._waiting)
+
     def wait(self) -> Deferred[T]:
         """One more, who waits."""
         waiter: Deferred[T] = Deferred(self._forget)

@@ -110,8 +110,17 @@ class Registry(Generic[E]):
         if target.names is None and not target.groups:
             return self._of_all_names()
         if target.names is not None and len(target.names) == 1:
-            return self._of_name(target.names[0], target.groups)
+            return self.audience(target.names[0], target.groups)
         return tuple(chain.from_iterable(audience for _, audience in self.audiences(target.names, target.groups)))
+
+    def audience(self, name: str, groups: tuple[str, ...] = ()) -> tuple[E, ...]:
+        """The entries of a name, or those of them that are in one of the groups."""
+        found = self._names.get(name)
+        if found is None:
+            return ()
+        if not groups:
+            return found.members.everyone()
+        return _joined([found.groups[group] for group in dict.fromkeys(groups) if group in found.groups])
 
     def audiences(
         self, names: Iterable[str] | None, groups: tuple[str, ...] = ()
@@ -124,7 +133,7 @@ class Registry(Generic[E]):
         """
         if not groups:
             for name in dict.fromkeys(self._names if names is None else names):
-                yield name, self._of_name(name, ())
+                yield name, self.audience(name, ())
             return
         found: dict[str, list[_Members[E]]] = {}
         for group in dict.fromkeys(groups):
@@ -268,14 +277,6 @@ class Registry(Generic[E]):
         if self._everyone is None:
             self._everyone = tuple(chain.from_iterable(audience for _, audience in self.audiences(None)))
         return self._everyone
-
-    def _of_name(self, name: str, groups: tuple[str, ...]) -> tuple[E, ...]:
-        found = self._names.get(name)
-        if found is None:
-            return ()
-        if not groups:
-            return found.members.everyone()
-        return _joined([found.groups[group] for group in dict.fromkeys(groups) if group in found.groups])
 
 
 def _joined(several: list[_Members[E]]) -> tuple[E, ...]:
