@@ -412,7 +412,7 @@ def test_the_log_of_twistd_in_syslog(monkeypatch: pytest.MonkeyPatch, capfd: pyt
     command = makeService(options)
     command.setServiceParent(application)
     observed(command, application.getComponent(ILogObserver))
-    assert sent == ["[twisted.web] hello"] * 10
+    assert sent == ["[-] hello"] * 10
     options.parseOptions(["--log-format", "json"])
     with pytest.raises(SystemExit):
         makeService(options)

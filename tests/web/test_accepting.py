@@ -137,8 +137,11 @@ def test_a_port_that_closes_meanwhile(ports: Ports, state: str) -> None:
 
 def test_which_ports(ports: Ports) -> None:
     """S16.5: ports of UNIX sockets are watched as well; what is no port of Twisted's is left as it is."""
-    _, listening = ports.port(lambda number, factory, reactor: UnixPort(str(number), factory, reactor=reactor))
-    assert listening.asked == 0
+    port, listening = ports.port(lambda number, factory, reactor: UnixPort(str(number), factory, reactor=reactor))
+    listening.coming = [OSError(errno.EMFILE, "Too many")]
+    with capturedLogs():
+        port.doRead()
+    assert not ports.reads(port)
     other: Any = object()
     ports.acceptance.watch(other)
 
