@@ -129,7 +129,7 @@ def counters_only_grow(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
     def growing(self: Counters, *args: Any, **kwargs: Any) -> None:
         make(self, *args, **kwargs)
-        for name in ("connections_closed", "upgrades_refused", "limits_hit"):
+        for name in ("connections_closed", "limits_hit", "requests_refused", "upgrades_refused"):
             assign(self, name, Growing(getattr(self, name)))
 
     def checked(self: Counters, name: str, value: Any) -> None:
