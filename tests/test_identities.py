@@ -11,7 +11,7 @@ from uuid import UUID
 import pytest
 from fakes import FakeRequest, connect, connected, new_signals, timers, turn
 from twisted.internet.task import Clock
-from twisted.logger import LogLevel, capturedLogs
+from twisted.logger import LogLevel, capturedLogs, eventAsText
 from werkzeug.exceptions import HTTPException
 
 from pode_signals import Scope, SignalEvent, Signals
@@ -360,3 +360,32 @@ class TestStrict:
         old = self.strictly("me", "", "192.0.2.1")
         assert signals.is_client_id_signed(old, FakeRequest())
         assert signals.new_client_id("me", FakeRequest()) == signed("me", f"{OTHER_SECRET};;192.0.2.1")
+
+
+def test_signed_ids_in_the_log(signals: Signals) -> None:
+    """S8.1: whatever is logged or shown of a connection has its id without the signature, tracebacks included."""
+    signals.enable_signing(SECRET)
+    seen: list[Any] = []
+
+    def raises(event: Any) -> None:
+        seen.extend([event, event.connection])
+        raise LookupError(f"of {event.connection.client_id}")
+
+    signals.on_connect("Msg")(raises)
+    signals.on_disconnect("Msg")(raises)
+    signals.add_route("/ws", raises)
+    with capturedLogs() as logs:
+        client = connected(signals, client_id="me")
+        client.says("good")
+        client.writes(b"bad")
+        client.connection.send("x" * 100, key=None)
+        client.raises = LookupError("of the wire")
+        client.connection.send("y")
+        client.vanishes()
+        turn(signals)
+    signature = client.client_id.rpartition(".")[2]
+    texts = [eventAsText(event) for event in logs]
+    assert len(texts) >= 5
+    assert all("me" in text for text in texts)
+    assert len(seen) == 6
+    assert not any(signature in text for text in [*texts, *map(repr, seen)])

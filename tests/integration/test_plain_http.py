@@ -17,6 +17,7 @@ from twisted.internet.threads import deferToThread
 from web_fakes import plain
 
 from pode_signals import Endpoint, Signals, SignalsService
+from pode_signals.clocks import clock_for
 
 LIMIT_SECONDS = 10
 MIB = 2**20
@@ -147,7 +148,7 @@ async def test_nothing_is_left() -> None:
         client.sendall(plain("/large", ("Host", f"127.0.0.1:{port}")))
 
         def looks() -> list[Any]:
-            calls = reactor.getDelayedCalls()  # type: ignore[attr-defined]
+            calls = clock_for(reactor).getDelayedCalls()
             return [call for call in calls if getattr(call.func, "__name__", "") == "_look"]
 
         await until(looks)
