@@ -162,7 +162,7 @@ class SignalRoutes:
             return None  # werkzeug would read another path: it drops all slashes at the start, and puts one there
         adapters = self._table_for(http_route).adapters
         for tied_to in (None,) if endpoint is None else (endpoint, None):
-            adapter = adapters.get(tied_to)
+            adapter = adapters.get((tied_to, path[-1] == "/"))
             if adapter is None:
                 continue
             try:
@@ -192,9 +192,9 @@ class SignalRoutes:
             table = self._tables[key] = _Table(http_route, rule_count, self._built(http_route))
         return table
 
-    def _built(self, http_route: HttpRoute | None) -> dict[str | None, MapAdapter]:
+    def _built(self, http_route: HttpRoute | None) -> dict[tuple[str | None, bool], MapAdapter]:
         reach = None if http_route is None else _Reach(http_route)
-        maps: dict[str | None, Map] = {}
+        maps: dict[tuple[str | None, bool], Map] = {}
         for route in self._routes.values():
             strict: bool | None = None  # as werkzeug and Klein have it
             if reach is not None:
@@ -203,17 +203,28 @@ class SignalRoutes:
                     continue
                 if kinship is _Kinship.OWN:
                     strict = reach.strict_slashes
-            maps.setdefault(route.endpoint, Map()).add(Rule(route.path, endpoint=route, strict_slashes=strict))
-        return {endpoint: rules.bind("") for endpoint, rules in maps.items()}
+            # For a path without a slash at its end, werkzeug would redirect to a route that has one, rather than look
+            # for another route.
+            needs_slash = strict is not False and route.path.endswith("/")
+            for has_slash in (True,) if needs_slash else (True, False):
+                rules = maps.setdefault((route.endpoint, has_slash), Map())
+                rules.add(Rule(route.path, endpoint=route, strict_slashes=strict))
+        return {which: rules.bind("") for which, rules in maps.items()}
 
 
 @frozen
 class _Table:
-    """What can be reached from one HTTP route, at its number of rules: a router's rules only grow as well."""
+    """What can be reached from one HTTP route.
+
+    Attributes:
+        http_route: the HTTP route.
+        rule_count: the number of its router's rules; they only grow as well.
+        adapters: by the endpoint that signal routes are tied to, and by whether a path has a slash at its end.
+    """
 
     http_route: HttpRoute | None
     rule_count: int
-    adapters: dict[str | None, MapAdapter]
+    adapters: dict[tuple[str | None, bool], MapAdapter]
 
 
 class _Kinship(Enum):

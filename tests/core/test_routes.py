@@ -76,6 +76,16 @@ def test_matching(routes: SignalRoutes, path: str, expected: tuple[str, Any] | N
     assert routed(routes, path) == expected
 
 
+def test_a_route_with_a_slash_hides_no_other() -> None:
+    """S5.2: a route that one more slash would match is not looked at, and the next one that fits is the route."""
+    routes = SignalRoutes()
+    for path in ("/end/", "/<path:rest>", "/<room>/"):
+        routes.add(path, first)
+    assert routed(routes, "/end") == ("/<path:rest>", {"rest": "end"})
+    assert routed(routes, "/end/") == ("/end/", {})
+    assert routed(routes, "/other/") == ("/<room>/", {"room": "other"})
+
+
 def test_a_huge_integer_finds_nothing() -> None:
     """S5.2: an integer with more digits than Python reads is no match, and raises nothing."""
     routes = SignalRoutes()
