@@ -193,6 +193,7 @@ class _Command(MultiService):
         self._own_endpoints = own_endpoints
         self._secret_file = secret_file
         self._observer: ILogObserver | None = None
+        self._log_file: LogFile | None = None
         self._told_to_stop = False
         service.setServiceParent(self)  # type: ignore[no-untyped-call]  # Twisted
 
@@ -295,7 +296,7 @@ class _Command(MultiService):
             if self._runner and not self._runner.get("nodaemon"):
                 raise ConfigurationInvalid("a daemon can't log to standard output: --logfile names a file")
             return sys.stdout
-        log_file = LogFile.fromFullPath(name or "twistd.log")
+        log_file = self._log_file = LogFile.fromFullPath(name or "twistd.log")
         if current_thread() is main_thread():  # as twistd does for its own log, and as early
             signal.signal(signal.SIGUSR1, lambda *_: _from_signal(log_file.rotate))
         return log_file

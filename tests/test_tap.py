@@ -413,9 +413,11 @@ def test_the_log_of_twistd_in_syslog(monkeypatch: pytest.MonkeyPatch, capfd: pyt
     command.setServiceParent(application)
     observed(command, application.getComponent(ILogObserver))
     assert sent == ["[-] hello"] * 10
-    options.parseOptions(["--log-format", "json"])
+    in_json = Options()
+    in_json.parent = options.parent
+    in_json.parseOptions(["--endpoint", HERE, "--log-format", "json"])
     with pytest.raises(SystemExit):
-        makeService(options)
+        makeService(in_json)
     assert "syslog" in capfd.readouterr().err
 
 
