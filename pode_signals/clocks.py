@@ -206,10 +206,10 @@ class SteadyClock:
             call = waiting.popleft()
             if call.cancelled or call.called:
                 continue
-            if call.delayed_time and call.getTime() > now:
-                self._postpone(call, call.time)
-            else:
+            if call.getTime() <= now:
                 self._run(call)
+            elif call.delayed_time:  # else its time was changed twice, and the heap has it
+                self._postpone(call, call.time)
 
     def _run_background(self, now: float) -> None:
         for call in [each for each in self._background if each.getTime() <= now]:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from fakes import FakeTransport, connect
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from twisted.internet.epollreactor import EPollReactor
 from twisted.internet.error import AlreadyCalled, AlreadyCancelled
@@ -127,6 +127,7 @@ class TestSteps:
         loop.stop()
         assert machine.timers == 0
 
+    @example([("later", 0), ("delay", -1), ("reset", 2), ("pass", 1)])
     @given(
         st.lists(
             st.one_of(
@@ -140,7 +141,7 @@ class TestSteps:
             max_size=40,
         )
     )
-    @settings(max_examples=100, deadline=None)
+    @settings(max_examples=200, deadline=None)
     def test_whatever_is_done(self, todo: list[tuple[str, Any]]) -> None:
         """S16.1: any calls, put off, made earlier or cancelled, come once, never too early, a second late at most."""
         machine = Machine()

@@ -450,7 +450,7 @@ def test_a_start_that_fails(folder: Path, capfd: pytest.CaptureFixture[str], has
             raise ConfigurationInvalid("taken\nmeanwhile")
 
     options = Options()
-    options.parent = Runner(pidfile=str(folder / "twistd.pid") if has_pid_file else "")  # type: ignore[assignment]
+    options.parent = Runner(pidfile=str(folder / "twistd.pid") if has_pid_file else "", nodaemon=True)  # type: ignore[assignment]
     options.parseOptions(["--endpoint", HERE])
     command = makeService(options)
     Failing().setServiceParent(command)
