@@ -37,7 +37,7 @@ def publish(request):
     return f"recipients: {signals.send(request.content.read().decode('utf-8'), name='News').recipients}\n"
 
 
-site = Site(signals.resource(app.resource()))
+site = Site(signals.resource(app.resource()), timeout=60, parsePOSTFormSubmission=False)
 # to here
 
 application = Application("embedded")

@@ -53,6 +53,8 @@ PROTECTIONS = {
     "handshake_head_bytes": 16 * KIB,
     "handshake_timeout_seconds": 10,
     "max_request_body_bytes": MIB,
+    "max_form_bytes": 256 * KIB,
+    "request_timeout_seconds": 60,
     "listen_backlog": 1_024,
     "max_connections": None,  # what the process can hold, see below
     "max_connections_per_address": None,  # behind a proxy all share one

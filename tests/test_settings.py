@@ -33,6 +33,8 @@ SETTINGS: dict[str, tuple[Any, list[Any], list[Any]]] = {
     "pending_handshakes": (1_000, COUNT, [1]),
     "handshake_head_bytes": (16_384, [*COUNT, 1_023], [1_024]),
     "max_request_body_bytes": (1_048_576, [each for each in COUNT if each != 0], [0, 1, 10**12]),
+    "max_form_bytes": (262_144, [each for each in COUNT if each != 0], [0, 1, 10**12]),
+    "request_timeout_seconds": (60.0, ABOVE_0, [1, 0.5]),
     "response_timeout_seconds": (60.0, ABOVE_0, [1, 0.5]),
     "ping_interval_seconds": (25.0, ABOVE_0, [1, 0.5]),
     "pong_timeout_seconds": (10.0, ABOVE_0, [1, 0.5]),

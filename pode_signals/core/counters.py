@@ -30,6 +30,7 @@ class Counters:
         callbacks_failed: protocol callbacks that raised; each is a defect of this package.
         requests_malformed: requests that got 400, because they could not be read, because of their Host, or because
             their path is not UTF-8.
+        forms_too_large: forms that got 413 for their number of fields, or for the heads of their parts.
         references_refused: requests with a bad X-PODE-SIGNAL-CLIENT-ID.
         schedule_triggers_skipped: triggers passed over, because the clock jumped or the last run was not over.
     """
@@ -49,5 +50,6 @@ class Counters:
     functions_timed_out: int = 0
     callbacks_failed: int = 0
     requests_malformed: int = 0
+    forms_too_large: int = 0
     references_refused: int = 0
     schedule_triggers_skipped: int = 0

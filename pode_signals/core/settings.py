@@ -89,15 +89,20 @@ class Settings:
         close_timeout_seconds: after so long without the client's close frame the transport is aborted; a client that
             is closed because it reads too slowly has 2 at most.
         handshake_timeout_seconds: how long a client may take over the head of a request, TLS included; so long may a
-            body pause, and a connection be left unused.
+            connection be left unused.
         max_connections: open connections in all; None is what the process's limit on file descriptors leaves.
         max_connections_per_address: open connections of one client address; None is no limit of its own.
         max_names: distinct names with open connections.
         pending_handshakes: connections whose request is not complete, at most a quarter of the process's limit on file
             descriptors; over it the oldest of the address that has the most is dropped, so that newcomers come in.
-        handshake_head_bytes: the largest head of a request, in which there may be 100 headers; larger gets 400.
+        handshake_head_bytes: the largest head of a request, in which there may be 100 headers; larger gets 400. So much
+            may wait behind a request that is being answered; a client that sends more is dropped.
         max_request_body_bytes: the largest body of a request, chunked or not; larger gets 413 and is not kept. 0 takes
             no bodies; None is refused: there is no value for "any size".
+        max_form_bytes: the largest body of a form that is not multipart (``application/x-www-form-urlencoded``); larger
+            gets 413. ``max_request_body_bytes`` holds as well.
+        request_timeout_seconds: how long a client may take over the body of a request. After its first 10 s a body has
+            to come at 1 KiB a second at least.
         response_timeout_seconds: how long a client may take over each 64 KiB of an HTTP answer that waits for it, and
             over the end of its connection; slower, and it is dropped.
         ping_interval_seconds: so long after the handshake, or after the last pong, a client is pinged.
@@ -144,6 +149,8 @@ class Settings:
     pending_handshakes: int = field(default=1_000, validator=_count(1))
     handshake_head_bytes: int = field(default=16_384, validator=_count(1_024))
     max_request_body_bytes: int = field(default=1_048_576, validator=_count(0))
+    max_form_bytes: int = field(default=262_144, validator=_count(0))
+    request_timeout_seconds: float = field(default=60.0, validator=_above_0)
     response_timeout_seconds: float = field(default=60.0, validator=_above_0)
     ping_interval_seconds: float = field(default=25.0, validator=_above_0)
     pong_timeout_seconds: float = field(default=10.0, validator=_above_0)
@@ -188,6 +195,8 @@ class SettingsArguments(TypedDict, total=False):
     pending_handshakes: int
     handshake_head_bytes: int
     max_request_body_bytes: int
+    max_form_bytes: int
+    request_timeout_seconds: float
     response_timeout_seconds: float
     ping_interval_seconds: float
     pong_timeout_seconds: float

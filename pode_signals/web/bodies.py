@@ -1,29 +1,45 @@
-"""Requests whose bodies are bounded in size. What is over the bound is never kept; channel and site answer it."""
+"""Requests whose bodies are bounded in size, and whose forms are read in bounded time. They send no answer themselves.
+
+What is over a bound is never kept; channel and site answer it.
+"""
 
 from __future__ import annotations
 
 from io import BytesIO
 from typing import Any
 
+from twisted.logger import LogLevel
 from twisted.web.server import Request
+
+from ..errors import UpgradeRefused
+from .forms import MAX_FIELDS, MAX_HEAD_BYTES, URLENCODED, FormMalformed, FormTooLarge, form_fields, media_type
 
 __all__ = ["BodyTooLarge", "BoundedRequest"]
 
 
 class BodyTooLarge(Exception):
-    """The body of a request is larger than ``max_request_body_bytes``, or says that it will be."""
+    """The body of a request is larger than a setting allows, or says that it will be.
+
+    Args:
+        setting: the name of the setting.
+    """
+
+    def __init__(self, setting: str) -> None:
+        super().__init__(setting)
+        self.setting = setting
 
 
 class BoundedRequest(Request):
-    """A request of a :class:`~pode_signals.web.heads.BoundedChannel`.
+    """A request of a :class:`~pode_signals.web.heads.BoundedChannel`, whose site leaves forms to it.
 
     Attributes:
-        is_too_large: whether its body was over the bound and is not here.
+        refusal: what answers the request in place of the application; None where nothing is wrong.
     """
 
     channel: Any
     content: Any
-    is_too_large = False
+    refusal: UpgradeRefused | None = None
+    _is_urlencoded = False
 
     def gotLength(self, length: int | None) -> None:
         """The head is complete and tells the length of the body; None is a chunked one.
@@ -31,8 +47,9 @@ class BoundedRequest(Request):
         Raises:
             BodyTooLarge: before a client that waits for ``100 Continue`` gets it.
         """
-        if length is not None and length > self.channel.limits.body_bytes:
-            raise BodyTooLarge
+        self._is_urlencoded = length != 0 and media_type(self._content_type()) == URLENCODED
+        if length is not None:
+            self._check_size(length)
         super().gotLength(length)  # type: ignore[no-untyped-call]  # Twisted
 
     def handleContentChunk(self, data: bytes) -> None:
@@ -41,13 +58,67 @@ class BoundedRequest(Request):
         Raises:
             BodyTooLarge: it is one part too many, and was not kept.
         """
-        if self.content.tell() + len(data) > self.channel.limits.body_bytes:
-            raise BodyTooLarge
+        self._check_size(self.content.tell() + len(data))
         super().handleContentChunk(data)  # type: ignore[no-untyped-call]  # Twisted
 
     def drop_body(self) -> None:
-        """Forget what came of the body."""
+        """Forget what came of the body, which is too large."""
         if self.content is not None:
             self.content.close()
         self.content = BytesIO()
-        self.is_too_large = True
+        self.refusal = _BODY_TOO_LARGE
+
+    def process(self) -> None:
+        """The request is complete: read its form, then have it answered."""
+        if self.method == b"POST" and self.refusal is None:
+            self._read_form()
+        super().process()  # type: ignore[no-untyped-call]  # Twisted
+
+    def _read_form(self) -> None:
+        content_type = self._content_type()
+        body = self.content.read() if content_type else b""
+        self.content.seek(0)
+        if not body:
+            return
+        limits, address = self.channel.limits, self.channel.address
+        try:
+            self.args.update(form_fields(content_type, body))
+        except FormTooLarge:
+            self.refusal = _FORM_TOO_LARGE
+            limits.counters.forms_too_large += 1
+            limits.reports.write(
+                "forms_too_large",
+                "the form of a request of {address} has too many fields",
+                level=LogLevel.info,
+                address=address,
+            )
+        except FormMalformed as malformed:
+            self.refusal = UpgradeRefused(400, f"The form can't be read: {malformed}.")
+            limits.counters.requests_malformed += 1
+            limits.reports.write(
+                "requests_malformed",
+                "the form of a request of {address} can't be read: {why}",
+                level=LogLevel.info,
+                address=address,
+                why=str(malformed),
+            )
+
+    def _check_size(self, size_bytes: int) -> None:
+        limits = self.channel.limits
+        if self._is_urlencoded and size_bytes > limits.form_bytes:
+            raise BodyTooLarge("max_form_bytes")
+        if size_bytes > limits.body_bytes:
+            raise BodyTooLarge("max_request_body_bytes")
+
+    def _content_type(self) -> bytes:
+        values = self.requestHeaders.getRawHeaders(b"content-type")
+        content_type: bytes = values[0] if values else b""
+        return content_type
+
+
+_BODY_TOO_LARGE = UpgradeRefused(413, "The body of the request is too large.")
+_FORM_TOO_LARGE = UpgradeRefused(
+    413,
+    f"The form is too large: {MAX_FIELDS - 1} fields, and {MAX_HEAD_BYTES // 1_024} KiB for the heads of its parts, are"
+    " the most.",
+)

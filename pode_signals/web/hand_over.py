@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from ..core.names import header_value
 from ..errors import PodeSignalsError
 from .channel import ConvertedChannel
+from .turns import PacedChannel
 
 if TYPE_CHECKING:
     from twisted.python.failure import Failure
@@ -170,7 +171,8 @@ def _detach(channel: Any) -> bytes:
     channel.setTimeout(None)  # requestDone would start it again, which the channel will not see
     pipelined = b"".join(channel._dataBuffer)
     channel._dataBuffer = []
-    return pipelined
+    # A channel of ours may hold back more of what has come; what Twisted's holds, it hands on by itself.
+    return pipelined + channel.take_unparsed() if isinstance(channel, PacedChannel) else pipelined
 
 
 def _outer(transport: Any) -> tuple[str, Any] | None:

@@ -1,29 +1,41 @@
-"""HTTP/1.1 connections whose request heads are bounded: in size, in time, and in how many are incomplete at once.
+"""HTTP/1.1 connections whose requests are bounded: in size, in time, and in how many are incomplete at once.
 
-What bounds bodies and answers is in ``bodies.py`` and ``answers.py``; here they meet.
+What bounds the size of bodies, the time of answers and the length of a turn is in ``bodies.py``, ``answers.py`` and
+``turns.py``; here they meet.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from twisted.internet.protocol import connectionDone
-from twisted.protocols.basic import LineReceiver
+from twisted.logger import LogLevel
 from twisted.python.failure import Failure
 
 from ..core.pending import PendingHandshakes
-from .answers import WatchedChannel
 from .bodies import BodyTooLarge
+from .turns import PacedChannel
 
 if TYPE_CHECKING:
     from ..hub import Hub
 
-__all__ = ["MAX_HEADERS", "BoundedChannel", "RequestLimits"]
+__all__ = ["MAX_CONTENT_TYPE_BYTES", "MAX_HEADERS", "MAX_HEADER_NAME_BYTES", "BoundedChannel", "RequestLimits"]
 
 MAX_HEADERS = 100
-"""How many headers a request may have."""
+"""How many headers a request may have, each line that continues one counted."""
+MAX_HEADER_NAME_BYTES = 256
+"""How long the name of a header may be."""
+MAX_CONTENT_TYPE_BYTES = 256
+"""How long a Content-Type may be."""
+LEAST_BODY_BYTES_PER_SECOND = 1_024
+"""How fast a body has to come, after its first seconds."""
+LAST_SECONDS = 1
+"""How long a client that took too long may take to close its end."""
 
+_BODY_GRACE_SECONDS = 10
 _LINGER_SECONDS = 5
+_FOLDED = (b" ", b"\t")
 
 
 class RequestLimits:
@@ -36,60 +48,122 @@ class RequestLimits:
     def __init__(self, hub: Hub) -> None:
         settings = hub.settings
         self.pending: PendingHandshakes[BoundedChannel] = PendingHandshakes(hub.max_pending_handshakes)
+        self.seconds: Callable[[], float] = hub.clock.seconds
         self.head_bytes = settings.handshake_head_bytes
         self.body_bytes = settings.max_request_body_bytes
+        self.form_bytes = settings.max_form_bytes
+        self.request_timeout_seconds = settings.request_timeout_seconds
         self.response_timeout_seconds = settings.response_timeout_seconds
         self.counters = hub.counters
         self.reports = hub.reports
 
 
-class BoundedChannel(WatchedChannel):
-    """One connection. Twisted's own timeout starts anew with every byte; here it runs over the whole head.
+class BoundedChannel(PacedChannel):
+    """One connection. Twisted's own timeout starts anew with every byte; here one runs over each head and each body.
 
     Attributes:
         limits: what it shares with others; set by the site.
+        address: the client's, as text; ``""`` where it has none.
     """
 
     maxHeaders = MAX_HEADERS
+    abortTimeout = LAST_SECONDS
     limits: RequestLimits
+    address = ""
+    _idle_seconds: float | None = None
     _in_head = False
+    _body_began: float | None = None
+    _body_bytes = 0
     _lingers = False  # after a body that was refused
     _is_unused = False  # since its last request
-    _address = ""
+    _has_begun = False  # the request that is not complete yet
 
     def connectionMade(self) -> None:
         """A client is there, and its first request is not."""
         super().connectionMade()  # type: ignore[no-untyped-call]  # Twisted
-        self.totalHeadersSize = self.MAX_LENGTH = self.limits.head_bytes
-        self._address = getattr(self.getPeer(), "host", "") or ""  # type: ignore[no-untyped-call]  # Twisted
+        self._idle_seconds = self.timeOut
+        self.totalHeadersSize = self.MAX_LENGTH = self._optimisticEagerReadSize = self.limits.head_bytes
+        self.address = getattr(self.getPeer(), "host", "") or ""  # type: ignore[no-untyped-call]  # Twisted
         self._begin_head()
 
+    def seconds(self) -> float:
+        """The time of the hub's clock."""
+        return self.limits.seconds()
+
     def dataReceived(self, data: bytes) -> None:
-        """Bytes of a request. Those of a head win it no time, those of a body do."""
+        """Bytes of a request. They win it no time, but for those of a body, which win it a little."""
         if self.transport.disconnecting or self._lingers:
             return  # Twisted would collect it, and the end of a TLS connection can take a while
         self._is_unused = False
-        if not self._in_head:
-            self.resetTimeout()  # type: ignore[no-untyped-call]  # Twisted
+        self._has_begun = True
+        if self._body_began is not None:
+            self._body_bytes += len(data)
+        self.parse(data)
+
+    def feed(self, data: bytes) -> None:
+        """Have Twisted parse a piece, and answer where it can't."""
         try:
-            LineReceiver.dataReceived(self, data)
-        except BodyTooLarge:
-            self._refuse_body()
-        except Exception:  # of Twisted's parsers of lengths and forms; what a resource raises does not get here
-            self.limits.reports.write(
-                "requests_malformed", "a request of {address} could not be read", address=self._address
-            )
-            self._respondToBadRequestAndDisconnect()
+            super().feed(data)
+        except BodyTooLarge as too_large:
+            self._refuse_body(too_large.setting)
+        except Exception:  # of Twisted's parsers of lengths; what a resource raises does not get here
+            self._refuse_head("it can't be read")
+
+    def lineReceived(self, line: bytes) -> None:
+        """A line of a head. One that continues the header before it counts as a header (RFC 9112 section 5.2)."""
+        if line[:1] in _FOLDED:
+            self._receivedHeaderCount += 1
+            if self._receivedHeaderCount > self.maxHeaders:
+                self._respondToBadRequestAndDisconnect()
+                return
+        super().lineReceived(line)  # type: ignore[no-untyped-call]  # Twisted
 
     def lineLengthExceeded(self, line: bytes) -> None:
         """A line is larger than a head may be."""
         self._receivedHeaderSize += len(line)
         self._respondToBadRequestAndDisconnect()
 
+    def headerReceived(self, line: bytes) -> bool:
+        """A header is complete.
+
+        Returns:
+            Whether it is a good one.
+        """
+        end = line.find(b":", 0, MAX_HEADER_NAME_BYTES + 1)
+        if end < 0 and len(line) > MAX_HEADER_NAME_BYTES:
+            # Twisted keeps each new name for good.
+            return self._refuse_head("the name of a header is too long")
+        why = _BAD_VALUES.get(line[:end].lower(), _nothing)(line[end + 1 :].strip(b" \t"))
+        if why is not None:
+            return self._refuse_head(why)
+        return bool(super().headerReceived(line))  # type: ignore[no-untyped-call]  # Twisted
+
     def allHeadersReceived(self) -> None:
         """The head is complete."""
-        self._end_head()
+        self._in_head = False
         super().allHeadersReceived()  # type: ignore[no-untyped-call]  # Twisted
+        if self.length != 0:
+            self._begin_body()
+
+    def allContentReceived(self) -> None:
+        """The request is complete: it is pending no more, and its answer begins."""
+        self.limits.pending.discard(self, self.address)
+        self._has_begun = False
+        if self._body_began is not None:
+            self._body_began = None
+            # Twisted keeps the time that runs now for the next head.
+            self.setTimeout(self._idle_seconds)  # type: ignore[no-untyped-call]  # Twisted
+        super().allContentReceived()  # type: ignore[no-untyped-call]  # Twisted
+
+    def rawDataReceived(self, data: bytes) -> None:
+        """A part of a body; or requests behind the one that is being answered, of which only a few may wait.
+
+        Reading must not pause until the answer is complete: nobody would notice that the client has left.
+        """
+        super().rawDataReceived(data)
+        if self._handlingRequest and sum(map(len, self._dataBuffer)) > self._optimisticEagerReadSize:
+            self._limit_acts("handshake_head_bytes", "{address} sent too much behind a request: dropped")
+            self.transport.abortConnection()
 
     def requestDone(self, request: Any) -> None:
         """The answer is complete: another request may come, or never."""
@@ -103,10 +177,18 @@ class BoundedChannel(WatchedChannel):
         if self.is_unread and not self.transport.disconnecting:
             self.setTimeout(self.timeOut)  # type: ignore[no-untyped-call]  # it is busy with the last answer
             return
-        if self._lingers:
+        if self._body_began is not None:
+            left_seconds = self._body_ends(self._body_began) - self.seconds()
+            if left_seconds > 0:
+                self.setTimeout(left_seconds)  # type: ignore[no-untyped-call]  # Twisted
+                return
+            self._limit_acts("request_timeout_seconds", "{address} took too long over the body of a request: closed")
+        elif self._lingers:
             self._lingers = False
         elif not self._is_unused:
             self._limit_acts("handshake_timeout_seconds", "{address} took too long over a request: closed")
+        if self._has_begun:
+            self.transport.write(_answer(b"408 Request Timeout", "The request took too long."))
         self._abortingCall = self.callLater(self.abortTimeout, self.forceAbortClient)  # type: ignore[no-untyped-call]
         self.loseConnection()
 
@@ -122,7 +204,7 @@ class BoundedChannel(WatchedChannel):
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         """The client is gone."""
-        self._end_head()
+        self.limits.pending.discard(self, self.address)
         super().connectionLost(reason)
 
     def response_timeout_seconds(self) -> float:
@@ -133,17 +215,36 @@ class BoundedChannel(WatchedChannel):
         """The client takes too little of an answer: its connection is dropped."""
         self._limit_acts("response_timeout_seconds", "{address} did not read an answer: dropped")
 
-    def _refuse_body(self) -> None:
+    def _refuse_head(self, why: str) -> bool:
+        """Answer 400 to a head that can't be read, or must not.
+
+        Args:
+            why: for the log.
+
+        Returns:
+            False.
+        """
+        self.limits.reports.write(
+            "requests_malformed",
+            "refused a request of {address} with 400: {why}",
+            level=LogLevel.info,
+            address=self.address,
+            why=why,
+        )
+        self._respondToBadRequestAndDisconnect()
+        return False
+
+    def _refuse_body(self, setting: str) -> None:
         """Have the site answer 413 now, rather than when all has come.
 
         A connection that is closed while its client sends is reset, and a reset overtakes the answer (RFC 9112 section
         9.6). So what still comes is dropped for a while.
         """
-        self._limit_acts("max_request_body_bytes", "the body of a request of {address} was too large")
+        self._limit_acts(setting, "the body of a request of {address} was too large")
         self._lingers = True
-        self.clearLineBuffer()  # type: ignore[no-untyped-call]  # Twisted
+        self.drop_unparsed()
         self.requests[-1].drop_body()
-        self.allContentReceived()  # type: ignore[no-untyped-call]  # Twisted
+        self.allContentReceived()
         self.setTimeout(_LINGER_SECONDS)  # type: ignore[no-untyped-call]  # Twisted
 
     def _respondToBadRequestAndDisconnect(self) -> None:
@@ -151,18 +252,53 @@ class BoundedChannel(WatchedChannel):
             self._limit_acts("handshake_head_bytes", "the head of a request of {address} was too large")
         else:
             self.limits.counters.requests_malformed += 1
-        super()._respondToBadRequestAndDisconnect()  # type: ignore[no-untyped-call]  # Twisted
+        self.transport.write(_answer(b"400 Bad Request", "The request is malformed or too large."))
+        self.loseConnection()
 
     def _begin_head(self) -> None:
         self._in_head = True
-        crowded_out = self.limits.pending.add(self, self._address)
+        crowded_out = self.limits.pending.add(self, self.address)
         if crowded_out is not None:
             crowded_out._limit_acts("pending_handshakes", "too many requests are incomplete: {address} was dropped")
             crowded_out.transport.abortConnection()
 
-    def _end_head(self) -> None:
-        self._in_head = False
-        self.limits.pending.discard(self, self._address)
+    def _begin_body(self) -> None:
+        self._body_began, self._body_bytes = self.seconds(), 0
+        first_look_seconds = min(_BODY_GRACE_SECONDS, self.limits.request_timeout_seconds)
+        self.setTimeout(first_look_seconds)  # type: ignore[no-untyped-call]  # Twisted
+
+    def _body_ends(self, began: float) -> float:
+        """When a body has to be complete: a slow one wins a second by each KiB."""
+        at_least_speed = _BODY_GRACE_SECONDS + self._body_bytes / LEAST_BODY_BYTES_PER_SECOND
+        return began + min(at_least_speed, self.limits.request_timeout_seconds)
 
     def _limit_acts(self, setting: str, text: str) -> None:
-        self.limits.reports.limit(setting, text, address=self._address)
+        self.limits.reports.limit(setting, text, address=self.address)
+
+
+def _answer(status: bytes, why: str) -> bytes:
+    """A whole answer, after which the connection ends."""
+    body = why.encode("ascii") + b"\n"
+    head = b"HTTP/1.1 %s\r\nConnection: close\r\nContent-Type: text/plain\r\nContent-Length: %d\r\n\r\n"
+    return head % (status, len(body)) + body
+
+
+def _nothing(_value: bytes) -> str | None:
+    return None
+
+
+def _bad_content_type(value: bytes) -> str | None:
+    # Those who read media types and their parameters need a time that grows with the square of the length.
+    return "the Content-Type is too long" if len(value) > MAX_CONTENT_TYPE_BYTES else None
+
+
+def _bad_transfer_encoding(value: bytes) -> str | None:
+    # RFC 9112 section 7 has no "identity" any more; a proxy that takes it otherwise finds another request in the body.
+    return None if value.lower() == b"chunked" else "the Transfer-Encoding is not chunked"
+
+
+_BAD_VALUES: Mapping[bytes, Callable[[bytes], str | None]] = {
+    b"content-type": _bad_content_type,
+    b"transfer-encoding": _bad_transfer_encoding,
+}
+"""What is wrong with the value of a header, by the header's name in lower case; None is nothing."""

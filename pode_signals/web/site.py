@@ -23,6 +23,7 @@ __all__ = ["SignalSite"]
 Request = Any  # a twisted.web.server.Request: most of what is used of it has no annotations
 
 _RETRY_AFTER_SECONDS = 5
+_SERVER = b"pode-signals"  # in place of Twisted's name and version, which tell an attacker what to try
 _UNPRINTABLE = re.compile(r'[^ -~]|["\\]')
 
 
@@ -55,7 +56,9 @@ class SignalSite(Site):
         clock: IReactorTime,
         limits: RequestLimits,
     ) -> None:
-        super().__init__(resource, timeout=timeout_seconds, reactor=clock)  # type: ignore[no-untyped-call]  # Twisted
+        super().__init__(  # type: ignore[no-untyped-call]  # Twisted
+            resource, timeout=timeout_seconds, reactor=clock, parsePOSTFormSubmission=False
+        )
         self.listener = listener
         self._limits = limits
         self.is_open = False
@@ -73,10 +76,11 @@ class SignalSite(Site):
 
     def getResourceFor(self, request: Request) -> Any:
         """The resource that renders a request: none of the application's while the site is closed."""
+        request.setHeader(b"Server", _SERVER)
         if not self.is_open:
             return _Refusing(_CLOSED, keep_alive=False)
-        if request.is_too_large:
-            return _Refusing(_TOO_LARGE, keep_alive=False)
+        if request.refusal is not None:
+            return _Refusing(request.refusal, keep_alive=False)
         if not is_upgrade(request) and not _has_good_host(request):  # upgrades are checked where they are converted
             self._limits.counters.requests_malformed += 1
             return _Refusing(_BAD_HOST, keep_alive=True)
@@ -119,7 +123,6 @@ class _Refusing(Resource):
 
 
 _CLOSED = UpgradeRefused(503, "The server is starting or stopping.", [("Retry-After", str(_RETRY_AFTER_SECONDS))])
-_TOO_LARGE = UpgradeRefused(413, "The body of the request is too large.")
 _BAD_HOST = UpgradeRefused(400, "The Host header is missing, repeated or malformed.")
 
 

@@ -19,6 +19,7 @@ from pode_signals.core.settings import SETTING_NAMES
 from pode_signals.errors import MessageTooBig
 from pode_signals.reports import printable
 
+FORM = "application/x-www-form-urlencoded"
 PACKAGE = Path(pode_signals.__file__).parent
 
 
@@ -94,6 +95,11 @@ def a_request_without_an_end(world: BoundedWorld) -> None:
     world.wait(11)
 
 
+def a_body_without_an_end(world: BoundedWorld) -> None:
+    world.client().send(plain("/echo", ("Content-Length", "100"), method=b"POST") + b"secret")
+    world.wait(12)
+
+
 def an_answer_that_nobody_reads(world: BoundedWorld) -> None:
     client = world.client().send(plain("/endless"))
     client.wire.producer.pauseProducing()
@@ -119,6 +125,11 @@ SCENES = {
     "max_request_body_bytes": Scene(
         request_of(plain("/echo", method=b"POST", body=b"secret" * 20)), {"max_request_body_bytes": 100}
     ),
+    "max_form_bytes": Scene(
+        request_of(plain("/echo", ("Content-Type", FORM), method=b"POST", body=b"a=secret" * 20)),
+        {"max_form_bytes": 100},
+    ),
+    "request_timeout_seconds": Scene(a_body_without_an_end),
     "response_timeout_seconds": Scene(an_answer_that_nobody_reads),
     "max_fragments": Scene(client_sends(frame("", fin=False) + frame("", 0, fin=False) * 2), {"max_fragments": 2}),
     "max_json_depth": Scene(client_sends(message({"secret": [[]]})), {"max_json_depth": 2}),
@@ -207,6 +218,7 @@ NAMED_BY = {
     "_limit_acts": slice(0, 2),
     "_break_limit": slice(0, 1),
     "_too_slow": slice(1, 2),
+    "BodyTooLarge": slice(0, 1),
     "MessageInvalid": slice(1, 2),
     "TooManyConnections": slice(1, 2),
 }

@@ -118,6 +118,7 @@ def _bodies() -> Iterator[Handshake]:
         yield Handshake(f"Content-Length {what}", _with(lines, "/msg"), 400, then=CLOSES)
     for what, value in {
         "gzip": b"gzip",
+        "identity": b"identity",
         "gzip, chunked": b"gzip, chunked",
         "chunked, chunked": b"chunked, chunked",
         "xchunked": b"xchunked",
@@ -127,7 +128,6 @@ def _bodies() -> Iterator[Handshake]:
     }.items():
         yield Handshake(f"Transfer-Encoding {what}", _with(b"Transfer-Encoding: " + value, "/msg"), 400, then=CLOSES)
     chunked = ("Transfer-Encoding", "chunked")
-    yield Handshake("Transfer-Encoding identity", head("/msg", ("Transfer-Encoding", "identity")), 400)
     yield Handshake("a body", head("/msg", ("Content-Length", "5")) + b"hello", 400)
     yield Handshake("a body of zeros", head("/msg", ("Content-Length", "00")), 400)
     yield Handshake("a body that is a frame", head("/msg", ("Content-Length", "7")) + b"\x81\x81\0\0\0\0x", 400)
@@ -146,27 +146,39 @@ def _bodies() -> Iterator[Handshake]:
 
 
 def _forms() -> Iterator[Handshake]:
-    """Bodies of plain requests, which Twisted reads before any route."""
+    """Bodies of plain requests, which are read before any route."""
     for what, kind, body in (
         ("without a boundary", b"multipart/form-data", b"hello"),
         ("with an empty boundary", b"multipart/form-data; boundary=", b"hello"),
         ("with a boundary that never comes", b"multipart/form-data; boundary=b", b"hello"),
         ("of a type with 0x0b", b"multipart/form-data;\x0bboundary=b", b"hello"),
-        ("of a type with 0x0c", b"\x0cmultipart/form-data; boundary=b", b"hello"),
-        ("with a name that is encoded", b"multipart/form-data; boundary=b", _part(b"name*=utf-8''%ff%fe")),
-        ("with a name that is encoded as nothing known", b"multipart/form-data; boundary=b", _part(b"name*=no''%ff")),
+        ("of urlencoded % signs", b"application/x-www-form-urlencoded", b"%" * 1_000),
+        ("without a disposition", b"multipart/form-data; boundary=b", _part(b"").replace(b"Disposition", b"Type")),
+        ("with a name that is no UTF-8", b"multipart/form-data; boundary=b", _part(b'name="\xff"')),
     ):
         headers = ("Content-Type", kind), ("Content-Length", b"%d" % len(body))
         request = plain("/page", *headers, method=b"POST") + body
         yield Handshake(f"a form {what}", request, 400, then=CLOSES)
+    for what, body in {
+        "too many fields": b"a&" * 1_000,
+        "too many fields by semicolons": b"a;" * 1_000,
+    }.items():
+        headers = ("Content-Type", b"application/x-www-form-urlencoded"), ("Content-Length", b"%d" % len(body))
+        yield Handshake(f"a form with {what}", plain("/page", *headers, method=b"POST") + body, 413, then=CLOSES)
     for what, kind in {
         "nothing": b"",
         "a semicolon": b";",
         "0xff": b"\xff/\xff",
-        "much": b"a" * 5_000,
+        "multipart behind 0x0c": b"\x0cmultipart/form-data; boundary=b",
+        "as much as may be": b"x/y" + b";" * 253,
     }.items():
         headers = ("Content-Type", kind), ("Content-Length", b"5")
         yield Handshake(f"a body of the type {what}", plain("/page", *headers, method=b"POST") + b"hello", 200)
+    for what, kind in {"semicolons": b"x/y" + b";" * 15_000, "quotes": b"x/y; " + b'""' * 7_500}.items():
+        headers = ("Content-Type", kind), ("Content-Length", b"5")
+        for path in ("/page", "/nowhere"):
+            request = plain(path, *headers, method=b"POST") + b"hello"
+            yield Handshake(f"a body of the type {what} to {path}", request, 400, then=CLOSES)
 
 
 def _part(disposition: bytes) -> bytes:
@@ -186,22 +198,22 @@ def _sizes() -> Iterator[Handshake]:
 def _slow() -> Iterator[Handshake]:
     request = head()
     yield Handshake(
-        "one byte after the other", tuple(request[at : at + 1] for at in range(12)), None, then=CLOSES, server="hasty"
+        "one byte after the other", tuple(request[at : at + 1] for at in range(12)), 408, then=CLOSES, server="hasty"
     )
     yield Handshake(
         "one line after the other",
         tuple(each + b"\r\n" for each in request.split(b"\r\n")[:-2] * 2),
-        None,
+        408,
         then=CLOSES,
         server="hasty",
     )
-    yield Handshake("a head that never ends", request[:-2], None, then=CLOSES, server="hasty")
+    yield Handshake("a head that never ends", request[:-2], 408, then=CLOSES, server="hasty")
     yield Handshake("not a single byte", b"", None, then=CLOSES, server="hasty")
-    yield Handshake("a body that never comes", head("/msg", ("Content-Length", "5")), None, then=CLOSES, server="hasty")
+    yield Handshake("a body that never comes", head("/msg", ("Content-Length", "5")), 408, then=CLOSES, server="hasty")
     yield Handshake(
         "a chunk that never comes",
         head("/msg", ("Transfer-Encoding", "chunked")) + b"5\r\nx",
-        None,
+        408,
         then=CLOSES,
         server="hasty",
     )

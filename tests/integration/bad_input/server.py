@@ -24,7 +24,12 @@ BOTH = (Endpoint("http", port=0, hostname="*"), Endpoint("ws", port=0, hostname=
 
 SETTINGS: dict[str, dict[str, Any]] = {
     "main": {},
-    "hasty": {"handshake_timeout_seconds": 0.4, "close_timeout_seconds": 0.3, "message_timeout_seconds": 0.3},
+    "hasty": {
+        "handshake_timeout_seconds": 0.4,
+        "request_timeout_seconds": 0.4,
+        "close_timeout_seconds": 0.3,
+        "message_timeout_seconds": 0.3,
+    },
     "pinging": {"ping_interval_seconds": 0.2, "pong_timeout_seconds": 0.2},
     "tight": {"send_queue_bytes": 65_536},
     "compressing": {"compression": True},
