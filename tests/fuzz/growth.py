@@ -11,21 +11,23 @@ from typing import NamedTuple, Protocol
 
 from fuzz.recipes import Context, Recipe
 
-__all__ = ["MOST_GROWTH", "Growth", "Meter", "SlowTarget"]
+__all__ = ["GLANCE_GROWTH", "MOST_GROWTH", "Growth", "Meter", "SlowTarget"]
 
 MOST_GROWTH = 2.6
 """From n to 2n and from there to 4n something is added to the cost: twice as much where it is linear, four times where it
 is quadratic. More than so many times is too much. What does not depend on the size has no part in it."""
 
-_GLANCE_GROWTH = 2.2
-_LEAST_SECONDS = 500e-6  # that the last step adds; below, nobody is held up
+GLANCE_GROWTH = 2.2
+"""What, at a look, is worth another one."""
+
+_LEAST_SECONDS = 1e-3  # that the last step adds; below, nobody is held up
 _LEAST_STEP_SECONDS = 50e-6  # of what adds less, caches and pages of memory are most
 _READ_SECONDS = 15e-6  # what a reactor takes to read one piece, measured; in memory there is none
-_SHORT_SECONDS, _LONG_SECONDS = 0.003, 0.03  # that the middle size may take about: the one is for many, the other for large
+_SHORT_SECONDS, _LONG_SECONDS = 0.25e-3, 5e-3  # once repetitions cost so much, an input is made no larger
 _GLANCE_RUNS, _SURE_RUNS = 3, 20
 _SEVERAL = 4  # runs of one size, before it is the turn of the next
 _LEAST_COUNT = 8
-_SMALLER, _STEP = 64, 4  # how much smaller than it may be an input is at first, and how much larger it is made each time
+_SMALLER, _STEP = 16, 4  # how much smaller than it may be an input is at first, and how much larger it is made each time
 
 
 class SlowTarget(Protocol):
@@ -64,7 +66,7 @@ class Growth(NamedTuple):
 
     def exceeds(self, factor: float) -> bool:
         """Whether it grows by more, and is no trifle."""
-        return self.seconds[2] - self.seconds[1] >= _LEAST_SECONDS and self.factor > factor
+        return self.factor > factor and self.seconds[2] - self.seconds[1] >= _LEAST_SECONDS
 
     def __str__(self) -> str:
         costs = ", ".join(f"{each * 1e3:.2f}" for each in self.seconds)
@@ -88,26 +90,35 @@ class Meter:
             recipe: the recipe.
             long: whether it may take long; else it is made smaller.
         """
-        most, largest = _LONG_SECONDS if long else _SHORT_SECONDS, recipe.largest_count // 4
+        largest = recipe.largest_count // 4
         count = max(_LEAST_COUNT, largest // _SMALLER)
         if count > largest:
             return None
-        while (one := self._seconds(recipe, count)) * _STEP < most and count * _STEP <= largest:
+        one = self._seconds(recipe, count)
+        enough = one + (_LONG_SECONDS if long else _SHORT_SECONDS)
+        while one < enough and count * _STEP <= largest:
             count *= _STEP
+            one = self._seconds(recipe, count)
         two = self._seconds(recipe, 2 * count)
         return self._growth_of(recipe, count, (one, two, self._seconds(recipe, 4 * count)))
 
     def is_slow(self, recipe: Recipe, seen: Growth) -> Growth | None:
         """How the cost grows, best of 20, where a look said that it may grow too much, and it does.
 
-        It has to do so from a quarter of that size on as well: a limit, where something else begins, is met only once.
+        It has to do so at the largest size that the defaults allow and that can be waited for, and at a quarter of it as
+        well: a limit, where something else begins, is met only once.
         """
-        if not seen.exceeds(_GLANCE_GROWTH) or not self._growth(recipe, seen.count, _GLANCE_RUNS).exceeds(_GLANCE_GROWTH):
+        if not seen.exceeds(GLANCE_GROWTH):
             return None
-        for count in (seen.count // 4, seen.count):
-            sure = self._growth(recipe, count, _SURE_RUNS)
-            if sure.factor <= MOST_GROWTH:
-                return None
+        recipe = recipe.at_its_largest()
+        large = self.glance(recipe, long=True)
+        if large is None or not large.exceeds(GLANCE_GROWTH):
+            return None
+        for runs, factor in ((_GLANCE_RUNS, GLANCE_GROWTH), (_SURE_RUNS, MOST_GROWTH)):
+            for count in (large.count // _STEP, large.count):
+                sure = self._growth(recipe, count, runs)
+                if sure.factor <= factor:
+                    return None
         return sure if sure.exceeds(MOST_GROWTH) else None
 
     def _growth(self, recipe: Recipe, count: int, runs: int) -> Growth:

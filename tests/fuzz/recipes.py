@@ -39,10 +39,9 @@ class Part:
             return self.text
         if NUMBER not in self.text and NUMBER_BEFORE not in self.text:
             return self.text * count
-        return b"".join(
-            self.text.replace(NUMBER, b"%d" % number).replace(NUMBER_BEFORE, b"%d" % (number - 1) if number else b"")
-            for number in range(count)
-        )
+        template = self.text.replace(b"%", b"%%").replace(NUMBER, b"%(i)d").replace(NUMBER_BEFORE, b"%(before)d")
+        first = self.text.replace(NUMBER, b"0").replace(NUMBER_BEFORE, b"")
+        return first + b"".join([template % {b"i": at, b"before": at - 1} for at in range(1, count)])
 
     @property
     def most_bytes(self) -> int:
@@ -92,6 +91,11 @@ class Recipe:
         once = sum(part.most_bytes for part in self.parts if part.grows)
         fixed = sum(len(part.text) for part in self.parts if not part.grows)
         return max(0, self.largest_bytes - fixed) // once
+
+    def at_its_largest(self) -> Recipe:
+        """The same, as large as the defaults allow."""
+        most = self.context.most_bytes
+        return replace(self, largest_bytes=min(most, self.piece_bytes * _MOST_PIECES) if self.piece_bytes else most)
 
     def payload(self, count: int) -> bytes:
         """Its parts, those that grow so often."""
@@ -166,8 +170,6 @@ class Cook:
         kept = [part for part in parts if part.text]
         if not any(part.grows for part in kept):
             kept.append(Part(random.choice(context.tokens), grows=True))
-        piece_bytes = random.choice(_PIECE_BYTES) if random.random() < 0.15 else 0
-        most = int(context.most_bytes / random.choice((1, 2, 4, 8)))
-        if piece_bytes:
-            most = min(most, piece_bytes * _MOST_PIECES)
-        return Recipe(context, tuple(kept), piece_bytes, most)
+        piece_bytes = random.choice(_PIECE_BYTES) if random.random() < 0.08 else 0
+        recipe = Recipe(context, tuple(kept), piece_bytes, context.most_bytes).at_its_largest()
+        return replace(recipe, largest_bytes=recipe.largest_bytes // random.choice((1, 2, 4, 8)))

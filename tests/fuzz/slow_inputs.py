@@ -21,7 +21,7 @@ from typing import NamedTuple
 
 sys.path.insert(0, str(Path(__file__).parent.parent))  # what test files share is imported by its path under tests/
 
-from fuzz.growth import Growth, Meter, SlowTarget
+from fuzz.growth import GLANCE_GROWTH, Growth, Meter, SlowTarget
 from fuzz.recipes import Cook, Recipe
 from fuzz.slow_targets import SLOW_TARGETS
 from twisted.logger import globalLogBeginner, textFileLogObserver
@@ -101,11 +101,13 @@ def search(target_class: type[SlowTarget], executions: int, seed: int, *, second
         seen = meter.glance(recipe, long=number % LONG_EVERY == 0)
         if seen is None:
             continue
-        slowest = max(slowest, (seen.seconds[2], recipe), key=lambda each: each[0])
-        dear.add(seen.seconds[2] / seen.size_bytes, recipe)
-        steep.add(seen.seconds[2] / max(seen.seconds[0], 50e-6), recipe)
         sure = meter.is_slow(recipe, seen)
-        if sure is not None:
+        if sure is None:
+            if not recipe.piece_bytes:  # else what it takes to read the pieces is most
+                slowest = max(slowest, (seen.seconds[2], recipe), key=lambda each: each[0])
+                dear.add(seen.seconds[2] / seen.size_bytes, recipe)
+            steep.add(min(seen.factor, GLANCE_GROWTH), recipe)  # no more: steeper ones were looked at, and are not
+        else:
             findings.append(_smallest(meter, Slow(number, recipe, sure)))
             for each in (dear, steep):
                 each.drop(lambda kept: _is_like(kept, findings[-1].recipe))

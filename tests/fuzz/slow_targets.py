@@ -26,6 +26,7 @@ from web_fakes import CONTINUATION, PING, PONG, TEXT, Wire, close_frame, frame, 
 from pode_signals import Scope, SignalConnection, SignalEvent
 from pode_signals.core.handshake import HandshakeRecord
 from pode_signals.core.signing import Signer
+from pode_signals.web.protocol import SignalFactory
 
 __all__ = ["SLOW_TARGETS"]
 
@@ -33,9 +34,9 @@ _HEAD_BYTES = 15_500  # of the 16 KiB of a head, for one line of it
 _BODY_BYTES = 262_144
 _MESSAGE_BYTES = 65_000
 _STREAM_BYTES = 65_536  # one read
-_TURNS = 8
-_TURN_SECONDS = 0.25
-_NAMES, _GROUPS, _EACH = 12, 4, 2
+_TURNS = 4
+_TURN_SECONDS = 0.05
+_NAMES, _GROUPS, _EACH = 6, 3, 2
 _SIGNED_ID = Signer((SECRET,)).sign(CLIENT_ID, None)
 
 _SIGNS = tuple(bytes((each,)) for each in b"\t !\"#$%&'()*+,-./0:;<=>?@A[\\]^_`a{|}~\x00\x7f\x80\xff")
@@ -85,7 +86,7 @@ class Served:
 
         @app.route("/wait")
         def wait(request: Any) -> Deferred[bytes]:
-            return deferLater(world.clock, 0.1, lambda: b"waited")
+            return deferLater(world.clock, _TURN_SECONDS, lambda: b"waited")
 
         @app.route("/room/<name>")
         @app.route("/two/<name>/<other>")
@@ -113,7 +114,7 @@ class Served:
         last, clock = self._last, self._world.clock
         if last is not None and last.ended is None:
             last.client_ends("left", ConnectionDone())
-        clock.advance(0.5)  # for what still waited
+        clock.advance(_TURN_SECONDS)  # for what still waited
         wire = self._last = Wire(clock, PEER)
         wire.protocol = self._world.site.buildProtocol(PEER)
         wire.protocol.makeConnection(wire)
@@ -123,7 +124,7 @@ class Served:
         for piece in pieces:
             wire.deliver(piece)
         for _ in range(3):
-            self._world.clock.advance(0.05)
+            self._world.clock.advance(_TURN_SECONDS)
 
     def _read(self, request: Any) -> None:
         """What routes look at."""
@@ -353,24 +354,28 @@ class _Connected:
         world = self._world = BoundedWorld(compression=True)
         self._last: Wire | None = None
         signals = world.signals
+        self._factory = SignalFactory(signals)
         for number in range(_NAMES * _GROUPS * _EACH):
             _connect(world, f"n{number % _NAMES}", f"g{number // _NAMES % _GROUPS}", f"c{number}")
-        for path in ("/echo", "/later", "/none"):
-            world.app.route(path, endpoint=path)(lambda request: signals.convert(request, "Mine") and None)
         signals.add_route("/echo", lambda event: event.send(event.data.message) and None)
         signals.add_route("/later", lambda event: deferLater(world.clock, 0.01, lambda: None))
 
     def prepare(self, context: Context, pieces: list[bytes]) -> Callable[[], object]:
         """A new connection."""
-        last, clock = self._last, self._world.clock
+        last, clock, signals = self._last, self._world.clock, self._world.signals
         if last is not None and last.ended is None:
             last.client_ends("left", ConnectionDone())
-        clock.advance(0.5)
-        wire = self._last = Wire(clock, PEER)
-        wire.protocol = self._world.site.buildProtocol(PEER)
-        wire.protocol.makeConnection(wire)
+        clock.advance(_TURN_SECONDS)
         path, _, extension = context.opening.partition(" ")
+        record = HandshakeRecord(b"GET", path.encode(), (), PEER.host, False)
+        connection = SignalConnection(
+            signals, name="Mine", group=None, client_id=CLIENT_ID, scope=Scope.GLOBAL, request=record
+        )
+        wire = self._last = Wire(clock, PEER)
+        wire.protocol = self._factory.protocol_for(connection, wire, b"")
+        connection.attach(wire.protocol)
         wire.deliver(head(path, *([("Sec-WebSocket-Extensions", "permessage-deflate")] if extension else [])))
+        signals.admit(connection)
         clock.advance(0)
         assert b" 101 " in wire.value(), context
         wire.clear()
