@@ -119,6 +119,6 @@ class BoundedRequest(Request):
 _BODY_TOO_LARGE = UpgradeRefused(413, "The body of the request is too large.")
 _FORM_TOO_LARGE = UpgradeRefused(
     413,
-    f"The form is too large: {MAX_FIELDS - 1} fields, and {MAX_HEAD_BYTES // 1_024} KiB for the heads of its parts, are"
-    " the most.",
+    f"The form is too large: it may have {MAX_FIELDS:,} fields, and {MAX_HEAD_BYTES // 1_024} KiB for the heads of its"
+    " parts.",
 )

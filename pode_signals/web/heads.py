@@ -48,7 +48,8 @@ class RequestLimits:
     def __init__(self, hub: Hub) -> None:
         settings = hub.settings
         self.pending: PendingHandshakes[BoundedChannel] = PendingHandshakes(hub.max_pending_handshakes)
-        self.seconds: Callable[[], float] = hub.clock.seconds
+        # Asked for later: a service may be made before there is a reactor.
+        self.seconds: Callable[[], float] = lambda: hub.clock.seconds()
         self.head_bytes = settings.handshake_head_bytes
         self.body_bytes = settings.max_request_body_bytes
         self.form_bytes = settings.max_form_bytes
@@ -82,7 +83,7 @@ class BoundedChannel(PacedChannel):
         """A client is there, and its first request is not."""
         super().connectionMade()  # type: ignore[no-untyped-call]  # Twisted
         self._idle_seconds = self.timeOut
-        self.totalHeadersSize = self.MAX_LENGTH = self._optimisticEagerReadSize = self.limits.head_bytes
+        self.totalHeadersSize = self.MAX_LENGTH = self.limits.head_bytes
         self.address = getattr(self.getPeer(), "host", "") or ""  # type: ignore[no-untyped-call]  # Twisted
         self._begin_head()
 
@@ -160,8 +161,13 @@ class BoundedChannel(PacedChannel):
 
         Reading must not pause until the answer is complete: nobody would notice that the client has left.
         """
-        super().rawDataReceived(data)
-        if self._handlingRequest and sum(map(len, self._dataBuffer)) > self._optimisticEagerReadSize:
+        if not self._handlingRequest:
+            super().rawDataReceived(data)
+            return
+        # In one piece: Twisted counts all pieces anew for each that comes, and one may hold a single byte.
+        waiting = b"".join((*self._dataBuffer, data))
+        self._dataBuffer = [waiting]
+        if len(waiting) > self.limits.head_bytes:
             self._limit_acts("handshake_head_bytes", "{address} sent too much behind a request: dropped")
             self.transport.abortConnection()
 
