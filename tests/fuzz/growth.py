@@ -36,10 +36,12 @@ class SlowTarget(Protocol):
     Attributes:
         name: its name.
         contexts: where these may stand.
+        known: recipes that were too slow once, or are elsewhere; they are tried first.
     """
 
     name: str
     contexts: tuple[Context, ...]
+    known: tuple[Recipe, ...]
 
     def prepare(self, context: Context, pieces: list[bytes]) -> Callable[[], object]:
         """Do all that is not to be measured; what is returned takes the pieces in."""

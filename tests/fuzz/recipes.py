@@ -92,6 +92,12 @@ class Recipe:
         fixed = sum(len(part.text) for part in self.parts if not part.grows)
         return max(0, self.largest_bytes - fixed) // once
 
+    @classmethod
+    def of(cls, context: Context, *parts: bytes | Part, piece_bytes: int = 0) -> Recipe:
+        """One as large as may be; parts that are bytes grow."""
+        whole = tuple(Part(part, grows=True) if isinstance(part, bytes) else part for part in parts)
+        return cls(context, whole, piece_bytes, context.most_bytes).at_its_largest()
+
     def at_its_largest(self) -> Recipe:
         """The same, as large as the defaults allow."""
         most = self.context.most_bytes
@@ -171,5 +177,5 @@ class Cook:
         if not any(part.grows for part in kept):
             kept.append(Part(random.choice(context.tokens), grows=True))
         piece_bytes = random.choice(_PIECE_BYTES) if random.random() < 0.08 else 0
-        recipe = Recipe(context, tuple(kept), piece_bytes, context.most_bytes).at_its_largest()
+        recipe = Recipe.of(context, *kept, piece_bytes=piece_bytes)
         return replace(recipe, largest_bytes=recipe.largest_bytes // random.choice((1, 2, 4, 8)))

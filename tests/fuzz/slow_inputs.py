@@ -86,7 +86,7 @@ def search(target_class: type[SlowTarget], executions: int, seed: int, *, second
     target = target_class()
     random = Random(f"{target.name} {seed}")
     meter, cook = Meter(target), Cook(random, target.contexts)
-    dear, steep = _Elite(random), _Elite(random)
+    dear, steep, known = _Elite(random), _Elite(random), iter(target.known)
     findings: list[Slow] = []
     slowest: tuple[float, Recipe | None] = (0.0, None)
     began, number = time.perf_counter(), 0
@@ -94,8 +94,7 @@ def search(target_class: type[SlowTarget], executions: int, seed: int, *, second
         number += 1
         if number % COLLECT_EVERY == 0:
             gc.collect()
-        parent = random.choice((dear, steep)).any() if random.random() < 0.5 else None
-        recipe = cook.new() if parent is None else cook.like(parent)
+        recipe = next(known, None) or _another(cook, random.choice((dear, steep)).any() if random.random() < 0.5 else None)
         if any(_is_like(recipe, each.recipe) for each in findings):
             continue
         seen = meter.glance(recipe, long=number % LONG_EVERY == 0)
@@ -112,6 +111,10 @@ def search(target_class: type[SlowTarget], executions: int, seed: int, *, second
             for each in (dear, steep):
                 each.drop(lambda kept: _is_like(kept, findings[-1].recipe))
     return Report(target.name, number, time.perf_counter() - began, findings, slowest)
+
+
+def _another(cook: Cook, parent: Recipe | None) -> Recipe:
+    return cook.new() if parent is None else cook.like(parent)
 
 
 def _is_like(recipe: Recipe, known: Recipe) -> bool:

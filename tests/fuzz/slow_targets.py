@@ -15,7 +15,7 @@ from typing import Any
 from bounded import BoundedWorld
 from fakes import FakeTransport
 from fuzz.growth import SlowTarget
-from fuzz.recipes import NUMBER, NUMBER_BEFORE, Context
+from fuzz.recipes import NUMBER, NUMBER_BEFORE, Context, Part, Recipe
 from fuzz.target import CLIENT_ID, PEER, SECRET
 from twisted.internet.defer import Deferred
 from twisted.internet.error import ConnectionDone
@@ -148,6 +148,7 @@ class _Requests:
 
     name = ""
     contexts: tuple[Context, ...] = ()
+    known: tuple[Recipe, ...] = ()
 
     def __init__(self) -> None:
         self.prepare = Served().prepare
@@ -165,6 +166,19 @@ def _in_header(name: str, *tokens: bytes, path: str = "/page", method: bytes = b
         return plain(path, (name, payload), method=method, body=b"x" if method == b"POST" else b"")
 
     return Context(f"{name} of {'an upgrade' if upgrade else f'{method.decode()} {path}'}", build, (*tokens, *_VALUE), _HEAD_BYTES)
+
+
+def _known(
+    contexts: tuple[Context, ...], begins: str, *texts: bytes, before: bytes = b"", piece_bytes: int = 0
+) -> tuple[Recipe, ...]:
+    """Recipes for contexts whose name begins so: each text repeated, after what comes once."""
+    once = (Part(before, grows=False),) if before else ()
+    return tuple(
+        Recipe.of(context, *once, Part(text, grows=True), piece_bytes=piece_bytes)
+        for context in contexts
+        if context.name.startswith(begins)
+        for text in texts
+    )
 
 
 class Heads(_Requests):
@@ -234,6 +248,14 @@ class Heads(_Requests):
             )
             for before in (b"", plain("/page"), plain("/wait"), b"POST /page HTTP/1.1\r\n")
         ),
+    )
+    known = (
+        *_known(contexts, "Content-Type of POST", b";", b'""', b"(", b"a=b;"),
+        *_known(contexts, "Cookie of", b";", b'a="\\', b"a=b;"),
+        *_known(contexts, "behind 'GET /wait", b"x", piece_bytes=1),
+        *_known(contexts, "Sec-WebSocket-Extensions", b"permessage-deflate, ", b"permessage-deflate; x<i>, "),
+        *_known(contexts, "Sec-WebSocket-Protocol", b"p<i>, "),
+        *_known(contexts, "X-PODE-SIGNAL-GROUP", b"red,"),
     )
 
 
@@ -312,6 +334,14 @@ class Bodies(_Requests):
             _HEAD_BYTES,
         ),
     )
+    known = (
+        *_known(contexts, "a form, multipart: its Content-Disposition", b";", b'\\"', b'"', before=b'a="'),
+        Recipe.of(next(each for each in contexts if each.name == "a form, multipart"), _NEST, b"\n"),
+        *_known(contexts, "a form, multipart", b'--b\r\nContent-Disposition: form-data; name="a"\r\n\r\nx\r\n'),
+        *_known(contexts, "a form, multipart: the content", b"\r\n--", piece_bytes=64),
+        *_known(contexts, "a form, urlencoded", b"a&", b"%", b"a<i>=b&"),
+        *_known(contexts, "chunks", b"1\r\nx\r\n"),
+    )
 
 
 _PATH = (
@@ -342,6 +372,7 @@ class Targets(_Requests):
         Context("a method", lambda payload: payload + b" /page HTTP/1.1\r\nHost: a\r\n\r\n", _VALUE, _HEAD_BYTES),
         Context("a version", lambda payload: b"GET /page " + payload + b"\r\nHost: a\r\n\r\n", _VALUE, _HEAD_BYTES),
     )
+    known = (*_known(contexts, "GET /", b"/", b"%", b"../", b"a=b&"), *_known(contexts, "upgrade /ws", b"/", b"%", b"../"))
 
 
 class _Connected:
@@ -349,6 +380,7 @@ class _Connected:
 
     name = ""
     contexts: tuple[Context, ...] = ()
+    known: tuple[Recipe, ...] = ()
 
     def __init__(self) -> None:
         world = self._world = BoundedWorld(compression=True)
@@ -416,6 +448,7 @@ class Messages(_Connected):
         for before, after in _BETWEEN
         for path in ("/echo", "/none")
     )
+    known = _known(contexts, "", b"[", b"9", b'"a":1,')
 
 
 def _deflated(data: bytes, end: int = zlib.Z_SYNC_FLUSH) -> bytes:
@@ -490,6 +523,11 @@ class Frames(_Connected):
             _STREAM_BYTES,
             "/echo",
         ),
+    )
+    known = (
+        *_known(contexts, "frames on", message(1), frame(b"", CONTINUATION, fin=False)),
+        *_known(contexts, "compressed data", b"\0\0\0\xff\xff", b"\x02\0"),
+        *_known(contexts, "a compressed message", b"x"),
     )
 
 
