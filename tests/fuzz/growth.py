@@ -27,7 +27,10 @@ _SHORT_SECONDS, _LONG_SECONDS = 0.25e-3, 5e-3  # once repetitions cost so much, 
 _GLANCE_RUNS, _SURE_RUNS = 3, 20
 _SEVERAL = 4  # runs of one size, before it is the turn of the next
 _LEAST_COUNT = 8
-_SMALLER, _STEP = 16, 4  # how much smaller than it may be an input is at first, and how much larger it is made each time
+_SMALLER, _STEP = (
+    16,
+    4,
+)  # how much smaller than it may be an input is at first, and how much larger it is made each time
 
 
 class SlowTarget(Protocol):

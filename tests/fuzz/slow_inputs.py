@@ -94,7 +94,9 @@ def search(target_class: type[SlowTarget], executions: int, seed: int, *, second
         number += 1
         if number % COLLECT_EVERY == 0:
             gc.collect()
-        recipe = next(known, None) or _another(cook, random.choice((dear, steep)).any() if random.random() < 0.5 else None)
+        recipe = next(known, None) or _another(
+            cook, random.choice((dear, steep)).any() if random.random() < 0.5 else None
+        )
         if any(_is_like(recipe, each.recipe) for each in findings):
             continue
         seen = meter.glance(recipe, long=number % LONG_EVERY == 0)

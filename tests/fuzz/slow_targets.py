@@ -41,7 +41,22 @@ _SIGNED_ID = Signer((SECRET,)).sign(CLIENT_ID, None)
 
 _SIGNS = tuple(bytes((each,)) for each in b"\t !\"#$%&'()*+,-./0:;<=>?@A[\\]^_`a{|}~\x00\x7f\x80\xff")
 _LINES = (b"\r\n", b"\n", b"\r", b"\r\n\r\n", b"\r\n ", b": ")
-_VALUE = (*_SIGNS, b", ", b"; ", b"a=b", b'""', b'a="', b'\\"', b"%20", b"%c3%bc", b"a=b; ", b"a, ", b"%ff", NUMBER, b"x" * 50)
+_VALUE = (
+    *_SIGNS,
+    b", ",
+    b"; ",
+    b"a=b",
+    b'""',
+    b'a="',
+    b'\\"',
+    b"%20",
+    b"%c3%bc",
+    b"a=b; ",
+    b"a, ",
+    b"%ff",
+    NUMBER,
+    b"x" * 50,
+)
 
 
 class _Reader(FakeTransport):
@@ -157,7 +172,9 @@ class _Requests:
 _LISTS = (b", ", b",", b"a", b"Known", b"red", b"%2c", b"%", b" ", b"\t", _SIGNED_ID.encode(), NUMBER)
 
 
-def _in_header(name: str, *tokens: bytes, path: str = "/page", method: bytes = b"GET", upgrade: bool = False) -> Context:
+def _in_header(
+    name: str, *tokens: bytes, path: str = "/page", method: bytes = b"GET", upgrade: bool = False
+) -> Context:
     """The value of a header, of a plain request or of an upgrade that sends a message."""
 
     def build(payload: bytes) -> bytes:
@@ -165,7 +182,9 @@ def _in_header(name: str, *tokens: bytes, path: str = "/page", method: bytes = b
             return head("/ws", ("Origin", "http://example.com"), (name, payload)) + message("x")
         return plain(path, (name, payload), method=method, body=b"x" if method == b"POST" else b"")
 
-    return Context(f"{name} of {'an upgrade' if upgrade else f'{method.decode()} {path}'}", build, (*tokens, *_VALUE), _HEAD_BYTES)
+    return Context(
+        f"{name} of {'an upgrade' if upgrade else f'{method.decode()} {path}'}", build, (*tokens, *_VALUE), _HEAD_BYTES
+    )
 
 
 def _known(
@@ -191,11 +210,25 @@ class Heads(_Requests):
         _in_header("Transfer-Encoding", b"chunked", b"identity", b", chunked"),
         _in_header("Cookie", b"a=b; ", b"a=b;", b'a="b";', b'"\\303\\274"', b"\\0", b"$Path="),
         _in_header("Authorization", b"Basic ", b"YTpi", b"====", b"Digest "),
-        _in_header("Content-Type", b"x/y", b";", b"boundary=b", b"multipart/form-data; ", b"text/plain; a*0=", b"*1*=", method=b"POST"),
+        _in_header(
+            "Content-Type",
+            b"x/y",
+            b";",
+            b"boundary=b",
+            b"multipart/form-data; ",
+            b"text/plain; a*0=",
+            b"*1*=",
+            method=b"POST",
+        ),
         _in_header("Content-Disposition", b"form-data; ", b"name=", method=b"POST"),
-        _in_header("Range", b"bytes=", b"0-0,", b"0-", b"-1,", b"1-2,", b"bytes=0-,", b"99999-", path="/static/recipes.py"),
+        _in_header(
+            "Range", b"bytes=", b"0-0,", b"0-", b"-1,", b"1-2,", b"bytes=0-,", b"99999-", path="/static/recipes.py"
+        ),
         _in_header("If-Modified-Since", b"Sun, 06 Nov 1994 08:49:37 GMT", b"1994 ", b"GMT ", path="/static/recipes.py"),
-        *(_in_header(name, b"192.0.2.1, ", b"192.0.2.1", b"::1, ", b"1.", b"for=") for name in ("X-Forwarded-For", "Forwarded")),
+        *(
+            _in_header(name, b"192.0.2.1, ", b"192.0.2.1", b"::1, ", b"1.", b"for=")
+            for name in ("X-Forwarded-For", "Forwarded")
+        ),
         *(_in_header(name, *_LISTS) for name in ("X-PODE-SIGNAL-CLIENT-ID", "X-PODE-SIGNAL-NAME")),
         *(
             Context(
@@ -267,9 +300,36 @@ _CHUNKED = plain("/page", ("Transfer-Encoding", "chunked"), method=b"POST")
 _DISPOSITION = b"Content-Disposition: form-data; "
 _NEST = b"--b" + NUMBER_BEFORE + b"\r\nContent-Type: multipart/mixed; boundary=b" + NUMBER + b"\r\n\r\n"
 _MULTIPART = (
-    *(b"--b\r\n", b"--b--\r\n", b"--b", b"--", b"\r\n--b\r\n", _DISPOSITION, b'name="a"', b"\r\n\r\n", b"x\r\n", b"\r\n"),
-    *(b'; a="', b"; a=", b";", b'"', b'\\"', b"filename*=utf-8''%c3%bc", b'filename="a"', b"Content-Type: text/plain\r\n"),
-    *(b'--b\r\nContent-Disposition: form-data; name="<i>"\r\n\r\nx\r\n', b"A: b\r\n", b" folded\r\n", _NEST, b"\n", b"-"),
+    *(
+        b"--b\r\n",
+        b"--b--\r\n",
+        b"--b",
+        b"--",
+        b"\r\n--b\r\n",
+        _DISPOSITION,
+        b'name="a"',
+        b"\r\n\r\n",
+        b"x\r\n",
+        b"\r\n",
+    ),
+    *(
+        b'; a="',
+        b"; a=",
+        b";",
+        b'"',
+        b'\\"',
+        b"filename*=utf-8''%c3%bc",
+        b'filename="a"',
+        b"Content-Type: text/plain\r\n",
+    ),
+    *(
+        b'--b\r\nContent-Disposition: form-data; name="<i>"\r\n\r\nx\r\n',
+        b"A: b\r\n",
+        b" folded\r\n",
+        _NEST,
+        b"\n",
+        b"-",
+    ),
     *(b"Content-Type: multipart/mixed; boundary=c\r\n\r\n--c\r\n", b"Content-Transfer-Encoding: base64\r\n", *_SIGNS),
 )
 
@@ -282,7 +342,20 @@ class Bodies(_Requests):
         Context(
             "a form, urlencoded",
             _body("application/x-www-form-urlencoded"),
-            (b"&", b"=", b"%", b"a=b&", b"a" + NUMBER + b"=b&", b"%20", b"+", b";", b"a=b;", b"%c3%bc", b"x" * 50, *_SIGNS),
+            (
+                b"&",
+                b"=",
+                b"%",
+                b"a=b&",
+                b"a" + NUMBER + b"=b&",
+                b"%20",
+                b"+",
+                b";",
+                b"a=b;",
+                b"%c3%bc",
+                b"x" * 50,
+                *_SIGNS,
+            ),
             _BODY_BYTES,
         ),
         *(
@@ -316,7 +389,17 @@ class Bodies(_Requests):
             "chunks",
             lambda payload: _CHUNKED + payload + b"0\r\n\r\n",
             (
-                *(b"1\r\nx\r\n", b"0\r\n\r\n", b"0", b"1", b"a\r\n0123456789\r\n", b";", b'a="b"', b"1;", b"1;x=y\r\nz\r\n"),
+                *(
+                    b"1\r\nx\r\n",
+                    b"0\r\n\r\n",
+                    b"0",
+                    b"1",
+                    b"a\r\n0123456789\r\n",
+                    b";",
+                    b'a="b"',
+                    b"1;",
+                    b"1;x=y\r\nz\r\n",
+                ),
                 *(*_LINES, *_SIGNS),
             ),
             _BODY_BYTES,
@@ -345,8 +428,40 @@ class Bodies(_Requests):
 
 
 _PATH = (
-    *(b"/", b"//", b"../", b"./", b"%2f", b"%", b"%25", b"%c3%bc", b"%ff", b"a/", b";", b"a", b"x" * 50, b"<", b"<path:"),
-    *(b"1", b"9" * 20, b"1.", b"|", b"$", b"\\", b"?", b"#", b"&", b"a=b&", b"+", b"a" + NUMBER + b"=b&", b"[", b"@", b":"),
+    *(
+        b"/",
+        b"//",
+        b"../",
+        b"./",
+        b"%2f",
+        b"%",
+        b"%25",
+        b"%c3%bc",
+        b"%ff",
+        b"a/",
+        b";",
+        b"a",
+        b"x" * 50,
+        b"<",
+        b"<path:",
+    ),
+    *(
+        b"1",
+        b"9" * 20,
+        b"1.",
+        b"|",
+        b"$",
+        b"\\",
+        b"?",
+        b"#",
+        b"&",
+        b"a=b&",
+        b"+",
+        b"a" + NUMBER + b"=b&",
+        b"[",
+        b"@",
+        b":",
+    ),
 )
 
 
@@ -365,14 +480,20 @@ class Targets(_Requests):
 
     name = "targets"
     contexts = (
-        *(_target(path) for path in ("/", "", "/page/", "/page?", "/page?a=", "/files/", "/room/", "/static/", "/two/")),
+        *(
+            _target(path)
+            for path in ("/", "", "/page/", "/page?", "/page?a=", "/files/", "/room/", "/static/", "/two/")
+        ),
         *(_target(path) for path in ("http://", "http://a/", "/number/1", "*", "/two/a/", "/page#")),
         *(_target(*path) for path in (("/files/", "/x"), ("/two/", "/x"), ("/number/", "/1.0"), ("/room/", "?a=b"))),
         *(_target(path, upgrade=True) for path in ("/", "/ws?", "/ws/", "/ws/x?a=", "http://a/ws/", "", "/ws#")),
         Context("a method", lambda payload: payload + b" /page HTTP/1.1\r\nHost: a\r\n\r\n", _VALUE, _HEAD_BYTES),
         Context("a version", lambda payload: b"GET /page " + payload + b"\r\nHost: a\r\n\r\n", _VALUE, _HEAD_BYTES),
     )
-    known = (*_known(contexts, "GET /", b"/", b"%", b"../", b"a=b&"), *_known(contexts, "upgrade /ws", b"/", b"%", b"../"))
+    known = (
+        *_known(contexts, "GET /", b"/", b"%", b"../", b"a=b&"),
+        *_known(contexts, "upgrade /ws", b"/", b"%", b"../"),
+    )
 
 
 class _Connected:
@@ -421,14 +542,72 @@ class _Connected:
 
 
 _JSON = (
-    *(b"[", b"]", b"{", b"}", b'"', b",", b":", b"\\", b'"a":', b'"a":1,', b'"k' + NUMBER + b'":1,', b"[],", b"{},", b"1,"),
-    *(b"\\u00fc", b"\\ud83d\\ude00", b"\\ud83d", b"\\n", b'\\"', b"\\\\", b"\xc3\xbc", b"\xf0\x9f\x98\x80", b"\xff", b" "),
-    *(b"1", b"9", b"0.", b"1e9", b"-", b"E+", b"null,", b"true", b"NaN,", b"\n", b'"",', b'"g' + NUMBER + b'",', b'"PATH":"a",'),
-    *(b'"message":1,', b'"group":[],', b'"n1",', b'"g1",', b'"c<i>",', b"%2f", b"%", b"/", b"x" * 50, b"\t", b"\0", b"<", b"\x7f"),
+    *(
+        b"[",
+        b"]",
+        b"{",
+        b"}",
+        b'"',
+        b",",
+        b":",
+        b"\\",
+        b'"a":',
+        b'"a":1,',
+        b'"k' + NUMBER + b'":1,',
+        b"[],",
+        b"{},",
+        b"1,",
+    ),
+    *(
+        b"\\u00fc",
+        b"\\ud83d\\ude00",
+        b"\\ud83d",
+        b"\\n",
+        b'\\"',
+        b"\\\\",
+        b"\xc3\xbc",
+        b"\xf0\x9f\x98\x80",
+        b"\xff",
+        b" ",
+    ),
+    *(
+        b"1",
+        b"9",
+        b"0.",
+        b"1e9",
+        b"-",
+        b"E+",
+        b"null,",
+        b"true",
+        b"NaN,",
+        b"\n",
+        b'"",',
+        b'"g' + NUMBER + b'",',
+        b'"PATH":"a",',
+    ),
+    *(
+        b'"message":1,',
+        b'"group":[],',
+        b'"n1",',
+        b'"g1",',
+        b'"c<i>",',
+        b"%2f",
+        b"%",
+        b"/",
+        b"x" * 50,
+        b"\t",
+        b"\0",
+        b"<",
+        b"\x7f",
+    ),
 )
 _BETWEEN = (
     *((b"", b""), (b'{"message":', b"}"), (b'{"message":"', b'"}'), (b'{"message":[', b"1]}"), (b"{", b'"message":1}')),
-    *((b'{"message":1,"group":[', b'"g1"]}'), (b'{"message":1,"clientId":[', b'"c1"]}'), (b'{"message":1,"path":"', b'"}')),
+    *(
+        (b'{"message":1,"group":[', b'"g1"]}'),
+        (b'{"message":1,"clientId":[', b'"c1"]}'),
+        (b'{"message":1,"path":"', b'"}'),
+    ),
     *((b'{"message":1,"group":"', b'"}'), (b'{"message":1,"clientId":', b"}"), (b'{"message":1,"direct":', b"}")),
 )
 
@@ -461,22 +640,76 @@ def _fragments(data: bytes, size: int, rsv: int = 0) -> bytes:
     pieces = [data[at : at + size] for at in range(0, len(data), size)] or [b""]
     last = len(pieces) - 1
     return b"".join(
-        frame(each, CONTINUATION if at else TEXT, fin=at == last, rsv=0 if at else rsv) for at, each in enumerate(pieces)
+        frame(each, CONTINUATION if at else TEXT, fin=at == last, rsv=0 if at else rsv)
+        for at, each in enumerate(pieces)
     )
 
 
 _FRAMES = (
-    *(message(1), message("x" * 200), message("\u00fc"), message([1, {"a": 2}]), message(1, group="g1"), message(1, path="n1")),
-    *(frame(b"x", PING), frame(b"", PONG), frame(b"x" * 125, PING), close_frame(), frame(b""), frame(b"{"), frame(b"\xff")),
-    *(frame(b"", TEXT, fin=False), frame(b"", CONTINUATION, fin=False), frame(b"", CONTINUATION), frame(b"{", TEXT, fin=False)),
-    *(frame(b" ", CONTINUATION, fin=False), frame(b" " * 100, CONTINUATION, fin=False), frame(b'"message":1}', CONTINUATION)),
+    *(
+        message(1),
+        message("x" * 200),
+        message("\u00fc"),
+        message([1, {"a": 2}]),
+        message(1, group="g1"),
+        message(1, path="n1"),
+    ),
+    *(
+        frame(b"x", PING),
+        frame(b"", PONG),
+        frame(b"x" * 125, PING),
+        close_frame(),
+        frame(b""),
+        frame(b"{"),
+        frame(b"\xff"),
+    ),
+    *(
+        frame(b"", TEXT, fin=False),
+        frame(b"", CONTINUATION, fin=False),
+        frame(b"", CONTINUATION),
+        frame(b"{", TEXT, fin=False),
+    ),
+    *(
+        frame(b" ", CONTINUATION, fin=False),
+        frame(b" " * 100, CONTINUATION, fin=False),
+        frame(b'"message":1}', CONTINUATION),
+    ),
     *(frame(_deflated(b'{"message":1}'), rsv=4), frame(_deflated(b'{"message":"%s"}' % (b"x" * 60_000)), rsv=4)),
-    *(frame(_deflated(b'{"message":'), TEXT, fin=False, rsv=4), frame(b"\0", rsv=4), frame(b"x", opcode=2), message(1)[:-1]),
-    *(b"\x81\xfe\x01\x00\0\0\0\0", b"\x81", b"\x01\x80\0\0\0\0", b"\x00\x80\0\0\0\0", b" ", b"x" * 50, b"\x89\x80\0\0\0\0"),
+    *(
+        frame(_deflated(b'{"message":'), TEXT, fin=False, rsv=4),
+        frame(b"\0", rsv=4),
+        frame(b"x", opcode=2),
+        message(1)[:-1],
+    ),
+    *(
+        b"\x81\xfe\x01\x00\0\0\0\0",
+        b"\x81",
+        b"\x01\x80\0\0\0\0",
+        b"\x00\x80\0\0\0\0",
+        b" ",
+        b"x" * 50,
+        b"\x89\x80\0\0\0\0",
+    ),
 )
 _DEFLATE = (  # empty blocks, stored, fixed and final ones; and some that mean something
-    *(b"\0\0\0\xff\xff", b"\x02\0", b"\x01\0\0\xff\xff", b"\x03\0", b"\0", b"\xff\xff", b"\x00\x01\x00\xfe\xff ", b"\xaa"),
-    *(_deflated(b'{"message":1}'), _deflated(b" " * 5_000), _deflated(b'"'), _deflated(b"x", zlib.Z_FINISH), b"\x04", b"\xed"),
+    *(
+        b"\0\0\0\xff\xff",
+        b"\x02\0",
+        b"\x01\0\0\xff\xff",
+        b"\x03\0",
+        b"\0",
+        b"\xff\xff",
+        b"\x00\x01\x00\xfe\xff ",
+        b"\xaa",
+    ),
+    *(
+        _deflated(b'{"message":1}'),
+        _deflated(b" " * 5_000),
+        _deflated(b'"'),
+        _deflated(b"x", zlib.Z_FINISH),
+        b"\x04",
+        b"\xed",
+    ),
 )
 
 
@@ -499,9 +732,7 @@ class Frames(_Connected):
             )
             for size in (1, 10, 200)
         ),
-        Context(
-            "compressed data", lambda payload: frame(payload, rsv=4), _DEFLATE, _MESSAGE_BYTES, "/echo deflate"
-        ),
+        Context("compressed data", lambda payload: frame(payload, rsv=4), _DEFLATE, _MESSAGE_BYTES, "/echo deflate"),
         Context(
             "compressed data in fragments",
             lambda payload: _fragments(payload, max(1, len(payload) // 500), rsv=4),
