@@ -19,9 +19,9 @@ PRELOAD = next(iter(sorted(Path("/usr/lib").glob("*/faketime/libfaketime.so.1"))
 STEP_SECONDS = -3_600
 TIMEOUT_SECONDS = 2
 SLACK_SECONDS = 3.0
-_SETTINGS = ("ping-interval", "pong-timeout", "handshake-timeout", "message-timeout")
+_SETTINGS = ("ping-interval", "pong-timeout", "handshake-timeout", "message-timeout", "close-timeout")
 OPTIONS = tuple(f"--{each}-seconds={TIMEOUT_SECONDS}" for each in _SETTINGS)
-MOST_SECONDS = 2 * TIMEOUT_SECONDS + SLACK_SECONDS
+MOST_SECONDS = 3 * TIMEOUT_SECONDS + SLACK_SECONDS
 
 
 @contextmanager

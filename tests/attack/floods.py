@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import AbstractAsyncContextManager, nullcontext, suppress
 from dataclasses import dataclass, field, replace
+from itertools import cycle
 from typing import Any
 
 from attack.log_lines import kinds, most_lines
@@ -16,6 +18,7 @@ from attack.wire import Refused
 GOOD_CLIENT = HERE / "good_client.py"
 GOOD_CLIENT_SECONDS = 90
 FLOODERS = 10
+GONE_WITHIN_SECONDS = 5
 MOST_GROWTH_BYTES = 32 * MIB
 MOST_ECHO_MS = 100
 AIMED_ECHO_MS = 50
@@ -30,8 +33,9 @@ class Flood:
 
     Attributes:
         name: what is sent.
-        attacks: one attacker's life, over and over, by what makes it another one; the attackers share them.
-        attackers: how many of them there are.
+        attacks: what an attacker does, by what makes it another attack; it goes on with the next one.
+        attackers: how many attackers there are.
+        begin_seconds: within so long they begin, one after the other.
         options: settings of the server.
         how: further arguments of ``target``.
         most_growth_bytes: how much it may grow.
@@ -44,6 +48,7 @@ class Flood:
     name: str
     attacks: Mapping[str, Attack]
     attackers: int = FLOODERS
+    begin_seconds: float = 0.0
     options: tuple[str, ...] = ()
     how: Mapping[str, Any] = field(default_factory=dict)
     most_growth_bytes: int = MOST_GROWTH_BYTES
@@ -67,20 +72,30 @@ async def run(target: Target, flood: Flood, seconds: float) -> Outcome:
         memory, processor = target.memory_bytes(), target.processor_seconds()
         with suppress(TimeoutError):
             async with asyncio.timeout(seconds), asyncio.TaskGroup() as group:
-                attacks = list(flood.attacks.values())
+                attacks = cycle(flood.attacks.values())
                 for number in range(flood.attackers):
-                    group.create_task(_for_ever(target, attacks[number % len(attacks)]))
+                    wait_seconds = flood.begin_seconds * number / flood.attackers
+                    group.create_task(_for_ever(target, attacks, wait_seconds))
         processor = target.processor_seconds() - processor
         async with asyncio.timeout(GOOD_CLIENT_SECONDS):
             assert good.stdout is not None
             figures = json.loads(await good.stdout.read())
-    growth, descriptors = target.memory_bytes("VmHWM") - memory, target.descriptors()
+    growth = target.memory_bytes("VmHWM") - memory
+    descriptors = await _descriptors(target, flood.most_descriptors)
     inside = await target.inside()
     _fill(outcome, figures, growth, processor / seconds, inside)
     _judge(outcome, flood, figures, growth, descriptors)
     _judge_log(outcome, target.program.text()[written:], seconds)
     outcome.expect(inside["callbacks_failed"] == 0, "a protocol callback raised")
     return outcome
+
+
+async def _descriptors(target: Target, wanted: int | None) -> int:
+    """How many are open, once they are as few as wanted or some time is over."""
+    end = time.monotonic() + GONE_WITHIN_SECONDS
+    while wanted is not None and target.descriptors() > wanted and time.monotonic() < end:
+        await asyncio.sleep(0.1)
+    return target.descriptors()
 
 
 def _fill(outcome: Outcome, good: dict[str, Any], growth: int, load: float, inside: dict[str, Any]) -> None:
@@ -115,8 +130,9 @@ def _judge_log(outcome: Outcome, text: str, seconds: float) -> None:
     outcome.expect(most <= most_lines(seconds), f"{most} lines of the kind {kind!r}")
 
 
-async def _for_ever(target: Target, attack: Attack) -> None:
+async def _for_ever(target: Target, attacks: Iterator[Attack], wait_seconds: float) -> None:
+    await asyncio.sleep(wait_seconds)
     while True:
         with suppress(OSError, Refused):
-            await attack(target)
+            await next(attacks)(target)
         await asyncio.sleep(0)

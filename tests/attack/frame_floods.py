@@ -105,7 +105,7 @@ def floods() -> tuple[Flood, ...]:
         Flood("messages", {"": _sends(message("x") * 5_000)}, most_echo_ms=None),
         Flood("pings, pongs unread", {"": _sends(frame(b"x" * 125, PING) * 1_000)}, most_echo_ms=None),
         Flood("empty fragments", {"": _sends(empty)}, most_echo_ms=None),
-        Flood("half handshakes", {"": _half_handshake}, attackers=HALF_HANDSHAKES, most_echo_ms=None, newcomers=False),
+        Flood("half handshakes", {"": _half_handshake}, attackers=HALF_HANDSHAKES, most_echo_ms=None),
         Flood("zip bombs", {"": _sends(bomb(), "/sink", _DEFLATE)}, options=("--compression=yes",), most_echo_ms=None),
         Flood(
             "groups × names",
@@ -133,6 +133,7 @@ def floods() -> tuple[Flood, ...]:
                 "plain": _sends_once(large * 66, path="/bait/slow", seconds=60),
             },
             attackers=INBOXES,
+            begin_seconds=2.0,
             options=("--compression=yes",),
             most_growth_bytes=INBOX_BYTES + MOST_GROWTH_BYTES,
         ),

@@ -18,24 +18,26 @@ HEAD_BYTES = 15_000  # of the 16 KiB of a head
 FORM_BYTES = 262_144
 BODY_BYTES = 1_000_000
 NAME_BYTES = 15_500
+ASKING = 4  # attackers, of whom each request may take a few milliseconds
+TIMES = 5
 DRIBBLERS, DRIBBLE_SECONDS = 1_040, 4.0  # more than the server has descriptors
 PIPELINED_BYTES = 200_000
+PAUSE_SECONDS = 0.1
 HOLDERS = 250  # more than the starved server has descriptors
 _MULTIPART = "multipart/form-data; boundary=b"
 _URLENCODED = "application/x-www-form-urlencoded"
 
 
 def _asks(*requests: bytes) -> Attack:
-    """Asks, over and over, on connections that are kept as long as the server keeps them."""
+    """Asks, a few times on a connection, if the server keeps it."""
 
     async def attack(target: Target) -> None:
         wire = await Wire.connect(target.port, source=ATTACKER)
         try:
-            while True:
-                for request in requests:
-                    await wire.send(request)
-                    if not await wire.skip():
-                        return
+            for request in requests * TIMES:
+                await wire.send(request)
+                if not await wire.skip():
+                    return
         finally:
             wire.close()
 
@@ -101,7 +103,7 @@ def _forms() -> Flood:
             what: _asks(_post(*body, path="/nothing" if "not there" in what else "/page"))
             for what, body in bodies.items()
         },
-        attackers=12,
+        attackers=ASKING,
     )
 
 
@@ -117,7 +119,7 @@ def _targets() -> Flood:
         "a whole URL": "http://localhost/" + _filled("a/"),
         "digits": "/page/" + _filled("9"),
     }
-    return Flood("targets", {what: _asks(_get(path)) for what, path in paths.items()}, attackers=9)
+    return Flood("targets", {what: _asks(_get(path)) for what, path in paths.items()}, attackers=ASKING)
 
 
 async def _refers(target: Target) -> None:
@@ -154,7 +156,7 @@ def _headers() -> Flood:
             "Sec-WebSocket-Extensions": _upgrades(("Sec-WebSocket-Extensions", _filled(extensions))),
             "Sec-WebSocket-Protocol": _upgrades(("Sec-WebSocket-Protocol", ",".join(map(str, range(HEAD_BYTES // 5))))),
         },
-        attackers=12,
+        attackers=ASKING,
         options=("--compression=yes",),
     )
 
@@ -168,7 +170,7 @@ def _chunks() -> Flood:
             "long extensions": _asks(_chunked(b"1;" + b"a" * HEAD_BYTES + b"\r\nx\r\n0\r\n\r\n")),
             "trailers": _asks(_chunked(b"0\r\n" + b"A: b\r\n" * 2_000 + b"\r\n")),
         },
-        attackers=4,
+        attackers=ASKING,
     )
 
 
@@ -214,8 +216,9 @@ async def _pipelines_and_leaves(target: Target) -> None:
     try:
         await wire.send(_get("/wait"))
         with suppress(TimeoutError):
-            async with asyncio.timeout(0.2):
+            async with asyncio.timeout(PAUSE_SECONDS):
                 await wire.send(b"x" * PIPELINED_BYTES)
+                await asyncio.sleep(PAUSE_SECONDS)
     finally:
         wire.close()
 
@@ -294,7 +297,7 @@ def _log_lines() -> Flood:
             "bad requests": _each_once(bad),
             "headers that a library refuses": _each_once(_get("/static/report.py", each) for each in library),
         },
-        attackers=10,
+        attackers=ASKING,
         how={"tracebacks": True, "all_endpoints": "?hostname=%2A"},
     )
 
@@ -308,7 +311,7 @@ def floods() -> tuple[Flood, ...]:
         _chunks(),
         Flood("names of headers", {"": _new_header_name}, most_growth_bytes=8 * MIB),
         Flood("bodies that dribble", {"": _dribbles}, attackers=DRIBBLERS, how={"app": "scarce"}),
-        Flood("bytes behind a request that waits", {"": _pipelines_and_leaves}, most_descriptors=60),
+        Flood("bytes behind a request that waits", {"": _pipelines_and_leaves}, attackers=ASKING, most_descriptors=60),
         Flood("no descriptors", {"": _holds}, attackers=HOLDERS, how={"app": "starved"}, newcomers=False),
         _log_lines(),
     )

@@ -110,6 +110,7 @@ def search(target_class: type[SlowTarget], executions: int, seed: int, *, second
             steep.add(min(seen.factor, GLANCE_GROWTH), recipe)  # no more: steeper ones were looked at, and are not
         else:
             findings.append(_smallest(meter, Slow(number, recipe, sure)))
+            sys.stderr.write(f"{target.name}: {findings[-1].recipe}: {findings[-1].growth}\n")  # the rest may take long
             for each in (dear, steep):
                 each.drop(lambda kept: _is_like(kept, findings[-1].recipe))
     return Report(target.name, number, time.perf_counter() - began, findings, slowest)
