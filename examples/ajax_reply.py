@@ -1,6 +1,6 @@
 """A page sends AJAX requests and gets the answers over its socket.
 
-    twistd -n pode-signals --app ajax_reply:service
+    twistd -n --pidfile= pode-signals --app ajax_reply:service
 
 Then open http://localhost:8091/. The socket tells the page its client id, and the page puts the id into the header
 X-PODE-SIGNAL-CLIENT-ID of its requests; a request whose id is not that of an open connection gets 400.

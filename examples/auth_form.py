@@ -1,6 +1,6 @@
 """A login form guards the upgrade: who is not logged in gets no socket, who logs out loses theirs.
 
-    twistd -n pode-signals --app auth_form:service
+    twistd -n --pidfile= pode-signals --app auth_form:service
 
 Then open http://localhost:8091/ and log in as ada (lovelace) or alan (turing), best in two browsers. Each log-in and
 log-out is broadcast to the members; log-out closes that user's connections with 4401. A member's connections are one

@@ -1,6 +1,6 @@
 """Auto-upgrade, Pode's older way: every WebSocket handshake becomes a connection named after its path.
 
-    twistd -n pode-signals --app auto_upgrade:service
+    twistd -n --pidfile= pode-signals --app auto_upgrade:service
 
 Clients connect to ws://localhost:8091/messages, or to any other path, and no route of the application is asked first.
 It is here for front ends that need it; prefer a route that calls signals.convert.

@@ -1,6 +1,6 @@
 """A chat page: what one browser sends, every browser gets; "[date]" is answered with the date.
 
-    twistd -n pode-signals --app chat:service
+    twistd -n --pidfile= pode-signals --app chat:service
 
 Then open http://localhost:8091/ in two browsers. It is the full example of Pode's page on WebSockets.
 """

@@ -1,6 +1,6 @@
 """Signals in a Twisted application that exists already, with its own service, Site and port.
 
-    twistd -ny embedded.py
+    twistd -n --pidfile= -y embedded.py
 
 What signals add are the lines between the two comments; everything else was there before. Clients connect to
 ws://localhost:8091/news; whatever is posted to http://localhost:8091/publish reaches them.

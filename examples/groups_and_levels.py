@@ -1,6 +1,6 @@
 """Rooms are groups of one name, and a broadcast level keeps every send within a room.
 
-    twistd -n pode-signals --app groups_and_levels:service
+    twistd -n --pidfile= pode-signals --app groups_and_levels:service
 
 Clients connect to ws://localhost:8091/rooms/kitchen and say {"message": "tea?"}: their room hears it, others don't.
 """

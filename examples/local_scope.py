@@ -1,6 +1,6 @@
 """A local connection: it lives as long as the route that converted it, and only the route sends to it.
 
-    twistd -n pode-signals --app local_scope:service
+    twistd -n --pidfile= pode-signals --app local_scope:service
 
 Clients connect to ws://localhost:8091/progress, get a few messages, and are closed with 1000 when the route ends.
 """

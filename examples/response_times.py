@@ -1,6 +1,6 @@
 """A name that something periodic feeds: every second each client of "ResponseTimes" gets the last durations.
 
-    twistd -n pode-signals --app response_times:service
+    twistd -n --pidfile= pode-signals --app response_times:service
 
 Clients connect to ws://localhost:8091/response-times. What is periodic here is Twisted's own TimerService, a child of
 the SignalsService, so that both start and stop together.

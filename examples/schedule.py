@@ -1,6 +1,6 @@
 """A schedule: every minute each client of "ResponseTimes" gets the durations.
 
-    twistd -n pode-signals --app schedule:service
+    twistd -n --pidfile= pode-signals --app schedule:service
 
 Clients connect to ws://localhost:8091/response-times. Whoever can't wait for the minute posts to /now:
 

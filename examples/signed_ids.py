@@ -1,6 +1,6 @@
 """Signed client ids: a client gets one that it can hand on, and that nobody can make up.
 
-    twistd -n pode-signals --app signed_ids:service
+    twistd -n --pidfile= pode-signals --app signed_ids:service
 
 Clients connect to ws://localhost:8091/inbox and are told their id. Whoever knows an id can write to it:
 

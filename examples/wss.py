@@ -1,6 +1,6 @@
 """The page and its socket over TLS on one port, with a certificate made at start.
 
-    twistd -n pode-signals --app wss:service
+    twistd -n --pidfile= pode-signals --app wss:service
 
 Then open https://localhost:8443/ and tell the browser to go on. For a real certificate replace self_signed=True by
 certificate="fullchain.pem", certificate_key="privkey.pem", or by a PKCS#12 file and its certificate_password; SIGHUP

@@ -10,13 +10,14 @@ from enum import Enum
 from pathlib import Path
 from typing import Any
 
-from attrs import evolve, fields, frozen
+from attrs import evolve, field, fields, frozen
 
 from .core.settings import SETTING_NAMES, Settings
 from .errors import ConfigurationInvalid
+from .files import read_password, read_secrets, read_text
 from .web.endpoints import Endpoint
 
-__all__ = ["FILE_KEYS", "LOG_FORMATS", "SERVICE_KEYS", "Configuration", "read_file", "setting_from_text"]
+__all__ = ["FILE_KEYS", "LOG_FORMATS", "PATHS", "SERVICE_KEYS", "Configuration", "read_file", "setting_from_text"]
 
 LOG_FORMATS = ("text", "json")
 
@@ -47,17 +48,18 @@ SERVICE_KEYS: Mapping[str, tuple[type, str]] = {
 FILE_KEYS = (*SERVICE_KEYS, *SETTING_NAMES)
 """All keys of a configuration file."""
 
-_PATHS = ("certificate", "certificate_key", "certificate_password_file", "secret_file")
+PATHS = ("certificate", "certificate_key", "certificate_password_file", "secret_file")
 _TRUE_AND_FALSE = {"true": True, "yes": True, "false": False, "no": False}
 _DEFAULTS: Mapping[str, Any] = {attribute.name: attribute.default for attribute in fields(Settings)}
 _LISTS = ("allowed_origins", "trusted_proxies")
 
 
-def read_file(path: Path) -> dict[str, Any]:
+def read_file(path: Path, *, again: bool = False) -> dict[str, Any]:
     """Read a configuration file.
 
     Args:
         path: the file. Other files that it names are relative to its folder.
+        again: whether it was read before.
 
     Returns:
         The values by their keys.
@@ -65,11 +67,10 @@ def read_file(path: Path) -> dict[str, Any]:
     Raises:
         ConfigurationInvalid: it can't be read or has an unknown key; one sentence that names the file.
     """
+    text = read_text(path, again=again)
     try:
-        values = tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise ConfigurationInvalid(f"{path}: {error.strerror}") from error
-    except ValueError as error:  # no TOML, or no UTF-8
+        values = tomllib.loads(text)
+    except ValueError as error:
         raise ConfigurationInvalid(f"{path}: {error}") from error
     try:
         for key in values:
@@ -110,6 +111,7 @@ class Configuration:
         log_format: ``text`` or ``json``; None leaves it to twistd or twist.
         settings: the hub's, by their names.
         certificate, certificate_key, certificate_password, self_signed: for endpoints that have no certificate.
+        secret_file, certificate_password_file: where the secrets and the password stand.
     """
 
     app: str | None = None
@@ -122,10 +124,16 @@ class Configuration:
     certificate_key: str | None = None
     certificate_password: str | None = None
     self_signed: bool = False
+    secret_file: str | None = field(default=None, eq=False)
+    certificate_password_file: str | None = field(default=None, eq=False)
 
     @classmethod
-    def of(cls, values: Mapping[str, Any]) -> Configuration:
+    def of(cls, values: Mapping[str, Any], *, names_only: bool = False) -> Configuration:
         """Check values by their keys, :data:`FILE_KEYS`.
+
+        Args:
+            values: the values.
+            names_only: leave the secrets and the password in their files, for a reload that reads each by itself.
 
         Raises:
             ConfigurationInvalid: one of them makes no sense; the sentence names it.
@@ -136,11 +144,10 @@ class Configuration:
             Settings(**settings)
         except ValueError as error:
             raise ConfigurationInvalid(str(error)) from error
-        password_file, secret_file = service.pop("certificate_password_file", None), service.pop("secret_file", None)
-        if password_file is not None:
-            service["certificate_password"] = _lines(password_file)[0]
-        if secret_file is not None:
-            service["secrets"] = _lines(secret_file)
+        if not names_only and "certificate_password_file" in service:
+            service["certificate_password"] = read_password(service["certificate_password_file"])
+        if not names_only and "secret_file" in service:
+            service["secrets"] = read_secrets(service["secret_file"])
         service["endpoints"] = tuple(service.get("endpoints", ()))
         return cls(settings=settings, **service)
 
@@ -153,10 +160,12 @@ class Configuration:
         given: dict[str, Any] = {
             "certificate": self.certificate,
             "certificate_key": self.certificate_key,
-            "certificate_password": self.certificate_password,
+            # The endpoint reads the file itself, each time that the certificate is read.
+            "certificate_password": None if self.certificate_password_file else self.certificate_password,
+            "certificate_password_file": self.certificate_password_file,
             "self_signed": self.self_signed,
         }
-        if not any(given.values()):
+        if all(value is None or value is False for value in given.values()):
             return tuple(endpoints)
         needy = [each for each in endpoints if each.is_secure and not each.brings_tls and not each.has_certificate]
         if not needy:
@@ -213,18 +222,6 @@ def _endpoint(value: object, folder: Path) -> Endpoint:
 
 
 def _make_relative(values: dict[str, Any], folder: Path) -> None:
-    for key in _PATHS:
+    for key in PATHS:
         if isinstance(values.get(key), str):
             values[key] = str(folder / values[key])
-
-
-def _lines(path: str) -> tuple[str, ...]:
-    try:
-        lines = tuple(line for line in Path(path).read_text(encoding="utf-8").splitlines() if line)
-    except OSError as error:
-        raise ConfigurationInvalid(f"{path}: {error.strerror}") from error
-    except UnicodeDecodeError as error:
-        raise ConfigurationInvalid(f"{path}: it is not UTF-8") from error
-    if not lines:
-        raise ConfigurationInvalid(f"{path}: it is empty")
-    return lines

@@ -150,7 +150,8 @@ class Dispatch:
         return self._follow(event, context, result, lambda _: self.next(connection)) is not None
 
     def _match(self, connection: SignalConnection) -> RouteMatch | None:
-        connection.route = self._routes.match(connection.request.path, connection.endpoint_name)
+        request = connection.request
+        connection.route = self._routes.match(request.path, connection.endpoint_name, request.http_route)
         connection.route_version = self._routes.version
         return connection.route
 

@@ -7,8 +7,9 @@
     │   ├── OriginRefused         403
     │   ├── ClientIdInUse         409
     │   ├── TooManyConnections    503, or 429 for one address
-    │   ├── NameInvalid           400, also a ValueError
-    │   └── ClientIdInvalid       400, also a ValueError
+    │   ├── NameRefused           400, the NameInvalid of a conversion
+    │   └── ClientIdRefused       400, the ClientIdInvalid of a conversion or of a request's headers
+    ├── NameInvalid, ClientIdInvalid   also ValueErrors; outside of both the mistake of the application
     ├── AlreadyConverted, ResponseStarted, ClientGone   the request can't be converted any more
     ├── MessageInvalid            what a client sent is no message
     │   ├── MessageTooBig         also for what the server sends
@@ -41,6 +42,7 @@ __all__ = [
     "ClientGone",
     "ClientIdInUse",
     "ClientIdInvalid",
+    "ClientIdRefused",
     "ConfigurationInvalid",
     "CronInvalid",
     "DataTooDeep",
@@ -49,6 +51,7 @@ __all__ = [
     "MessageInvalid",
     "MessageTooBig",
     "NameInvalid",
+    "NameRefused",
     "NameRequired",
     "NoCurrentConnection",
     "NotInReactorThread",
@@ -79,14 +82,23 @@ class UpgradeRefused(PodeSignalsError, HTTPException):
         code: the HTTP status.
         description: one sentence of plain text for the client.
         headers: the headers that belong to the status, for instance ``("Allow", "GET")``.
+        hint: what the line in the log has besides, for the operator: which header had which value, and which setting
+            decides. It never reaches a client.
     """
 
     code: int
 
-    def __init__(self, code: int, description: str, headers: Iterable[tuple[str, str]] = ()) -> None:
-        super().__init__(description)
+    def __init__(self, code: int, description: str, headers: Iterable[tuple[str, str]] = (), *, hint: str = "") -> None:
+        # By its name: super() would be the other error that some refusals are as well.
+        HTTPException.__init__(self, description)
         self.code = code
         self.headers = tuple(headers)
+        self.hint = hint
+
+    @property
+    def kind_of_refusal(self) -> str:
+        """What ``counters.upgrades_refused`` counts it under: the error that says why."""
+        return type(self).__name__
 
     def get_body(self, environ: Any = None, scope: Any = None) -> str:
         """The body: the description, as plain text."""
@@ -111,8 +123,8 @@ class UpgradeRefused(PodeSignalsError, HTTPException):
 class OriginRefused(UpgradeRefused):
     """The Origin header names a page that may not connect here (403)."""
 
-    def __init__(self) -> None:
-        super().__init__(403, "This origin may not connect.")
+    def __init__(self, *, hint: str = "") -> None:
+        super().__init__(403, "This origin may not connect.", hint=hint)
 
 
 class ClientIdInUse(UpgradeRefused):
@@ -134,20 +146,59 @@ class TooManyConnections(UpgradeRefused):
         self.limit = limit
 
 
-class NameInvalid(UpgradeRefused, ValueError):
-    """A name, group or client id that is empty, over 128 characters, or has control characters (400)."""
+class NameInvalid(PodeSignalsError, ValueError):
+    """A name, group or client id that is empty, over 128 characters, or has control characters.
+
+    Attributes:
+        kind: ``name``, ``group`` or ``client id``.
+        why: what is wrong, without the text itself.
+    """
 
     def __init__(self, kind: str, why: str) -> None:
-        super().__init__(400, f"The {kind} {why}.")
+        super().__init__(f"the {kind} {why}")
         self.kind = kind
         self.why = why
 
 
-class ClientIdInvalid(UpgradeRefused, ValueError):
-    """A client id whose signature does not hold, or that refers to no connection (400). It never says which."""
+class NameRefused(UpgradeRefused, NameInvalid):
+    """The name, group or client id of a conversion can't be one (400). It says which.
+
+    ``convert`` alone raises it, since a route often takes them from the request. Anywhere else a bad name is the
+    application's own mistake: :class:`NameInvalid`, which is no HTTP answer.
+    """
+
+    def __init__(self, invalid: NameInvalid) -> None:
+        UpgradeRefused.__init__(self, 400, f"The {invalid.kind} {invalid.why}.")
+        self.kind = invalid.kind
+        self.why = invalid.why
+
+    @property
+    def kind_of_refusal(self) -> str:
+        """``NameInvalid``."""
+        return NameInvalid.__name__
+
+
+class ClientIdInvalid(PodeSignalsError, ValueError):
+    """A client id whose signature does not hold, or that looks signed where signing is off. It never says which."""
 
     def __init__(self) -> None:
-        super().__init__(400, "The client id is not valid.")
+        super().__init__("the client id is not valid")
+
+
+class ClientIdRefused(UpgradeRefused, ClientIdInvalid):
+    """The client id of a conversion, or one that a request's headers refer to, does not hold (400).
+
+    ``convert``, ``connection_of`` and ``signals.resource(…)`` raise it. An id that the application itself passes to
+    another call is its own mistake: :class:`ClientIdInvalid`, which is no HTTP answer.
+    """
+
+    def __init__(self) -> None:
+        UpgradeRefused.__init__(self, 400, "The client id is not valid.")
+
+    @property
+    def kind_of_refusal(self) -> str:
+        """``ClientIdInvalid``."""
+        return ClientIdInvalid.__name__
 
 
 class AlreadyConverted(PodeSignalsError, RuntimeError):

@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from contextvars import Context
 from datetime import UTC, datetime
+from functools import partial
+from itertools import count
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from attrs import define, field, frozen
@@ -21,7 +23,7 @@ from .signal_event import Lockable
 if TYPE_CHECKING:
     from .connection import SignalConnection
 
-__all__ = ["EventRegistration", "Events", "TriggeredEvent"]
+__all__ = ["EventRegistration", "Events", "TriggeredEvent", "name_for"]
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -143,11 +145,14 @@ class Events:
         return tuple(self._matching_events(name, type, event_name))
 
     def on_connect(self, name: str | Iterable[str]) -> Callable[[F], F]:
-        """A decorator: :meth:`register_event` for connect, under the function's name."""
+        """A decorator: :meth:`register_event` for connect, under the function's name.
+
+        What has none of its own (a lambda, a partial, an object that can be called) gets one that is not taken yet.
+        """
         return self._registering(name, EventType.CONNECT)
 
     def on_disconnect(self, name: str | Iterable[str]) -> Callable[[F], F]:
-        """A decorator: :meth:`register_event` for disconnect, under the function's name."""
+        """A decorator: :meth:`register_event` for disconnect, under the function's name, as :meth:`on_connect`."""
         return self._registering(name, EventType.DISCONNECT)
 
     def when_connected(self, name: str) -> Deferred[SignalConnection]:
@@ -206,8 +211,13 @@ class Events:
         done()
 
     def _registering(self, name: str | Iterable[str], type: EventType) -> Callable[[F], F]:
+        names = _several(name)
+
+        def is_taken(event_name: str) -> bool:
+            return any(event_name in self._event_registrations.get((each, type), ()) for each in names)
+
         def register(function: F) -> F:
-            self.register_event(name, type, function.__name__, function)
+            self.register_event(names, type, name_for(function, is_taken), function)
             return function
 
         return register
@@ -219,6 +229,17 @@ class Events:
             for each in registrations.values():
                 if name in (None, each.name) and type in (None, each.type) and event_name in (None, each.event_name):
                     yield each
+
+
+def name_for(function: Callable[..., Any], is_taken: Callable[[str], bool]) -> str:
+    """A function's name; for what has none of its own, a name after it with the first number that is not taken."""
+    name = getattr(function, "__name__", None)
+    if isinstance(name, str) and name.isidentifier():
+        return name
+    while isinstance(function, partial):
+        function = function.func
+    base = getattr(function, "__name__", type(function).__name__)
+    return next(each for number in count(1) if not is_taken(each := f"{base} {number}"))
 
 
 def _several(name: str | Iterable[str]) -> tuple[str, ...]:

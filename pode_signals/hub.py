@@ -15,7 +15,7 @@ from twisted.python import threadable
 from .asking import Asking
 from .connection import ConnectionState, SignalConnection
 from .context import current_event, current_route
-from .core.addresses import TrustedProxies, plain_address
+from .core.addresses import TrustedProxies, limit_key
 from .core.counters import Counters
 from .core.framing import check_close_code
 from .core.model import ClosedBy, Scope, Target, Unrouted
@@ -69,9 +69,8 @@ class Hub(Sending, Asking, RouteRegistrations, Events, Identities, Schedules):
         self.fresh_context = _without_current(copy_context()).copy
         self._default_scope = settings.default_scope
         self._unrouted = settings.unrouted
-        self._proxies = TrustedProxies(settings.trusted_proxies)
         self._open: set[SignalConnection] = set()
-        self._by_address: Counter[str] = Counter()
+        self._by_address: Counter[str] = Counter()  # by limit_key; who has no address is not counted
         self._connecting: set[SignalConnection] = set()
         self._replaced: dict[SignalConnection, None] = {}  # their transports are not gone yet; the oldest first
         descriptors = _descriptor_limit()
@@ -89,7 +88,8 @@ class Hub(Sending, Asking, RouteRegistrations, Events, Identities, Schedules):
         RouteRegistrations.__init__(self, self.check_thread)
         Events.__init__(self, self.fence, self.fresh_context, self.check_thread)
         random = random or SystemRandom()
-        Identities.__init__(self, random, self._proxies, lambda: not self._open, self.check_thread)
+        proxies = TrustedProxies(settings.trusted_proxies)
+        Identities.__init__(self, random, proxies, lambda: not self._open, self.check_thread)
         Schedules.__init__(
             self, lambda: self.clock, self.fence, self.counters, random, self.check_thread, self.fresh_context
         )
@@ -169,10 +169,10 @@ class Hub(Sending, Asking, RouteRegistrations, Events, Identities, Schedules):
             raise ClientIdInUse
         if len(self._open) - len(self._replaced) - (replaced is not None) >= self._max_connections:
             raise TooManyConnections(503, "max_connections")
-        most = limits.max_connections_per_address
-        if most is not None and self._by_address[address] >= most:
+        most, key = limits.max_connections_per_address, limit_key(address)
+        if most is not None and self._by_address[key] >= most:
             leaving = [*self._replaced] if replaced is None else [*self._replaced, replaced]
-            if self._by_address[address] - sum(each.address == address for each in leaving) >= most:
+            if self._by_address[key] - sum(limit_key(each.address) == key for each in leaving) >= most:
                 raise TooManyConnections(429, "max_connections_per_address")
         new_name = scope is Scope.GLOBAL and not self._registry.has_name(identity.name)
         if new_name and self._registry.name_count() >= limits.max_names:
@@ -189,7 +189,8 @@ class Hub(Sending, Asking, RouteRegistrations, Events, Identities, Schedules):
             self._registry.add(connection)
         self._open.add(connection)
         self._heartbeat.begin()
-        self._by_address[connection.address] += 1
+        if key := limit_key(connection.address):
+            self._by_address[key] += 1
         self._connecting.add(connection)
         self.counters.connections_opened += 1
         if self._replaced:
@@ -209,10 +210,6 @@ class Hub(Sending, Asking, RouteRegistrations, Events, Identities, Schedules):
         if connection.is_local:
             code, by = (1011, ClosedBy.ERROR) if failed else (1000, ClosedBy.SERVER)
             connection.shut(code, "", by)
-
-    def is_trusted_proxy(self, request: Any) -> bool:
-        """Whether a ``twisted.web`` request's socket is one of ``trusted_proxies``."""
-        return self._proxies.trusts(plain_address(getattr(request.getClientAddress(), "host", None) or ""))
 
     def connections_with_client_id(self, client_id: str) -> tuple[SignalConnection, ...]:
         """The global connections with a client id, over all names."""
@@ -244,9 +241,10 @@ class Hub(Sending, Asking, RouteRegistrations, Events, Identities, Schedules):
         self._replaced.pop(connection, None)
         if not self._open:
             self._heartbeat.end()
-        self._by_address[connection.address] -= 1
-        if not self._by_address[connection.address]:
-            del self._by_address[connection.address]
+        if key := limit_key(connection.address):
+            self._by_address[key] -= 1
+            if not self._by_address[key]:
+                del self._by_address[key]
         assert connection.closure is not None
         self.counters.connections_closed[connection.closure.by.value] += 1
         if connection not in self._connecting:
@@ -266,16 +264,16 @@ class Hub(Sending, Asking, RouteRegistrations, Events, Identities, Schedules):
 
     def _make_room(self, address: str, just_replaced: SignalConnection | None) -> None:
         """Whoever was replaced may take its time over the close frame, until its place is needed."""
-        most = self.settings.max_connections_per_address
+        most, key = self.settings.max_connections_per_address, limit_key(address)
         over = len(self._open) - self._max_connections
-        over_of_address = 0 if most is None else self._by_address[address] - most
+        over_of_address = 0 if most is None or not key else self._by_address[key] - most
         if just_replaced is not None and just_replaced in self._replaced:
             over -= 1
-            over_of_address -= just_replaced.address == address
+            over_of_address -= limit_key(just_replaced.address) == key
         if over <= 0 and over_of_address <= 0:
             return
         for each in tuple(self._replaced):
-            is_of_address = each.address == address
+            is_of_address = limit_key(each.address) == key
             if each is not just_replaced and (over > 0 or (over_of_address > 0 and is_of_address)):
                 over -= 1
                 over_of_address -= is_of_address

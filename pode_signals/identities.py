@@ -11,12 +11,14 @@ from random import Random
 from typing import Any
 
 from attrs import frozen
+from twisted.internet.address import UNIXAddress
 from twisted.logger import Logger
 
 from .context import current_event
-from .core.addresses import TrustedProxies, plain_address
-from .core.handshake import HandshakeRecord, header_text
+from .core.addresses import UNIX_PEER, TrustedProxies, plain_address
+from .core.handshake import HandshakeRecord, header_value_text
 from .core.names import check_name, client_id_text
+from .core.origin import forwarded_host
 from .core.signing import Caller, Signer, bare_client_id
 from .errors import ClientIdInvalid, NameInvalid, SigningInUse
 
@@ -60,6 +62,7 @@ class Identities:
         self._identity_is_empty = is_empty
         self._identity_check_thread = check_thread
         self._signer: Signer | None = None
+        self._identity_warned = False
         self._default_secret = secrets.token_urlsafe(32)
 
     @property
@@ -77,7 +80,8 @@ class Identities:
 
         Args:
             secret: the secret, at least 32 bytes; or several: the first signs, each verifies.
-            strict: whether the client's User-Agent and address become part of the secret.
+            strict: whether the client's User-Agent and address become part of the secret. Then no id is valid that a
+                client without an address shows (one on a UNIX socket, unless a trusted proxy reports its address).
 
         Raises:
             ValueError: a secret is empty, or none was given.
@@ -87,8 +91,27 @@ class Identities:
         self._identity_check_thread("enable_signing")
         signer = Signer((secret,) if isinstance(secret, (str, bytes)) else tuple(secret), strict=strict)
         self._set_signer(signer)
-        if signer.weak:
-            self._identity_log.warn("a signing secret has under 32 bytes: it can be guessed")
+        self._warn_if_weak(signer)
+
+    def replace_secrets(self, secret: str | bytes | Sequence[str | bytes]) -> None:
+        """Sign with other secrets from now on, while connections are open; signing stays as strict as it is.
+
+        Ids that none of the new secrets verifies are no longer valid, those of open connections included: keep the old
+        secret behind the new one for as long as its ids are in use.
+
+        Args:
+            secret: as for :meth:`enable_signing`.
+
+        Raises:
+            ValueError: signing is off, a secret is empty, or none was given; then the old ones stay.
+            NotInReactorThread: called from another thread.
+        """
+        self._identity_check_thread("replace_secrets")
+        if self._signer is None:
+            raise ValueError("signing is off, so there are no secrets to replace: enable_signing turns it on")
+        several = (secret,) if isinstance(secret, (str, bytes)) else tuple(secret)
+        self._signer = Signer(several, strict=self._signer.strict)
+        self._warn_if_weak(self._signer)
 
     def disable_signing(self) -> None:
         """Sign no client ids (Pode: ``Disable-PodeSignalSigning``).
@@ -151,11 +174,26 @@ class Identities:
             request: a ``twisted.web`` request.
 
         Returns:
-            The socket's address, or the one that trusted proxies report; ``""`` for a unix socket.
+            The socket's address, or the one that trusted proxies report; ``""`` where there is neither, on a UNIX
+            socket.
         """
-        socket_address = plain_address(getattr(request.getClientAddress(), "host", None) or "")
-        lines = request.requestHeaders.getRawHeaders(b"x-forwarded-for", [])
-        return self._identity_proxies.client_address(socket_address, [line.decode("latin-1") for line in lines])
+        return self._identity_proxies.client_address(_peer(request), _lines(request, b"x-forwarded-for"))
+
+    def is_trusted_proxy(self, request: Any) -> bool:
+        """Whether a ``twisted.web`` request's socket is one of ``trusted_proxies``."""
+        return self._identity_proxies.trusts(_peer(request))
+
+    def forwarded_host(self, request: Any) -> str | None:
+        """The Host that trusted proxies say a ``twisted.web`` request was for; None where none of them says so."""
+        lines = _lines(request, b"x-forwarded-host")
+        if not lines:
+            return None
+        addresses = _lines(request, b"x-forwarded-for")
+        hops = self._identity_proxies.hops(_peer(request), addresses)
+        if not hops:
+            return None
+        # The socket's own end is a hop that X-Forwarded-For does not name.
+        return forwarded_host(lines, hops - 1 if addresses else None)
 
     def identify(self, name: str, group: str | None, client_id: str | int | None, request: HandshakeRecord) -> Identity:
         """Check a conversion's name, group and client id, and issue the id."""
@@ -163,6 +201,8 @@ class Identities:
         if group is not None:
             check_name("group", group)
         caller = None if self._signer is None else _caller_of(request)
+        if caller is not None and self._signer is not None and self._signer.strict and not caller.address:
+            self._warn_of_no_address()
         return Identity(name, group, self._issue(client_id, caller))
 
     def _issue(self, client_id: str | int | None, caller: Caller | None) -> str:
@@ -190,8 +230,20 @@ class Identities:
             return _caller_of(request)
         agents = request.requestHeaders.getRawHeaders(b"user-agent", [])
         # As a HandshakeRecord gives it, so that an id made for a request is good for its conversion.
-        user_agent = ", ".join(header_text(agent).strip() for agent in agents)
+        user_agent = ", ".join(header_value_text(agent) for agent in agents)
         return Caller(user_agent=user_agent, address=self.client_address(request))
+
+    def _warn_of_no_address(self) -> None:
+        if not self._identity_warned:
+            self._identity_warned = True
+            self._identity_log.warn(
+                "signing is strict, and a client on a UNIX socket has no address: no client id is valid that it shows;"
+                ' trusted_proxies=["unix"] takes the address that a proxy reports in X-Forwarded-For'
+            )
+
+    def _warn_if_weak(self, signer: Signer) -> None:
+        if signer.weak:
+            self._identity_log.warn("a signing secret has under 32 bytes: it can be guessed")
 
     def _set_signer(self, signer: Signer | None) -> None:
         if not self._identity_is_empty():
@@ -203,6 +255,18 @@ def _uuid4(bits: int) -> str:
     """A version-4 UUID of 128 random bits (RFC 9562 section 5.4), in half the time that ``uuid`` takes."""
     digits = f"{bits & _RANDOM_BITS | _VERSION_4:032x}"
     return f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"
+
+
+def _peer(request: Any) -> str:
+    """The other end of a request's socket: an address, ``UNIX_PEER``, or ``""`` for what is neither."""
+    address = request.getClientAddress()
+    if isinstance(address, UNIXAddress):
+        return UNIX_PEER
+    return plain_address(getattr(address, "host", None) or "")
+
+
+def _lines(request: Any, header: bytes) -> list[str]:
+    return [line.decode("latin-1") for line in request.requestHeaders.getRawHeaders(header, [])]
 
 
 def _caller_of(request: HandshakeRecord) -> Caller:

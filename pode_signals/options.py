@@ -6,6 +6,7 @@ import re
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from enum import Enum
+from functools import cached_property
 from importlib.metadata import version
 from inspect import cleandoc
 from pathlib import Path
@@ -14,8 +15,9 @@ from typing import Any, ClassVar
 from attrs import fields
 from twisted.python import usage
 
-from .config import SERVICE_KEYS, Configuration, read_file, setting_from_text
+from .config import PATHS, SERVICE_KEYS, Configuration, read_file, setting_from_text
 from .core.settings import SETTING_NAMES, Settings
+from .files import absolute_path
 from .web.endpoints import Endpoint
 
 __all__ = ["Options"]
@@ -49,7 +51,8 @@ class Options(usage.Options):
     longdesc = (
         "Serves connections with names, groups and client ids over WebSocket, beside HTTP: a program of yours (--app), "
         "or the example, a chat page, on http://localhost:8091/. What is given here goes before the --config file. "
-        "SIGTERM sends the clients away and stops, a second one stops at once; SIGHUP reads certificates again."
+        "SIGTERM sends the clients away and stops, a second one stops at once; SIGHUP reads certificates, "
+        "passwords and secrets again."
     )
     optFlags: ClassVar[Sequence[Sequence[str | None]]] = [
         [_dashed(name), None, SERVICE_KEYS[name][1]] for name in _FLAGS
@@ -87,10 +90,28 @@ class Options(usage.Options):
         Raises:
             ConfigurationInvalid: one sentence that names what is wrong.
         """
-        values = {} if self["config"] is None else read_file(Path(self["config"]))
-        return Configuration.of({**values, **self._values()})
+        return Configuration.of(self._values())
 
-    def _values(self) -> Mapping[str, Any]:
+    def configuration_now(self) -> Configuration:
+        """The same for a reload: the file is read anew, and of other files the names alone are taken.
+
+        Raises:
+            ConfigurationInvalid: one sentence that names what is wrong.
+        """
+        return Configuration.of(self._values(again=True), names_only=True)
+
+    @cached_property
+    def config_file(self) -> str | None:
+        """The file that the command line names, wherever the process goes after the first call."""
+        return None if self["config"] is None else absolute_path(self["config"])
+
+    def _values(self, *, again: bool = False) -> Mapping[str, Any]:
+        from_file = {} if self.config_file is None else read_file(Path(self.config_file), again=again)
+        return {**from_file, **self._given}
+
+    @cached_property
+    def _given(self) -> Mapping[str, Any]:
+        """What the command line says, with the paths that its names stand for at the start."""
         given: dict[str, Any] = {name: True for name in _FLAGS if self[_dashed(name)]}
         if self["endpoints"]:
             given["endpoints"] = [Endpoint.parse(text) for text in self["endpoints"]]
@@ -98,6 +119,7 @@ class Options(usage.Options):
             text = self.get(_dashed(key))
             if key not in (*_FLAGS, "endpoints") and text is not None:
                 given[key] = setting_from_text(key, text) if key in SETTING_NAMES else text
+        given.update({key: absolute_path(given[key]) for key in PATHS if given.get(key)})
         if "drain_seconds" in given:
             given["drain_seconds"] = setting_from_text("drain_seconds", given["drain_seconds"])
         return given

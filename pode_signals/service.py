@@ -130,13 +130,26 @@ class SignalsService(MultiService):
             self._certificate(listener)
             check_free(self._reactor, listener)
 
-    def reload_certificates(self) -> None:
-        """Read the certificates' files again. One that can't be used is logged, and the old one stays in use.
+    def reload_certificates(self, endpoints: Iterable[Endpoint] | None = None) -> None:
+        """Read the files of certificates, keys and passwords again.
 
-        Open connections stay as they are.
+        A certificate that can't be used is logged, and the old one stays in use. Open connections stay as they are.
+
+        Args:
+            endpoints: endpoints with the names of other files, each for the port that has its address and port; None
+                is the files of the service's own.
+
+        Raises:
+            ConfigurationInvalid: endpoints that do not go together.
         """
-        for certificate in self._certificates.values():
-            certificate.reload()
+        renamed = {} if endpoints is None else {each.place: each for each in group_endpoints(endpoints)}
+        for listener, certificate in self._certificates.items():
+            certificate.reload(renamed.get(listener.place))
+
+    @property
+    def certificate_files(self) -> tuple[str, ...]:
+        """The files that :meth:`reload_certificates` reads, while the service runs."""
+        return tuple(path for certificate in self._certificates.values() for path in certificate.files)
 
     def privilegedStartService(self) -> None:
         """Bind the ports; they answer 503 until the service has started.
@@ -162,6 +175,7 @@ class SignalsService(MultiService):
             where=", ".join(map(_where, self._listeners)) or "nowhere",
             unrouted=self.signals.unrouted.value,
         )
+        self._say_what_no_client_reaches()
 
     def stopService(self) -> Deferred[None]:
         """Stop: ports, schedules, clients, then the services that were added. Called again, it aborts the clients.
@@ -235,6 +249,29 @@ class SignalsService(MultiService):
         with suppress(CancelledError, defer.TimeoutError):
             await self._schedules.addTimeout(left_seconds, self._reactor)
         await maybeDeferred(super().stopService)
+
+    def _say_what_no_client_reaches(self) -> None:
+        """What can't work is said at the start: otherwise it looks like refused clients, or like nothing at all."""
+        without = [each for each in self._listeners if not any(endpoint.takes_upgrades for endpoint in each.endpoints)]
+        if without and len(without) == len(self._listeners):
+            self._log.warn(
+                "no WebSocket connection gets in: there is no ws or wss endpoint beside {endpoints}",
+                endpoints=", ".join(map(str, without)),
+            )
+        elif without:
+            self._log.info(
+                "pages alone reach {endpoints}: no ws or wss endpoint shares that address and port",
+                endpoints=", ".join(map(str, without)),
+            )
+        reached = {each.name for each in self.endpoints if each.takes_upgrades}
+        for_pages = {each.name for each in self.endpoints} - reached - {None}
+        for route in self.signals.routes():
+            if route.endpoint in for_pages:
+                self._log.warn(
+                    "the signal route {path} gets no messages: its endpoint is {endpoint}, which is for pages",
+                    path=route.path,
+                    endpoint=route.endpoint,
+                )
 
     def _hurry(self) -> None:
         assert self._drain is not None

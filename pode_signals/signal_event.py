@@ -109,7 +109,7 @@ class SignalEvent:
 
     @property
     def path(self) -> str:
-        """The path of the sender's WebSocket URL, percent-decoded."""
+        """The path of the sender's WebSocket URL, as the HTTP side read it when it chose a route."""
         return self.connection.request.path
 
     @property

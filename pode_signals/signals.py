@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import wraps
+from http import HTTPStatus
 from random import Random
 from typing import TYPE_CHECKING, Any, TypeVar, Unpack, cast
 
@@ -13,17 +14,20 @@ from twisted.python.components import Componentized
 from werkzeug.exceptions import NotFound
 
 from .connection import SignalConnection
-from .core.handshake import header_text
+from .core.handshake import HandshakeRecord, header_text
 from .core.model import Scope
 from .core.settings import Settings, SettingsArguments
-from .errors import ClientIdInvalid, TooManyConnections, UpgradeRefused
+from .errors import ClientIdInvalid, ClientIdRefused, NameInvalid, NameRefused, TooManyConnections, UpgradeRefused
+from .events import name_for
 from .hub import Hub
+from .identities import Identity
 from .web.hand_over import hand_over, response_header_lines
 from .web.protocol import SignalFactory
 from .web.reference import referenced_connection
 from .web.request_state import request_state
 from .web.resource import SignalsResource
-from .web.upgrade import check_upgrade, handshake_record
+from .web.targets import unrouted_path
+from .web.upgrade import check_upgrade, handshake_record, is_handshake
 
 if TYPE_CHECKING:
     from twisted.web.resource import IResource
@@ -65,6 +69,7 @@ class Signals(Hub):
         self.reference_check: Callable[[Any, SignalConnection], bool] | None = None
         self._factory: SignalFactory | None = None
         self._auto_upgrade_used = False
+        self._restricted: set[str] = set()
 
     def convert(
         self,
@@ -96,7 +101,8 @@ class Signals(Hub):
 
         Raises:
             UpgradeRefused: the request can't be upgraded; nothing was written, and Klein renders the answer.
-            NameInvalid, ClientIdInvalid: refusals for the name, the group or the client id.
+            NameRefused, ClientIdRefused: refusals for the name, the group or the client id; a ``NameInvalid`` and a
+                ``ClientIdInvalid`` too.
             AlreadyConverted: the second call for a request.
             ResponseStarted: the route has begun to answer.
             ClientGone: the client went away.
@@ -117,7 +123,8 @@ class Signals(Hub):
             The connection; None where nothing was converted and no X-PODE-SIGNAL-CLIENT-ID came.
 
         Raises:
-            ClientIdInvalid: a bad reference, outside of ``signals.resource(…)``, which refuses it before any route.
+            ClientIdRefused: a bad reference, outside of ``signals.resource(…)``, which refuses it before any route; a
+                ``ClientIdInvalid`` too.
         """
         state = request_state(request)
         for connection in (state.connection, state.reference):
@@ -159,6 +166,9 @@ class Signals(Hub):
                     raise NotFound
                 return function(*args, **kwargs)
 
+            # Klein tells its routes apart by this name.
+            restricted.__name__ = name_for(function, self._restricted.__contains__)
+            self._restricted.add(restricted.__name__)
             return cast(F, restricted)
 
         return restrict
@@ -171,18 +181,32 @@ class Signals(Hub):
                 "auto_upgrade is deprecated, as in Pode: it lets clients in before a route can check them;"
                 " call signals.convert in a route"
             )
-        return self.convert(request, handshake_record(request, "").path, scope=Scope.GLOBAL)
+        state = request_state(request)
+        state.unrouted_path = unrouted_path(request)
+        return self.convert(request, state.unrouted_path, scope=Scope.GLOBAL)
 
     def count_refusal(self, request: Any, refused: UpgradeRefused) -> None:
-        """One log line and one counter for a request that became no connection."""
-        self.counters.upgrades_refused[type(refused).__name__, refused.code] += 1
+        """One log line and one counter for a request that became no connection, as what it was: an upgrade or not."""
+        kind, what = "upgrades_refused", "an upgrade of"
+        if is_handshake(request):
+            self.counters.upgrades_refused[refused.kind_of_refusal, refused.code] += 1
+        else:
+            what = "a request for"
+            if refused.code == HTTPStatus.BAD_REQUEST:
+                kind = "requests_malformed"
+                self.counters.requests_malformed += 1
+            else:
+                kind = "requests_refused"
+                self.counters.requests_refused[refused.code] += 1
         limit = refused.limit if isinstance(refused, TooManyConnections) else None
         self.reports.write(
-            "upgrades_refused",
-            "refused an upgrade of {path} with {code}: {why}",
+            kind,
+            "refused {what} {path} with {code}: {why}" + (" ({hint})" if refused.hint else ""),
+            what=what,
             path=header_text(request.path),
             code=refused.code,
             why=limit or refused.description,
+            hint=refused.hint,
             limit=limit,
         )
 
@@ -190,7 +214,7 @@ class Signals(Hub):
         """The connection that a request's X-PODE-SIGNAL-* headers refer to, after ``reference_check``.
 
         Raises:
-            ClientIdInvalid: forged, unknown, ambiguous or not agreed to.
+            ClientIdRefused: forged, unknown, ambiguous or not agreed to.
         """
         connection = referenced_connection(self, request)
         if connection is not None and self.reference_check is not None:
@@ -198,8 +222,19 @@ class Signals(Hub):
                 "reference_check", self.reference_check, (request, connection), later=lambda _: None
             )
             if agreed != (True,):
-                raise ClientIdInvalid
+                raise ClientIdRefused
         return connection
+
+    def _identified(
+        self, name: str, group: str | None, client_id: str | int | None, record: HandshakeRecord
+    ) -> Identity:
+        # Everywhere else a bad name is the application's own mistake. Here it mostly is what a client has in its path.
+        try:
+            return self.identify(name, group, client_id, record)
+        except NameInvalid as invalid:
+            raise NameRefused(invalid) from invalid
+        except ClientIdInvalid as invalid:
+            raise ClientIdRefused from invalid
 
     def _convert(
         self,
@@ -212,8 +247,8 @@ class Signals(Hub):
     ) -> SignalConnection:
         state = request_state(request)
         offer = check_upgrade(request, state, self)
-        record = handshake_record(request, self.client_address(request))
-        identity = self.identify(name, group, client_id, record)
+        record = handshake_record(request, state, self.client_address(request))
+        identity = self._identified(name, group, client_id, record)
         self.check_room(identity, scope, record.address)
         connection = SignalConnection(
             self,

@@ -9,13 +9,14 @@ import gc
 import os
 import signal
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 from importlib import import_module
 from inspect import Parameter, signature
 from operator import attrgetter
 from pathlib import Path
+from threading import current_thread, main_thread
 from typing import Any, NoReturn
 
 from twisted.application.service import MultiService
@@ -25,10 +26,12 @@ from twisted.logger import ILogObserver, Logger, textFileLogObserver
 from twisted.python.logfile import LogFile
 
 from .config import Configuration
-from .errors import ConfigurationInvalid
+from .errors import ConfigurationInvalid, SigningInUse
+from .files import read_secrets, why_not_readable
 from .json_log import json_file_log_observer
 from .options import Options
 from .service import ServiceState, SignalsService
+from .web.endpoints import Endpoint
 
 __all__ = ["Options", "makeService"]
 
@@ -41,11 +44,12 @@ def makeService(options: Options) -> MultiService:
     Raises:
         SystemExit: the options can't work: one line on the standard error, and status 1.
     """
+    hang_up = _HangUp()
     try:
         configuration = options.configuration()
-        service = _service(configuration)
+        service, own_endpoints = _service(configuration)
         service.check()
-        command = _Command(service, options.parent or {})
+        command = _Command(service, options, hang_up, own_endpoints, configuration.secret_file)
         command.choose_log(configuration.log_format)
     except (ConfigurationInvalid, CannotListenError) as error:
         _end(error)
@@ -58,19 +62,27 @@ def _end(error: Exception) -> NoReturn:
     sys.exit(1)
 
 
-def _service(configuration: Configuration) -> SignalsService:
+def _service(configuration: Configuration) -> tuple[SignalsService, tuple[Endpoint, ...]]:
+    """The service, and the endpoints that it would have without a certificate of the command line."""
     if configuration.app is None:
         from .program import ENDPOINTS, example  # it imports Klein
 
         service = example(configuration.endpoints or ENDPOINTS, **configuration.settings)
     else:
         service = _load(configuration.app, configuration.settings)
-    service.endpoints = configuration.with_certificate(configuration.endpoints or service.endpoints)
+    own_endpoints = service.endpoints
+    service.endpoints = configuration.with_certificate(configuration.endpoints or own_endpoints)
     if configuration.drain_seconds is not None:
         service.drain_seconds = configuration.drain_seconds
     if configuration.secrets:
-        service.signals.enable_signing(configuration.secrets)
-    return service
+        _sign(service, configuration.secrets)
+    return service, own_endpoints
+
+
+def _sign(service: SignalsService, secrets: Sequence[str]) -> None:
+    """Sign with these secrets: as strictly as the program does, if it does."""
+    sign = service.signals.replace_secrets if service.signals.is_signing else service.signals.enable_signing
+    sign(secrets)
 
 
 def _load(app: str, settings: Mapping[str, Any]) -> SignalsService:
@@ -111,22 +123,67 @@ def _spare_the_collector() -> None:
     gc.freeze()
 
 
+def _from_signal(call: Callable[[], object]) -> None:
+    """Call something that a signal asks for in the reactor's next turn, the first one where it does not run yet."""
+    from twisted.internet import reactor
+
+    IReactorFromThreads(reactor).callFromThread(call)
+
+
+class _HangUp:
+    """SIGHUP, from now on: without a handler it would end the process.
+
+    As long as nothing can be reloaded yet, it is remembered.
+    """
+
+    def __init__(self) -> None:
+        self._asked = False
+        self._reload: Callable[[], None] | None = None
+        if current_thread() is main_thread():  # Python has handlers set nowhere else
+            signal.signal(signal.SIGHUP, self._received)
+
+    def begin(self, reload: Callable[[], None]) -> None:
+        """From now on it calls ``reload``; at once, if it came before."""
+        self._reload = reload
+        if self._asked:
+            reload()
+
+    def _received(self, *_: object) -> None:
+        if self._reload is None:
+            self._asked = True
+        else:
+            self._reload()
+
+
 class _Command(MultiService):
     """The one service of the process: it adds to a SignalsService what only a whole process can have.
 
     Args:
         service: what is served.
-        runner: the options of twistd or twist.
+        options: those of the command; their parent has those of twistd or twist.
+        hang_up: SIGHUP.
+        own_endpoints: the endpoints that the service has where no file and no command line names others.
+        secret_file: where the secrets were read; None where the program has its own, or none.
     """
 
     _log = Logger()
 
-    def __init__(self, service: SignalsService, runner: dict[str, Any]) -> None:
+    def __init__(
+        self,
+        service: SignalsService,
+        options: Options,
+        hang_up: _HangUp,
+        own_endpoints: tuple[Endpoint, ...],
+        secret_file: str | None,
+    ) -> None:
         super().__init__()  # type: ignore[no-untyped-call]  # Twisted
         self._service = service
-        self._runner = runner
+        self._options = options
+        self._runner: dict[str, Any] = options.parent or {}
+        self._hang_up = hang_up
+        self._own_endpoints = own_endpoints
+        self._secret_file = secret_file
         self._observer: ILogObserver | None = None
-        self._log_file: LogFile | None = None
         self._told_to_stop = False
         service.setServiceParent(self)  # type: ignore[no-untyped-call]  # Twisted
 
@@ -162,8 +219,46 @@ class _Command(MultiService):
 
         with self._in_one_line():
             super().startService()  # type: ignore[no-untyped-call]  # Twisted
+        self._say_what_stays()
         reactor.callWhenRunning(self._install_signal_handlers)
         reactor.callWhenRunning(_spare_the_collector)
+
+    def reload(self) -> None:
+        """Read certificates, passwords and secrets again, from the files that are named now.
+
+        What can't be read or used is logged, and stays as it was.
+        """
+        try:
+            configuration = self._options.configuration_now()
+            endpoints = configuration.with_certificate(configuration.endpoints or self._own_endpoints)
+            self._service.reload_certificates(endpoints)
+        except ConfigurationInvalid as error:
+            self._log.error("certificates and secrets stay as they were: {error}", error=error)
+        else:
+            self._reload_secrets(configuration.secret_file)
+
+    def _reload_secrets(self, path: str | None) -> None:
+        if path is None and self._secret_file is None:
+            return  # they are the program's
+        try:
+            if path is None:
+                raise ConfigurationInvalid("no secret_file is named any more")
+            _sign(self._service, read_secrets(path, again=True))
+        except (ConfigurationInvalid, SigningInUse) as error:
+            self._log.error("the secrets stay as they were: {error}", error=error)
+        else:
+            self._secret_file = path
+            self._log.info("signing with the secrets of {path}", path=path)
+
+    def _say_what_stays(self) -> None:
+        """Tell what SIGHUP can't read again where the process is now: below another root, with fewer rights."""
+        named = (self._options.config_file, self._secret_file, *self._service.certificate_files)
+        reasons = [f"{path}: {why}" for path in filter(None, dict.fromkeys(named)) if (why := why_not_readable(path))]
+        reasons += [f"{each}: Twisted reads its files once" for each in self._service.endpoints if each.brings_tls]
+        if reasons:
+            self._log.warn(
+                "SIGHUP can't read these again, a new start can: {reasons}", reasons="; ".join(dict.fromkeys(reasons))
+            )
 
     @contextmanager
     def _in_one_line(self) -> Iterator[None]:
@@ -180,25 +275,21 @@ class _Command(MultiService):
         name = self._runner.get("logfile")
         if name == "-" or (not name and self._runner.get("nodaemon")):
             return sys.stdout
-        self._log_file = LogFile.fromFullPath(name or "twistd.log")
-        return self._log_file
+        log_file = LogFile.fromFullPath(name or "twistd.log")
+        if current_thread() is main_thread():  # as twistd does for its own log, and as early
+            signal.signal(signal.SIGUSR1, lambda *_: _from_signal(log_file.rotate))
+        return log_file
 
     def _install_signal_handlers(self) -> None:
-        from twisted.internet import reactor
-
-        later: Callable[..., None] = IReactorFromThreads(reactor).callFromThread
         for number in (signal.SIGTERM, signal.SIGINT):
             before = signal.getsignal(number)
             if callable(before):
-                signal.signal(number, partial(self._stop_signal, before, later))
-        signal.signal(signal.SIGHUP, lambda *_: later(self._service.reload_certificates))
-        if self._log_file is not None:  # as twistd does for its own log
-            rotate = self._log_file.rotate
-            signal.signal(signal.SIGUSR1, lambda *_: later(rotate))
+                signal.signal(number, partial(self._stop_signal, before))
+        self._hang_up.begin(partial(_from_signal, self.reload))
 
-    def _stop_signal(self, before: Callable[..., object], later: Callable[..., None], number: int, frame: Any) -> None:
+    def _stop_signal(self, before: Callable[..., object], number: int, frame: Any) -> None:
         if self._told_to_stop or self._service.state is ServiceState.DRAINING:
-            later(self._stop_at_once)
+            _from_signal(self._stop_at_once)
         else:
             self._told_to_stop = True
             before(number, frame)  # the reactor's: it stops, and the process ends by this signal

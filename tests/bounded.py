@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from twisted.internet.defer import Deferred
@@ -21,13 +22,18 @@ class BoundedWorld(World):
 
     ``/ok`` answers at once, ``/echo`` gives a body back, ``/endless`` waits in ``endless``.
 
+    Args:
+        endpoints: those of its port, whose rules hold; None is a port without any.
+        settings: settings of the hub.
+
     Attributes:
         limits: what the channels of its Site share.
         endless: what the requests to ``/endless`` wait for.
     """
 
-    def __init__(self, **settings: Any) -> None:
+    def __init__(self, *, endpoints: Sequence[Endpoint] | None = None, **settings: Any) -> None:
         super().__init__(**settings)
+        self._listener = None if endpoints is None else Listener(tuple(endpoints))
         signals = self.signals
         self.limits = RequestLimits(signals)
         self.endless: list[Deferred[bytes]] = []
@@ -46,8 +52,8 @@ class BoundedWorld(World):
     def site(self) -> Site:
         if self._site is None:
             self._site = SignalSite(
-                self.signals.resource(IResource(self.app.resource())),
-                listener=Listener((Endpoint("http"),)),
+                self.signals.resource(IResource(self.app.resource()), listener=self._listener),
+                listener=self._listener or Listener((Endpoint("http"),)),
                 timeout_seconds=self.signals.settings.handshake_timeout_seconds,
                 clock=self.clock,
                 limits=self.limits,

@@ -1,13 +1,18 @@
 """What tests share: programs that a test needs and a machine may lack.
 
 A test that needs one is skipped with a reason where it is missing. It fails instead where the variable
-PODE_SIGNALS_REQUIRE lists the program: ``PODE_SIGNALS_REQUIRE=redis,chromium pytest``.
+PODE_SIGNALS_REQUIRE lists the program, ``PODE_SIGNALS_REQUIRE=redis,chromium pytest``, or says ``all``.
 """
 
 from __future__ import annotations
 
 import os
 import shutil
+import signal
+import subprocess
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 
@@ -16,16 +21,25 @@ PROGRAMS = {
     "chromium": ("chromium", "chromium-browser", "google-chrome", "/usr/bin/chromium", "/usr/bin/chromium-browser"),
     "node": ("node",),
     "npm": ("npm",),
+    "nginx": ("nginx", "/usr/sbin/nginx"),
+    "haproxy": ("haproxy", "/usr/sbin/haproxy"),
 }
+
+DEBIAN_NODE_PATH = Path("/usr/share/nodejs")
+NODE_PACKAGES = Path(__file__).parent / "integration" / "node_client" / "package.json"
 
 
 def required() -> set[str]:
     """The programs that have to be here."""
-    return {name.strip() for name in os.environ.get("PODE_SIGNALS_REQUIRE", "").split(",") if name.strip()}
+    names = {name.strip() for name in os.environ.get("PODE_SIGNALS_REQUIRE", "").split(",") if name.strip()}
+    return names - {"all"} | (PROGRAMS.keys() if "all" in names else set())
 
 
 def require(name: str) -> str:
-    """The path of a program, one of the keys of ``PROGRAMS``; without it the test is skipped, or fails if required."""
+    """The path of a program, one of the keys of ``PROGRAMS``; without it the test is skipped, or fails if required.
+
+    Every test that needs a program asks here, and nowhere else.
+    """
     for candidate in PROGRAMS[name]:
         if path := shutil.which(candidate):
             return path
@@ -41,6 +55,26 @@ def pytest_configure() -> None:
         raise pytest.UsageError(f"PODE_SIGNALS_REQUIRE: unknown {', '.join(sorted(unknown))}")
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
+    """Run a test that is marked ``own_event_loop`` in a thread: under the asyncio reactor a loop runs in this one."""
+    if pyfuncitem.get_closest_marker("own_event_loop") is None:
+        return None
+    arguments = {name: pyfuncitem.funcargs[name] for name in pyfuncitem._fixtureinfo.argnames}
+    with ThreadPoolExecutor(1) as thread:
+        thread.submit(pyfuncitem.obj, **arguments).result()
+    return True
+
+
+@pytest.fixture(autouse=True)
+def _own_signals() -> Iterator[None]:
+    """What the command does with signals of the process ends with its test."""
+    before = {number: signal.getsignal(number) for number in (signal.SIGHUP, signal.SIGUSR1)}
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
 @pytest.fixture(scope="session")
 def redis_server() -> str:
     """The path of redis-server."""
@@ -54,7 +88,30 @@ def chromium() -> str:
 
 
 @pytest.fixture(scope="session")
+def nginx() -> str:
+    """The path of nginx."""
+    return require("nginx")
+
+
+@pytest.fixture(scope="session")
+def haproxy() -> str:
+    """The path of HAProxy."""
+    return require("haproxy")
+
+
+@pytest.fixture(scope="session")
 def node() -> str:
-    """The path of node, on a machine that has npm too."""
-    require("npm")
+    """The path of node."""
     return require("node")
+
+
+@pytest.fixture(scope="session")
+def node_path(node: str, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A folder where node finds the package ``ws`` (NODE_PATH): Debian's, else one that npm fills."""
+    if (DEBIAN_NODE_PATH / "ws").is_dir():
+        return str(DEBIAN_NODE_PATH)
+    npm, folder = require("npm"), tmp_path_factory.mktemp("node")
+    (folder / "package.json").write_bytes(NODE_PACKAGES.read_bytes())
+    install = [npm, "install", "--silent", "--no-audit", "--no-fund", "--no-package-lock"]
+    subprocess.run(install, cwd=folder, check=True, timeout=180, stdin=subprocess.DEVNULL)
+    return str(folder / "node_modules")

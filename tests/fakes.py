@@ -9,6 +9,7 @@ import json
 from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple, cast
 
+from twisted.internet.address import UNIXAddress
 from twisted.internet.task import Clock
 from twisted.python.failure import Failure
 from twisted.web.http_headers import Headers
@@ -235,7 +236,7 @@ class FakeRequest:
         return None if not values else values[-1]
 
     def getClientAddress(self) -> Any:
-        return self if self._address is not None else None
+        return self if self._address is not None else UNIXAddress(None)
 
     @property
     def host(self) -> str | None:

@@ -61,7 +61,7 @@ PROTECTIONS = {
     "max_names": 10_000,
     "allowed_origins": None,  # the page's own
     "allow_null_origin": False,
-    "allow_missing_origin": True,
+    "allow_missing_origin": None,  # but not through a trusted proxy
     "trusted_proxies": (),
     "duplicate_client_id": "replace",
     # What runs for a message.

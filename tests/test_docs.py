@@ -175,6 +175,17 @@ def test_options_exist(page: Path) -> None:
     assert written <= ours | twistd
 
 
+def test_commands_leave_no_pid_file() -> None:
+    """S12.1: no command that is shown writes ``twistd.pid``: where a container that was killed left one, twistd takes
+    another process for itself and does not start.
+    """
+    shown = [ROOT / "README.md", *DOCS.glob("*.md"), *(ROOT / "examples").glob("*.py")]
+    foreground = re.compile(r"twistd (?:[^\n`]* )?-n[^\n`]*")
+    commands = [command for path in shown for command in foreground.findall(path.read_text(encoding="utf-8"))]
+    assert len(commands) > 15
+    assert [command for command in commands if "--pidfile= " not in command] == []
+
+
 @pytest.mark.parametrize("fence", fences(DOCS / "running.md", "toml"))
 def test_configuration_files(fence: Fence, tmp_path: Path) -> None:
     """S12.1: the configuration files in the documentation can be read."""

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import ast
+import re
 import subprocess
 import sys
+from collections.abc import Iterable
 from configparser import ConfigParser
+from importlib.metadata import packages_distributions
 from pathlib import Path
+
+import pytest
 
 ROOT = Path(__file__).parent.parent
 
@@ -61,6 +67,57 @@ print(*[name for name in sys.modules if name.split(".")[0] == "pode_signals"])
         tmp_path,
     )
     assert printed.split() == []
+
+
+def requirements(*names: str) -> set[str]:
+    """The distributions that setup.cfg asks for, in ``install_requires`` or an extra, by their normalised names."""
+    configuration = ConfigParser(interpolation=None)
+    configuration.read(ROOT / "setup.cfg", encoding="utf-8")
+    found = set()
+    for name in names:
+        section = "options" if name == "install_requires" else "options.extras_require"
+        lines = configuration[section][name].splitlines()
+        found |= {re.split(r"[\[<>=!~ ;]", line)[0] for line in lines if line and not line.startswith("#")}
+    return {normalised(name) for name in found}
+
+
+def normalised(name: str) -> str:
+    """The name of a distribution as indexes compare it (PEP 503)."""
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
+def imported(folder: Path) -> Iterable[str]:
+    """The modules that the Python files of a folder import, wherever in a file, with their full names."""
+    for path in folder.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Import):
+                yield from (each.name for each in node.names)
+            elif isinstance(node, ast.ImportFrom) and node.level == 0:
+                yield from (f"{node.module}.{each.name}" for each in node.names)
+
+
+def providers(module: str) -> set[str]:
+    """The distributions that bring the top of a module; those of ``zope.interface`` alone for ``zope.interface.x``."""
+    found = {normalised(name) for name in packages_distributions().get(module.partition(".")[0], [])}
+    exact = {name for name in found if module.lower().startswith(name.replace("-", "."))}
+    return exact or found
+
+
+@pytest.mark.parametrize(
+    ("folder", "declared"),
+    [
+        ("pode_signals", {"install_requires", "fast"}),
+        ("examples", {"install_requires"}),
+        ("tests", {"install_requires", "test"}),
+    ],
+)
+def test_every_import_is_declared(folder: str, declared: set[str]) -> None:
+    """What is imported is asked for in setup.cfg, rather than there because something else asks for it."""
+    own = {path.stem for path in (ROOT / folder).rglob("*")} | {"pode_signals"}
+    known = requirements(*declared)
+    foreign = {each for each in imported(ROOT / folder) if each.partition(".")[0] not in sys.stdlib_module_names | own}
+    assert len(foreign) > 5
+    assert {each for each in foreign if not providers(each) & known} == set()
 
 
 def test_every_package_is_installed() -> None:

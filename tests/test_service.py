@@ -3,6 +3,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import pytest
+from attrs import evolve
 from twisted.application.service import Application, IService, IServiceCollection, MultiService, Service
 from twisted.internet.address import IPv4Address
 from twisted.internet.defer import Deferred
@@ -216,6 +217,34 @@ def test_one_line_at_start(lines: list[str]) -> None:
     served.signals.unrouted = Unrouted.DROP
     served.service.startService()
     assert lines == ["listening: http+ws on 127.0.0.1:8091; client messages without a signal route: drop"]
+
+
+def test_no_endpoint_for_websockets(lines: list[str]) -> None:
+    """S20.2: a service whose endpoints let no WebSocket connection in says so when it starts."""
+    Served(PAGE).service.startService()
+    assert len(lines) == 2
+    assert "no WebSocket connection gets in" in lines[1]
+    assert str(PAGE) in lines[1]
+
+
+def test_an_endpoint_that_pages_alone_reach(lines: list[str]) -> None:
+    """S20.2: where a port takes no WebSocket connections, and another one does, a line at the start says which."""
+    lonely = Endpoint("http", listen="tcp:8092:interface=127.0.0.1")
+    Served(PAGE, SOCKET, lonely).service.startService()
+    assert len(lines) == 2
+    assert f"pages alone reach {lonely}:" in lines[1]
+    assert str(PAGE) not in lines[1]
+
+
+def test_a_signal_route_tied_to_an_endpoint_for_pages(lines: list[str]) -> None:
+    """S20.2: a signal route that no message can reach, since its endpoint is for pages, is told at the start."""
+    served = Served(evolve(PAGE, name="admin"), evolve(SOCKET, name="admin-ws"))
+    for endpoint in ("admin", "admin-ws", "elsewhere", None):
+        served.signals.add_route("/status", print, endpoint=endpoint)
+    served.service.startService()
+    assert len(lines) == 2
+    assert "/status" in lines[1]
+    assert "is admin, which is for pages" in lines[1]
 
 
 def test_stop_closes_ports_and_tells_clients() -> None:

@@ -54,7 +54,7 @@ SETTINGS: dict[str, tuple[Any, list[Any], list[Any]]] = {
     "listen_backlog": (1_024, COUNT, [1]),
     "allowed_origins": (None, ["https://example.com", [""], [5], 5, True], [["https://example.com"], ["*"], (), None]),
     "allow_null_origin": (False, FLAG, [True, False]),
-    "allow_missing_origin": (True, FLAG, [True, False]),
+    "allow_missing_origin": (None, ["yes", 1, 0, ""], [True, False, None]),
     "trusted_proxies": (
         (),
         ["10.0.0.0/8", ["nonsense"], ["10.0.0.1/8"], ["10.0.0.0/33"], None, 5],

@@ -24,6 +24,7 @@ from pode_signals.web.endpoints import Endpoint
 
 HERE = "http+tcp:8091"  # a Twisted endpoint string: it is not tried before the start
 PROGRAM = """
+from functools import partial
 from klein import Klein
 from pode_signals.service import SignalsService
 from pode_signals.signals import Signals
@@ -38,6 +39,13 @@ def make():
 
 class Inner:
     service = service
+
+class Maker:
+    def __call__(self):
+        return make()
+
+maker = Maker()
+part = partial(make)
 
 number = 5
 """
@@ -99,6 +107,9 @@ def test_the_example_by_default() -> None:
         ("chat_program:service", "tcp:8092"),
         ("chat_program:make", "tcp:8093"),
         ("chat_program:Inner.service", "tcp:8092"),
+        ("chat_program:part", "tcp:8093"),
+        ("chat_program:maker", "tcp:8093"),
+        ("chat_program:maker.__call__", "tcp:8093"),
     ],
 )
 def test_app(folder: Path, app: str, listen: str) -> None:

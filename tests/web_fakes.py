@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 from klein import Klein
-from twisted.internet.address import IPv4Address
+from twisted.internet.address import IPv4Address, IPv6Address, UNIXAddress
 from twisted.internet.error import ConnectionAborted, ConnectionDone, ConnectionLost
 from twisted.internet.task import Clock
 from twisted.internet.testing import StringTransport
@@ -212,8 +212,11 @@ class Wire(StringTransport):
             does not close after it was paused, and with TLS it does not close at all.
     """
 
-    def __init__(self, clock: Clock, peer: IPv4Address) -> None:
-        super().__init__(IPv4Address("TCP", "192.0.2.1", 8091), peer, lenient=True)
+    def __init__(self, clock: Clock, peer: IPv4Address | IPv6Address | UNIXAddress) -> None:
+        own = (
+            UNIXAddress(b"/run/chat.socket") if isinstance(peer, UNIXAddress) else IPv4Address("TCP", "192.0.2.1", 8091)
+        )
+        super().__init__(own, peer, lenient=True)
         self._clock = clock
         self._unread: list[bytes] = []
         self._on_write: list[Callable[[bytes], None]] = []
@@ -273,13 +276,19 @@ class Wire(StringTransport):
 class Client:
     """The client's end.
 
+    Args:
+        world: what it connects to.
+        address: from where; ``unix`` is over a UNIX socket.
+
     Attributes:
         wire: the server's.
     """
 
     def __init__(self, world: World, address: str = "203.0.113.7") -> None:
         self._world = world
-        peer = IPv4Address("TCP", address, 50_000)
+        peer: Any = UNIXAddress(None)
+        if address != "unix":
+            peer = (IPv6Address if ":" in address else IPv4Address)("TCP", address, 50_000)
         self.wire = Wire(world.clock, peer)
         self.wire.protocol = world.site.buildProtocol(peer)
         self.wire.protocol.makeConnection(self.wire)

@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 
-__all__ = ["TrustedProxies", "plain_address"]
+__all__ = ["UNIX_PEER", "TrustedProxies", "limit_key", "plain_address"]
+
+UNIX_PEER = "unix"
+"""The other end of a UNIX socket, which has no address."""
+
+_MAX_ENTRY_LENGTH = 80  # an address with a zone id and a port; longer ones are none, and must not be remembered
+_LIMITED_PREFIX = 64
 
 
 @lru_cache(maxsize=1_024)
@@ -25,51 +31,95 @@ def plain_address(text: str) -> str:
     return "" if address is None else str(address)
 
 
+@lru_cache(maxsize=1_024)
+def limit_key(address: str) -> str:
+    """By what a client is counted where there is a limit for each address.
+
+    Args:
+        address: a plain address, or ``""``.
+
+    Returns:
+        The address; of an IPv6 address its network of 64 bits, since one subscriber has that many addresses at least
+        (RFC 6177); ``""`` for a client without an address, for which there is no such limit.
+    """
+    found = _address(address)
+    if isinstance(found, IPv6Address):
+        return str(IPv6Network((found, _LIMITED_PREFIX), strict=False))
+    return "" if found is None else str(found)
+
+
 class TrustedProxies:
     """The proxies whose X-Forwarded-For counts.
 
     Args:
-        networks: addresses or networks: ``10.0.0.1``, ``10.0.0.0/8``, ``fd00::/8``.
+        networks: addresses or networks: ``10.0.0.1``, ``10.0.0.0/8``, ``fd00::/8``; ``unix`` is whoever connects over
+            a UNIX socket.
 
     Raises:
         ValueError: one of them is neither.
     """
 
-    __slots__ = ("_networks",)
+    __slots__ = ("_networks", "_unix")
 
     def __init__(self, networks: Sequence[str]) -> None:
-        self._networks = tuple(map(_network, networks))
+        self._unix = UNIX_PEER in networks
+        self._networks = tuple(_network(each) for each in networks if each != UNIX_PEER)
 
-    def trusts(self, address: str) -> bool:
-        """Whether an address is one of the proxies."""
-        found = _address(address)
+    def trusts(self, peer: str) -> bool:
+        """Whether an address, or :data:`UNIX_PEER`, is one of the proxies."""
+        if peer == UNIX_PEER:
+            return self._unix
+        found = _address(peer) if self._networks else None
         return found is not None and any(found in network for network in self._networks)
 
-    def client_address(self, socket_address: str, forwarded_for: Sequence[str]) -> str:
+    def client_address(self, peer: str, forwarded_for: Sequence[str]) -> str:
         """The address of the client.
 
         Args:
-            socket_address: the address of the socket's other end.
+            peer: the address of the socket's other end, or :data:`UNIX_PEER`.
             forwarded_for: the X-Forwarded-For headers, in their order.
 
         Returns:
             The socket's address, unless that is a trusted proxy: then the right-most address of X-Forwarded-For that
             is none, since each proxy appends the one it saw and whatever is left of that is the client's invention.
-            Where an entry can't be read, the last address before it; where all are trusted, the left-most.
+            Where an entry can't be read, the last address before it; where all are trusted, the left-most. ``""`` for
+            the other end of a UNIX socket.
         """
-        client = plain_address(socket_address)
-        if not forwarded_for:
-            return client
-        for entry in reversed(",".join(forwarded_for).split(",")):
+        client = peer
+        for client in self._path(peer, forwarded_for):
             if not self.trusts(client):
                 break
-            if not entry.strip():
-                continue  # an empty element of a list counts as absent (RFC 9110 section 5.6.1)
-            forwarded = plain_address(_without_port(entry.strip()))
-            if not forwarded:
+        return "" if client == UNIX_PEER else plain_address(client)
+
+    def hops(self, peer: str, forwarded_for: Sequence[str]) -> int:
+        """How many trusted proxies a request came through, one after the other; 0 from an untrusted socket.
+
+        Args:
+            peer: the address of the socket's other end, or :data:`UNIX_PEER`.
+            forwarded_for: the X-Forwarded-For headers, in their order.
+        """
+        count = 0
+        for each in self._path(peer, forwarded_for):
+            if not self.trusts(each):
                 break
-            client = forwarded
-        return client
+            count += 1
+        return count
+
+    def _path(self, peer: str, forwarded_for: Sequence[str]) -> Iterator[str]:
+        """Where a request came through, from here to the client, as far as it can be read."""
+        yield peer
+        for entry in reversed(",".join(forwarded_for).split(",")):
+            text = entry.strip()
+            if not text:
+                continue  # an empty element of a list counts as absent (RFC 9110 section 5.6.1)
+            # nginx writes "unix:" for whoever connects to it over a UNIX socket.
+            if text == "unix:":
+                yield UNIX_PEER
+                continue
+            forwarded = plain_address(_without_port(text)) if len(text) <= _MAX_ENTRY_LENGTH else ""
+            if not forwarded:
+                return
+            yield forwarded
 
 
 _BRACKETED = re.compile(r"\[([^\]]*)\](?::[0-9]*)?")

@@ -16,7 +16,9 @@ class Counters:
     Attributes:
         connections_opened: conversions that succeeded.
         connections_closed: connections that ended, by who closed (``client``, ``server``, …).
-        upgrades_refused: refused conversions, by the error and the HTTP status.
+        upgrades_refused: upgrades that became no connection, by the error and the HTTP status.
+        requests_refused: requests that are no upgrades and were refused, by the HTTP status: 421 for a Host that is
+            not served, 426 where only upgrades are taken.
         messages_received: text messages of clients.
         messages_bad: messages that were no messages.
         messages_refused: messages for which a broadcast level or a signature stood in the way.
@@ -28,8 +30,8 @@ class Counters:
         functions_failed: functions of the user that raised.
         functions_timed_out: functions of the user that were cancelled at their time limit.
         callbacks_failed: protocol callbacks that raised; each is a defect of this package.
-        requests_malformed: requests that got 400, because they could not be read, because of their Host, or because
-            their path is not UTF-8.
+        requests_malformed: requests that got 400, because they could not be read, because of their Host (unless they
+            are upgrades), or because their path is not UTF-8.
         forms_too_large: forms that got 413 for their number of fields, or for the heads of their parts.
         references_refused: requests with a bad X-PODE-SIGNAL-CLIENT-ID.
         schedule_triggers_skipped: triggers passed over, because the clock jumped or the last run was not over.
@@ -38,6 +40,7 @@ class Counters:
     connections_opened: int = 0
     connections_closed: Counter[str] = field(factory=Counter)
     upgrades_refused: Counter[tuple[str, int]] = field(factory=Counter)
+    requests_refused: Counter[int] = field(factory=Counter)
     messages_received: int = 0
     messages_bad: int = 0
     messages_refused: int = 0

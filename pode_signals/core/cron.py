@@ -18,6 +18,8 @@ from .cron_fields import ANY, CronFields, draw, read_fields, split_fields
 
 __all__ = ["CronExpression"]
 
+_DAY = timedelta(days=1)
+
 
 @frozen
 class CronExpression:
@@ -41,8 +43,10 @@ class CronExpression:
         """Read an expression: ``minute hour day month weekday``, or one of Pode's macros (``@daily``).
 
         A field is a list (``1,5-10,*/20``) of ``*``, a value, a range ``a-b``, or one of these with a step ``/n``;
-        ``a/n`` begins at ``a`` and goes on to the end of the field. Months and weekdays have names (``JAN``,
-        ``mon``); Sunday is 0 or 7, and a range of weekdays may end with it (``FRI-SUN``).
+        ``a/n`` begins at ``a`` and goes on to the end of the field. The field begins anew with each hour, day, month or
+        year, and the steps with it: ``*/7`` minutes are 0, 7, … 56, and then 0 again, as in Pode and in any cron. A
+        step that is larger than the field is refused. Months and weekdays have names (``JAN``, ``mon``); Sunday is 0
+        or 7, and a range of weekdays may end with it (``FRI-SUN``).
 
         A whole field may be random: ``R`` is drawn now, ``n/R`` is ``n`` first and ``*/R`` the field's least value
         first; each is drawn anew after each trigger (:meth:`after_trigger`).
@@ -52,7 +56,7 @@ class CronExpression:
             random: what ``R`` is drawn with.
 
         Raises:
-            CronInvalid: naming the field that can't be read.
+            CronInvalid: naming the field that can't be read or kept.
         """
         fields, random_now, random_later = read_fields(text)
         minute, hour, *_ = split_fields(text)
@@ -92,17 +96,18 @@ class CronExpression:
         Raises:
             ValueError: ``instant`` is naive.
         """
-        zone, offset = instant.tzinfo, instant.utcoffset()
-        if zone is None or offset is None:
+        zone = instant.tzinfo
+        if zone is None or instant.utcoffset() is None:
             raise ValueError("the instant has to be aware")
         if self.never_fires:
             return None
         find = self._next_elapsed if self.follows_elapsed_time else self._next_time_of_day
-        return find(instant.astimezone(UTC), offset, zone).astimezone(zone)
+        return find(instant.astimezone(UTC), zone).astimezone(zone)
 
-    def _next_elapsed(self, instant: datetime, offset: timedelta, zone: tzinfo) -> datetime:
+    def _next_elapsed(self, instant: datetime, zone: tzinfo) -> datetime:
         # A clock that is put back within the next day may show times before the instant once more.
-        put_back = offset - _offset(instant + timedelta(days=1), zone)
+        offset = _offset(instant, zone)
+        put_back = offset - _offset(instant + _DAY, zone)
         walls = self._wall_times_after(_wall_clock(instant, offset) - max(put_back, timedelta(0)))
         found: list[datetime] = []
         shown: tuple[datetime, ...] = ()
@@ -111,8 +116,8 @@ class CronExpression:
             found.extend(time for time in shown if time > instant)
         return min(found)  # whatever comes later on the wall clock is shown later
 
-    def _next_time_of_day(self, instant: datetime, offset: timedelta, zone: tzinfo) -> datetime:
-        walls = self._wall_times_after(_wall_clock(instant, offset))
+    def _next_time_of_day(self, instant: datetime, zone: tzinfo) -> datetime:
+        walls = self._wall_times_after(_wall_clock(instant, _offset(instant, zone)))
         shown: tuple[datetime, ...] = ()
         while not shown or shown[0] <= instant:
             wall = next(walls)
@@ -135,9 +140,8 @@ def _plain(values: frozenset[int], all_values: frozenset[int]) -> str:
 
 
 def _offset(instant: datetime, zone: tzinfo) -> timedelta:
-    offset = instant.astimezone(zone).utcoffset()
-    assert offset is not None
-    return offset
+    """How far a zone's clock is ahead of UTC, by what it shows: not every tzinfo tells the same of a time shown."""
+    return instant.astimezone(zone).replace(tzinfo=None) - instant.replace(tzinfo=None)
 
 
 def _wall_clock(instant: datetime, offset: timedelta) -> datetime:
@@ -146,8 +150,11 @@ def _wall_clock(instant: datetime, offset: timedelta) -> datetime:
 
 
 def _shown_at(wall: datetime, zone: tzinfo) -> tuple[datetime, ...]:
-    """When a zone's clock shows this time, in UTC: once; twice where it is put back, never where it is put forward."""
-    first, second = (wall.replace(tzinfo=zone, fold=fold).astimezone(UTC) for fold in (0, 1))
-    if first == second:
-        return (first,)
-    return (first, second) if first < second else ()  # the two readings of a skipped time come in reverse (PEP 495)
+    """When a zone's clock shows this time, in UTC: once; twice where it is put back, never where it is put forward.
+
+    The zone is only asked for what its clock shows at an instant. What an instant is for a time shown (PEP 495) some
+    tzinfos leave out where clocks are put forward (dateutil), or answer for another century (pytz).
+    """
+    as_utc = wall.replace(tzinfo=UTC)
+    candidates = {as_utc - _offset(as_utc + days, zone) for days in (-_DAY, _DAY)}
+    return tuple(sorted(each for each in candidates if _wall_clock(each, _offset(each, zone)) == wall))

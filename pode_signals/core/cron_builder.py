@@ -21,6 +21,11 @@ _EVERY = {
     "quarter": {"minute": "0", "hour": "0", "date": "1", "month": "1,4,7,10"},
     "year": {"minute": "0", "hour": "0", "date": "1", "month": "1"},
 }
+_RANGES = _FIELDS | {"day": (0, 6)}
+_OTHER_SUNDAY = {"day": "7"}
+_PLURAL = {"minute": "minutes", "hour": "hours", "day": "weekdays", "date": "days", "month": "months"}
+_PARENT = {"minute": "an hour", "hour": "a day", "day": "a week", "date": "a month", "month": "a year"}
+_OR_TIMER = dict.fromkeys(("minute", "hour"), ", or any by a timer")
 _WITHOUT_INTERVAL = ("quarter", "year")
 
 
@@ -48,16 +53,19 @@ def cron(
         month: one month or several, 1-12 or a name (``June``, ``jun``).
         day: one weekday or several, 0-7 with 0 and 7 for Sunday, or a name (``Tuesday``, ``tue``).
         interval: each so many minutes, hours, …, as ``every`` says, beginning at the one value of that field if there
-            is one; 0 is none.
+            is one; 0 is none. The field begins anew with each hour, day, week, month or year: every 7 minutes is at 0,
+            7, … 56 of each hour, with 4 minutes between 56 and 0, as in Pode.
 
     Returns:
         The expression: ``minute hour day month weekday``.
 
     Raises:
         ValueError: a value that is out of range or no name; an unknown ``every``; an interval without ``every``, with
-            ``quarter`` or ``year``, below 0, or with several values of the field that it counts.
+            ``quarter`` or ``year``, below 0, with several values of the field that it counts, or one that the field
+            can't keep, since it ends before: 90 minutes, 36 hours, 8 weekdays, 40 days, 18 months, or 15 minutes from
+            minute 50 on.
     """
-    unit = None if every is None else every.lower()
+    unit = None if every is None else str(every).lower()
     if unit is not None and unit not in _EVERY:
         raise ValueError(f"every has to be one of {', '.join(_EVERY)}, not {every!r}")
     values = {
@@ -72,7 +80,9 @@ def cron(
     fields.update({name: ",".join(map(str, given)) for name, given in values.items() if given})
     if _checked_interval(unit, interval):
         assert unit is not None
-        fields[unit] = f"{_start(unit, values[unit])}/{interval}"
+        start = _start(unit, values[unit])
+        _check_kept(unit, start, interval)
+        fields[unit] = f"{start}/{interval}"
     return " ".join(fields.values())
 
 
@@ -84,6 +94,20 @@ def _checked_interval(unit: str | None, interval: int) -> int:
     if interval and unit in _WITHOUT_INTERVAL:
         raise ValueError(f"every {unit} has no interval")
     return interval
+
+
+def _check_kept(unit: str, start: str, interval: int) -> None:
+    """Raise unless the field has a second value so much later, or the interval is the field itself."""
+    least, most = _RANGES[unit]
+    size = most - least + 1
+    first = least if start in ("*", _OTHER_SUNDAY.get(unit)) else int(start)
+    longest = most - first
+    if interval > longest and interval != size:
+        from_start = "" if start == "*" else f", {longest or 'none'} from {start} on"
+        raise ValueError(
+            f"every {interval} {_PLURAL[unit]} can't be kept: {_PARENT[unit]} has {size}, and the next one begins anew;"
+            f" an interval of {size} at most can be had{from_start}{_OR_TIMER.get(unit, '')}"
+        )
 
 
 def _start(unit: str, values: Sequence[int]) -> str:

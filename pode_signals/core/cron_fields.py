@@ -145,6 +145,11 @@ class _Grammar:
     names: Mapping[str, int] = {}
     wraps: bool = False
 
+    @property
+    def size(self) -> int:
+        """How many values the field has."""
+        return self.most - self.least + 1
+
     def values(self, part: str) -> frozenset[int]:
         """The values of a list."""
         items = (value for item in part.split(",") for value in self._item(item))
@@ -187,6 +192,9 @@ class _Grammar:
     def _step(self, text: str) -> int:
         if not _is_number(text) or int(text) == 0:
             raise CronInvalid(self.name, f"{text!r} is no step: a number of 1 or more, or R after one value or *")
+        # Each hour, day, … begins the field anew, so a larger step would be the size of the field, without a word.
+        if int(text) > self.size:
+            raise CronInvalid(self.name, f"the step {text} is larger than the field, which has {self.size} values")
         return int(text)
 
 

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator, Mapping
+from functools import lru_cache
 from sys import intern
-from urllib.parse import parse_qs, unquote_to_bytes
+from urllib.parse import unquote_to_bytes
 
-from werkzeug.sansio.http import parse_cookie
+from .routes import HttpRoute
 
-__all__ = ["HandshakeRecord", "header_text"]
+__all__ = ["HandshakeRecord", "decoded_path", "header_text", "header_value_text", "path_text"]
 
 # What belongs to the one hop and the one handshake (RFC 9110 section 7.6.1, RFC 6455 section 11.3), not to the client.
 _NOT_KEPT = frozenset(
@@ -28,13 +28,17 @@ _NOT_KEPT = frozenset(
     }
 )
 
-_SCHEME_AND_AUTHORITY = re.compile(rb"[A-Za-z][0-9A-Za-z+.-]*://[^/?]*")
+# Around the value of a header (RFC 9110 section 5.5). Python's strip() takes more for space than Twisted does.
+_SPACE = b" \t"
+_KEPT_PATH_BYTES = 256
 
 
 class HandshakeRecord:
     """The handshake of a connection, read-only. It is kept as bytes, and read anew each time that it is asked.
 
-    Headers of the hop or of the handshake itself (Connection, Upgrade, Sec-WebSocket-Key, …) are not kept.
+    Where a route reads something of its request as well, the record has what the route read: the path that the HTTP
+    side chose the route by, and arguments and cookies as Twisted reads them. So what a route allowed is what a signal
+    route sees. Headers of the hop or of the handshake itself (Connection, Upgrade, Sec-WebSocket-Key, …) are not kept.
     Text is read as UTF-8, or as Latin-1 where it is none.
 
     Args:
@@ -43,12 +47,22 @@ class HandshakeRecord:
         raw_headers: the headers in their order; one name may come several times.
         address: the client's address (:meth:`~.addresses.TrustedProxies.client_address`).
         is_secure: whether it came over TLS.
+        path: the path that the HTTP side chose a route by; None where no route was chosen, and the path is the
+            target's, percent-decoded.
+        http_route: the route of an HTTP router; None where there was no router.
     """
 
-    __slots__ = ("_address", "_head", "_is_secure", "_method", "_uri")
+    __slots__ = ("_address", "_head", "_http_route", "_is_secure", "_method", "_path", "_uri")
 
     def __init__(
-        self, method: bytes, uri: bytes, raw_headers: Iterable[tuple[bytes, bytes]], address: str, is_secure: bool
+        self,
+        method: bytes,
+        uri: bytes,
+        raw_headers: Iterable[tuple[bytes, bytes]],
+        address: str,
+        is_secure: bool,
+        path: str | None = None,
+        http_route: HttpRoute | None = None,
     ) -> None:
         self._method = intern(header_text(method))  # nearly always the same one
         self._uri = uri
@@ -58,6 +72,8 @@ class HandshakeRecord:
         )
         self._address = address
         self._is_secure = is_secure
+        self._path = decoded_path(uri.partition(b"?")[0] or b"/") if path is None else path
+        self._http_route = http_route
 
     def __repr__(self) -> str:
         # Without the query, which may hold a token.
@@ -75,21 +91,40 @@ class HandshakeRecord:
 
     @property
     def path(self) -> str:
-        """The path, percent-decoded as UTF-8; what is none becomes U+FFFD."""
-        return unquote_to_bytes(self._split()[0]).decode("utf-8", "replace")
+        """The path that the HTTP side chose the route by, and signal routes are chosen by.
+
+        After a route of Klein: percent-decoded, as its routes match it. In any other resource: ``request.path``, with
+        its escapes as they were sent. With auto-upgrade, where no route is asked: percent-decoded.
+        """
+        return self._path
+
+    @property
+    def http_route(self) -> HttpRoute | None:
+        """The route of an HTTP router that converted; None where there was no router."""
+        return self._http_route
 
     @property
     def args(self) -> Mapping[str, list[str]]:
-        """The arguments of the query, each with its values in their order, blank ones too."""
-        return parse_qs(header_text(self._split()[1]), keep_blank_values=True)
+        """The arguments of the query as Twisted's ``request.args`` has them, each with its values in their order.
+
+        ``&`` and ``;`` part them, and what has no ``=`` is none. What is not UTF-8 becomes U+FFFD.
+        """
+        found: dict[str, list[str]] = {}
+        for item in self._uri.partition(b"?")[2].replace(b";", b"&").split(b"&"):
+            name, equals, value = item.partition(b"=")
+            if equals:
+                found.setdefault(_form_text(name), []).append(_form_text(value))
+        return found
 
     @property
     def headers(self) -> Mapping[str, str]:
-        """The headers by their names, in any case; repeated ones joined with ``", "`` (cookies with ``"; "``)."""
+        """The headers by their names, in any case; repeated ones joined with ``", "`` (cookies with ``"; "``).
+
+        Twisted's ``request.getHeader`` gives the last line of a repeated header alone.
+        """
         found: dict[str, str] = {}
-        for line in self._head.split(b"\n") if self._head else ():
-            raw_name, _, raw_value = line.partition(b":")
-            name, value = header_text(raw_name).lower(), header_text(raw_value).strip()
+        for raw_name, raw_value in self._lines():
+            name, value = header_text(raw_name).lower(), header_value_text(raw_value)
             if name in found:
                 value = found[name] + ("; " if name == "cookie" else ", ") + value
             found[name] = value
@@ -101,8 +136,15 @@ class HandshakeRecord:
 
     @property
     def cookies(self) -> Mapping[str, str]:
-        """The cookies (RFC 6265); of those with one name the first, which is the one with the longest path."""
-        return parse_cookie(self.header("Cookie")).to_dict()
+        """The cookies as Twisted's ``request.getCookie`` has them: of those with one name the last, quotes kept."""
+        found: dict[str, str] = {}
+        for header, line in self._lines():
+            if header.lower() == b"cookie":
+                for pair in line.strip(_SPACE).split(b";"):
+                    name, equals, value = pair.lstrip().partition(b"=")
+                    if equals:
+                        found[header_text(name)] = header_text(value)
+        return found
 
     @property
     def address(self) -> str:
@@ -114,13 +156,10 @@ class HandshakeRecord:
         """Whether it came over TLS."""
         return self._is_secure
 
-    def _split(self) -> tuple[bytes, bytes]:
-        target = self._uri
-        absolute = _SCHEME_AND_AUTHORITY.match(target)  # RFC 9112 section 3.2.2
-        if absolute is not None:
-            target = target[absolute.end() :]
-        path, _, query = target.partition(b"?")
-        return path or b"/", query
+    def _lines(self) -> Iterator[tuple[bytes, bytes]]:
+        for line in self._head.split(b"\n") if self._head else ():
+            name, _, value = line.partition(b":")
+            yield name, value
 
 
 class _Headers(Mapping[str, str]):
@@ -150,3 +189,30 @@ def header_text(raw: bytes) -> str:
         return raw.decode("utf-8")
     except UnicodeDecodeError:
         return raw.decode("latin-1")
+
+
+def header_value_text(raw: bytes) -> str:
+    """The value of a header as text, without the space around it."""
+    return header_text(raw.strip(_SPACE))
+
+
+def decoded_path(raw: bytes) -> str:
+    """A path percent-decoded, once, as UTF-8; what is none becomes U+FFFD."""
+    return path_text(unquote_to_bytes(raw) if b"%" in raw else raw)
+
+
+def path_text(raw: bytes) -> str:
+    """A path as text, its escapes as they are: UTF-8, and what is none becomes U+FFFD."""
+    return _known_path_text(raw) if len(raw) <= _KEPT_PATH_BYTES else _path_text(raw)
+
+
+def _path_text(raw: bytes) -> str:
+    return raw.decode("utf-8", "replace")
+
+
+# Paths are the same few with each handshake, and connections share the text.
+_known_path_text = lru_cache(maxsize=256)(_path_text)
+
+
+def _form_text(raw: bytes) -> str:
+    return unquote_to_bytes(raw.replace(b"+", b" ")).decode("utf-8", "replace")

@@ -3,14 +3,27 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from ipaddress import IPv6Address
 
 from attrs import frozen
 
-__all__ = ["host_name", "host_port", "is_origin_entry", "origin_allowed"]
+__all__ = [
+    "MAX_HOST_LENGTH",
+    "forwarded_host",
+    "host_name",
+    "host_port",
+    "is_origin",
+    "is_origin_entry",
+    "origin_allowed",
+]
 
+MAX_HOST_LENGTH = 260
+"""No Host header that is well-formed is longer: a name of 253 characters, its last dot, a colon and a port."""
+
+_MAX_NAME_LENGTH = 253
 _DEFAULT_PORTS = {"http": 80, "https": 443}
+_AS_PAGES = {"ws": "http", "wss": "https"}
 
 
 def origin_allowed(
@@ -28,13 +41,15 @@ def origin_allowed(
 
     A page is our own if it is an http or https page whose host is the Host of the request and whose port is the Host's
     or one of our own. Its scheme is not compared, for a proxy in front may speak TLS where we don't. For the same
-    reason a Host without a port goes with the default port of the page's scheme as well as with that of ours.
+    reason a Host without a port goes with the default port of the page's scheme as well as with that of ours. Some
+    clients that are no browsers write ``ws`` for ``http`` and ``wss`` for ``https``; so it is read.
 
     Args:
         origin: the Origin header; None where there is none.
         host: the Host header.
         allowed_origins: what may connect beside our own pages: ``https://example.com``, ``https://*.example.com``
-            (any subdomain, not example.com itself), ``*`` (every origin but ``null``). None is nothing.
+            (any subdomain, not example.com itself), ``*`` (every origin but ``null``), or what the pages of an
+            application have, also without a host: ``file://``, ``qrc://``, ``app://.``. None is nothing.
         own_ports: the ports of this service's http and https endpoints.
         secure: whether the request came over TLS.
         allow_null: whether ``Origin: null`` may connect.
@@ -62,12 +77,40 @@ def is_origin_entry(entry: str) -> bool:
 
     One without a scheme, or with a path or a slash at its end, never equals what browsers send.
     """
-    scheme, _, rest = entry.partition("://")
-    return entry == "*" or _origin(f"{scheme}://{rest.removeprefix('*.')}") is not None
+    return entry == "*" or _entry(entry) is not None
+
+
+def is_origin(text: str) -> bool:
+    """Whether an Origin header is well-formed (RFC 6454 section 7.1); the host may be empty, as in ``file://``."""
+    return text == "null" or _ORIGIN.fullmatch(text) is not None
+
+
+def forwarded_host(lines: Sequence[str], hops: int | None) -> str | None:
+    """The Host that the proxies of a request were asked for.
+
+    Each proxy appends the Host that it got to X-Forwarded-Host, or writes the header anew; whatever is left of what
+    trusted proxies wrote is the client's invention.
+
+    Args:
+        lines: the X-Forwarded-Host headers, in their order.
+        hops: how many trusted proxies X-Forwarded-For names; None where there is no X-Forwarded-For.
+
+    Returns:
+        Counted from the right, the element for the last of these proxies, and the right-most for none of them; the
+        left-most where there are fewer elements, or where nothing tells the hops; None where there are no elements.
+        Empty elements are absent (RFC 9110 section 5.6.1).
+    """
+    hosts = [each.strip(" \t") for line in lines for each in line.split(",") if each.strip(" \t")]
+    if not hosts:
+        return None
+    return hosts[0] if hops is None else hosts[-min(max(hops, 1), len(hosts))]
 
 
 def host_name(host: str) -> str | None:
     """The name of a Host header.
+
+    What is taken here is taken by Klein's router too, which has names encoded by the rules of IDNA: labels of 1 to 63
+    characters.
 
     Returns:
         Lower case, without the port and without the dot that may end it; an IPv6 address in brackets and in its
@@ -92,12 +135,14 @@ class _Origin:
 
 
 # Names as they are on the wire: ASCII (internationalized ones in their xn-- form). No user, no path.
-_HOST = re.compile(r"(?:\[([0-9A-Fa-f:.]+)\]|([0-9A-Za-z_-]+(?:\.[0-9A-Za-z_-]+)*)\.?)(?::([0-9]{0,5}))?")
-_ORIGIN = re.compile(r"([A-Za-z][0-9A-Za-z+.-]*)://(.+)")
+_HOST = re.compile(r"(?:\[([0-9A-Fa-f:.]+)\]|([0-9A-Za-z_-]{1,63}(?:\.[0-9A-Za-z_-]{1,63})*)\.?)(?::([0-9]{0,5}))?")
+_ORIGIN = re.compile(
+    r"([A-Za-z][0-9A-Za-z+.-]*)://((?:\[[0-9A-Fa-f:.]+\]|[0-9A-Za-z\-._~!$&'()*+,;=%]*)(?::[0-9]{0,5})?)"
+)
 
 
 def _host(host: str) -> tuple[str, int | None] | None:
-    match = _HOST.fullmatch(host)
+    match = _HOST.fullmatch(host) if len(host) <= MAX_HOST_LENGTH else None
     if match is None:
         return None
     literal, name, digits = match.groups()
@@ -105,7 +150,7 @@ def _host(host: str) -> tuple[str, int | None] | None:
     if port is not None and port > 65_535:
         return None
     if literal is None:
-        return name.lower(), port
+        return (name.lower(), port) if len(name) <= _MAX_NAME_LENGTH else None
     try:
         return f"[{IPv6Address(literal)}]", port
     except ValueError:
@@ -114,12 +159,16 @@ def _host(host: str) -> tuple[str, int | None] | None:
 
 def _origin(text: str) -> _Origin | None:
     match = _ORIGIN.fullmatch(text)
-    host = None if match is None else _host(match[2])
-    if match is None or host is None:
+    if match is None:
         return None
     scheme = match[1].lower()
-    name, port = host
-    return _Origin(scheme, name, _DEFAULT_PORTS.get(scheme) if port is None else port)
+    scheme = _AS_PAGES.get(scheme, scheme)
+    host = _host(match[2])
+    if host is not None:
+        name, port = host
+        return _Origin(scheme, name, _DEFAULT_PORTS.get(scheme) if port is None else port)
+    # Pages of an application have whatever its makers call their place, or nothing: file://, app://.
+    return None if scheme in _DEFAULT_PORTS or ":" in match[2] else _Origin(scheme, match[2].lower(), None)
 
 
 def _is_own(page: _Origin, host: str, own_ports: Collection[int], secure: bool) -> bool:
@@ -134,10 +183,22 @@ def _is_own(page: _Origin, host: str, own_ports: Collection[int], secure: bool) 
     return port is None and page.port in (_DEFAULT_PORTS[page.scheme], _DEFAULT_PORTS["https" if secure else "http"])
 
 
+def _entry(entry: str) -> tuple[_Origin, bool] | None:
+    """A listed origin, and whether its subdomains are meant; None for what matches nothing."""
+    scheme, separator, rest = entry.partition("://")
+    host = rest.removeprefix("*.")
+    any_subdomain = host != rest
+    if "*" in host or (any_subdomain and _host(host) is None):
+        return None
+    origin = _origin(f"{scheme}{separator}{host}")
+    return None if origin is None else (origin, any_subdomain)
+
+
 def _is_listed(page: _Origin, entry: str) -> bool:
-    scheme, _, rest = entry.partition("://")
-    any_subdomain = rest.startswith("*.")
-    listed = _origin(f"{scheme}://{rest[2:]}" if any_subdomain else entry)
-    if listed is None or (listed.scheme, listed.port) != (page.scheme, page.port):
+    found = _entry(entry)
+    if found is None:
+        return False
+    listed, any_subdomain = found
+    if (listed.scheme, listed.port) != (page.scheme, page.port):
         return False
     return page.name.endswith(f".{listed.name}") if any_subdomain else page.name == listed.name

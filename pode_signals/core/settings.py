@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from ipaddress import ip_network
 from typing import Any, Literal, TypedDict
 
 from attrs import Attribute, field, fields, frozen
 
+from .addresses import TrustedProxies
 from .model import Scope, Unrouted
 from .origin import is_origin_entry
 
@@ -42,6 +42,11 @@ def _flag(_settings: Any, attribute: Attribute[Any], value: object) -> None:
         raise _refuse(attribute, "True or False", value)
 
 
+def _flag_or_none(settings: Any, attribute: Attribute[Any], value: object) -> None:
+    if value is not None and not isinstance(value, bool):
+        raise _refuse(attribute, "True, False or None", value)
+
+
 def _one_of(*values: object) -> Check:
     def check(_settings: Any, attribute: Attribute[Any], value: object) -> None:
         if value not in values:
@@ -58,14 +63,12 @@ def _origins(_settings: Any, attribute: Attribute[Any], value: object) -> None:
 
 def _networks(_settings: Any, attribute: Attribute[Any], value: object) -> None:
     try:
-        if not isinstance(value, tuple):
+        if not isinstance(value, tuple) or not all(isinstance(each, str) for each in value):
             raise TypeError
-        for item in value:
-            ip_network(item)
+        TrustedProxies(value)
     except (TypeError, ValueError):
-        raise _refuse(
-            attribute, "a list of addresses or networks such as 10.0.0.0/8 (without host bits)", value
-        ) from None
+        wanted = "a list of addresses or networks such as 10.0.0.0/8 (without host bits), or unix for UNIX sockets"
+        raise _refuse(attribute, wanted, value) from None
 
 
 def _listed(value: Any) -> Any:
@@ -91,7 +94,8 @@ class Settings:
         handshake_timeout_seconds: how long a client may take over the head of a request, TLS included; so long may a
             connection be left unused.
         max_connections: open connections in all; None is what the process's limit on file descriptors leaves.
-        max_connections_per_address: open connections of one client address; None is no limit of its own.
+        max_connections_per_address: open connections of one client address, of IPv6 those of one network of 64 bits;
+            None is no limit of its own. Clients without an address, on a UNIX socket, are in none.
         max_names: distinct names with open connections.
         pending_handshakes: connections whose request is not complete, at most a quarter of the process's limit on file
             descriptors; over it the oldest of the address that has the most is dropped, so that newcomers come in.
@@ -122,10 +126,13 @@ class Settings:
             ``"drop_newest"``, or ``"latest"``, where a message replaces a waiting one with the same ``key``.
         listen_backlog: connections that the system keeps for a listening socket until they are accepted.
         allowed_origins: origins (``https://example.com``, ``https://*.example.com``) that may connect beside the
-            page's own; None is the page's own alone; ``*`` is every origin.
+            page's own; None is the page's own alone; ``*`` is every origin. Pages of applications have origins
+            without a host: ``file://``, ``qrc://``, ``app://.``.
         allow_null_origin: whether ``Origin: null`` (sandboxed frames, files) may connect.
-        allow_missing_origin: whether a client without an Origin header (not a browser) may connect.
-        trusted_proxies: addresses or networks whose X-Forwarded-For and X-Forwarded-Host count.
+        allow_missing_origin: whether a client without an Origin header (not a browser) may connect; None is yes, but
+            not through one of ``trusted_proxies``, which may have dropped the header of a browser.
+        trusted_proxies: addresses or networks whose X-Forwarded-For and X-Forwarded-Host count; ``unix`` is whoever
+            connects over a UNIX socket.
         compression: whether permessage-deflate (RFC 7692) is accepted. Then what clients send compressed is inflated;
             what the server sends is never compressed.
         duplicate_client_id: ``"replace"`` closes the older connection with 4409, ``"refuse"`` answers the newer 409.
@@ -168,7 +175,7 @@ class Settings:
     listen_backlog: int = field(default=1_024, validator=_count(1))
     allowed_origins: tuple[str, ...] | None = field(default=None, converter=_listed, validator=_origins)
     allow_null_origin: bool = field(default=False, validator=_flag)
-    allow_missing_origin: bool = field(default=True, validator=_flag)
+    allow_missing_origin: bool | None = field(default=None, validator=_flag_or_none)
     trusted_proxies: tuple[str, ...] = field(default=(), converter=_listed, validator=_networks)
     compression: bool = field(default=False, validator=_flag)
     duplicate_client_id: Literal["replace", "refuse"] = field(default="replace", validator=_one_of("replace", "refuse"))
@@ -212,7 +219,7 @@ class SettingsArguments(TypedDict, total=False):
     listen_backlog: int
     allowed_origins: Sequence[str] | None
     allow_null_origin: bool
-    allow_missing_origin: bool
+    allow_missing_origin: bool | None
     trusted_proxies: Sequence[str]
     compression: bool
     duplicate_client_id: Literal["replace", "refuse"]

@@ -22,7 +22,8 @@ class Caller:
 
     Attributes:
         user_agent: the User-Agent header, ``""`` where there is none.
-        address: the client's address, IPv4-mapped ones as IPv4 (:func:`~.addresses.plain_address`).
+        address: the client's address, IPv4-mapped ones as IPv4 (:func:`~.addresses.plain_address`); ``""`` for a
+            client that has none, whom nothing tells from others: no id is valid in strict mode that such a one shows.
     """
 
     user_agent: str
@@ -108,7 +109,8 @@ class Signer:
         # The text is compared, not what it decodes to: other texts of base64 decode to the same bytes.
         given = _bytes(signed.rpartition(".")[2])
         matches = [hmac.compare_digest(self._signature(secret, client_id, caller), given) for secret in self._secrets]
-        return is_signed(signed) and any(matches)
+        told_apart = not self.strict or (caller is not None and caller.address != "")
+        return is_signed(signed) and any(matches) and told_apart
 
     def _signature(self, secret: bytes, client_id: str, caller: Caller | None) -> bytes:
         if self.strict:

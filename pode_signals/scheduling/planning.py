@@ -12,6 +12,7 @@ from attrs import Attribute, define, field, frozen
 from ..core.cron import CronExpression
 from ..errors import CronInvalid
 from .jobs import Job
+from .zones import check_offset
 
 __all__ = ["Schedule", "ScheduleState", "expressions"]
 
@@ -53,8 +54,11 @@ def expressions(cron: str | Iterable[str], random: Random) -> tuple[CronExpressi
 
 
 def _check_aware(_schedule: Any, attribute: Attribute[Any], value: datetime | None) -> None:
-    if value is not None and value.utcoffset() is None:
+    if value is None:
+        return
+    if value.utcoffset() is None:
         raise ValueError(f"{attribute.name} has to be aware, such as datetime(…, tzinfo=ZoneInfo('Europe/Berlin'))")
+    check_offset(attribute.name, value)
 
 
 def _check_end(schedule: Schedule, attribute: Attribute[Any], end: datetime | None) -> None:

@@ -20,7 +20,7 @@ from ..fence import Fence
 from .jobs import Runs
 from .planning import Schedule, ScheduleState, expressions
 from .timers import Timers
-from .zones import zone_of
+from .zones import check_offset, zone_of
 
 __all__ = ["ScheduleOptions", "ScheduleState", "Schedules"]
 
@@ -119,13 +119,15 @@ class Schedules(Timers):
             limit: after so many runs the schedule is completed; 0 is no limit.
             on_start: whether it also runs once when schedules start, at once if they run already, whatever ``cron``
                 and ``start`` say; that counts as a run.
-            timezone: the time zone of the expression, or its name (``Europe/Berlin``); None is the machine's.
+            timezone: the time zone of the expression, or its name (``Europe/Berlin``); None is the machine's. Zones of
+                pytz and dateutil do as well.
 
         Raises:
             ScheduleAlreadyExists: there is a schedule of this name.
             CronInvalid: an expression that can't be read; one that never fires is logged, not refused.
             ValueError: an empty name, a naive time, an end that is not after the start, a negative limit, an unknown
-                time zone.
+                time zone, one whose offset has seconds, or a tzinfo that can't tell the two passes of a repeated hour
+                apart (PEP 495).
             NotInReactorThread: called from another thread.
         """
         self._schedule_check_thread("add_schedule")
@@ -216,13 +218,15 @@ class Schedules(Timers):
 
         Raises:
             UnknownSchedule: there is no schedule of this name.
-            ValueError: ``after`` is naive.
+            ValueError: ``after`` is naive, or has an offset that its time zone has not.
         """
         job = self._schedule(name)
         if after is None:
             after = self._schedule_now()
         elif after.utcoffset() is None:
             raise ValueError("after has to be aware")
+        else:
+            check_offset("after", after)
         return job.local(job.trigger_after(after))
 
     def invoke_schedule(self, name: str) -> bool:

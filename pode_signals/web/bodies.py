@@ -13,6 +13,7 @@ from twisted.web.server import Request
 
 from ..errors import UpgradeRefused
 from .forms import MAX_FIELDS, MAX_HEAD_BYTES, URLENCODED, FormMalformed, FormTooLarge, form_fields, media_type
+from .upgrade import is_upgrade
 
 __all__ = ["BodyTooLarge", "BoundedRequest"]
 
@@ -60,6 +61,13 @@ class BoundedRequest(Request):
         """
         self._check_size(self.content.tell() + len(data))
         super().handleContentChunk(data)  # type: ignore[no-untyped-call]  # Twisted
+
+    def _handleStar(self) -> None:
+        """Twisted answers ``*`` before any resource does; an upgrade of it is refused as every other target is."""
+        if is_upgrade(self):
+            self.render(self.channel.site.getResourceFor(self))  # type: ignore[no-untyped-call]  # Twisted
+        else:
+            super()._handleStar()  # type: ignore[no-untyped-call]  # Twisted
 
     def drop_body(self) -> None:
         """Forget what came of the body, which is too large."""

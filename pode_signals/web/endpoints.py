@@ -11,7 +11,8 @@ from twisted.internet.interfaces import IAddress
 
 from ..core.origin import host_name
 from ..errors import ConfigurationInvalid, UpgradeRefused
-from .hosts import LOCALHOST, ip_text, is_loopback, known_host_name
+from ..files import absolute_path
+from .hosts import LOCALHOST, ip_text, is_loopback, known_host_name, shown
 
 __all__ = ["EVERY_HOST", "Endpoint", "Listener", "group_endpoints", "interfaces"]
 
@@ -57,6 +58,15 @@ def _check_text(endpoint: Endpoint, attribute: Attribute[str | None], value: obj
         raise ConfigurationInvalid(f"the endpoint {endpoint}: {attribute.name} has to be a text")
 
 
+def _check_password(endpoint: Endpoint, attribute: Attribute[str | None], value: object) -> None:
+    if not isinstance(value, str | None):  # the empty text is a password too
+        raise ConfigurationInvalid(f"the endpoint {endpoint}: {attribute.name} has to be a text")
+
+
+def _path(value: str | None) -> str | None:
+    return absolute_path(value) if isinstance(value, str) and value else value
+
+
 def _check_flag(endpoint: Endpoint, attribute: Attribute[bool], value: object) -> None:
     if not isinstance(value, bool):
         raise ConfigurationInvalid(f"the endpoint {endpoint}: {attribute.name} has to be true or false")
@@ -74,18 +84,22 @@ class Endpoint:
         port: the port; 0 is a free one, the same for all endpoints of one address with port 0, which
             ``service.addresses`` tells; None is 8080, 8443, 9080 or 9443, by the protocol.
         name: what routes are tied to it by, and what ``event.endpoint.name`` is.
-        hostname: only requests with this Host, whatever its case and port; others get 421. None is every Host, except
-            on loopback, where it is ``localhost``, ``127.0.0.1`` and ``[::1]``: a page that rebinds its DNS name to
-            this machine gets nothing. ``"*"`` is every Host on loopback too, for a proxy in front.
+        hostname: only requests with this Host, whatever its case and port; others get 421. The X-Forwarded-Host of a
+            trusted proxy counts in its place. None is every Host, except on loopback, where it is ``localhost``,
+            ``127.0.0.1`` and ``[::1]``: a page that rebinds its DNS name to this machine gets nothing. ``"*"`` is every
+            Host on loopback too, for a proxy in front.
         auto_upgrade: whether every upgrade becomes a connection named after its path, before any route.
         certificate: the file with the certificate: PEM with its chain, or PKCS#12 (PFX), which holds the key too.
-            One of the endpoints that share a port is enough.
-        certificate_password: what the key, or the PKCS#12 file, is encrypted with.
+            One of the endpoints that share a port is enough. This file and the next two become absolute paths here:
+            wherever the process goes, they are read again from where they were.
+        certificate_password: what the key, or the PKCS#12 file, is encrypted with; ``""`` is a password too.
+        certificate_password_file: a file whose first line is the password, which is read again with the certificate.
         certificate_key: the PEM file with the key; None where the certificate's file has it.
         self_signed: make a certificate at start, for development.
         listen: a Twisted endpoint string instead of an address and a port: ``tcp:8091:interface=127.0.0.1``,
             ``unix:/run/chat.socket``, ``systemd:domain=INET:name=web``. With ``ssl:`` and ``tls:`` Twisted brings
-            the certificate; with any other and https or wss the certificate given here is used.
+            the certificate; with any other and https or wss the certificate given here is used. The file of a UNIX
+            socket gets the mode 0660, whatever the umask is, unless the string has a ``mode=``.
 
     Raises:
         ConfigurationInvalid: what was given can't work; the sentence names the endpoint.
@@ -97,9 +111,10 @@ class Endpoint:
     name: str | None = field(default=None, kw_only=True, validator=_check_text)
     hostname: str | None = field(default=None, kw_only=True, validator=_check_hostname)
     auto_upgrade: bool = field(default=False, kw_only=True, validator=_check_flag)
-    certificate: str | None = field(default=None, kw_only=True, validator=_check_text)
-    certificate_password: str | None = field(default=None, kw_only=True, validator=_check_text, repr=False)
-    certificate_key: str | None = field(default=None, kw_only=True, validator=_check_text)
+    certificate: str | None = field(default=None, kw_only=True, converter=_path, validator=_check_text)
+    certificate_password: str | None = field(default=None, kw_only=True, validator=_check_password, repr=False)
+    certificate_password_file: str | None = field(default=None, kw_only=True, converter=_path, validator=_check_text)
+    certificate_key: str | None = field(default=None, kw_only=True, converter=_path, validator=_check_text)
     self_signed: bool = field(default=False, kw_only=True, validator=_check_flag)
     listen: str | None = field(default=None, kw_only=True, validator=_check_text)
 
@@ -156,6 +171,12 @@ class Endpoint:
         return self.listen is not None and self.listen.partition(":")[0] in _TLS_STRINGS
 
     @property
+    def certificate_files(self) -> tuple[str, ...]:
+        """The files that its certificate is read from."""
+        files = (self.certificate, self.certificate_key, self.certificate_password_file)
+        return tuple(each for each in files if each is not None)
+
+    @property
     def has_certificate(self) -> bool:
         """Whether a certificate is given here; another endpoint of the same port may give it instead."""
         return self.certificate is not None or self.self_signed
@@ -171,8 +192,11 @@ class Endpoint:
             raise ConfigurationInvalid(f"the endpoint {self}: there is no use for a certificate here")
         if self.certificate is not None and self.self_signed:
             raise ConfigurationInvalid(f"the endpoint {self}: a certificate, or self_signed, not both")
-        if self.certificate is None and (self.certificate_key, self.certificate_password) != (None, None):
+        passwords = (self.certificate_password, self.certificate_password_file)
+        if self.certificate is None and (self.certificate_key, *passwords) != (None, None, None):
             raise ConfigurationInvalid(f"the endpoint {self}: a key or a password without a certificate")
+        if None not in passwords:
+            raise ConfigurationInvalid(f"the endpoint {self}: a password, or a file with the password, not both")
 
 
 @define(eq=False)
@@ -187,12 +211,17 @@ class Listener:
     endpoints: tuple[Endpoint, ...]
     addresses: tuple[IAddress, ...] = ()
 
-    def endpoint_for(self, *, upgrade: bool, host: str | None) -> Endpoint:
+    def endpoint_for(self, *, upgrade: bool, host: str | None, forwarded_host: str | None = None) -> Endpoint:
         """The endpoint that a request came in by.
+
+        A loopback endpoint without a hostname looks at the Host alone: a page that has rebound its name to this machine
+        can send an X-Forwarded-Host of its own, from an address that a proxy may have too.
 
         Args:
             upgrade: whether it is a WebSocket handshake.
             host: its Host header; None where there is none.
+            forwarded_host: the Host that trusted proxies say it was for, which is compared with hostnames in place of
+                the Host; None where there is none.
 
         Raises:
             UpgradeRefused: 400 for an upgrade where none is taken, 426 for any other request where only upgrades are,
@@ -202,13 +231,19 @@ class Listener:
         if not candidates:
             raise _wrong_kind(upgrade)
         name = None if host is None else known_host_name(host)
+        asked_for = name if forwarded_host is None else known_host_name(forwarded_host)
         for endpoint in candidates:
-            if endpoint.hostname is not None and name is not None and _host(endpoint.hostname) == name:
+            if endpoint.hostname is not None and asked_for is not None and _host(endpoint.hostname) == asked_for:
                 return endpoint
         for endpoint in candidates:
             if endpoint.hostname == EVERY_HOST or (endpoint.hostname is None and self._takes_host(endpoint, name)):
                 return endpoint
-        raise UpgradeRefused(421, "This Host is not served here.")
+        raise UpgradeRefused(421, "This Host is not served here.", hint=_not_served(host, forwarded_host))
+
+    @property
+    def place(self) -> tuple[str, int | None]:
+        """The address and port, or the Twisted endpoint string: two listeners never share one."""
+        return _place(self.endpoints[0])
 
     @property
     def is_secure(self) -> bool:
@@ -286,6 +321,13 @@ def _wrong_kind(upgrade: bool) -> UpgradeRefused:
     )
 
 
+def _not_served(host: str | None, forwarded_host: str | None) -> str:
+    came = "no Host" if host is None else f"Host: {shown(host)}"
+    if forwarded_host is not None:
+        came += f", X-Forwarded-Host: {shown(forwarded_host)}"
+    return f"{came}; hostname= of an endpoint says which is served, and on loopback without one it is localhost alone"
+
+
 def _option(text: str, key: str, value: str) -> Any:
     known = {attribute.name for attribute in fields(Endpoint)} - _NOT_IN_TEXT
     if key not in known:
@@ -318,6 +360,7 @@ def _certificate(endpoint: Endpoint) -> tuple[object, ...]:
         endpoint.certificate,
         endpoint.certificate_key,
         endpoint.certificate_password,
+        endpoint.certificate_password_file,
         endpoint.self_signed,
     )
 

@@ -13,6 +13,7 @@ from twisted.internet.protocol import connectionDone
 from twisted.logger import LogLevel
 from twisted.python.failure import Failure
 
+from ..core.addresses import limit_key, plain_address
 from ..core.pending import PendingHandshakes
 from .bodies import BodyTooLarge
 from .turns import PacedChannel
@@ -47,9 +48,8 @@ class RequestLimits:
 
     def __init__(self, hub: Hub) -> None:
         settings = hub.settings
+        self._hub = hub
         self.pending: PendingHandshakes[BoundedChannel] = PendingHandshakes(hub.max_pending_handshakes)
-        # Asked for later: a service may be made before there is a reactor.
-        self.seconds: Callable[[], float] = lambda: hub.clock.seconds()
         self.head_bytes = settings.handshake_head_bytes
         self.body_bytes = settings.max_request_body_bytes
         self.form_bytes = settings.max_form_bytes
@@ -57,6 +57,10 @@ class RequestLimits:
         self.response_timeout_seconds = settings.response_timeout_seconds
         self.counters = hub.counters
         self.reports = hub.reports
+
+    def seconds(self) -> float:
+        """The time of the hub's clock, which it has only once there is a reactor."""
+        return self._hub.clock.seconds()
 
 
 class BoundedChannel(PacedChannel):
@@ -71,6 +75,7 @@ class BoundedChannel(PacedChannel):
     abortTimeout = LAST_SECONDS
     limits: RequestLimits
     address = ""
+    _crowd = ""  # whom it counts among where too many requests are incomplete
     _idle_seconds: float | None = None
     _in_head = False
     _body_began: float | None = None
@@ -85,6 +90,8 @@ class BoundedChannel(PacedChannel):
         self._idle_seconds = self.timeOut
         self.totalHeadersSize = self.MAX_LENGTH = self.limits.head_bytes
         self.address = getattr(self.getPeer(), "host", "") or ""  # type: ignore[no-untyped-call]  # Twisted
+        # Clients without an address are one crowd: a proxy's, mostly.
+        self._crowd = limit_key(plain_address(self.address))
         self._begin_head()
 
     def seconds(self) -> float:
@@ -148,7 +155,7 @@ class BoundedChannel(PacedChannel):
 
     def allContentReceived(self) -> None:
         """The request is complete: it is pending no more, and its answer begins."""
-        self.limits.pending.discard(self, self.address)
+        self.limits.pending.discard(self, self._crowd)
         self._has_begun = False
         if self._body_began is not None:
             self._body_began = None
@@ -210,7 +217,7 @@ class BoundedChannel(PacedChannel):
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         """The client is gone."""
-        self.limits.pending.discard(self, self.address)
+        self.limits.pending.discard(self, self._crowd)
         super().connectionLost(reason)
 
     def response_timeout_seconds(self) -> float:
@@ -263,7 +270,7 @@ class BoundedChannel(PacedChannel):
 
     def _begin_head(self) -> None:
         self._in_head = True
-        crowded_out = self.limits.pending.add(self, self.address)
+        crowded_out = self.limits.pending.add(self, self._crowd)
         if crowded_out is not None:
             crowded_out._limit_acts("pending_handshakes", "too many requests are incomplete: {address} was dropped")
             crowded_out.transport.abortConnection()

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 from twisted.internet.defer import Deferred
+from twisted.internet.endpoints import _parse as parse_string
 from twisted.internet.endpoints import serverFromString
 from twisted.internet.error import CannotListenError
 from twisted.internet.interfaces import IListeningPort, IProtocolFactory, IStreamServerEndpoint
@@ -19,6 +20,7 @@ from .endpoints import Endpoint, Listener, interfaces
 __all__ = ["check_free", "listen"]
 
 _ATTEMPTS = 20
+_UNIX_MODE = "660"  # Twisted's own is 666: every user of the machine
 # What a machine without IPv6 answers for ::1 and ::.
 _NO_SUCH_FAMILY = (errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL, errno.EPROTONOSUPPORT)
 
@@ -68,11 +70,20 @@ def check_free(reactor: Any, listener: Listener) -> None:
 def _server(reactor: Any, endpoint: Endpoint) -> IStreamServerEndpoint:
     assert endpoint.listen is not None
     try:
-        server: IStreamServerEndpoint = serverFromString(reactor, endpoint.listen)
-    except (ValueError, TypeError, LookupError, OSError) as error:  # what the parsers of Twisted raise
+        server: IStreamServerEndpoint = serverFromString(reactor, _with_mode(endpoint.listen))
+    except (ValueError, TypeError, LookupError, OSError, RuntimeError) as error:  # what the parsers of Twisted raise
         why = f"there is no {error}" if isinstance(error, LookupError) else error
         raise ConfigurationInvalid(f"the endpoint {endpoint} can't be used: {why}") from error
     return server
+
+
+def _with_mode(text: str) -> str:
+    """A Twisted endpoint string, which for a UNIX socket without a mode gets one."""
+    arguments, named = parse_string(text)
+    if arguments[0] == "haproxy":
+        del arguments[0]
+    has_mode = "mode" in named or len(arguments) > 2  # unix:PATH:MODE
+    return f"{text}:mode={_UNIX_MODE}" if arguments[:1] == ["unix"] and not has_mode else text
 
 
 def _listen_by_string(reactor: Any, endpoint: Endpoint, factory: IProtocolFactory) -> IListeningPort:

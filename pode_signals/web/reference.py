@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from ..core.handshake import header_text
 from ..core.names import from_header_value
-from ..errors import ClientIdInvalid, NameInvalid
+from ..errors import ClientIdRefused, NameInvalid
 
 if TYPE_CHECKING:
     from twisted.web.http import Request
@@ -26,7 +26,7 @@ def referenced_connection(hub: Hub, request: Request) -> SignalConnection | None
         The one open global connection that fits; None where there is no X-PODE-SIGNAL-CLIENT-ID.
 
     Raises:
-        ClientIdInvalid: forged, unknown or ambiguous: the same for all, so that ids can't be probed.
+        ClientIdRefused: forged, unknown or ambiguous: the same for all, so that ids can't be probed.
     """
     values = request.requestHeaders.getRawHeaders(b"x-pode-signal-client-id", [])
     if not values:
@@ -35,16 +35,16 @@ def referenced_connection(hub: Hub, request: Request) -> SignalConnection | None
         client_id = from_header_value(header_text(values[0]).strip(_SPACE))
         names, groups = _listed(request, b"x-pode-signal-name"), _listed(request, b"x-pode-signal-group")
     except NameInvalid:  # percent-encoded, and no UTF-8
-        raise ClientIdInvalid from None
+        raise ClientIdRefused from None
     if len(values) > 1 or not hub.is_client_id_valid(client_id, request):
-        raise ClientIdInvalid
+        raise ClientIdRefused
     found = [
         connection
         for connection in hub.connections_with_client_id(client_id)
         if (not names or connection.name in names) and (not groups or connection.group in groups)
     ]
     if len(found) != 1:
-        raise ClientIdInvalid
+        raise ClientIdRefused
     return found[0]
 
 

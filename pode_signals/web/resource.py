@@ -16,8 +16,10 @@ from zope.interface import implementer
 
 from ..context import RouteSlot, current_route
 from ..core.handshake import header_text
-from ..errors import ClientIdInvalid, UpgradeRefused
+from ..errors import ClientIdRefused, UpgradeRefused
+from .hosts import check_host, forwarded_host
 from .request_state import RequestState, request_state
+from .targets import check_target
 from .upgrade import is_upgrade
 
 if TYPE_CHECKING:
@@ -67,7 +69,7 @@ class SignalsResource:
         state.slot = RouteSlot()
         current_route.set(state.slot)
         try:
-            self._check_endpoint(request, state)
+            self._check_request(request, state)
             state.reference = self._reference(request)
             if self._upgrades_by_itself(request, state):
                 self._signals.auto_upgrade(request)
@@ -88,30 +90,38 @@ class SignalsResource:
             request.prepath, request.postpath = before
             raise
 
-    def _check_endpoint(self, request: Request, state: RequestState) -> None:
-        if self._listener is not None:
-            host = request.getHeader(b"host")
-            name = None if host is None else host.decode("latin-1")
-            try:
-                state.endpoint = self._listener.endpoint_for(upgrade=is_upgrade(request), host=name)
-            except UpgradeRefused as refused:
-                self._signals.count_refusal(request, refused)
-                raise
+    def _check_request(self, request: Request, state: RequestState) -> None:
+        """Choose the endpoint, and refuse what no route has to see: a Host that Klein's router would raise for, too."""
+        upgrade = is_upgrade(request)
+        try:
+            check_host(request)
+            if self._listener is not None:
+                host = request.getHeader(b"host")
+                state.endpoint = self._listener.endpoint_for(
+                    upgrade=upgrade,
+                    host=None if host is None else header_text(host),
+                    forwarded_host=forwarded_host(request, self._signals),
+                )
+            if upgrade:
+                check_target(request.uri)
+        except UpgradeRefused as refused:
+            self._signals.count_refusal(request, refused)
+            raise
 
     def _check_text(self, request: Request) -> None:
-        """Refuse a path or a Host that is not UTF-8: Klein would, with a traceback in the log each time."""
+        """Refuse a path that is not UTF-8: Klein would, with a traceback in the log each time."""
         try:
-            for each in (*(request.prepath or ()), *(request.postpath or ()), request.getHeader(b"host") or b""):
+            for each in (*(request.prepath or ()), *(request.postpath or ())):
                 each.decode("utf-8")
         except UnicodeDecodeError:
             self._signals.counters.requests_malformed += 1
             self._signals.reports.write(
                 "requests_malformed",
-                "refused a request whose path or Host is not UTF-8: {path}",
+                "refused a request whose path is not UTF-8: {path}",
                 level=LogLevel.info,
                 path=header_text(request.path),
             )
-            raise UpgradeRefused(400, "The path or the Host is not UTF-8.") from None
+            raise UpgradeRefused(400, "The path is not UTF-8.") from None
 
     def _upgrades_by_itself(self, request: Request, state: RequestState) -> bool:
         wanted = self._auto_upgrade or (state.endpoint is not None and state.endpoint.auto_upgrade)
@@ -120,7 +130,7 @@ class SignalsResource:
     def _reference(self, request: Request) -> Any:
         try:
             return self._signals.checked_reference(request)
-        except ClientIdInvalid:
+        except ClientIdRefused:
             self._signals.counters.references_refused += 1
             self._signals.reports.write(
                 "references_refused",

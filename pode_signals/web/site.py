@@ -10,13 +10,10 @@ from twisted.logger import Logger
 from twisted.web.resource import IResource, Resource
 from twisted.web.server import Site
 
-from ..core.handshake import header_text
-from ..core.origin import host_name
 from ..errors import UpgradeRefused
 from .bodies import BoundedRequest
 from .endpoints import Listener
 from .heads import BoundedChannel, RequestLimits
-from .upgrade import is_upgrade
 
 __all__ = ["SignalSite"]
 
@@ -81,9 +78,6 @@ class SignalSite(Site):
             return _Refusing(_CLOSED, keep_alive=False)
         if request.refusal is not None:
             return _Refusing(request.refusal, keep_alive=False)
-        if not is_upgrade(request) and not _has_good_host(request):  # upgrades are checked where they are converted
-            self._limits.counters.requests_malformed += 1
-            return _Refusing(_BAD_HOST, keep_alive=True)
         return super().getResourceFor(request)  # type: ignore[no-untyped-call]  # Twisted
 
     def startFactory(self) -> None:
@@ -123,15 +117,6 @@ class _Refusing(Resource):
 
 
 _CLOSED = UpgradeRefused(503, "The server is starting or stopping.", [("Retry-After", str(_RETRY_AFTER_SECONDS))])
-_BAD_HOST = UpgradeRefused(400, "The Host header is missing, repeated or malformed.")
-
-
-def _has_good_host(request: Request) -> bool:
-    """Whether a request has the one Host that HTTP/1.1 asks for (RFC 9112 section 3.2)."""
-    hosts = request.requestHeaders.getRawHeaders(b"host", [])
-    if not hosts and request.clientproto != b"HTTP/1.1":
-        return True
-    return len(hosts) == 1 and host_name(header_text(hosts[0])) is not None
 
 
 def _printable(raw: bytes) -> str:

@@ -7,33 +7,36 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
 from attrs import frozen
-from twisted.web.http import HTTPChannel
+from twisted.web.http import RESPONSES, HTTPChannel
 
 from ..core.handshake import HandshakeRecord, header_text
-from ..core.origin import origin_allowed
+from ..core.origin import is_origin, origin_allowed
 from ..errors import AlreadyConverted, ClientGone, OriginRefused, ResponseStarted, UpgradeRefused
 from .channel import ConvertedChannel
-from .hosts import known_host_name
+from .hosts import check_host, forwarded_host, shown
 from .request_state import RequestState
+from .targets import check_target, routed_path
 
 if TYPE_CHECKING:
     from ..hub import Hub
 
 Request = Any  # a twisted.web.server.Request: most of what is used of it has no annotations
 
-__all__ = ["UpgradeOffer", "check_upgrade", "handshake_record", "is_upgrade"]
+__all__ = ["UpgradeOffer", "check_upgrade", "handshake_record", "is_handshake", "is_upgrade"]
+
+# Klein and other resources set a status without its phrase; Twisted has none for these ("421 Unknown Status").
+for _status in (HTTPStatus.MISDIRECTED_REQUEST, HTTPStatus.UPGRADE_REQUIRED, HTTPStatus.TOO_MANY_REQUESTS):
+    RESPONSES.setdefault(_status.value, _status.phrase.encode("ascii"))
 
 _SEEN_BY_AUTOBAHN = (b"host", b"origin", b"upgrade", b"connection")
 _ONCE = (b"host", b"origin", b"sec-websocket-key", b"sec-websocket-version")
 _KEY = re.compile(rb"[A-Za-z0-9+/]{21}[AQgw]==")  # 16 bytes in base64 (RFC 6455 section 4.1)
 _TOKEN = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")  # RFC 9110 section 5.6.2
 _VERSION = re.compile(rb"0|[1-9][0-9]?|1[0-9]{2}|2[0-4][0-9]|25[0-5]")  # RFC 6455 section 4.3
-_ORIGIN = re.compile(  # RFC 6454 section 7.1; the host may be empty, as in file://
-    rb"null|[A-Za-z][0-9A-Za-z+.-]*://(?:\[[0-9A-Fa-f:.]+\]|[0-9A-Za-z\-._~!$&'()*+,;=%]*)(?::[0-9]{0,5})?"
-)
 _VISIBLE = re.compile(rb"[\x20-\x7e\t]*")
 _FORBIDDEN = re.compile(rb"[\r\n\0]")
 _DEFLATE_PARAMETER = re.compile(
@@ -64,6 +67,11 @@ def is_upgrade(request: Request) -> bool:
     return _asks_for_websocket(request.requestHeaders.getRawHeaders(b"upgrade", ()))
 
 
+def is_handshake(request: Request) -> bool:
+    """Whether a client meant a request to be an upgrade, also where a proxy has dropped its Upgrade header."""
+    return is_upgrade(request) or request.requestHeaders.hasHeader(b"sec-websocket-key")
+
+
 def check_upgrade(request: Request, state: RequestState, hub: Hub) -> UpgradeOffer:
     """Refuse whatever can't become a connection.
 
@@ -88,18 +96,20 @@ def check_upgrade(request: Request, state: RequestState, hub: Hub) -> UpgradeOff
     headers = {name.lower(): values for name, values in request.requestHeaders.getAllRawHeaders()}
     _check_request_line(request, headers)
     _check_headers(headers)
+    check_host(request)
     _check_version_and_key(headers)
     if _has_body(headers):
-        raise UpgradeRefused(400, "An upgrade has no body.")
+        raise UpgradeRefused(400, "An upgrade has no body.", hint="Content-Length is over 0, or Transfer-Encoding came")
     _check_origin(request, headers, hub)
     deflate = b", ".join(_deflate_offers(headers)) if hub.settings.compression else b""
     return UpgradeOffer(headers[b"sec-websocket-key"][0], _subprotocols(headers), deflate)
 
 
-def handshake_record(request: Request, address: str) -> HandshakeRecord:
+def handshake_record(request: Request, state: RequestState, address: str) -> HandshakeRecord:
     """What a connection keeps of its request."""
     headers = [(name, each) for name, values in request.requestHeaders.getAllRawHeaders() for each in values]
-    return HandshakeRecord(request.method, request.uri, headers, address, request.isSecure())
+    path, http_route = routed_path(request) if state.unrouted_path is None else (state.unrouted_path, None)
+    return HandshakeRecord(request.method, request.uri, headers, address, request.isSecure(), path, http_route)
 
 
 def _check_request_line(request: Request, headers: _Headers) -> None:
@@ -108,9 +118,9 @@ def _check_request_line(request: Request, headers: _Headers) -> None:
     if request.clientproto != b"HTTP/1.1":
         raise UpgradeRefused(505, "WebSocket connections need HTTP/1.1.")
     if not _asks_for_websocket(headers.get(b"upgrade", ())) or not _asks_for_upgrade(headers.get(b"connection", ())):
-        raise UpgradeRefused(426, "This is a WebSocket endpoint.", _UPGRADE)
-    if b"#" in request.uri:
-        raise UpgradeRefused(400, "A WebSocket URL has no fragment.")  # RFC 6455 section 3
+        hint = "there is no Upgrade: websocket with Connection: Upgrade; a proxy has to pass these two on"
+        raise UpgradeRefused(426, "This is a WebSocket endpoint.", _UPGRADE, hint=hint)
+    check_target(request.uri)
 
 
 def _asks_for_websocket(values: Sequence[bytes]) -> bool:
@@ -128,15 +138,22 @@ def _check_headers(headers: _Headers) -> None:
         for value in values:
             part += value
     if not _VISIBLE.fullmatch(strict) or _FORBIDDEN.search(others):
-        raise UpgradeRefused(400, "A header has a character that it must not have.")
+        raise UpgradeRefused(400, "A header has a character that it must not have.", hint=_strange_header(headers))
     for name in _ONCE:
         if len(headers.get(name, ())) > 1:
             raise UpgradeRefused(400, f"The {name.decode('ascii').title()} header is repeated.")
-    host, origin = _first(headers, b"host"), _first(headers, b"origin")
-    if host is None or known_host_name(header_text(host)) is None:
-        raise UpgradeRefused(400, "The Host header is missing or malformed.")
-    if origin is not None and not _ORIGIN.fullmatch(origin):
-        raise UpgradeRefused(400, "The Origin header is malformed.")
+    origin = _first(headers, b"origin")
+    if origin is not None and not is_origin(origin.decode("ascii")):
+        raise UpgradeRefused(400, "The Origin header is malformed.", hint=f"Origin: {shown(origin.decode('ascii'))}")
+
+
+def _strange_header(headers: _Headers) -> str:
+    for name, values in headers.items():
+        is_strict = name in _SEEN_BY_AUTOBAHN or name.startswith(b"sec-websocket-")
+        for value in values:
+            if not _VISIBLE.fullmatch(value) if is_strict else _FORBIDDEN.search(value):
+                return f"{header_text(name).title()}: {shown(header_text(value))}"
+    raise AssertionError("unreachable")
 
 
 def _check_version_and_key(headers: _Headers) -> None:
@@ -158,20 +175,36 @@ def _has_body(headers: _Headers) -> bool:
 def _check_origin(request: Request, headers: _Headers, hub: Hub) -> None:
     settings = hub.settings
     origin = _first(headers, b"origin")
-    if origin is None and settings.allow_missing_origin:  # no browser, for which rules need no more to be looked at
+    if origin is None:  # no browser, for which rules need no more to be looked at
+        allowed = settings.allow_missing_origin
+        if allowed is None:  # a proxy that drops the header makes every page look like no browser
+            allowed = not hub.is_trusted_proxy(request)
+        if not allowed:
+            raise OriginRefused(hint="there is no Origin, see allow_missing_origin")
         return
-    forwarded = headers.get(b"x-forwarded-host")
+    page, host = origin.decode("ascii"), headers[b"host"][0].decode("ascii")
+    forwarded = forwarded_host(request, hub)
     if not origin_allowed(
-        None if origin is None else origin.decode("ascii"),
-        headers[b"host"][0].decode("ascii"),
+        page,
+        host,
         allowed_origins=settings.allowed_origins,
         own_ports=hub.own_ports,
         secure=request.isSecure(),
         allow_null=settings.allow_null_origin,
-        allow_missing=settings.allow_missing_origin,
-        forwarded_host=header_text(forwarded[-1]) if forwarded and hub.is_trusted_proxy(request) else None,
+        allow_missing=False,
+        forwarded_host=forwarded,
     ):
-        raise OriginRefused
+        raise OriginRefused(hint=_foreign(page, host, forwarded, bool(headers.get(b"x-forwarded-host"))))
+
+
+def _foreign(page: str, host: str, forwarded: str | None, proxied: bool) -> str:
+    setting = "allow_null_origin" if page == "null" else "allowed_origins"
+    came = f"Origin: {shown(page)}, Host: {shown(host)}"
+    if forwarded is not None:
+        came += f", X-Forwarded-Host: {shown(forwarded)}"
+    elif proxied:
+        came += ", and an X-Forwarded-Host that does not count, since the proxy is not in trusted_proxies"
+    return f"{came}; see {setting}"
 
 
 def _subprotocols(headers: _Headers) -> tuple[str, ...]:

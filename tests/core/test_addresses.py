@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pode_signals.core.addresses import TrustedProxies, plain_address
+from pode_signals.core.addresses import UNIX_PEER, TrustedProxies, limit_key, plain_address
 
 
 @pytest.mark.parametrize(
@@ -62,6 +62,11 @@ def test_plain_addresses_are_addresses(text: str) -> None:
         (["0.0.0.0/0"], "", False),
         (["0.0.0.0/0"], "unknown", False),
         ([], "127.0.0.1", False),
+        (["unix"], UNIX_PEER, True),
+        (["0.0.0.0/0", "::/0"], UNIX_PEER, False),
+        (["unix"], "", False),
+        (["unix"], "127.0.0.1", False),
+        (["unix", "127.0.0.1"], "127.0.0.1", True),
     ],
 )
 def test_trusted_proxies(networks: list[str], address: str, trusted: bool) -> None:
@@ -117,3 +122,63 @@ def test_no_header_makes_it_raise(headers: list[str], socket: str) -> None:
     assert client == plain_address(client)
     if socket != "10.0.0.1":
         assert client == socket
+
+
+@pytest.mark.parametrize(
+    ("socket", "headers", "client", "hops"),
+    [
+        ("203.0.113.5", ["198.51.100.1"], "203.0.113.5", 0),
+        ("10.0.0.1", [], "10.0.0.1", 1),
+        ("10.0.0.1", ["198.51.100.1"], "198.51.100.1", 1),
+        ("10.0.0.1", ["198.51.100.1, 10.0.0.2"], "198.51.100.1", 2),
+        ("10.0.0.1", ["10.0.0.3, 10.0.0.2"], "10.0.0.3", 3),
+        ("10.0.0.1", ["10.0.0.3, unknown, 10.0.0.2"], "10.0.0.2", 2),
+        ("10.0.0.1", [f"198.51.100.1, fe80::1%{'x' * 9_999}"], "10.0.0.1", 1),
+        (UNIX_PEER, [], "", 1),
+        (UNIX_PEER, ["198.51.100.1"], "198.51.100.1", 1),
+        (UNIX_PEER, ["198.51.100.1, unix:, 10.0.0.2"], "198.51.100.1", 3),
+        (UNIX_PEER, ["198.51.100.1, unix, 10.0.0.2"], "10.0.0.2", 2),
+        ("203.0.113.5", ["unix:"], "203.0.113.5", 0),
+        ("", ["198.51.100.1"], "", 0),
+    ],
+)
+def test_hops(socket: str, headers: list[str], client: str, hops: int) -> None:
+    """S15.2: UNIX sockets are hops like others, and hops are counted up to the first that is not trusted."""
+    proxies = TrustedProxies(["10.0.0.0/8", "unix"])
+    assert proxies.client_address(socket, headers) == client
+    assert proxies.hops(socket, headers) == hops
+    assert TrustedProxies([]).hops(socket, headers) == 0
+
+
+@pytest.mark.parametrize(
+    ("address", "key"),
+    [
+        ("192.0.2.1", "192.0.2.1"),
+        ("::ffff:192.0.2.1", "192.0.2.1"),
+        ("2001:db8:1:2:3:4:5:6", "2001:db8:1:2::/64"),
+        ("::1", "::/64"),
+        ("", ""),
+        ("unix", ""),
+    ],
+)
+def test_keys_of_limits(address: str, key: str) -> None:
+    """S16.5: a limit for each address counts IPv6 by networks of 64 bits; who has no address is in none."""
+    assert limit_key(address) == key
+
+
+@given(st.integers(0, 2**64 - 1), st.integers(0, 2**64 - 1), st.integers(0, 2**64 - 1))
+def test_one_network_has_one_key(network: int, one: int, other: int) -> None:
+    """S16.5: all addresses of a network of 64 bits have one key, and those of two networks have two."""
+    keys = {limit_key(plain_address(str(IPv6Address(network << 64 | each)))) for each in (one, other)}
+    if network:
+        assert len(keys) == 1
+        assert keys != {limit_key(plain_address(str(IPv6Address((network ^ 1) << 64 | one))))}
+
+
+def test_nothing_long_is_remembered() -> None:
+    """S16.5: what a client writes into X-Forwarded-For is not kept, however long it is."""
+    proxies = TrustedProxies(["10.0.0.0/8"])
+    before = plain_address.cache_info().currsize
+    for number in range(50):
+        proxies.client_address("10.0.0.1", [f"fe80::{number}%{'x' * 1_000}"])
+    assert plain_address.cache_info().currsize <= before + 1

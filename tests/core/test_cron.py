@@ -120,6 +120,24 @@ def test_a_bad_expression_names_its_field(text: str, field: str) -> None:
     assert f"bad cron {field}: " in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("index", "field", "size", "least"),
+    [(0, "minute", 60, 0), (1, "hour", 24, 0), (2, "day", 31, 1), (3, "month", 12, 1), (4, "weekday", 7, 0)],
+)
+@pytest.mark.parametrize("span", ["*", "{least}", "{least}-{most}", "{most}", "{least},*"])
+def test_a_step_that_is_larger_than_its_field(index: int, field: str, size: int, least: int, span: str) -> None:
+    """S13.2: a step larger than its field would be one of the field's size without a word: it is CronInvalid."""
+    written = span.format(least=least, most=least + size - 1)
+
+    def with_step(step: int) -> CronExpression:
+        return parse(" ".join([*["*"] * index, f"{written}/{step}", *["*"] * (4 - index)]))
+
+    with_step(size)
+    for step in (size + 1, size * 3 // 2, 9_999):
+        with pytest.raises(CronInvalid, match=rf"bad cron {field}: the step {step} is larger .* {size} values"):
+            with_step(step)
+
+
 MACRO_TIMES = {
     "@minutely": ["2026-01-01 00:01 Thu", "2026-01-01 00:02 Thu"],
     "@hourly": ["2026-01-01 01:00 Thu", "2026-01-01 02:00 Thu"],

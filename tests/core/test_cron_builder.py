@@ -1,9 +1,12 @@
 from __future__ import annotations
 
+from itertools import pairwise
 from random import Random
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from pode_signals.core.cron import CronExpression
 from pode_signals.core.cron_builder import cron
@@ -74,6 +77,16 @@ def test_words_become_an_expression(built: str, expected: str) -> None:
         ({"every": "hour", "interval": -1}, "interval has to be"),
         ({"every": "hour", "interval": 1.5}, "interval has to be"),
         ({"every": "hour", "interval": True}, "interval has to be"),
+        ({"every": 5}, "every has to be one of minute"),
+        ({"every": ["hour"]}, "every has to be one of minute"),
+        ({"every": "minute", "interval": 90}, "every 90 minutes can't be kept: an hour has 60, .* 60 at most"),
+        ({"every": "minute", "interval": 90}, "or any by a timer"),
+        ({"every": "hour", "interval": 36}, "every 36 hours can't be kept: a day has 24"),
+        ({"every": "day", "interval": 8}, "every 8 weekdays can't be kept: a week has 7, .* 7 at most can be had$"),
+        ({"every": "date", "interval": 40}, "every 40 days can't be kept: a month has 31"),
+        ({"every": "month", "interval": 18}, "every 18 months can't be kept: a year has 12"),
+        ({"every": "minute", "minute": 50, "interval": 15}, "9 from 50 on"),
+        ({"every": "month", "month": "December", "interval": 1}, "none from 12 on"),
         ({"minute": 60}, "minute has to be within 0-59, not 60"),
         ({"minute": -1}, "minute has to be within 0-59"),
         ({"minute": True}, "minute has to be within 0-59"),
@@ -93,3 +106,38 @@ def test_what_makes_no_sense_is_refused(arguments: dict[str, Any], message: str)
     """S13.3: an interval without every, or with quarter or year, and values out of range are a ValueError."""
     with pytest.raises(ValueError, match=message):
         cron(**arguments)
+
+
+SIZES = {"minute": (0, 60), "hour": (0, 24), "date": (1, 31), "month": (1, 12), "day": (0, 7)}
+
+
+@given(
+    unit=st.sampled_from(sorted(SIZES)),
+    interval=st.integers(1, 130),
+    start=st.none() | st.integers(0, 59),
+)
+@settings(max_examples=500)
+def test_an_interval_is_kept_or_refused(unit: str, interval: int, start: int | None) -> None:
+    """S13.3: an interval that is taken lies between all values of its field, of which there are two at least, or is the
+    field's own size; every other one is a ValueError.
+    """
+    least, size = SIZES[unit]
+    first = least if start is None else least + start % size
+    fits = first + interval < least + size or interval == size
+    arguments: dict[str, Any] = {} if start is None else {unit: first}
+    if not fits:
+        with pytest.raises(ValueError, match=f"every {interval} .* can't be kept"):
+            cron(unit, interval=interval, **arguments)
+        return
+    fields = CronExpression.parse(cron(unit, interval=interval, **arguments), random=Random(1)).fields
+    names = {"date": "day", "day": "weekday"}
+    values = sorted(getattr(fields, names.get(unit, unit)))
+    assert values[0] == first
+    assert {later - earlier for earlier, later in pairwise(values)} == ({interval} if interval < size else set())
+
+
+def test_the_other_sunday() -> None:
+    """S13.3: an interval of weekdays that begins at Sunday goes through the week, whichever number Sunday has."""
+    for sunday in (0, 7, "Sunday"):
+        built = cron("day", day=sunday, interval=3)
+        assert CronExpression.parse(built, random=Random(1)).fields.weekday == {0, 3, 6}

@@ -59,7 +59,7 @@ def random_field(random: Random, index: int, stars: float) -> tuple[str, set[int
 def random_item(random: Random, index: int) -> tuple[str, set[int]]:
     least, most = LIMITS[index]
     low, high = sorted((random.randint(least, most), random.randint(least, most)))
-    step = random.randint(1, 20)
+    step = random.randint(1, min(20, most - least + 1))
 
     def on_step(first: int, last: int) -> set[int]:
         return {value for value in range(least, most + 1) if first <= value <= last and (value - first) % step == 0}

@@ -6,9 +6,10 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from werkzeug.exceptions import HTTPException
 
 from pode_signals.core.names import check_name, client_id_text, from_header_value, header_value
-from pode_signals.errors import NameInvalid
+from pode_signals.errors import NameInvalid, NameRefused, UpgradeRefused
 
 FORBIDDEN = [*map(chr, range(0x20)), *map(chr, range(0x7F, 0xA0)), "\u2028", "\u2029", "\ud800", "\udbff", "\udfff"]
 
@@ -44,13 +45,22 @@ def test_the_length_is_1_to_128_characters(length: int) -> None:
         check_name("group", "ä" * length)
 
 
-def test_the_refusal_is_an_answer_and_a_value_error() -> None:
-    """S2.2: NameInvalid is also a ValueError and answers 400 with what is wrong, without repeating it."""
-    with pytest.raises(ValueError, match="client id") as caught:
+def test_a_bad_name_is_a_plain_value_error() -> None:
+    """S2.2: NameInvalid is a ValueError that says which name and what is wrong without repeating it; no HTTP answer."""
+    with pytest.raises(ValueError, match="the client id has characters") as caught:
         check_name("client id", "forged\r\nSet-Cookie: a=b")
     assert isinstance(caught.value, NameInvalid)
-    assert caught.value.code == 400
-    assert "forged" not in caught.value.get_body()
+    assert not isinstance(caught.value, HTTPException)
+    assert "forged" not in str(caught.value)
+
+
+def test_the_refusal_of_a_bad_name() -> None:
+    """S2.2: what convert makes of it is a 400 whose sentence says which name, and still a NameInvalid."""
+    refused = NameRefused(NameInvalid("group", "is empty"))
+    assert isinstance(refused, NameInvalid)
+    assert isinstance(refused, UpgradeRefused)
+    assert (refused.code, refused.kind, refused.why) == (400, "group", "is empty")
+    assert refused.get_body() == "The group is empty.\n"
 
 
 @pytest.mark.parametrize("value", [None, 7, b"Msg", ["Msg"]])

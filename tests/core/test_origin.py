@@ -6,7 +6,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pode_signals.core.origin import host_name, host_port, is_origin_entry, origin_allowed
+from pode_signals.core.origin import (
+    forwarded_host,
+    host_name,
+    host_port,
+    is_origin,
+    is_origin_entry,
+    origin_allowed,
+)
 
 
 def allowed(origin: str | None, host: str, **given: Any) -> bool:
@@ -49,6 +56,11 @@ OWN = [
     ("http://my_host:8091", "my_host:8091", {}),
     ("http://example.com", "example.com:", {}),
     ("https://example.com", "backend:8091", {"forwarded_host": "example.com"}),
+    # As clients that are no browsers write it.
+    ("ws://example.com", "example.com", {}),
+    ("ws://example.com:8091", "example.com:8091", {}),
+    ("WSS://example.com", "example.com:443", {}),
+    ("wss://example.com", "example.com", {"secure": True}),
 ]
 
 FOREIGN = [
@@ -96,6 +108,10 @@ FOREIGN = [
     # A page inside an application is none of ours, though its host is called localhost too.
     ("capacitor://localhost", "localhost", {}),
     ("chrome-extension://abcdefgh", "abcdefgh", {}),
+    ("file://", "", {}),
+    ("app://.", ".", {}),
+    ("ws://", "", {}),
+    ("ws://example.com:443", "example.com:80", {}),
     # The forwarded host counts in place of the Host, not beside it.
     ("http://backend:8091", "backend:8091", {"forwarded_host": "example.com"}),
     ("http://example.com", "example.com", {"forwarded_host": "example.com, example.com"}),
@@ -166,6 +182,26 @@ def test_null_and_missing_origins(permitted: bool) -> None:
         (("https://[::1]:8443",), "https://[0::1]:8443", True),
         ((), "https://example.com", False),
         (("https://example.com",), "https://user@example.com", False),
+        # Pages of applications.
+        (("file://",), "file://", True),
+        (("FILE://",), "file://", True),
+        (("qrc://",), "qrc://", True),
+        (("qrc://",), "file://", False),
+        (("file://",), "file:///", False),
+        (("app://.",), "app://.", True),
+        (("app://.",), "app://", False),
+        (("app://",), "app://.", False),
+        (("app://-",), "app://-", True),
+        (("vscode-webview://a!b",), "vscode-webview://A!b", True),
+        (("file://",), "null", False),
+        (("*",), "qrc://", True),
+        (("app://*.",), "app://x.", False),
+        (("app://*",), "app://x", False),
+        # Clients that are no browsers.
+        (("http://example.com",), "ws://example.com", True),
+        (("ws://example.com",), "http://example.com:80", True),
+        (("wss://*.example.com",), "https://sub.example.com", True),
+        (("https://example.com",), "ws://example.com", False),
     ],
 )
 def test_listed_origins(listed: tuple[str, ...], origin: str, expected: bool) -> None:
@@ -198,6 +234,14 @@ def test_no_header_makes_it_raise(origin: str, host: str) -> None:
         ("[0:0::1]:80", "[::1]", 80),
         ("[2001:DB8::1]:80", "[2001:db8::1]", 80),
         ("x-y.x-y_z.x_y", "x-y.x-y_z.x_y", None),
+        ("a" * 63, "a" * 63, None),
+        ("a" * 64, None, None),
+        (f"www.{'a' * 64}.com", None, None),
+        (f"{'a' * 63}.{'b' * 63}.{'c' * 63}.{'d' * 61}", f"{'a' * 63}.{'b' * 63}.{'c' * 63}.{'d' * 61}", None),
+        (f"{'a' * 63}.{'b' * 63}.{'c' * 63}.{'d' * 62}", None, None),
+        (".com", None, None),
+        ("a..b", None, None),
+        ("a: 80", None, None),
         ("example.com..", None, None),
         ("example.com:000080", None, None),
         pytest.param(f"example.com:{'9' * 5_000}", None, None, id="5,000 digits"),
@@ -235,9 +279,48 @@ def test_hosts(host: str, name: str | None, port: int | None) -> None:
         ("https://example.com/", False),
         ("example.com", False),
         ("https://", False),
+        ("ws://", False),
         ("", False),
+        ("file://", True),
+        ("qrc://", True),
+        ("app://.", True),
+        ("file:///", False),
+        ("app://*", False),
+        ("app://*.", False),
+        ("app://x:99999", False),
+        ("https://a..b", False),
     ],
 )
 def test_an_entry_that_never_matches_is_found(entry: str, can_match: bool) -> None:
     """S2.2: an allowed origin without a scheme, or with a path, would silently match nothing."""
     assert is_origin_entry(entry) is can_match
+
+
+@given(st.from_regex(r"\A[A-Za-z][a-z+.-]{0,4}://[a-zA-Z0-9._~!$&'()+,;=%-]{0,8}(?::[0-9]{0,5})?\Z"))
+def test_what_can_be_listed_can_connect(origin: str) -> None:
+    """S16.6: a well-formed origin that can be listed may connect once it is, and one that can't be never does."""
+    assert is_origin(origin)
+    assert allowed(origin, "service.example", allowed_origins=(origin,)) is is_origin_entry(origin)
+
+
+@pytest.mark.parametrize(
+    ("lines", "hops", "host"),
+    [
+        ([], 1, None),
+        ([], None, None),
+        ([""], 1, None),
+        (["a,b,c"], 0, "c"),
+        (["a,,b", "c"], None, "a"),
+        ([" ,\t,"], 3, None),
+        (["a"], 1, "a"),
+        (["a,b,c"], 1, "c"),
+        (["a,b,c"], 2, "b"),
+        (["a", " b ", "c"], 2, "b"),
+        (["a,b,c"], 3, "a"),
+        (["a,b,c"], 9, "a"),
+        (["a,,b,"], 2, "a"),
+    ],
+)
+def test_forwarded_hosts(lines: list[str], hops: int | None, host: str | None) -> None:
+    """S16.6: X-Forwarded-Host is read from the right, one element at least and one for each hop that is known."""
+    assert forwarded_host(lines, hops) == host

@@ -31,8 +31,12 @@ from pode_signals.core.settings import Settings
         ("allowed_origins", "*", "None or a list of origins such as https://example.com, without a path, not '*'"),
         ("allowed_origins", ["example.com"], "None or a list of origins"),
         ("allowed_origins", ["https://example.com", 5], "None or a list of origins"),
-        ("trusted_proxies", "10.0.0.1", "a list of addresses or networks such as 10.0.0.0/8 (without host bits), not "),
+        ("trusted_proxies", "10.0.0.1", "a list of addresses or networks such as 10.0.0.0/8 (without host bits), or "),
         ("trusted_proxies", ["10.0.0.1/8"], "a list of addresses or networks"),
+        ("trusted_proxies", ["unix:/run/x"], "a list of addresses or networks"),
+        ("trusted_proxies", "unix", "a list of addresses or networks"),
+        ("trusted_proxies", [5], "a list of addresses or networks"),
+        ("allow_missing_origin", "no", "True, False or None"),
     ],
 )
 def test_a_bad_value_is_refused(name: str, value: Any, wanted: str) -> None:
@@ -58,7 +62,8 @@ def test_a_bad_value_is_refused(name: str, value: Any, wanted: str) -> None:
         ("allowed_origins", None, None),
         ("allowed_origins", [], ()),
         ("allowed_origins", {"*"}, ("*",)),
-        ("trusted_proxies", ["10.0.0.0/8", "::1"], ("10.0.0.0/8", "::1")),
+        ("trusted_proxies", ["10.0.0.0/8", "::1", "unix"], ("10.0.0.0/8", "::1", "unix")),
+        ("allow_missing_origin", None, None),
     ],
 )
 def test_a_good_value_is_taken(name: str, value: Any, taken: Any) -> None:

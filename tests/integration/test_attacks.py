@@ -19,6 +19,7 @@ from attack.target import Outcome, Target, target
 
 pytestmark = [
     pytest.mark.skipif(sys.platform != "linux", reason="it looks into /proc"),
+    pytest.mark.own_event_loop,
     pytest.mark.skipif("PODE_SIGNALS_ATTACKS" not in os.environ, reason="takes 90 s: tox -e attacks"),
 ]
 

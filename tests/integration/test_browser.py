@@ -6,6 +6,7 @@ import os
 import re
 from pathlib import Path
 
+import pytest
 from browser import browsing, stay_home
 from playwright.sync_api import expect
 from programs import running
@@ -15,6 +16,7 @@ HERE = Path(__file__).parent
 ISO_DATE = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d")
 
 
+@pytest.mark.own_event_loop
 def test_chat_between_two_pages(chromium: str, tmp_path: Path) -> None:
     """S12.1: the default program's chat page: what one page says both show, and [date] is answered with a date.
 
@@ -46,6 +48,7 @@ def test_chat_between_two_pages(chromium: str, tmp_path: Path) -> None:
         assert not errors
 
 
+@pytest.mark.own_event_loop
 def test_page_written_for_pode(chromium: str, tmp_path: Path) -> None:
     """S5.1: a jQuery page with a bare WebSocket, as Pode's users have it, works unchanged against our server."""
     library = (Path(jquery.BASE_DIR) / "jquery.min.js").read_text(encoding="utf-8")

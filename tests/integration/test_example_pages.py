@@ -54,6 +54,7 @@ def test_auto_upgrade(tmp_path: Path) -> None:
     assert "deprecated" in program.text()
 
 
+@pytest.mark.own_event_loop
 def test_wss(chromium: str, tmp_path: Path) -> None:
     """S1.2, S1.5: wss.py serves its page and its socket over TLS on one port."""
     with running("wss:service", tmp_path, protocols=("https", "wss"), own_endpoints="?self_signed=yes") as program:
@@ -72,6 +73,7 @@ def test_wss(chromium: str, tmp_path: Path) -> None:
             assert not aborted
 
 
+@pytest.mark.own_event_loop
 def test_ajax_reply(chromium: str, tmp_path: Path) -> None:
     """S15.1: ajax_reply.py answers a request over the socket that its header names, and refuses an unknown one."""
     with running("ajax_reply:service", tmp_path) as program, browsing(chromium) as browser:
@@ -97,6 +99,7 @@ def log_in(page: Page, program: Program, user: str, password: str) -> None:
     page.get_by_role("button", name="Log in").click()
 
 
+@pytest.mark.own_event_loop
 def test_auth_form(chromium: str, tmp_path: Path) -> None:
     """S2.2, S10.2: auth_form.py lets members in alone, announces them, and closes with 4401 who logs out."""
     with running("auth_form:service", tmp_path) as program, browsing(chromium) as browser:

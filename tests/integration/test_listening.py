@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import socket
+import stat
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
@@ -176,6 +178,39 @@ async def test_a_unix_socket(serve: Serve, tmp_path: Path) -> None:
     assert service.addresses[page][0].name == str(path).encode()
     assert service.signals.own_ports == set()
     assert path.is_socket()
+
+
+@pytest.mark.parametrize(
+    ("text", "mode"),
+    [
+        ("unix:{path}", 0o660),
+        ("unix:{path}:backlog=5", 0o660),
+        ("unix:address={path}", 0o660),
+        ("haproxy:unix:{path}", 0o660),
+        ("unix:{path}:mode=600", 0o600),
+        ("unix:{path}:mode=666", 0o666),
+        ("unix:{path}:600", 0o600),
+        ("haproxy:unix:{path}:mode=600", 0o600),
+    ],
+)
+@pytest.mark.parametrize("umask", [0o000, 0o077])
+async def test_the_mode_of_a_unix_socket(serve: Serve, tmp_path: Path, text: str, mode: int, umask: int) -> None:
+    """S1.6: a UNIX socket is for its user and group, whatever the umask, unless the string has a mode."""
+    path = tmp_path / "chat.socket"
+    before = os.umask(umask)
+    try:
+        serve(Endpoint("http", listen=text.format(path=path)))
+    finally:
+        os.umask(before)
+    assert stat.S_IMODE(path.stat().st_mode) == mode
+
+
+@pytest.mark.parametrize("text", ["unix:/run/x\\", "unix:/run/x:mode=nine", "nothing:80"])
+async def test_a_string_that_can_not_be_read(text: str) -> None:
+    """S1.6: a Twisted endpoint string that can't be read is one sentence that names the endpoint."""
+    service = SignalsService(Signals(), Resource(), [Endpoint("http", listen=text)], reactor=reactor)
+    with pytest.raises(ConfigurationInvalid, match="can't be used"):
+        service.check()
 
 
 async def test_a_string_that_is_bound_later(serve: Serve) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import subprocess
 from collections.abc import Iterator
 from datetime import datetime
@@ -30,6 +31,7 @@ def check_date(text: str) -> None:
     assert datetime.fromisoformat(json.loads(text)["message"]).year >= 2026
 
 
+@pytest.mark.own_event_loop
 def test_websockets(chat: Program) -> None:
     """S2.1, S5.2: two clients of the `websockets` package hear each other, and [date] is answered to both."""
 
@@ -50,6 +52,7 @@ def test_websockets(chat: Program) -> None:
     asyncio.run(conversation())
 
 
+@pytest.mark.own_event_loop
 def test_aiohttp(chat: Program) -> None:
     """S2.3, S5.2: aiohttp's client connects by name and address, talks, pings and closes."""
 
@@ -81,19 +84,17 @@ def test_websocket_client(chat: Program) -> None:
     client.shutdown()
 
 
-def test_node_ws(chat: Program, node: str, tmp_path: Path) -> None:
+def test_node_ws(chat: Program, node: str, node_path: str) -> None:
     """S5.2: Node's `ws` talks and closes cleanly."""
-    for name in ("package.json", "conversation.js"):
-        (tmp_path / name).write_bytes((HERE / "node_client" / name).read_bytes())
-    install = ["npm", "install", "--silent", "--no-audit", "--no-fund", "--no-package-lock"]
-    subprocess.run(install, cwd=tmp_path, check=True, timeout=180, stdin=subprocess.DEVNULL)
-    command = [node, "conversation.js", f"ws://localhost:{chat.port}/msg"]
-    done = subprocess.run(command, cwd=tmp_path, check=True, timeout=60, capture_output=True, text=True)
+    command = [node, HERE / "node_client" / "conversation.js", f"ws://localhost:{chat.port}/msg"]
+    environment = {**os.environ, "NODE_PATH": node_path}
+    done = subprocess.run(command, env=environment, check=True, timeout=60, capture_output=True, text=True)
     name, hello, date, closed = done.stdout.splitlines()
     assert (name, hello, closed) == ("Msg", '{"message":"hello from ws"}', "closed 1000 done")
     check_date(date)
 
 
+@pytest.mark.own_event_loop
 def test_healthy_neighbour(chat: Program) -> None:
     """S2.2: a client that is refused leaves the others alone: each gets an answer that says why."""
 

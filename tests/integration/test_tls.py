@@ -174,6 +174,17 @@ def test_a_new_certificate_on_sighup(tmp_path: Path, issued: Issued) -> None:
                 assert says(after, "me too")
 
 
+def test_a_new_password_on_sighup(tmp_path: Path, issued: Issued) -> None:
+    """S1.5: a PKCS#12 file and the file of its password, both renewed, are read at SIGHUP."""
+    with serving(tmp_path, *written(tmp_path, issued, "pfx")) as program:
+        newer = issue()
+        (tmp_path / "cert.pfx").write_bytes(newer.pfx(b"another"))
+        (tmp_path / "password.txt").write_text("another\n")
+        program.process.send_signal(signal.SIGHUP)
+        wait_for(program, "is valid until", 2)
+        assert serial(program) == newer.serial
+
+
 def test_a_bad_certificate_on_sighup(tmp_path: Path, issued: Issued) -> None:
     """S1.5: a certificate that is bad at SIGHUP is logged as an error; the old one and open connections stay."""
     context = trusting(tmp_path, issued)

@@ -67,6 +67,14 @@ def service():
 """
 
 
+HUNG_UP = """
+import os, signal
+os.kill(os.getpid(), signal.SIGHUP)
+from stubborn import service
+"""
+SECRET = "a secret that is quite long enough"
+
+
 @contextmanager
 def serving(tmp_path: Path, *options: str, before: Sequence[str] = ()) -> Iterator[Program]:
     """The command on a free port with http and ws; it is killed at the end, should it still run."""
@@ -292,6 +300,38 @@ def test_what_stays_is_not_looked_at(tmp_path: Path) -> None:
     assert frozen > 50_000 > collected
 
 
+@pytest.mark.parametrize("before", [["--rundir=/"], []], ids=["elsewhere", "here"])
+def test_a_reload_wherever_it_runs(tmp_path: Path, before: list[str]) -> None:
+    """S1.5: files that were named from where the command was given are read again, wherever twistd has gone since."""
+    (tmp_path / "secret").write_text(SECRET)
+    with serving(tmp_path, "--secret-file=secret", before=before) as program:
+        assert "SIGHUP can't" not in program.text()
+        (tmp_path / "secret").write_text(f"another {SECRET}")
+        program.process.send_signal(signal.SIGHUP)
+        wait_for_text(program, f"signing with the secrets of {tmp_path / 'secret'}")
+
+
+def test_sighup_while_the_program_is_read(tmp_path: Path) -> None:
+    """S1.5: SIGHUP that comes while the program of --app is imported ends nothing; the reload follows."""
+    (tmp_path / "secret").write_text(SECRET)
+    (tmp_path / "stubborn.py").write_text(STUBBORN)
+    (tmp_path / "hung_up.py").write_text(HUNG_UP)
+    with serving(tmp_path, "--app=hung_up:service", "--secret-file=secret") as program:
+        wait_for_text(program, "signing with the secrets of")
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="it gives up the rights of root")
+def test_files_that_need_the_rights_of_the_start(tmp_path: Path) -> None:
+    """S1.5: files that can't be read any more after ``--uid`` are said at the start, in one line, and stay in use."""
+    tmp_path.chmod(0o700)
+    (tmp_path / "secret").write_text(SECRET)
+    with serving(tmp_path, "--secret-file=secret", before=["--uid=nobody"]) as program:
+        said = f"SIGHUP can't read these again, a new start can: {tmp_path / 'secret'}: Permission denied"
+        wait_for_text(program, said)
+        program.process.send_signal(signal.SIGHUP)
+        wait_for_text(program, f"the secrets stay as they were: {tmp_path / 'secret'}: Permission denied")
+
+
 async def codes_of_clients(program: Program, count: int) -> Counter[int | None]:
     """Connect so many clients, stop the program, and give the close codes that they saw."""
     gate = asyncio.Semaphore(50)
@@ -306,6 +346,7 @@ async def codes_of_clients(program: Program, count: int) -> Counter[int | None]:
     return Counter(each.close_code for each in connected)
 
 
+@pytest.mark.own_event_loop
 def test_drain(tmp_path: Path) -> None:
     """S12.2: at SIGTERM each of 500 clients gets 1001, none 1006, and it ends within ``drain_seconds``."""
     with serving(tmp_path, "--drain-seconds=20") as program:

@@ -16,6 +16,7 @@ from OpenSSL import SSL
 from twisted.logger import LogEvent, LogLevel, formatEvent, globalLogPublisher
 
 from pode_signals.errors import ConfigurationInvalid
+from pode_signals.web import certificates
 from pode_signals.web.certificates import ServerCertificate
 from pode_signals.web.endpoints import Endpoint, group_endpoints
 
@@ -58,6 +59,7 @@ class Handshake:
 
     def __init__(self, server: ServerCertificate, trusted: Path | None = None) -> None:
         self.context = ssl.create_default_context(cafile=trusted)
+        self.context.verify_flags |= ssl.VERIFY_X509_STRICT  # the default from Python 3.13 on
         self.server = server
 
     def run(self) -> ssl.SSLObject:
@@ -142,6 +144,21 @@ def test_self_signed() -> None:
         assert {str(each) for each in names.get_values_for_type(x509.IPAddress)} == {"127.0.0.1", "::1"}
         serials.add(made.serial_number)
     assert len(serials) == 2
+
+
+def test_self_signed_holds_for_who_trusts_it(tmp_path: Path) -> None:
+    """S1.5: a client that is given the self-signed certificate takes it, by the strict rules of RFC 5280 too."""
+    server = certificate(Endpoint("https", self_signed=True))
+    distrustful = Handshake(server)
+    distrustful.context.check_hostname, distrustful.context.verify_mode = False, ssl.CERT_NONE
+    shown = distrustful.run().getpeercert(binary_form=True)
+    assert shown is not None
+    extensions = x509.load_der_x509_certificate(shown).extensions
+    own = extensions.get_extension_for_class(x509.SubjectKeyIdentifier).value.digest
+    assert extensions.get_extension_for_class(x509.AuthorityKeyIdentifier).value.key_identifier == own
+    trusted = tmp_path / "trusted.pem"
+    trusted.write_text(ssl.DER_cert_to_PEM_cert(shown))
+    assert Handshake(server, trusted).serial() == x509.load_der_x509_certificate(shown).serial_number
 
 
 @pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
@@ -277,3 +294,12 @@ def test_pkcs12_without_a_key(tmp_path: Path, issued: Issued) -> None:
     paths = written(tmp_path, cert_pfx=alone)
     said = refusal(Endpoint("https", certificate=paths["cert_pfx"]))
     assert said.endswith("cert.pfx: it has no key with a certificate")
+
+
+@pytest.mark.parametrize("name", ["büro", "a\udcff", "a b", "x" * 64, "a..b", ""])
+def test_a_machine_with_a_strange_name(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """S1.5: a self-signed certificate is made on a machine whose name no certificate can have, too."""
+    monkeypatch.setattr(certificates, "gethostname", lambda: name)
+    made = certificates._self_signed().certificate
+    names = made.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    assert names.get_values_for_type(x509.DNSName) == ["localhost"]

@@ -384,6 +384,16 @@ class TestPending:
         assert honest.ask(plain("/ok")).body == newcomer.ask(plain("/ok")).body == b"fine"
         assert crowd[1].ask(plain("/ok")).body == b"fine"
 
+    def test_a_network_of_ipv6_is_one_crowd(self) -> None:
+        """S16.4: the addresses of one IPv6 network of 64 bits count as one, which a subscriber has all of."""
+        world = BoundedWorld(pending_handshakes=4)
+        honest = [world.client("192.0.2.1"), world.client("2001:db8:0:2::1")]
+        crowd = [world.client(f"2001:db8:0:1::{number}") for number in range(3)]
+        assert [each.wire.ended for each in (*honest, *crowd)] == [None, None, "aborted", None, None]
+        for each in (*honest, *crowd[1:]):
+            each.leave()
+        assert len(world.limits.pending) == 0
+
     def test_a_thousand(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """S16.4: by default a thousand requests may be incomplete."""
         monkeypatch.setattr(hub, "_descriptor_limit", lambda: 100_000)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextvars
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -604,6 +605,42 @@ def test_a_method_of_some_endpoints() -> None:
     root = IResource(Admin().app.resource())
     served = World(world.signals.resource(root, listener=listener), wrapped=False)
     assert served.client().ask(plain("/admin")).body == b"Admin"
+
+
+class Said:
+    """An object that can be called."""
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+
+    def __call__(self, request: Any) -> bytes:
+        return self.text.encode()
+
+
+class LateSaid(Said):
+    async def __call__(self, request: Any) -> bytes:  # type: ignore[override]
+        return self.text.encode()
+
+
+def said(text: str, request: Any) -> bytes:
+    """A page."""
+    return text.encode()
+
+
+@pytest.mark.parametrize(
+    "made",
+    [Said, LateSaid, lambda text: partial(said, text), lambda text: lambda request: text.encode()],
+    ids=["object", "asynchronous object", "partial", "lambda"],
+)
+def test_pages_without_a_name_of_their_own(made: Callable[[str], Any]) -> None:
+    """S1.4: what can be called and has no name of its own can be tied to endpoints; each is a route of its own."""
+    world = World(wrapped=False)
+    for path in ("/one", "/two"):
+        world.app.route(path)(world.signals.only_on("admin")(made(path)))
+    listener = Listener((Endpoint("http", address="*", name="admin"),))
+    root = IResource(world.app.resource())
+    served = World(world.signals.resource(root, listener=listener), wrapped=False)
+    assert [served.client().ask(plain(path)).body for path in ("/one", "/two")] == [b"/one", b"/two"]
 
 
 def test_the_default_scope() -> None:

@@ -96,23 +96,6 @@ def test_an_open_site_keeps_connections(site: SignalSite) -> None:
     assert b" 503 " in client.get(b"/c")
 
 
-@pytest.mark.parametrize(
-    ("head", "status"),
-    [
-        (b"GET / HTTP/1.0\r\n", 200),
-        (b"GET / HTTP/1.0\r\nHost: a\r\nHost: b\r\n", 400),
-        (b"GET / HTTP/1.1\r\n", 400),
-        (b"GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n", 400),
-        (b"GET / HTTP/1.1\r\nHost: a b\r\n", 400),
-    ],
-)
-def test_hosts(site: SignalSite, head: bytes, status: int) -> None:
-    """S16.8: a request has one good Host, which HTTP/1.0 may leave out."""
-    client = Client(site)
-    client.channel.dataReceived(head + b"\r\n")
-    assert client.transport.value().split(b" ")[1] == b"%d" % status
-
-
 def test_an_unused_connection_ends(site: SignalSite, clock: MemoryReactorClock) -> None:
     """S16: a client that takes too long over the head of its request is sent away."""
     client = Client(site)

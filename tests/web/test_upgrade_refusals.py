@@ -107,8 +107,11 @@ def test_refused(kind: str, row: Row) -> None:
         _check_keep_alive(world, client)
         assert neighbour.ask(head()).status == 101
     assert failures_in(logged) == []
-    assert sum(world.signals.counters.upgrades_refused.values()) == 1
-    assert world.signals.counters.connections_opened == 2
+    counters = world.signals.counters
+    is_upgrade = row.what != "no upgrade"
+    assert sum(counters.upgrades_refused.values()) == is_upgrade
+    assert counters.requests_refused == ({} if is_upgrade else {row.status: 1})
+    assert counters.connections_opened == 2
 
 
 @pytest.mark.parametrize("bad", [0x85, 0xA0, 0xFF])

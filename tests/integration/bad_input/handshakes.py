@@ -61,15 +61,22 @@ def _request_lines() -> Iterator[Handshake]:
     yield Handshake("a frame instead of a head", b"\x81\x85\0\0\0\0hello\r\n\r\n", 400, then=CLOSES)
     for name, target in {
         "an absolute target of another host": "http://evil.example/msg",
+        "an absolute target without a host": "x:///msg",
         "the target of CONNECT": "example.com:80",
         "a target without a slash": "msg",
+        "a target that is a query": "?msg",
+        "a target that is an asterisk": "*",
+        "a target with a fragment": "/msg#part",
+    }.items():
+        yield Handshake(name, head(target), 400)
+    for name, target in {
         "a target that climbs": "/../../../../etc/passwd",
         "a target that climbs, encoded": "/%2e%2e/%2e%2e/etc/passwd",
         "a target with %00": "/msg%00",
         "a target with a bad %": "/msg%zz",
     }.items():
         yield Handshake(name, head(target), 404)
-    yield Handshake("a target with a fragment", head("/msg#part"), 400, server="automatic")
+    yield Handshake("a target without a slash, upgraded by itself", head("msg"), 400, server="automatic")
     yield Handshake("a target that is no UTF-8", head("/%ff"), 400)
     yield Handshake("a target of 5,000 characters", head("/" + "a" * 5_000), 404)
 
@@ -116,10 +123,28 @@ def _repeated() -> Iterator[Handshake]:
 
 
 def _hosts() -> Iterator[Handshake]:
-    for host in ("", "a b", "a/b", "user@a", "a:b", "a:99999", "[::1", "::1", "a, b", "a#b", "a\\b", "[1]", "[::g]"):
+    for host in (
+        "",
+        "a b",
+        "a/b",
+        "user@a",
+        "a:b",
+        "a:99999",
+        "[::1",
+        "::1",
+        "a, b",
+        "a#b",
+        "a\\b",
+        "[1]",
+        "[::g]",
+        "a..b",
+        ".",
+        ".a",
+        "x" * 64,
+    ):
         yield Handshake(f"Host {host!r}", head("/msg", ("Host", host)), 400)
     yield Handshake("no Host", head(without=("Host",)), 400)
-    for host in ("", "a b", "user@a", "a:99999", "[::1"):
+    for host in ("", "a b", "user@a", "a:99999", "[::1", "a..b", ".", ".a", "x" * 64):
         yield Handshake(f"a plain request, Host {host!r}", plain("/page", ("Host", host)), 400)
     yield Handshake("a plain request without Host", plain("/page").replace(b"Host: example.com\r\n", b""), 400)
     yield Handshake(

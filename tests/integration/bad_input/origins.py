@@ -54,7 +54,9 @@ STRANGE = (
     "http://2130706433",
     "http://localhost",
     "ftp://example.com",
-    "ws://example.com",
+    "ws://evil.example",
+    "ws://",
+    "app://.",
     "chrome-extension://example.com",
     "http://example..com",
     "http://.example.com",
@@ -65,6 +67,8 @@ GOOD = (
     "http://EXAMPLE.com",
     "http://example.com:80",
     "http://example.com.",
+    "ws://example.com",
+    "wss://example.com",
 )
 NOT_LISTED = (
     "https://example.org",

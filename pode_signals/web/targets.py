@@ -1,0 +1,97 @@
+"""Reads the target of a request, once for everybody who asks for its path. It never chooses a route.
+
+A request has two routers: the HTTP side's, which may refuse it, and that of signal routes, which trusts the first. So
+the second gets the path that the first one read, and never reads the target itself.
+"""
+
+from __future__ import annotations
+
+import sys
+from functools import lru_cache
+from operator import length_hint
+from typing import Any
+
+from werkzeug.exceptions import HTTPException
+from werkzeug.routing import Map
+
+from ..core.handshake import decoded_path, path_text
+from ..core.routes import HttpRoute
+from ..errors import UpgradeRefused
+
+Request = Any  # a twisted.web.server.Request: most of what is used of it has no annotations
+
+__all__ = ["check_target", "routed_path", "unrouted_path"]
+
+_KEPT_PATH_CHARACTERS = 256
+
+
+def check_target(target: bytes) -> None:
+    """Refuse an upgrade whose target could be read in two ways.
+
+    Twisted and Klein take ``admin`` for the path ``/dmin`` and ``x:///admin`` for ``/:///admin``.
+
+    Raises:
+        UpgradeRefused: the target does not begin with a slash (RFC 9112 section 3.2.1), or has a fragment (RFC 6455
+            section 3).
+    """
+    if target[:1] != b"/":
+        raise UpgradeRefused(400, "The target of an upgrade has to begin with a slash.")
+    if b"#" in target:
+        raise UpgradeRefused(400, "A WebSocket URL has no fragment.")
+
+
+def unrouted_path(request: Request) -> str:
+    """The path where no route was asked, percent-decoded: what auto-upgrade makes a name of."""
+    return decoded_path(request.path)
+
+
+def routed_path(request: Request) -> tuple[str, HttpRoute | None]:
+    """The path that the HTTP side chose its route by, and Klein's route.
+
+    Returns:
+        After a route of Klein: the whole path, also of what lies before Klein, as its routes match it: each segment
+        percent-decoded. In any other resource ``request.path`` as it is, for how such a one reads escapes nobody knows.
+    """
+    mapper = _klein_mapper(request)
+    if mapper is None:
+        return path_text(request.path), None
+    # Klein joins the same segments. Where one of them is empty it reads another path than the whole one, as /admin for
+    # //admin; a path that begins so is no signal route's.
+    path = path_text(b"/".join([b"", *request.prepath, *request.postpath]))
+    rules, path_info = mapper.map, mapper.path_info
+    route_of = _known_klein_route if len(path_info) <= _KEPT_PATH_CHARACTERS else _klein_route
+    return path, route_of(
+        rules,
+        length_hint(rules.iter_rules()),
+        mapper.server_name if rules.host_matching else "",
+        mapper.url_scheme,
+        path_info,
+        mapper.script_name.count("/") - 1,  # werkzeug puts one at its end
+    )
+
+
+def _klein_route(
+    rules: Map, _rule_count: int, server_name: str, url_scheme: str, path_info: str, depth: int
+) -> HttpRoute:
+    """The route that Klein has found: the same question to the same rules, since it does not keep the answer."""
+    try:
+        adapter = rules.bind(server_name, path_info=path_info, url_scheme=url_scheme)
+        rule, _ = adapter.match(return_rule=True)
+    except (HTTPException, ValueError):  # it found none, and one of its functions for errors converts
+        return HttpRoute(rules, None, depth)
+    return HttpRoute(rules, rule, depth)
+
+
+# Handshakes go to the same few paths. The number of rules is asked for because an application may add some.
+_known_klein_route = lru_cache(maxsize=256)(_klein_route)
+
+
+def _klein_mapper(request: Request) -> Any:
+    """The werkzeug adapter that Klein has matched a request with; None where none did.
+
+    Klein is not imported for it: who has no Klein may have no reactor yet, and importing Klein installs one.
+    """
+    klein = sys.modules.get("klein.interfaces")
+    if klein is None:
+        return None
+    return getattr(request.getComponent(klein.IKleinRequest), "mapper", None)
