@@ -6,7 +6,7 @@ import asyncio
 import random
 import zlib
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 
 from attack.floods import MOST_GROWTH_BYTES, Attack, Flood
 from attack.target import MIB, Target
@@ -74,14 +74,11 @@ async def _half_handshake(target: Target) -> None:
 @asynccontextmanager
 async def _names(target: Target) -> AsyncIterator[None]:
     """Many names, with a connection each."""
-    wires = []
-    try:
+    async with AsyncExitStack() as stack:
         for number in range(NAMES):
-            wires.append(await target.upgraded(f"/room/r{number}"))
+            wire = await target.upgraded(f"/room/r{number}")
+            stack.callback(wire.close)
         yield
-    finally:
-        for wire in wires:
-            wire.close()
 
 
 def _packed(text: bytes) -> bytes:

@@ -21,7 +21,7 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from attack import clock_back, draining, floods, frame_floods, leaks, request_floods, slow, vanished
-from attack.target import Outcome, Target, target
+from attack.target import Outcome, target
 
 CLIENTS = 100
 VANISHING = 200

@@ -6,7 +6,6 @@ import gc
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from typing import NamedTuple, Protocol
 
 from fuzz.recipes import Context, Recipe
@@ -14,8 +13,9 @@ from fuzz.recipes import Context, Recipe
 __all__ = ["GLANCE_GROWTH", "MOST_GROWTH", "Growth", "Meter", "SlowTarget"]
 
 MOST_GROWTH = 2.6
-"""From n to 2n and from there to 4n something is added to the cost: twice as much where it is linear, four times where it
-is quadratic. More than so many times is too much. What does not depend on the size has no part in it."""
+"""From n to 2n and from there to 4n something is added to the cost: the second time twice as much where it is linear,
+four times as much where it is quadratic. More than this is too much. What does not depend on the size has no part in
+it."""
 
 GLANCE_GROWTH = 2.2
 """What, at a look, is worth another one."""
@@ -110,8 +110,8 @@ class Meter:
     def is_slow(self, recipe: Recipe, seen: Growth) -> Growth | None:
         """How the cost grows, best of 20, where a look said that it may grow too much, and it does.
 
-        It has to do so at the largest size that the defaults allow and that can be waited for, and at a quarter of it as
-        well: a limit, where something else begins, is met only once.
+        It has to do so at the largest size that the defaults allow and that can be waited for, and at a quarter of it
+        as well: a limit, where something else begins, is met only once.
         """
         if not seen.exceeds(GLANCE_GROWTH):
             return None

@@ -1,4 +1,4 @@
-"""What the search for slow inputs is run on: five ways by which bytes of a client come in, in memory, in their whole length.
+"""What the search for slow inputs is run on: five ways by which bytes of a client come in, in memory, but all the way.
 
 Requests go through the site, the resource of the hub and Klein to routes that read all of them; frames and messages
 through the protocol of an open connection to a hub where several names, groups and ids are connected.
