@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -65,15 +66,36 @@ def free_port() -> int:
         return port
 
 
-def start(arguments: Sequence[str], port: int, log: Path, *, cwd: Path = EXAMPLES) -> Program:
+def start(
+    arguments: Sequence[str],
+    port: int,
+    log: Path,
+    *,
+    cwd: Path = EXAMPLES,
+    environment: Mapping[str, str] | None = None,
+) -> Program:
     """Start twistd with arguments and wait, bounded, until the port answers.
+
+    Args:
+        arguments: the arguments.
+        port: the port.
+        log: where its output goes.
+        cwd: where it runs.
+        environment: what it finds in its environment beside what is there anyway.
 
     Raises:
         AssertionError: it ended, or did not answer in time; the message has what it printed.
     """
     command = [sys.executable, "-c", TWISTD, "-n", "--pidfile=", *arguments]
     with log.open("wb") as output:
-        process = subprocess.Popen(command, cwd=cwd, stdin=subprocess.DEVNULL, stdout=output, stderr=output)
+        process = subprocess.Popen(
+            command,
+            cwd=cwd,
+            env={**os.environ, **(environment or {})},
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+        )
     program = Program(port, process, log)
     end = time.monotonic() + START_SECONDS
     while time.monotonic() < end and process.poll() is None:
@@ -95,7 +117,10 @@ def running(
     *options: str,
     protocols: Sequence[str] = ("http", "ws"),
     own_endpoints: str = "",
+    all_endpoints: str = "",
     cwd: Path = EXAMPLES,
+    environment: Mapping[str, str] | None = None,
+    tracebacks: bool = False,
 ) -> Iterator[Program]:
     """``twistd -n pode-signals``, with ``--app`` unless that is None, on a free port of localhost.
 
@@ -107,16 +132,21 @@ def running(
         options: further options.
         protocols: those of its two endpoints.
         own_endpoints: the options of the second endpoint, ``?auto_upgrade=yes``.
+        all_endpoints: options of both.
         cwd: where it runs.
+        environment: what it finds in its environment beside what is there anyway.
+        tracebacks: whether it may print tracebacks: of functions that raise on purpose.
     """
     port = free_port()
-    endpoints = [f"--endpoint={protocol}://localhost:{port}" for protocol in protocols]
+    endpoints = [f"--endpoint={protocol}://localhost:{port}{all_endpoints}" for protocol in protocols]
     endpoints[-1] += own_endpoints
     chosen = [] if app is None else ["--app", app]
-    program = start(["pode-signals", *chosen, *endpoints, *options], port, tmp_path / "twistd.log", cwd=cwd)
+    program = start(
+        ["pode-signals", *chosen, *endpoints, *options], port, tmp_path / "twistd.log", cwd=cwd, environment=environment
+    )
     try:
         yield program
     finally:
         status = program.stop()
     assert status == -signal.SIGTERM, program.text()
-    assert "Traceback" not in program.text(), program.text()
+    assert tracebacks or "Traceback" not in program.text(), program.text()

@@ -1,4 +1,4 @@
-"""What attacks come to, at length: ``python tests/attack/report.py FILE`` writes a table in Markdown. About 15 minutes.
+"""What attacks come to, at length: ``python tests/attack/report.py FILE`` writes a table in Markdown. About 45 minutes.
 
 ``python tests/attack/report.py FILE FLOODS READERS CYCLES`` takes so many seconds for each flood, for slow readers, and
 so many connections to come and go. The exit status is 1 where something is not as it should be.
@@ -20,8 +20,8 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from attack import draining, floods, leaks, slow, vanished
-from attack.target import Outcome, Target, target
+from attack import clock_back, draining, floods, frame_floods, leaks, request_floods, slow, vanished
+from attack.target import Outcome, target
 
 CLIENTS = 100
 VANISHING = 200
@@ -39,17 +39,18 @@ class Step:
         attack: what is done to it.
     """
 
-    server: Callable[[Path], AbstractContextManager[Target]]
-    attack: Callable[[Target], Coroutine[Any, Any, Outcome]]
+    server: Callable[[Path], AbstractContextManager[Any]]
+    attack: Callable[[Any], Coroutine[Any, Any, Outcome]]
 
 
 def steps(flood_seconds: float, reader_seconds: float, cycles: int) -> Iterator[Step]:
     """All attacks."""
-    for flood in floods.floods():
-        yield Step(
-            lambda folder, options=flood.options: target(folder, *options),
-            partial(floods.run, flood=flood, seconds=flood_seconds),
-        )
+    for kind in (*frame_floods.floods(), *request_floods.floods()):
+        for flood in kind.alone():
+            yield Step(
+                lambda folder, flood=flood: target(folder, *flood.options, **flood.how),
+                partial(floods.run, flood=flood, seconds=flood_seconds),
+            )
     for tls in (False, True):
         yield Step(
             partial(target, tls=tls),
@@ -63,6 +64,8 @@ def steps(flood_seconds: float, reader_seconds: float, cycles: int) -> Iterator[
             lambda folder: vanished.target_with_cable(folder, *vanished.OPTIONS),
             partial(vanished.cut_off, count=VANISHING),
         )
+    if clock_back.PRELOAD is not None:
+        yield Step(clock_back.target_with_clock, lambda given: clock_back.stepped_back(*given))
     yield Step(target, partial(leaks.cycles, count=cycles, warm_up=WARM_UP, most_growth_bytes=leaks.MOST_GROWTH_BYTES))
     yield Step(partial(target, app="starved"), partial(leaks.no_descriptors, crowd=CROWD))
 
@@ -86,7 +89,8 @@ def main(path: str, flood_seconds: str = "30", reader_seconds: str = "60", cycle
         "# What attacks come to",
         "",
         f"Python {platform.python_version()}, {os.cpu_count()} processors, attackers and server on this machine.",
-        f"Aims under floods: p99 of an echo {floods.AIMED_ECHO_MS} ms, handshakes {floods.AIMED_HANDSHAKE_MS} ms.",
+        f"Aims under floods: p99 of an echo {floods.AIMED_ECHO_MS} ms, handshakes {floods.AIMED_HANDSHAKE_MS} ms;",
+        f"no echo over {floods.MOST_ECHO_MS} ms where what is sent is dear rather than much.",
         "",
         "| attack | figure | |",
         "|---|---|---|",

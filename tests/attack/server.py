@@ -10,17 +10,23 @@ import json
 import resource
 import time
 from collections import Counter, deque
+from pathlib import Path
 from typing import Any
 
 from klein import Klein
-from twisted.internet.task import LoopingCall
+from twisted.internet.defer import Deferred
+from twisted.internet.task import LoopingCall, deferLater
+from twisted.web.static import File
 
 from pode_signals import Endpoint, EventType, SignalConnection, SignalEvent, Signals, SignalsService, TriggeredEvent
 from pode_signals.connection import ConnectionState
 
 FEW_DESCRIPTORS = 200
+USUAL_DESCRIPTORS = 1_024
+ROUTE_SECONDS = 0.005
+LONG_SECONDS = 60.0
 MOST_DISCONNECTS = 1_000  # that are remembered, so that what grows is the package's
-NAMES = ("Echo", "Sink", "News")
+NAMES = ("Echo", "Sink", "News", "Bait")
 LEFT_BEHIND = (
     "SignalProtocol",
     "SignalConnection",
@@ -128,6 +134,8 @@ def attacked(**settings: Any) -> SignalsService:
     inside = Inside(signals)
     news = News(signals, inside)
     _add_connections(app, signals, inside)
+    _add_pages(app, signals)
+    _add_baits(app, signals)
 
     @app.route("/inside")
     def tell(request: Any) -> bytes:
@@ -158,6 +166,61 @@ def starved(**settings: Any) -> SignalsService:
     service = attacked(**settings)
     resource.setrlimit(resource.RLIMIT_NOFILE, (FEW_DESCRIPTORS, FEW_DESCRIPTORS))
     return service
+
+
+def scarce(**settings: Any) -> SignalsService:
+    """The same, with as many file descriptors as a process usually has, which its limits know."""
+    resource.setrlimit(resource.RLIMIT_NOFILE, (USUAL_DESCRIPTORS, USUAL_DESCRIPTORS))
+    return attacked(**settings)
+
+
+def _add_pages(app: Klein, signals: Signals) -> None:
+    """Pages that read all of a request, or take long."""
+
+    @app.route("/page", methods=["GET", "POST"])
+    @app.route("/page/<path:rest>", methods=["GET", "POST"])
+    def page(request: Any, rest: str = "") -> bytes:
+        signals.connection_of(request)
+        request.getUser(), request.content.read()
+        return b"page"
+
+    @app.route("/static/", branch=True)
+    def static(request: Any) -> File:
+        return File(str(Path(__file__).parent))
+
+    @app.route("/wait")
+    def wait(request: Any) -> Deferred[bytes]:
+        return deferLater(signals.clock, LONG_SECONDS, lambda: b"waited")
+
+
+def _add_baits(app: Klein, signals: Signals) -> None:
+    """Connections whose functions take long, raise, or read all of their handshakes."""
+
+    @app.route("/room/<name>")
+    def room(request: Any, name: str) -> None:
+        signals.convert(request, name)
+
+    for path in ("/bait/busy", "/bait/slow", "/bait/raises", "/bait/reads", "/bait/none"):
+        app.route(path, endpoint=path)(lambda request: signals.convert(request, "Bait") and None)
+
+    @signals.route("/bait/busy")
+    def busy(event: SignalEvent) -> None:
+        end = time.perf_counter() + ROUTE_SECONDS
+        while time.perf_counter() < end:
+            pass
+
+    @signals.route("/bait/slow")
+    async def slow(event: SignalEvent) -> None:
+        await deferLater(signals.clock, LONG_SECONDS, lambda: None)
+
+    @signals.route("/bait/raises")
+    def raises(event: SignalEvent) -> None:
+        raise RuntimeError("on purpose")
+
+    @signals.route("/bait/reads")
+    def reads(event: SignalEvent) -> None:
+        request = event.request
+        dict(request.headers), request.cookies, request.args, request.path
 
 
 def _add_connections(app: Klein, signals: Signals, inside: Inside) -> None:

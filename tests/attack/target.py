@@ -128,7 +128,7 @@ async def program(
 
 
 @contextmanager
-def target(tmp_path: Path, *options: str, app: str = "attacked", tls: bool = False) -> Iterator[Target]:
+def target(tmp_path: Path, *options: str, app: str = "attacked", tls: bool = False, **how: Any) -> Iterator[Target]:
     """A server; at its end it has to stop in good order and must not have printed a traceback.
 
     Args:
@@ -136,8 +136,9 @@ def target(tmp_path: Path, *options: str, app: str = "attacked", tls: bool = Fal
         options: its settings.
         app: the function of ``server.py``.
         tls: whether it speaks TLS.
+        how: further arguments of ``programs.running``.
     """
     more = ("--self-signed",) if tls else ()
     protocols = ("https", "wss") if tls else ("http", "ws")
-    with running(f"server:{app}", tmp_path, *more, *options, protocols=protocols, cwd=HERE) as program:
+    with running(f"server:{app}", tmp_path, *more, *options, protocols=protocols, cwd=HERE, **how) as program:
         yield Target(program, trusting() if tls else None)

@@ -164,6 +164,12 @@ class Wire:
         self._data += read
         return read
 
+    async def skip(self) -> bool:
+        """Wait for what comes next and forget it; whether anything came."""
+        came = bool(await self.receive())
+        self._data.clear()
+        return came
+
     async def frame(self) -> Frame | None:
         """The next frame; None at the end."""
         while (found := take_frame(self._data)) is None:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from attack import draining, floods, leaks, slow, vanished
+from attack import clock_back, draining, floods, frame_floods, leaks, request_floods, slow, vanished
 from attack.floods import Flood
 from attack.target import Outcome, Target, target
 
@@ -44,11 +44,18 @@ def attack(server: Target, how: Callable[..., Any], *arguments: Any, **options: 
     return outcome
 
 
-@pytest.mark.parametrize("flood", floods.floods(), ids=lambda flood: flood.name)
+@pytest.mark.parametrize("flood", [*frame_floods.floods(), *request_floods.floods()], ids=lambda flood: flood.name)
 def test_a_flood(tmp_path: Path, flood: Flood) -> None:
     """S16.3, S16.4, S16.8: whoever sends as much as it can costs little memory, and a good client goes on."""
-    with target(tmp_path, *flood.options) as server:
+    with target(tmp_path, *flood.options, **flood.how) as server:
         attack(server, floods.run, flood, FLOOD_SECONDS)
+
+
+@pytest.mark.skipif(clock_back.PRELOAD is None, reason="there is no libfaketime")
+def test_a_clock_that_is_set_back(tmp_path: Path) -> None:
+    """S16.1: a clock that is set back stops no timeout, whether or not anything else wakes the server."""
+    with clock_back.target_with_clock(tmp_path) as (server, set_clock):
+        attack(server, clock_back.stepped_back, set_clock)
 
 
 @BOTH
