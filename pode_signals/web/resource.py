@@ -19,7 +19,7 @@ from ..core.handshake import header_text
 from ..errors import ClientIdRefused, UpgradeRefused
 from .hosts import check_host, forwarded_host
 from .request_state import RequestState, request_state
-from .targets import check_target
+from .targets import check_depth, check_target
 from .upgrade import is_upgrade
 
 if TYPE_CHECKING:
@@ -95,6 +95,7 @@ class SignalsResource:
         upgrade = is_upgrade(request)
         try:
             check_host(request)
+            check_depth(request)
             if self._listener is not None:
                 host = request.getHeader(b"host")
                 state.endpoint = self._listener.endpoint_for(

@@ -20,7 +20,10 @@ from ..errors import UpgradeRefused
 
 Request = Any  # a twisted.web.server.Request: most of what is used of it has no annotations
 
-__all__ = ["check_target", "routed_path", "unrouted_path"]
+__all__ = ["MAX_PATH_SEGMENTS", "check_depth", "check_target", "routed_path", "unrouted_path"]
+
+MAX_PATH_SEGMENTS = 1_000
+"""How many segments a path may have: Twisted's resources take them off a list one by one, each time from its front."""
 
 _KEPT_PATH_CHARACTERS = 256
 
@@ -38,6 +41,16 @@ def check_target(target: bytes) -> None:
         raise UpgradeRefused(400, "The target of an upgrade has to begin with a slash.")
     if b"#" in target:
         raise UpgradeRefused(400, "A WebSocket URL has no fragment.")
+
+
+def check_depth(request: Request) -> None:
+    """Refuse a path that would take a time that grows with the square of its length.
+
+    Raises:
+        UpgradeRefused: the path has too many segments.
+    """
+    if len(request.postpath or ()) > MAX_PATH_SEGMENTS:
+        raise UpgradeRefused(414, "The path has too many segments.")
 
 
 def unrouted_path(request: Request) -> str:

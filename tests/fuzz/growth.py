@@ -13,15 +13,14 @@ from fuzz.recipes import Context, Recipe
 __all__ = ["GLANCE_GROWTH", "MOST_GROWTH", "Growth", "Meter", "SlowTarget"]
 
 MOST_GROWTH = 2.6
-"""From n to 2n and from there to 4n something is added to the cost: the second time twice as much where it is linear,
-four times as much where it is quadratic. More than this is too much. What does not depend on the size has no part in
-it."""
+"""From 2n to 4n the cost doubles where it is linear, and is four times as much where it is quadratic. More than this is
+too much."""
 
 GLANCE_GROWTH = 2.2
 """What, at a look, is worth another one."""
 
 _LEAST_SECONDS = 1e-3  # that the last step adds; below, nobody is held up
-_LEAST_STEP_SECONDS = 50e-6  # of what adds less, caches and pages of memory are most
+_LEAST_DOUBLING = 1.8  # from n to 2n; where it is less, something else began at 4n, such as a turn that was too short
 _READ_SECONDS = 15e-6  # what a reactor takes to read one piece, measured; in memory there is none
 _SHORT_SECONDS, _LONG_SECONDS = 0.25e-3, 5e-3  # once repetitions cost so much, an input is made no larger
 _GLANCE_RUNS, _SURE_RUNS = 3, 20
@@ -65,9 +64,9 @@ class Growth(NamedTuple):
 
     @property
     def factor(self) -> float:
-        """How many times as much the last step adds as the one before."""
+        """How many times as much 4n costs as 2n; 1 where that is no way in which the cost grows."""
         one, two, four = self.seconds
-        return (four - two) / max(two - one, _LEAST_STEP_SECONDS)
+        return four / two if two >= _LEAST_DOUBLING * one else 1.0
 
     def exceeds(self, factor: float) -> bool:
         """Whether it grows by more, and is no trifle."""

@@ -365,6 +365,20 @@ def test_wrapped_twice() -> None:
     assert world.client().ask(head("/", ("Origin", "http://other.example"))).status == 403
 
 
+@pytest.mark.parametrize("kind", [World, BoundedWorld], ids=["embedded", "service"])
+def test_deep_paths(kind: type[World]) -> None:
+    """S16.4: a path has 1,000 segments at most, for pages and for upgrades; one of more gets 414, and is counted."""
+    world = kind()
+    if kind is World:
+        world.converting()
+    client = world.client()
+    for request, refusals in ((plain, world.signals.counters.requests_refused), (head, None)):
+        assert client.ask(request("/a" * 1_000)).status == 404
+        assert client.ask(request("/a" * 1_001)).status == 414
+        assert refusals is None or refusals == {414: 1}
+    assert world.signals.counters.upgrades_refused == {("UpgradeRefused", 414): 1}
+
+
 NOT_UTF_8 = ["/%ff", "/ok/%FF", "/%c3", b"/\x9b2J", "/%C0%80", "/%ed%a0%80", "/a%E4/ok"]
 
 
