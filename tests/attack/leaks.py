@@ -16,6 +16,7 @@ AT_ONCE = 20
 MOST_GROWTH_BYTES = 5 * MIB
 WAIT_SECONDS = 20.0
 STILL_WAITING = 5  # clients in a row that did not come in
+ANSWER_SECONDS = 1.0
 MOST_IDLE_LOAD = 0.5
 _SOURCES = cycle(f"127.0.0.{number}" for number in range(2, 10))  # a client's ports are not free again at once
 
@@ -161,8 +162,9 @@ async def _half(target: Target) -> Wire | None:
 
 async def _whole(target: Target) -> Wire | None:
     try:
-        return await target.upgraded("/sink")
-    except (Refused, OSError):  # it accepts and closes at once
+        async with asyncio.timeout(ANSWER_SECONDS):
+            return await target.upgraded("/sink")
+    except (Refused, OSError):  # nobody accepts it, which a TimeoutError says
         return None
 
 
