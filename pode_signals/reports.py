@@ -74,13 +74,13 @@ class Reports:
         Args:
             kind: what the lines are counted by; one of few, never made of what a client sent.
             text: a format string, a literal.
-            limit: the setting that acted, which is counted, and is the kind; None is none.
+            limit: the setting that acted, which is counted, is the kind, and ends the line; None is none.
             level: the level.
             fields: what the format names; texts are escaped, and a ``client_id`` goes without its signature.
         """
         if limit is not None:
             self._counters.limits_hit[limit] += 1
-            kind = limit
+            kind, text = limit, text + " ({kind})"
         if self.admits(kind, level):
             self._log.emit(level, text, kind=kind, **_shown(fields))
 

@@ -207,7 +207,7 @@ class Signals(Hub):
             what=what,
             path=header_text(request.path),
             code=refused.code,
-            why=limit or refused.description,
+            why=refused.description,
             hint=refused.hint,
             limit=limit,
         )

@@ -120,8 +120,12 @@ class TestOne:
             for _ in range(4):
                 says(waiting.client(), 1, 100)
         lines = [formatEvent(event) for event in logs if event["kind"] in ("inbox_bytes", "total_inbox_bytes")]
-        assert [line.partition(": ")[2] for line in lines[:3]] == ["read no further until its functions have ended"] * 3
-        assert lines[4:] == ["400 bytes of clients wait: no client is read further whose messages wait or are handled"]
+        assert [line.partition(": ")[2] for line in lines[:3]] == [
+            "read no further until its functions have ended (inbox_bytes)"
+        ] * 3
+        assert lines[4:] == [
+            "400 bytes of clients wait: no client is read further whose messages wait or are handled (total_inbox_bytes)"
+        ]
 
 
 class TestAll:

@@ -440,7 +440,9 @@ class TestReports:
             client.connection.send("secret 1")
             client.connection.send("secret 2")
         assert signals.counters.limits_hit == {"send_queue_bytes": 1}
-        assert [formatEvent(event) for event in logs] == ["connection ada reads too slowly: closed, 1 messages dropped"]
+        assert [formatEvent(event) for event in logs] == [
+            "connection ada reads too slowly: closed, 1 messages dropped (send_queue_bytes)"
+        ]
         assert "secret" not in repr(logs)
 
     @pytest.mark.parametrize("policy", ["drop_oldest", "drop_newest"])
@@ -453,7 +455,9 @@ class TestReports:
                 client.connection.send("secret")
         assert signals.counters.limits_hit == {"send_queue_bytes": 50}
         assert signals.counters.recipients_dropped == 50
-        assert [formatEvent(event) for event in logs] == ["connection ada reads too slowly: a message was dropped"] * 10
+        assert [formatEvent(event) for event in logs] == [
+            "connection ada reads too slowly: a message was dropped (send_queue_bytes)"
+        ] * 10
 
 
 class Watched:

@@ -179,6 +179,8 @@ def test_a_limit_acts(setting: str) -> None:
     assert world.hit[setting] == 1
     (line,) = [formatEvent(event) for event in logs if event.get("kind") == setting]
     assert line == printable(line)
+    # The operator learns what to set.
+    assert line.endswith(f"({setting})")
     assert "secret" not in repr(logs)
 
 
