@@ -124,7 +124,8 @@ class TestOne:
             "read no further until its functions have ended (inbox_bytes)"
         ] * 3
         assert lines[4:] == [
-            "400 bytes of clients wait: no client is read further whose messages wait or are handled (total_inbox_bytes)"
+            "400 bytes of clients wait: no client is read further whose messages wait or are handled"
+            " (total_inbox_bytes)"
         ]
 
 
