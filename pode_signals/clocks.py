@@ -191,6 +191,8 @@ class SteadyClock:
                     self._postpone(call, at)
                 elif call.time == at:  # else it was made earlier, and has run by its other entry, or will
                     self._run(call)
+            # Anew: what ran just now took its time, and may have made calls of the next turn.
+            now = self.seconds()
             self._run_next_turn(now)
             if self._background:
                 self._run_background(now)

@@ -104,6 +104,21 @@ class TestSteps:
         machine.pass_seconds(0.1, ticking=False)
         assert machine.called == ["called"]
 
+    @pytest.mark.parametrize("delay", [0, 0.1])
+    def test_calls_that_take_their_time(self, machine: Machine, delay: float) -> None:
+        """S16.1: what a call makes for the next turn comes, however long that call took."""
+
+        def slow() -> None:
+            machine.reactor.real += 0.05
+            machine.later(0, "of the next turn")
+            machine.reactor.real += 0.05
+
+        machine.clock.callLater(delay, slow)
+        machine.later(delay, "beside it")
+        machine.pass_seconds(0.2, ticking=False)
+        machine.pass_seconds(0.2, ticking=False)
+        assert sorted(machine.called) == ["beside it", "of the next turn"]
+
     def test_without_ticks(self, machine: Machine) -> None:
         """S16.1: where the wall clock is not set, the reactor's own timer makes calls come on time."""
         machine.later(0.5)
