@@ -84,12 +84,12 @@ class Settings:
         max_outgoing_bytes: the largest message that ``send`` takes; larger raises ``MessageTooBig``.
         max_pending_messages: how many messages of one connection wait undecoded for its functions; at that many
             its socket is read no further until a quarter is left.
-        inbox_bytes: how much the messages of one connection that wait for its functions may have in all; where another
-            one like the last would be too much, its socket is read no further until a quarter is left. A message by
-            itself always fits.
-        total_inbox_bytes: how much may wait for the functions of all connections together, with what has come of
-            messages that are not complete; over it no client is read further whose messages wait or are handled. Where
-            incomplete ones have half of it, those that have been coming for longest are given up with 1013.
+        inbox_bytes: how many bytes of messages of one connection may wait for its functions. Where another message as
+            large as the last one would exceed it, the socket is read no further until only a quarter of it still waits.
+            A single message always fits.
+        total_inbox_bytes: the same for all connections together, with what has come of messages that are not complete.
+            Over it, a client whose messages wait or are handled is read no further. Where incomplete messages have half
+            of it, the connections whose message has been coming for longest are closed with 1013.
         max_json_depth: how deep a client's message may be nested; the outermost object is 1.
         max_json_keys: how many object keys a client's message may have in all.
         bad_messages_limit: so many bad messages within the window close the connection with 1008.
@@ -111,8 +111,8 @@ class Settings:
             no bodies; None is refused: there is no value for "any size".
         max_form_bytes: the largest body of a form that is not multipart (``application/x-www-form-urlencoded``); larger
             gets 413. ``max_request_body_bytes`` holds as well.
-        request_timeout_seconds: how long a client may take over the body of a request. After its first 10 s a body has
-            to come at 1 KiB a second at least.
+        request_timeout_seconds: how long a client may take over the whole body of a request, however large. After its
+            first 10 s a body has to come at 1 KiB a second at least.
         response_timeout_seconds: how long a client may take over each 64 KiB of an HTTP answer that waits for it, and
             over the end of its connection; slower, and it is dropped.
         ping_interval_seconds: so long after the handshake, or after the last pong, a client is pinged.

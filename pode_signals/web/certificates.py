@@ -112,7 +112,10 @@ def _with_certificate(listener: Listener) -> Endpoint:
     for endpoint in listener.endpoints:
         if endpoint.has_certificate:
             return endpoint
-    raise ConfigurationInvalid(f"the endpoint {listener.endpoints[0]} has no certificate")
+    raise ConfigurationInvalid(
+        f"the endpoint {listener.endpoints[0]} has no certificate: give it certificate=… or self_signed=True"
+        " (--certificate FILE, --self-signed)"
+    )
 
 
 def _load(endpoint: Endpoint, again: bool) -> _Loaded:

@@ -38,6 +38,7 @@ LAST_SECONDS = 1
 _BODY_GRACE_SECONDS = 10
 _LINGER_SECONDS = 5
 _FOLDED = (b" ", b"\t")
+_NO_ADDRESS = "-"
 
 
 class RequestLimits:
@@ -70,13 +71,13 @@ class BoundedChannel(PacedChannel):
 
     Attributes:
         limits: what it shares with others; set by the site.
-        address: the client's, as text; ``""`` where it has none.
+        address: the client's, as log lines have it; ``-`` where it has none.
     """
 
     maxHeaders = MAX_HEADERS
     abortTimeout = LAST_SECONDS
     limits: RequestLimits
-    address = ""
+    address = _NO_ADDRESS
     _crowd = ""  # whom it counts among where too many requests are incomplete
     _idle_seconds: float | None = None
     _in_head = False
@@ -91,9 +92,10 @@ class BoundedChannel(PacedChannel):
         super().connectionMade()  # type: ignore[no-untyped-call]  # Twisted
         self._idle_seconds = self.timeOut
         self.totalHeadersSize = self.MAX_LENGTH = self.limits.head_bytes
-        self.address = getattr(self.getPeer(), "host", "") or ""  # type: ignore[no-untyped-call]  # Twisted
+        host = getattr(self.getPeer(), "host", None) or ""  # type: ignore[no-untyped-call]  # Twisted
         # Clients without an address are one crowd: a proxy's, mostly.
-        self._crowd = limit_key(plain_address(self.address))
+        self._crowd = limit_key(plain_address(host))
+        self.address = host or _NO_ADDRESS
         self._begin_head()
 
     @property
