@@ -44,6 +44,7 @@ class Turns:
         self._waiting: deque[tuple[Callable[..., object], tuple[Any, ...]]] = deque()
         self._is_planned = False
         self._number = 0
+        self._spent_seconds = 0.0
 
     @cached_property
     def seconds(self) -> Callable[[], float]:
@@ -64,6 +65,18 @@ class Turns:
         """Whether a share is used up that began at a time."""
         return self.seconds() - began >= SHARE_SECONDS
 
+    def spend(self, began: float) -> None:
+        """A client that did not wait in the line has been served since a time: the turn has so much less for others."""
+        self._spent_seconds += self.seconds() - began
+        # A turn that is planned each time would cost more than most requests do.
+        if self._spent_seconds >= SHARE_SECONDS:
+            self._plan()
+
+    @property
+    def is_used_up(self) -> bool:
+        """Whether who comes now has to wait in the line: those before have taken what a turn has."""
+        return self._spent_seconds >= TURN_SECONDS
+
     def later(self, function: Callable[..., object], *args: Any) -> None:
         """Call a function in a turn to come, after those that wait already."""
         self._waiting.append((function, args))
@@ -77,6 +90,7 @@ class Turns:
     def _run(self) -> None:
         self._is_planned = False
         self._number += 1
+        self._spent_seconds = 0.0
         end = self.seconds() + TURN_SECONDS
         try:
             for _ in range(len(self._waiting)):  # who comes to wait meanwhile has had a turn

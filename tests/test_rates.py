@@ -176,7 +176,7 @@ class TestReports:
                 turn(signals, seconds=0.001)
         assert 25 <= signals.counters.limits_hit["messages_per_second"] <= 31
         lines = [formatEvent(event) for event in logs if event["kind"] == "messages_per_second"]
-        assert lines == ["connection ada: its messages have to wait"] * 10
+        assert lines == ["connection ada: its messages have to wait (messages_per_second)"] * 10
 
     @pytest.fixture
     def signals(self) -> Signals:

@@ -40,9 +40,11 @@ class PacedChannel(WatchedChannel):
     def parse(self, data: bytes) -> None:
         """Parse what has come, for a short time."""
         self._unparsed += data
-        if self._waits:
+        if self._waits or self._is_full:
             # The end of a request had it read on.
             self._networkProducer.pauseProducing()
+        elif self.turns.is_used_up:
+            self._wait_for_a_turn()
         else:
             self._parse()
 
@@ -62,18 +64,31 @@ class PacedChannel(WatchedChannel):
         self.line_mode = 1
         self._unparsed = extra + self._unparsed
         if self._is_parsing:
-            self.paused = self.turns.seconds() >= self._share_ends
-        elif self._unparsed and not self._waits:
+            # A client that does not read its answers gets no more of them: they would wait in memory.
+            self.paused = self.is_unread or self.turns.seconds() >= self._share_ends
+        elif self._unparsed and not self._waits and not self.is_unread:
             self._parse()
+
+    def resumeProducing(self) -> None:
+        """IPushProducer: the transport is empty. What has come meanwhile is parsed."""
+        super().resumeProducing()
+        if (self._unparsed or self._buffer) and not self._waits and not self._is_parsing and self._is_http:
+            self._wait_for_a_turn()
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         """The client is gone."""
         self._is_http = False
         super().connectionLost(reason)
 
+    @property
+    def _is_full(self) -> bool:
+        """Whether the client has to read before anything else is done for it; what comes behind a request is kept."""
+        return self.is_unread and not self._handlingRequest
+
     def _parse(self) -> None:
         self._is_parsing = True
-        seconds, self._share_ends = self.turns.seconds, self.turns.share_ends()
+        turns = self.turns
+        seconds, began, self._share_ends = turns.seconds, turns.seconds(), turns.share_ends()
         try:
             if self.paused:
                 self.paused = False
@@ -85,16 +100,23 @@ class PacedChannel(WatchedChannel):
                     self.paused = True
         finally:
             self._is_parsing = False
+            turns.spend(began)
         if self.transport.disconnecting:
             self.drop_unparsed()
         elif self._unparsed or (self.paused and self._buffer):
-            self._networkProducer.pauseProducing()
-            self._waits = True
-            self.turns.later(self._go_on)
+            if self._is_full:
+                self._networkProducer.pauseProducing()
+            else:
+                self._wait_for_a_turn()
+
+    def _wait_for_a_turn(self) -> None:
+        self._networkProducer.pauseProducing()
+        self._waits = True
+        self.turns.later(self._go_on)
 
     def _go_on(self) -> None:
         self._waits = False
-        if not self._is_http:
+        if not self._is_http or self._is_full:
             return
         self._parse()
         # Twisted reads on while a request is handled, and not while the transport is full.

@@ -169,7 +169,7 @@ def test_reports(world: BoundedWorld) -> None:
             world.client("192.0.2.66").ask(post(LIMIT + 1))
     assert world.hit == {"max_request_body_bytes": 15}
     lines = [formatEvent(event) for event in logs if event.get("kind") == "max_request_body_bytes"]
-    assert lines == ["the body of a request of 192.0.2.66 was too large"] * 10
+    assert lines == ["the body of a request of 192.0.2.66 was too large (max_request_body_bytes)"] * 10
     assert failures_in(logs) == []
     access = [formatEvent(event) for event in logs if "SignalSite" in event["log_namespace"]]
     assert len(access) == 15

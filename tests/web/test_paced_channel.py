@@ -6,7 +6,7 @@ import pytest
 from bounded import BoundedWorld
 from web_fakes import Client, head, message, plain
 
-from pode_signals.turns import SHARE_SECONDS
+from pode_signals.turns import SHARE_SECONDS, TURN_SECONDS
 from pode_signals.web.paced_channel import PacedChannel
 
 HALF = SHARE_SECONDS / 2
@@ -165,6 +165,46 @@ def test_a_client_that_leaves() -> None:
         world.turn()
     assert len(world.served) == 2
     assert world.clock.getDelayedCalls() == []
+
+
+def test_a_client_that_reads_no_answers() -> None:
+    """S16.4: while the transport is full no further request is served, of those that have come and of new ones."""
+    world = BusyWorld()
+    client = world.client()
+    served: list[bytes] = []
+
+    @world.app.route("/large")
+    def large(request: Any) -> bytes:
+        served.append(request.uri)
+        client.wire.producer.pauseProducing()
+        return b"large"
+
+    client.send(b"".join(plain(f"/large?{number}") for number in range(5)))
+    client.wire.producerState = "producing"
+    client.wire.protocol.dataReceived(plain("/large?5"))
+    for number in range(6):
+        for _ in range(3):
+            world.turn()
+        assert served == [b"/large?%d" % each for each in range(number + 1)]
+        assert client.wire.producerState == "paused"
+        client.wire.producer.resumeProducing()
+    world.turn()
+    assert [answer.body for answer in client.answers] == [b"large"] * 6
+    assert client.wire.producerState == "producing"
+
+
+def test_many_clients_in_one_turn() -> None:
+    """S16.4: when requests have taken what a turn has, those of other clients wait for the next one, in order."""
+    world = BusyWorld()
+    clients = [world.client() for _ in range(100)]
+    for client in clients:
+        client.send(plain("/busy"))
+    assert len(world.served) == round(TURN_SECONDS / HALF)
+    assert clients[-1].wire.producerState == "paused"
+    for _ in range(5):
+        world.turn()
+    assert [client.answers[0].body for client in clients] == [b"busy"] * 100
+    assert {client.wire.producerState for client in clients} == {"producing"}
 
 
 class TestBehindARequest:
