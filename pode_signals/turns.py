@@ -7,16 +7,14 @@ Those who wait are called for :data:`TURN_SECONDS` in a turn, one after the othe
 
 from __future__ import annotations
 
-import time
 from collections import deque
 from collections.abc import Callable
 from functools import cached_property
 from typing import Any
 
-from twisted.internet.base import ReactorBase
 from twisted.internet.interfaces import IReactorTime
 
-__all__ = ["SHARE_SECONDS", "TURN_SECONDS", "Turns", "seconds_of"]
+__all__ = ["SHARE_SECONDS", "TURN_SECONDS", "Turns"]
 
 SHARE_SECONDS = 0.001
 """What one client gets. In one turn its bytes may come by two ways (what waits, and what is read), and Autobahn may
@@ -25,11 +23,6 @@ parse what the quick way left; so a client may have a few shares of a turn, and 
 TURN_SECONDS = 0.02
 """What all that wait for a turn get, and again all whose sockets are read together; the others come first in the next
 turn."""
-
-
-def seconds_of(clock: IReactorTime) -> Callable[[], float]:
-    """What measures how long something takes: where the clock is a reactor, that of the machine, which is never set."""
-    return time.monotonic if isinstance(clock, ReactorBase) else clock.seconds
 
 
 class Turns:
@@ -48,8 +41,8 @@ class Turns:
 
     @cached_property
     def seconds(self) -> Callable[[], float]:
-        """What shares are measured by."""
-        return seconds_of(self._clock())
+        """What shares are measured by: the hub's clock, which nobody sets."""
+        return self._clock().seconds
 
     def share_ends(self) -> float:
         """When a share that begins now is over, by :attr:`seconds`."""

@@ -9,7 +9,7 @@ from twisted.internet.task import Clock
 from twisted.internet.testing import MemoryReactorClock
 
 from pode_signals import Signals
-from pode_signals.turns import SHARE_SECONDS, TURN_SECONDS, Turns, seconds_of
+from pode_signals.turns import SHARE_SECONDS, TURN_SECONDS, Turns
 
 
 def one_turn(clock: Clock) -> None:
@@ -24,12 +24,11 @@ def test_what_measures() -> None:
     """S16.1: where time is a reactor's, durations are the machine's, which nobody sets; else those of the clock."""
     reactor = SelectReactor()
     try:
-        assert seconds_of(reactor) is time.monotonic
+        assert Signals(clock=reactor).turns.seconds is time.monotonic
     finally:
         reactor.removeAll()
     for clock in (Clock(), MemoryReactorClock()):
-        assert seconds_of(clock) == clock.seconds
-    assert Signals(clock=Clock()).turns.seconds() == 0
+        assert Signals(clock=clock).turns.seconds == clock.seconds
 
 
 def test_bounds() -> None:

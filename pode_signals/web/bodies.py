@@ -12,7 +12,7 @@ from twisted.logger import LogLevel
 from twisted.web.server import Request
 
 from ..errors import UpgradeRefused
-from .forms import MAX_FIELDS, MAX_HEAD_BYTES, URLENCODED, FormMalformed, FormTooLarge, form_fields, media_type
+from .forms import MAX_FIELDS, MAX_HEAD_BYTES, URLENCODED, FormMalformed, FormTooLarge, form_fields, is_form, media_type
 from .upgrade import is_upgrade
 
 __all__ = ["BodyTooLarge", "BoundedRequest"]
@@ -84,7 +84,10 @@ class BoundedRequest(Request):
 
     def _read_form(self) -> None:
         content_type = self._content_type()
-        body = self.content.read() if content_type else b""
+        # Any other body may be large, and stays in its file.
+        if not is_form(content_type):
+            return
+        body = self.content.read()
         self.content.seek(0)
         if not body:
             return

@@ -12,7 +12,16 @@ from twisted.web.http import parse_qs
 from werkzeug.http import parse_options_header
 from werkzeug.sansio.multipart import Data, Field, File, MultipartDecoder, Preamble, State
 
-__all__ = ["MAX_FIELDS", "MAX_HEAD_BYTES", "URLENCODED", "FormMalformed", "FormTooLarge", "form_fields", "media_type"]
+__all__ = [
+    "MAX_FIELDS",
+    "MAX_HEAD_BYTES",
+    "URLENCODED",
+    "FormMalformed",
+    "FormTooLarge",
+    "form_fields",
+    "is_form",
+    "media_type",
+]
 
 MAX_FIELDS = 1_000
 """How many fields, or parts, a form may have."""
@@ -40,6 +49,11 @@ class FormMalformed(Exception):
 def media_type(content_type: bytes) -> str:
     """The media type that a Content-Type header names, in lower case and without parameters."""
     return content_type.partition(b";")[0].strip(b" \t").lower().decode("latin-1")
+
+
+def is_form(content_type: bytes) -> bool:
+    """Whether a body of this Content-Type is a form."""
+    return media_type(content_type) in (URLENCODED, _MULTIPART)
 
 
 def form_fields(content_type: bytes, body: bytes) -> dict[bytes, list[bytes]]:

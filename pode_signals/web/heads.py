@@ -80,7 +80,6 @@ class BoundedChannel(PacedChannel):
     address = _NO_ADDRESS
     _crowd = ""  # whom it counts among where too many requests are incomplete
     _idle_seconds: float | None = None
-    _in_head = False
     _body_began: float | None = None
     _body_bytes = 0
     _lingers = False  # after a body that was refused
@@ -153,7 +152,6 @@ class BoundedChannel(PacedChannel):
 
     def allHeadersReceived(self) -> None:
         """The head is complete."""
-        self._in_head = False
         super().allHeadersReceived()  # type: ignore[no-untyped-call]  # Twisted
         if self.length != 0:
             self._begin_body()
@@ -181,6 +179,9 @@ class BoundedChannel(PacedChannel):
         self._dataBuffer = [waiting]
         if len(waiting) > self.limits.head_bytes:
             self._limit_acts("handshake_head_bytes", "{address} sent too much behind a request: dropped")
+            # The rest of what was read with it would be too much once more.
+            self._dataBuffer = []
+            self.drop_unparsed()
             self.transport.abortConnection()
 
     def requestDone(self, request: Any) -> None:
@@ -274,14 +275,15 @@ class BoundedChannel(PacedChannel):
         self.loseConnection()
 
     def _begin_head(self) -> None:
-        self._in_head = True
         crowded_out = self.limits.pending.add(self, self._crowd)
         if crowded_out is not None:
             crowded_out._limit_acts("pending_handshakes", "too many requests are incomplete: {address} was dropped")
             crowded_out.transport.abortConnection()
 
     def _begin_body(self) -> None:
-        self._body_began, self._body_bytes = self.limits.seconds(), 0
+        self._body_began = self.limits.seconds()
+        # What came in one packet with the head counts too.
+        self._body_bytes = len(self._buffer) + len(self._unparsed)
         first_look_seconds = min(_BODY_GRACE_SECONDS, self.limits.request_timeout_seconds)
         self.setTimeout(first_look_seconds)  # type: ignore[no-untyped-call]  # Twisted
 

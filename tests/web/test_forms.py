@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import io
 from collections import defaultdict
 from typing import Any
 
@@ -180,6 +181,22 @@ def test_args() -> None:
     ):
         assert world.ask(content_type, body, path=b"/form?a=0&c=4").body == body
         assert world.args[-1] == {b"a": [b"1"], b"b": [b"2", b"3"], b"c": [b"4"]}
+
+
+@pytest.mark.parametrize(("content_type", "reads"), [(URLENCODED, 2), (MULTIPART, 2), (b"text/plain", 1), (b"", 1)])
+def test_other_bodies_stay_in_their_file(content_type: bytes, reads: int) -> None:
+    """S16.4: a body that is no form is not read into memory, whatever its size; the route alone reads it."""
+    world = FormWorld()
+    seen: list[int] = []
+
+    class Content(io.BytesIO):
+        def read(self, size: int | None = -1) -> bytes:
+            seen.append(1)
+            return super().read(size)
+
+    world.site.getContentFile = lambda length: Content()  # type: ignore[attr-defined]
+    assert world.ask(content_type, multipart(part("a"))).status == 200
+    assert len(seen) == reads
 
 
 def test_only_posts() -> None:

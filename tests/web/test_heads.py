@@ -260,6 +260,15 @@ class TestTime:
         world.wait(1)
         assert client.wire.ended == "closed"
 
+    def test_what_came_with_the_head(self, world: BoundedWorld) -> None:
+        """S16.4: what comes of a body in one packet with its head wins it time as well."""
+        client = world.client()
+        client.send(plain("/echo", ("Content-Length", "50000"), method=b"POST") + b"x" * 20_480)
+        world.wait(29)
+        assert client.wire.ended is None
+        world.wait(1)
+        assert client.wire.ended == "closed"
+
     def test_the_time_of_bodies_is_a_setting(self) -> None:
         """S16.4: the time of a whole body is a setting, of less than 10 s too."""
         world = BoundedWorld(request_timeout_seconds=3)

@@ -226,11 +226,20 @@ class TestBehindARequest:
         world = BoundedWorld()
         client = world.client()
         client.send(plain("/endless"))
-        pieces = (b"x" * 16_385,) if at_once else (b"x" * 10_000, b"x" * 6_385)
+        pieces = (b"x" * 60_000,) if at_once else (b"x" * 10_000, b"x" * 6_385, b"x" * 60_000)
         client.send(*pieces)
         world.turn()
         assert client.wire.ended == "aborted"
         assert world.endless[0].called
+        assert world.hit == {"handshake_head_bytes": 1}
+
+    def test_once(self) -> None:
+        """S16.7: a client that sends far more in one packet is dropped once; a transport that aborts does not tell."""
+        world = BoundedWorld()
+        client = world.client()
+        client.send(plain("/endless"))
+        client.wire.abortConnection = lambda: None  # type: ignore[method-assign]
+        client.send(b"x" * 60_000)
         assert world.hit == {"handshake_head_bytes": 1}
 
     def test_a_client_that_leaves(self) -> None:
