@@ -9,6 +9,7 @@ from io import BytesIO
 from typing import Any
 
 from twisted.logger import LogLevel
+from twisted.python.failure import Failure
 from twisted.web.server import Request
 
 from ..errors import UpgradeRefused
@@ -81,6 +82,21 @@ class BoundedRequest(Request):
         if self.method == b"POST" and self.refusal is None:
             self._read_form()
         super().process()  # type: ignore[no-untyped-call]  # Twisted
+
+    def finish(self) -> None:
+        """The answer is complete, though the transport may hold much of it yet."""
+        super().finish()  # type: ignore[no-untyped-call]  # Twisted
+        self._let_go()
+
+    def connectionLost(self, reason: Failure) -> None:
+        """The client is gone before its answer was complete."""
+        super().connectionLost(reason)  # type: ignore[no-untyped-call]  # Twisted
+        self._let_go()
+
+    def _let_go(self) -> None:
+        # Klein leaves a request in cycles. Until the garbage collector finds these, the unread answer of a client that
+        # has left would stay in memory with the transport.
+        self.transport = None
 
     def _read_form(self) -> None:
         content_type = self._content_type()

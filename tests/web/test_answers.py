@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 from bounded import BoundedWorld
+from twisted.internet.defer import Deferred
 from twisted.logger import capturedLogs, formatEvent
 from web_fakes import Client, head, plain
 
@@ -167,6 +168,27 @@ def test_an_upgrade_behind_it(world: BoundedWorld) -> None:
     world.signals._heartbeat.end()
     world.wait(100)
     assert client.wire.ended is None
+
+
+@pytest.mark.parametrize("ended", ["answered", "left"])
+def test_what_is_left_of_a_request(world: BoundedWorld, ended: str) -> None:
+    """S16.4: whoever keeps a request that is over, as Klein does, keeps no transport with an unread answer."""
+    kept: list[Any] = []
+
+    @world.app.route("/kept")
+    def keep(request: Any) -> Deferred[bytes]:
+        kept.append(request)
+        world.endless.append(Deferred())
+        return world.endless[-1]
+
+    client = world.client().send(plain("/kept"))
+    assert kept[0].transport is client.wire
+    if ended == "answered":
+        world.endless[0].callback(b"x")
+        assert client.answers[0].body == b"x"
+    else:
+        client.leave()
+    assert kept[0].transport is None
 
 
 def test_a_client_that_is_gone(world: BoundedWorld) -> None:
