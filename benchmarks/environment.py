@@ -36,9 +36,6 @@ def prepare(work: Path) -> dict[str, str]:
         subprocess.run(["cc", "-O2", "-o", work / name, FOLDER / f"{name}.c"], check=True, timeout=120)
     missing = _install_python(work)
     missing.update(_install_node(work))
-    for label, server in SERVERS.items():
-        if server.needs is not None and not (FOLDER.parent / "pode_signals" / f"{server.needs}.py").exists():
-            missing[label] = f"there is no pode_signals.{server.needs}"
     return missing
 
 

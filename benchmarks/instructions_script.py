@@ -14,9 +14,9 @@ from typing import Any
 from twisted.internet.task import Clock
 
 from pode_signals import Scope, SignalConnection, SignalEvent, Signals
-from pode_signals.core.handshake import HandshakeRecord
-from pode_signals.interfaces import ClientTransport
-from pode_signals.web.shortcuts import unmasked_text
+from pode_signals.core.request_record import HandshakeRecord
+from pode_signals.fast.shortcuts import unmasked_text
+from pode_signals.hub.transport import ClientTransport
 
 CLIENTS = 200
 ECHO = b'{"message":{"op":"echo","t":1234567890,"pad":"xxxxxxxxxxxxxxxxxxxxxxxxxxxxx"}}'

@@ -183,7 +183,7 @@ class Run:
         self.rows.append({**answer, "plan": plan, "label": label, "round": number, "phase": phase})
 
 
-_VARIANTS = ("pode-stdlib", "pode-lean")  # which differ from pode in echoes alone
+_VARIANTS = ("pode-stdlib",)  # which differ from pode in echoes alone
 _PHASES = ("all", "group", "one", "burst", "rate", "echo", "connect")
 _WARM_UP = {"echo": "echo:50:0.05:64", "connect": "connect:20"}
 _WARM_UP_OF_OTHERS = "all:2:128"

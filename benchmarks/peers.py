@@ -22,7 +22,6 @@ class Server:
         form: how the load generator wraps messages: plain, wrapped or socketio.
         path: where it upgrades.
         is_slow: it gets fewer messages, and none at a rate that it can't hold.
-        needs: a module of this package without which it can't be measured.
     """
 
     title: str
@@ -32,7 +31,6 @@ class Server:
     form: str = "plain"
     path: str = "/ws"
     is_slow: bool = False
-    needs: str | None = None
 
     @property
     def file(self) -> Path:
@@ -51,13 +49,6 @@ SERVERS = {
     "limit": Server("C, a loop of send()", "limit.c"),
     "pode": Server("pode_signals", "pode.py", form="wrapped"),
     "pode-stdlib": Server("pode_signals without orjson", "pode.py", (), (("PODE_JSON", "stdlib"),), "wrapped"),
-    "pode-lean": Server(
-        "pode_signals, lean reactor",
-        "pode.py",
-        environment=(("PODE_REACTOR", "lean"),),
-        form="wrapped",
-        needs="lean_reactor",
-    ),
     "picows": Server("picows (Cython)", "picows_server.py", ("picows",)),
     "picows-uvloop": Server("picows (Cython), uvloop", "picows_server.py", ("picows",), (("LOOP", "uvloop"),)),
     "aiohttp": Server("aiohttp, uvloop", "aiohttp_server.py", ("aiohttp",)),
@@ -72,5 +63,5 @@ SERVERS = {
 }
 """By their labels. ``limit`` is what ratios are to."""
 
-OURS = ("pode", "pode-stdlib", "pode-lean")
+OURS = ("pode", "pode-stdlib")
 PEERS = tuple(label for label in SERVERS if label not in ("limit", *OURS))

@@ -122,7 +122,6 @@ GOALS = (
     Goal("fan-out, × picows", _fan_out("pode"), _fan_out("picows"), 1.15, 1.0),
     Goal("burst in one turn, × C", Place("fan-out", "burst", "pode"), Place("fan-out", "burst", "limit"), 0.30, 0.15),
     Goal("echo with orjson, × C", _echo("pode"), _echo("limit"), 2.5, None),
-    Goal("echo with orjson and the lean reactor, × C", _echo("pode-lean"), _echo("limit"), None, 1.6),
     Goal("echo with the standard library's json, × C", _echo("pode-stdlib"), _echo("limit"), 3.2, 2.6),
     Goal(
         "handshake, × Klein with Autobahn",

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from .connection import SignalConnection
-from .core.cron_builder import cron
 from .core.model import EVERY_NAME, BroadcastLevel, EventType, Scope, SendMode, Unrouted
-from .delivery import Delivery
-from .events import TriggeredEvent
+from .hub.connection import SignalConnection
+from .hub.delivery import Delivery
+from .hub.events import TriggeredEvent
+from .hub.signal_event import SignalEvent
+from .ports.endpoints import Endpoint
+from .scheduling.cron_builder import cron
 from .service import SignalsService
-from .signal_event import SignalEvent
 from .signals import Signals
-from .web.endpoints import Endpoint
 
 __all__ = [
     "EVERY_NAME",

@@ -22,15 +22,15 @@ from twisted.logger import Logger
 from twisted.protocols.tls import TLSMemoryBIOFactory
 from twisted.web.resource import IResource
 
-from .clocks import clock_for
-from .draining import Drain
 from .errors import ConfigurationInvalid
-from .web.accepting import Acceptance
-from .web.certificates import ServerCertificate
-from .web.endpoints import Endpoint, Listener, group_endpoints
-from .web.heads import RequestLimits
-from .web.listening import check_free, listen
-from .web.site import SignalSite
+from .hub.clocks import clock_for
+from .hub.draining import Drain
+from .ports.accepting import Acceptance
+from .ports.certificates import ServerCertificate
+from .ports.endpoints import Endpoint, Listener, group_endpoints
+from .ports.heads import RequestLimits
+from .ports.listening import check_free, listen
+from .ports.site import SignalSite
 
 if TYPE_CHECKING:
     from .signals import Signals

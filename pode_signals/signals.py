@@ -13,19 +13,19 @@ from twisted.logger import Logger
 from twisted.python.components import Componentized
 from werkzeug.exceptions import NotFound
 
-from .connection import SignalConnection
-from .core.handshake import HandshakeRecord, header_text
 from .core.model import Scope
+from .core.request_record import HandshakeRecord, header_text
 from .core.settings import Settings, SettingsArguments
 from .errors import ClientIdInvalid, ClientIdRefused, NameInvalid, NameRefused, TooManyConnections, UpgradeRefused
-from .events import name_for
-from .fence import Place
-from .hub import Hub
-from .identities import Identity
+from .hub.connection import SignalConnection
+from .hub.events import name_for
+from .hub.fence import Place
+from .hub.hub import Hub
+from .hub.identities import Identity
+from .transports.websocket import SignalFactory
 from .web.hand_over import hand_over, response_header_lines
-from .web.protocol import SignalFactory
 from .web.reference import referenced_connection
-from .web.request_state import request_state
+from .web.requests import request_state
 from .web.resource import SignalsResource
 from .web.targets import unrouted_path
 from .web.upgrade import check_upgrade, handshake_record, is_handshake
@@ -33,7 +33,7 @@ from .web.upgrade import check_upgrade, handshake_record, is_handshake
 if TYPE_CHECKING:
     from twisted.web.resource import IResource
 
-    from .web.endpoints import Listener
+    from .ports.endpoints import Listener
 
 __all__ = ["Signals"]
 

@@ -10,9 +10,9 @@ from twisted.web.resource import IResource
 from twisted.web.server import Site
 from web_fakes import World
 
-from pode_signals.web.endpoints import Endpoint, Listener
-from pode_signals.web.heads import RequestLimits
-from pode_signals.web.site import SignalSite
+from pode_signals.ports.endpoints import Endpoint, Listener
+from pode_signals.ports.heads import RequestLimits
+from pode_signals.ports.site import SignalSite
 
 __all__ = ["BoundedWorld"]
 

@@ -15,6 +15,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+import hypothesis_profiles  # noqa: F401  # loads the one that HYPOTHESIS_PROFILE names
 import pytest
 from growing import DECREASES, Growing, grows
 

@@ -17,11 +17,11 @@ from twisted.web.http_headers import Headers
 
 from pode_signals import Scope, SignalConnection, Signals
 from pode_signals.core.counters import Counters
-from pode_signals.core.handshake import HandshakeRecord
 from pode_signals.core.model import ClosedBy, Closure
-from pode_signals.fence import Fence
-from pode_signals.interfaces import ClientTransport
-from pode_signals.reports import Reports
+from pode_signals.core.request_record import HandshakeRecord
+from pode_signals.hub.fence import Fence
+from pode_signals.hub.reports import Reports
+from pode_signals.hub.transport import ClientTransport
 
 
 class Close(NamedTuple):

@@ -15,12 +15,13 @@ from twisted.internet.address import IPv4Address
 from twisted.internet.testing import StringTransport
 from web_fakes import head
 
-from pode_signals import Scope, Signals, SignalsService, Unrouted, hub, service
+from pode_signals import Scope, Signals, SignalsService, Unrouted, service
+from pode_signals.command.tap import Options, makeService
 from pode_signals.core.outbox import SlowClient
 from pode_signals.core.settings import SETTING_NAMES
-from pode_signals.tap import Options, makeService
-from pode_signals.web.heads import BoundedChannel
-from pode_signals.web.protocol import SignalFactory
+from pode_signals.hub import hub
+from pode_signals.ports.heads import BoundedChannel
+from pode_signals.transports.websocket import SignalFactory
 
 KIB, MIB = 1_024, 1_048_576
 

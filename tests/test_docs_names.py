@@ -17,8 +17,8 @@ from twisted.web.resource import Resource
 
 import pode_signals
 from pode_signals import errors
-from pode_signals.core.handshake import HandshakeRecord
 from pode_signals.core.model import ClientMessage, Closure
+from pode_signals.core.request_record import HandshakeRecord
 
 # Names in the text.
 

@@ -14,11 +14,9 @@ for name in ("resource", "fcntl", "pwd", "grp", "termios"):
 import pode_signals
 missing = []
 for module in pkgutil.walk_packages(pode_signals.__path__, "pode_signals."):
-    if module.name == "pode_signals.lean_reactor":  # which is epoll's
-        continue
     importlib.import_module(module.name)
 from pode_signals import Signals
-from pode_signals.web.shortcuts import SHARED_READS
+from pode_signals.fast.shortcuts import SHARED_READS
 from twisted.internet.task import Clock
 Signals(clock=Clock())
 print(SHARED_READS)
@@ -29,10 +27,3 @@ def test_without_what_linux_has() -> None:
     """S12.4: each module can be imported, and a hub be made, where there is no epoll and no ``resource``."""
     done = subprocess.run([sys.executable, "-c", _IMPORT_ALL], capture_output=True, text=True, timeout=120, check=False)
     assert (done.returncode, done.stdout.strip()) == (0, "False"), done.stderr[-2_000:]
-
-
-def test_the_lean_reactor_says_what_it_needs() -> None:
-    """S12.4: the reactor that is epoll's own says so in one sentence where there is no epoll."""
-    program = "import select\ndel select.epoll\nimport pode_signals.lean_reactor"
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=120, check=False)
-    assert done.stderr.strip().endswith("ImportError: the lean reactor needs epoll, which Linux has")

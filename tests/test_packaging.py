@@ -37,7 +37,7 @@ for plugin in getPlugins(IServiceMaker):
 """,
         tmp_path,
     )
-    assert printed.split() == ["pode_signals.tap"]
+    assert printed.split() == ["pode_signals.command.tap"]
 
 
 def test_importing_installs_no_reactor(tmp_path: Path) -> None:

@@ -15,9 +15,9 @@ from twisted.web.resource import Resource
 
 from pode_signals.core.model import Unrouted
 from pode_signals.errors import ConfigurationInvalid
+from pode_signals.ports.endpoints import Endpoint
 from pode_signals.service import ServiceState, SignalsService
 from pode_signals.signals import Signals
-from pode_signals.web.endpoints import Endpoint
 
 PAGE = Endpoint("http", listen="tcp:8091:interface=127.0.0.1")
 SOCKET = Endpoint("ws", listen="tcp:8091:interface=127.0.0.1")
@@ -153,7 +153,7 @@ def test_a_port_that_is_not_bound_at_once(monkeypatch: pytest.MonkeyPatch) -> No
         def listen(self, factory: object) -> Deferred[None]:
             return Deferred(given_up.append)
 
-    monkeypatch.setattr("pode_signals.web.listening.serverFromString", lambda _reactor, _listen: Later())
+    monkeypatch.setattr("pode_signals.ports.listening.serverFromString", lambda _reactor, _listen: Later())
     served = Served()
     with pytest.raises(ConfigurationInvalid, match="is not bound at once"):
         served.service.startService()

@@ -20,7 +20,7 @@ from twisted.python.failure import Failure
 from twisted.web.resource import IResource
 from twisted.web.server import Site
 
-from pode_signals.connection import SignalConnection
+from pode_signals.hub.connection import SignalConnection
 from pode_signals.signals import Signals
 
 CONTINUATION, TEXT, BINARY, CLOSE, PING, PONG = 0, 1, 2, 8, 9, 10

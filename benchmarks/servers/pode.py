@@ -1,7 +1,7 @@
 """pode_signals as an application has it: SignalsService, Klein, a signal route; all that is on by default is on.
 
 Only the rate of one client's messages is raised, since one client stands for many here. PODE_JSON=stdlib does without
-orjson; PODE_REACTOR=lean is ``twistd --reactor=lean``.
+orjson.
 """
 
 from __future__ import annotations
@@ -13,10 +13,6 @@ from typing import Any
 
 if os.environ.get("PODE_JSON") == "stdlib":
     sys.modules["orjson"] = None  # type: ignore[assignment]
-if os.environ.get("PODE_REACTOR") == "lean":
-    from pode_signals.lean_reactor import install
-
-    install()
 
 from klein import Klein
 from operations import HOST, PORT, burst

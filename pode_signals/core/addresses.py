@@ -7,7 +7,9 @@ from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 
-__all__ = ["UNIX_PEER", "TrustedProxies", "limit_key", "plain_address"]
+__all__ = ["LOCALHOST", "UNIX_PEER", "TrustedProxies", "ip_text", "is_loopback", "limit_key", "plain_address"]
+
+LOCALHOST = "localhost"
 
 UNIX_PEER = "unix"
 """The other end of a UNIX socket, which has no address."""
@@ -46,6 +48,20 @@ def limit_key(address: str) -> str:
     if isinstance(found, IPv6Address):
         return str(IPv6Network((found, _LIMITED_PREFIX), strict=False))
     return "" if found is None else str(found)
+
+
+@lru_cache(maxsize=64)  # of the addresses that a service listens on
+def is_loopback(address: str) -> bool:
+    """Whether nobody but this machine reaches an address: an IP address in text, or ``localhost``."""
+    return address == LOCALHOST or (ip_text(address) is not None and ip_address(address).is_loopback)
+
+
+def ip_text(address: str) -> str | None:
+    """An IP address as it is usually written; None for what is none."""
+    try:
+        return str(ip_address(address))
+    except ValueError:
+        return None
 
 
 class TrustedProxies:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Sequence
+from functools import lru_cache
 from ipaddress import IPv6Address
 
 from attrs import frozen
@@ -15,6 +16,7 @@ __all__ = [
     "host_port",
     "is_origin",
     "is_origin_entry",
+    "known_host_name",
     "origin_allowed",
 ]
 
@@ -118,6 +120,10 @@ def host_name(host: str) -> str | None:
     """
     found = _host(host)
     return None if found is None else found[0]
+
+
+known_host_name = lru_cache(maxsize=256)(host_name)
+"""``host_name``, remembered: nearly all requests to a server name the same few. What may be long is not asked here."""
 
 
 def host_port(host: str) -> int | None:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import re
 from unicodedata import category
 
-__all__ = ["printable", "printable_bytes"]
+__all__ = ["printable", "printable_bytes", "shown"]
 
 # A space of another width, or one that breaks no line, hides nothing.
 _SPACE = "Zs"
 # What follows the id in a signed client id (base64 of 32 bytes), in a URL too: whoever has it can address the client.
 _SIGNATURE = re.compile(r"\.(?:[A-Za-z0-9+/]|%2[BbFf]){43}(?:=|%3[Dd])")
 _UNPRINTABLE_BYTES = re.compile(r'[^ -~]|["\\]')
+_SHOWN_CHARACTERS = 200
 
 
 def printable(text: str) -> str:
@@ -30,6 +31,11 @@ def printable_bytes(raw: bytes) -> str:
     """Bytes of a request for a log line, between quotes: all that is no visible ASCII is escaped, and so are quotes."""
     text = _SIGNATURE.sub("", raw.decode("latin-1"))
     return _UNPRINTABLE_BYTES.sub(lambda found: f"\\x{ord(found[0]):02x}", text)
+
+
+def shown(value: str) -> str:
+    """The value of a header for a line in the log: quoted, and not too long."""
+    return f'"{value[:_SHOWN_CHARACTERS]}…"' if len(value) > _SHOWN_CHARACTERS else f'"{value}"'
 
 
 def _escaped(character: str) -> str:

@@ -13,7 +13,7 @@ from twisted.internet.defer import Deferred, maybeDeferred, succeed
 from twisted.python.failure import Failure
 
 from ..core.counters import Counters
-from ..fence import Fence, Place
+from ..hub.fence import Fence, Place
 
 __all__ = ["Job", "Runs", "check_count"]
 

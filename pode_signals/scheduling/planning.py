@@ -9,8 +9,8 @@ from typing import Any
 
 from attrs import Attribute, define, field, frozen
 
-from ..core.cron import CronExpression
 from ..errors import CronInvalid
+from .cron import CronExpression
 from .jobs import Job
 from .zones import check_offset
 

@@ -14,10 +14,10 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
 
-from ..clocks import wall_seconds
 from ..core.counters import Counters
 from ..errors import ScheduleAlreadyExists, UnknownSchedule
-from ..fence import Fence
+from ..hub.clocks import wall_seconds
+from ..hub.fence import Fence
 from .jobs import Runs
 from .planning import Schedule, ScheduleState, expressions
 from .timers import Timers

@@ -13,8 +13,8 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
 
-from ..clocks import wall_seconds, wall_time
 from ..errors import ScheduleAlreadyExists, UnknownSchedule
+from ..hub.clocks import wall_seconds, wall_time
 from .jobs import Job, Runs, check_count
 
 __all__ = ["TimerState", "Timers"]

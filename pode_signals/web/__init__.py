@@ -1,1 +1,1 @@
-"""The HTTP side: from a request to an open connection, and the ports that requests come in by."""
+"""From a request to an open connection: what may become one, and the hand-over of its transport."""

@@ -9,16 +9,16 @@ from typing import TYPE_CHECKING, Any
 
 from ..core.names import header_value
 from ..errors import PodeSignalsError
-from ..turns import Turns
-from .channel import ConvertedChannel
-from .paced_channel import PacedChannel
+from ..hub.turns import Turns
+from ..ports.paced_channel import PacedChannel
+from .converted import ConvertedChannel
 
 if TYPE_CHECKING:
     from twisted.python.failure import Failure
 
-    from ..connection import SignalConnection
-    from .protocol import SignalFactory, SignalProtocol
-    from .request_state import RequestState
+    from ..hub.connection import SignalConnection
+    from ..transports.websocket import SignalFactory, SignalProtocol
+    from .requests import RequestState
     from .upgrade import UpgradeOffer
 
 Request = Any  # a twisted.web.server.Request: most of what is used of it has no annotations

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ..core.handshake import header_text
 from ..core.model import Target
 from ..core.names import from_header_value
+from ..core.request_record import header_text
 from ..errors import ClientIdRefused, NameInvalid
 
 if TYPE_CHECKING:
     from twisted.web.http import Request
 
-    from ..connection import SignalConnection
-    from ..hub import Hub
+    from ..hub.connection import SignalConnection
+    from ..hub.hub import Hub
 
 __all__ = ["referenced_connection"]
 

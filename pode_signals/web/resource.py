@@ -14,19 +14,19 @@ from twisted.web.resource import IResource, getChildForRequest
 from twisted.web.server import NOT_DONE_YET
 from zope.interface import implementer
 
-from ..context import RouteSlot, current_route
-from ..core.handshake import header_text
+from ..core.request_record import header_text
 from ..errors import ClientIdRefused, UpgradeRefused
+from ..hub.context import RouteSlot, current_route
 from .hosts import check_host, forwarded_host
-from .request_state import RequestState, request_state
+from .requests import RequestState, request_state
 from .targets import check_depth, check_target
 from .upgrade import is_upgrade
 
 if TYPE_CHECKING:
     from twisted.web.server import Request
 
+    from ..ports.endpoints import Listener
     from ..signals import Signals
-    from .endpoints import Listener
 
 __all__ = ["SignalsResource"]
 

@@ -14,7 +14,7 @@ from typing import Any
 from werkzeug.exceptions import HTTPException
 from werkzeug.routing import Map
 
-from ..core.handshake import decoded_path, path_text
+from ..core.request_record import decoded_path, path_text
 from ..core.routes import HttpRoute
 from ..errors import UpgradeRefused
 

@@ -13,16 +13,18 @@ from typing import TYPE_CHECKING, Any
 from attrs import frozen
 from twisted.web.http import RESPONSES, HTTPChannel
 
-from ..core.handshake import HandshakeRecord, header_text
 from ..core.origin import is_origin, origin_allowed
+from ..core.request_record import HandshakeRecord, header_text
+from ..core.text import shown
+from ..core.upgrade import asks_for_websocket, listed
 from ..errors import AlreadyConverted, ClientGone, OriginRefused, ResponseStarted, UpgradeRefused
-from .channel import ConvertedChannel
-from .hosts import check_host, forwarded_host, shown
-from .request_state import RequestState
+from .converted import ConvertedChannel
+from .hosts import check_host, forwarded_host
+from .requests import RequestState
 from .targets import check_target, routed_path
 
 if TYPE_CHECKING:
-    from ..hub import Hub
+    from ..hub.hub import Hub
 
 Request = Any  # a twisted.web.server.Request: most of what is used of it has no annotations
 
@@ -64,7 +66,7 @@ class UpgradeOffer:
 
 def is_upgrade(request: Request) -> bool:
     """Whether a request asks for the WebSocket protocol, well or badly."""
-    return _asks_for_websocket(request.requestHeaders.getRawHeaders(b"upgrade", ()))
+    return asks_for_websocket(request.requestHeaders.getRawHeaders(b"upgrade", ()))
 
 
 def is_handshake(request: Request) -> bool:
@@ -117,18 +119,14 @@ def _check_request_line(request: Request, headers: _Headers) -> None:
         raise UpgradeRefused(405, "Only GET can be upgraded.", [("Allow", "GET")])
     if request.clientproto != b"HTTP/1.1":
         raise UpgradeRefused(505, "WebSocket connections need HTTP/1.1.")
-    if not _asks_for_websocket(headers.get(b"upgrade", ())) or not _asks_for_upgrade(headers.get(b"connection", ())):
+    if not asks_for_websocket(headers.get(b"upgrade", ())) or not _asks_for_upgrade(headers.get(b"connection", ())):
         hint = "there is no Upgrade: websocket with Connection: Upgrade; a proxy has to pass these two on"
         raise UpgradeRefused(426, "This is a WebSocket endpoint.", _UPGRADE, hint=hint)
     check_target(request.uri)
 
 
-def _asks_for_websocket(values: Sequence[bytes]) -> bool:
-    return list(values) == [b"websocket"] or b"websocket" in (each.lower() for each in _listed(values))
-
-
 def _asks_for_upgrade(values: Sequence[bytes]) -> bool:
-    return list(values) == [b"Upgrade"] or b"upgrade" in (each.lower() for each in _listed(values))
+    return list(values) == [b"Upgrade"] or b"upgrade" in (each.lower() for each in listed(values))
 
 
 def _check_headers(headers: _Headers) -> None:
@@ -211,7 +209,7 @@ def _subprotocols(headers: _Headers) -> tuple[str, ...]:
     values = headers.get(b"sec-websocket-protocol")
     if not values:
         return ()
-    offered = _listed(values)
+    offered = listed(values)
     if not all(_TOKEN.fullmatch(each) for each in offered) or len(set(offered)) != len(offered):
         raise UpgradeRefused(400, "The Sec-WebSocket-Protocol is malformed.")
     return tuple(each.decode("ascii") for each in offered)
@@ -219,7 +217,7 @@ def _subprotocols(headers: _Headers) -> tuple[str, ...]:
 
 def _deflate_offers(headers: _Headers) -> Iterable[bytes]:
     """The offers that Autobahn can take; others are declined, as RFC 7692 section 5 wants."""
-    for offer in _listed(headers.get(b"sec-websocket-extensions", ())):
+    for offer in listed(headers.get(b"sec-websocket-extensions", ())):
         name, *parameters = (each.strip() for each in offer.split(b";"))
         keys = [each.partition(b"=")[0] for each in parameters]
         if name == b"permessage-deflate" and len(set(keys)) == len(keys):
@@ -230,8 +228,3 @@ def _deflate_offers(headers: _Headers) -> Iterable[bytes]:
 def _first(headers: _Headers, name: bytes) -> bytes | None:
     values = headers.get(name)
     return values[0] if values else None
-
-
-def _listed(values: Sequence[bytes]) -> list[bytes]:
-    """The elements of a header that is a list, over all its lines."""
-    return [each.strip() for value in values for each in value.split(b",") if each.strip()]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 
-from pode_signals.reports import LINES_PER_WINDOW, WINDOW_SECONDS
+from pode_signals.hub.reports import LINES_PER_WINDOW, WINDOW_SECONDS
 
 __all__ = ["kinds", "most_lines"]
 

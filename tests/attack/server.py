@@ -19,7 +19,7 @@ from twisted.internet.task import LoopingCall, deferLater
 from twisted.web.static import File
 
 from pode_signals import Endpoint, EventType, SignalConnection, SignalEvent, Signals, SignalsService, TriggeredEvent
-from pode_signals.connection import ConnectionState
+from pode_signals.hub.connection import ConnectionState
 
 FEW_DESCRIPTORS = 200
 USUAL_DESCRIPTORS = 1_024

@@ -10,7 +10,7 @@ from typing import Any
 from klein import Klein
 
 from pode_signals import Endpoint, Signals, SignalsService
-from pode_signals.web.protocol import SignalFactory
+from pode_signals.transports.websocket import SignalFactory
 
 MOST_BYTES = 16 * 1024 * 1024  # of a message of the suite (cases 9.1.6 and 9.2.6)
 MOST_FRAGMENTS = 65_536  # of a message of the suite (cases 9.3.1 and 9.4.1)

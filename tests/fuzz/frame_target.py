@@ -13,11 +13,11 @@ from twisted.python.failure import Failure
 from web_fakes import CLOSE, Frame, close_frame, frames_in, head, message
 
 from pode_signals import Signals
-from pode_signals.connection import ConnectionState, SignalConnection
-from pode_signals.core.handshake import HandshakeRecord
 from pode_signals.core.model import Scope
-from pode_signals.signal_event import SignalEvent
-from pode_signals.web.protocol import SignalFactory
+from pode_signals.core.request_record import HandshakeRecord
+from pode_signals.hub.connection import ConnectionState, SignalConnection
+from pode_signals.hub.signal_event import SignalEvent
+from pode_signals.transports.websocket import SignalFactory
 
 __all__ = ["FrameStream"]
 

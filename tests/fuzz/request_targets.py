@@ -14,12 +14,12 @@ from twisted.web.resource import Resource
 from web_fakes import KEY, head, message
 
 from pode_signals import Endpoint, Signals, SignalsService
-from pode_signals.connection import SignalConnection
-from pode_signals.core.handshake import HandshakeRecord, header_text
 from pode_signals.core.model import Scope
 from pode_signals.core.names import from_header_value
+from pode_signals.core.request_record import HandshakeRecord, header_text
 from pode_signals.core.signing import Signer
 from pode_signals.errors import ClientIdInvalid
+from pode_signals.hub.connection import SignalConnection
 
 __all__ = ["HandshakeHead", "ReferenceHeaders"]
 

@@ -24,9 +24,9 @@ from twisted.web.static import File
 from web_fakes import CONTINUATION, PING, PONG, TEXT, Wire, close_frame, frame, head, message, plain
 
 from pode_signals import Scope, SignalConnection, SignalEvent
-from pode_signals.core.handshake import HandshakeRecord
+from pode_signals.core.request_record import HandshakeRecord
 from pode_signals.core.signing import Signer
-from pode_signals.web.protocol import SignalFactory
+from pode_signals.transports.websocket import SignalFactory
 
 __all__ = ["SLOW_TARGETS"]
 

@@ -16,7 +16,7 @@ from fuzz.mutator import Mutator
 from fuzz.target import CLIENT_ID, SECRET
 from fuzz.text_targets import SignedIds
 
-from pode_signals.core.handshake import header_text
+from pode_signals.core.request_record import header_text
 from pode_signals.core.signing import Caller, Signer
 
 FORGERIES = int(os.environ.get("PODE_SIGNALS_FORGERIES", "100000"))

@@ -6,11 +6,11 @@ import json
 
 from fuzz.target import CLIENT_ID, SECRET
 
-from pode_signals.core.codec import decode_client_message, encode
-from pode_signals.core.handshake import header_text
 from pode_signals.core.names import from_header_value
+from pode_signals.core.request_record import header_text
 from pode_signals.core.signing import Caller, Signer, bare_client_id, is_signed
 from pode_signals.errors import MessageInvalid, NameInvalid
+from pode_signals.wire.plain import decode_client_message, encode
 
 __all__ = ["ClientMessages", "SignedIds"]
 

@@ -17,10 +17,10 @@ from twisted.internet.error import CannotListenError
 from twisted.web.resource import Resource
 
 from pode_signals.errors import ConfigurationInvalid
+from pode_signals.ports import listening
+from pode_signals.ports.endpoints import Endpoint
 from pode_signals.service import SignalsService
 from pode_signals.signals import Signals
-from pode_signals.web import listening
-from pode_signals.web.endpoints import Endpoint
 
 IPV6 = socket.has_ipv6
 Serve = Callable[..., SignalsService]

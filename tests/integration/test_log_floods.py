@@ -18,7 +18,7 @@ from programs import Program, free_port, start
 from web_fakes import PING, TEXT, frame, head, plain
 
 TIMES = 60
-ACCESS = "pode_signals.web.site.SignalSite"
+ACCESS = "pode_signals.ports.site.SignalSite"
 APP = """
 from klein import Klein
 from twisted.internet.defer import Deferred, fail

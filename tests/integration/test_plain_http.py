@@ -17,7 +17,7 @@ from twisted.internet.threads import deferToThread
 from web_fakes import plain
 
 from pode_signals import Endpoint, Signals, SignalsService
-from pode_signals.clocks import clock_for
+from pode_signals.hub.clocks import clock_for
 
 LIMIT_SECONDS = 10
 MIB = 2**20

@@ -736,7 +736,7 @@ installReactor(reactor)
 from klein import Klein
 from twisted.web.server import Site
 from pode_signals import Scope, SendMode, Signals
-from pode_signals.context import current_route
+from pode_signals.hub.context import current_route
 
 app, signals = Klein(), Signals()
 

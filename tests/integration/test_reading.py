@@ -32,8 +32,8 @@ from twisted.web.server import Site
 from web_fakes import CLOSE, PONG, TEXT, close_frame, failures_in, frame, frames_in, head, message
 
 from pode_signals import SignalConnection, Signals
-from pode_signals.web import reading as reading_module
-from pode_signals.web.reading import SharedReader
+from pode_signals.fast import reading as reading_module
+from pode_signals.fast.reading import SharedReader
 
 LIMIT_SECONDS = 10
 HAS_EPOLL = hasattr(select, "epoll")

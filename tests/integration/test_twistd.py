@@ -23,8 +23,8 @@ import websockets
 from fakes import connected, new_signals, turn
 from programs import TWIST, TWISTD, Program, free_port, start
 
-from pode_signals.program import example
-from pode_signals.web.endpoints import Endpoint
+from pode_signals.example.program import example
+from pode_signals.ports.endpoints import Endpoint
 
 SECONDS = 30
 CLIENTS = 500
@@ -168,7 +168,7 @@ def test_the_example(tmp_path: Path) -> None:
 def test_a_schedule_of_the_example(monkeypatch: pytest.MonkeyPatch) -> None:
     """S12.1: the example has a schedule that broadcasts figures to its page of response times, each minute."""
     signals = new_signals()
-    monkeypatch.setattr("pode_signals.program.Signals", lambda: signals)
+    monkeypatch.setattr("pode_signals.example.program.Signals", lambda: signals)
     example([])
     assert [each.name for each in signals.schedules()] == ["Example"]
     times, chat = connected(signals, "ResponseTimes"), connected(signals, "Msg")

@@ -9,8 +9,8 @@ import pytest
 from twisted.logger import capturedLogs
 from web_fakes import Client, World, close_frame, failures_in, head, message, plain
 
-from pode_signals.connection import SignalConnection
 from pode_signals.core.model import Scope, Unrouted
+from pode_signals.hub.connection import SignalConnection
 
 
 def upgrading(**settings: Any) -> World:

@@ -32,11 +32,11 @@ from web_fakes import (
     plain,
 )
 
-from pode_signals.connection import ConnectionState
 from pode_signals.core.model import ClosedBy, Closure, Scope
 from pode_signals.errors import PodeSignalsError
-from pode_signals.web import lean
-from pode_signals.web.protocol import SignalProtocol
+from pode_signals.fast import lean
+from pode_signals.hub.connection import ConnectionState
+from pode_signals.transports.websocket import SignalProtocol
 
 
 def waiting_world(**arguments: Any) -> World:

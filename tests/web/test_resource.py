@@ -17,10 +17,10 @@ from web_fakes import Client, World, close_frame, failures_in, head, message, pl
 from zope.interface import implementer
 from zope.interface.verify import verifyObject
 
-from pode_signals.context import current_route
 from pode_signals.core.model import Scope
 from pode_signals.core.text import printable
 from pode_signals.errors import ClientIdInUse, UpgradeRefused
+from pode_signals.hub.context import current_route
 
 
 class Converting(Resource):

@@ -16,9 +16,9 @@ from twisted.web.resource import IResource, Resource
 from twisted.web.test.requesthelper import DummyChannel
 from web_fakes import World, failures_in, head, message, plain
 
-from pode_signals.connection import SignalConnection
-from pode_signals.core.handshake import HandshakeRecord
 from pode_signals.core.model import Unrouted
+from pode_signals.core.request_record import HandshakeRecord
+from pode_signals.hub.connection import SignalConnection
 
 NIGHTLY = os.environ.get("HYPOTHESIS_PROFILE") == "nightly"
 TABLES = 5_000 if NIGHTLY else 500

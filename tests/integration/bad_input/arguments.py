@@ -11,7 +11,6 @@ from typing import Any, NamedTuple
 from integration.bad_input.cases import CANARY, Call
 
 from pode_signals import EVERY_NAME, BroadcastLevel, Endpoint, EventType, Scope, SendMode, Signals, SignalsService, cron
-from pode_signals.connection import SignalConnection
 from pode_signals.errors import (
     BroadcastRefused,
     ClientIdInvalid,
@@ -28,6 +27,7 @@ from pode_signals.errors import (
     UnknownName,
     UnknownSchedule,
 )
+from pode_signals.hub.connection import SignalConnection
 
 __all__ = ["CASES", "Stage"]
 

@@ -1,0 +1,1 @@
+"""The command: from options and files to a service."""

@@ -1,0 +1,324 @@
+"""``twistd pode-signals`` (and ``twist``): from options to a service that runs in a process of its own.
+
+Only here are handlers of signals installed, and only here does a mistake end the process.
+"""
+
+from __future__ import annotations
+
+import gc
+import os
+import signal
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from functools import partial
+from importlib import import_module
+from inspect import Parameter, signature
+from operator import attrgetter
+from pathlib import Path
+from threading import current_thread, main_thread
+from typing import Any, NoReturn
+
+from twisted.application.service import MultiService
+from twisted.internet.error import CannotListenError
+from twisted.internet.interfaces import IReactorFromThreads
+from twisted.logger import ILogObserver, LegacyLogObserverWrapper, Logger, textFileLogObserver
+from twisted.python.logfile import LogFile
+
+from ..errors import ConfigurationInvalid, SigningInUse
+from ..hub.clocks import clock_for
+from ..ports.endpoints import Endpoint
+from ..ports.files import read_secrets, why_not_readable
+from ..service import ServiceState, SignalsService
+from .config import Configuration
+from .json_log import json_file_log_observer
+from .library_log import LibraryLines
+from .options import Options
+
+__all__ = ["Options", "makeService"]
+
+_LAST_SECONDS = 1.0
+
+
+def makeService(options: Options) -> MultiService:
+    """The service for options; what twistd and twist call.
+
+    Raises:
+        SystemExit: the options can't work: one line on the standard error, and status 1.
+    """
+    hang_up = _HangUp()
+    try:
+        configuration = options.configuration()
+        service, own_endpoints = _service(configuration)
+        service.check()
+        command = _Command(service, options, hang_up, own_endpoints, configuration.secret_file)
+        command.choose_log(configuration.log_format)
+    except (ConfigurationInvalid, CannotListenError) as error:
+        _end(error)
+    return command
+
+
+def _end(error: Exception) -> NoReturn:
+    # Not sys.stderr: that goes to the log once twistd has begun to log.
+    print("pode-signals:", *str(error).split(), file=sys.__stderr__)
+    sys.exit(1)
+
+
+def _service(configuration: Configuration) -> tuple[SignalsService, tuple[Endpoint, ...]]:
+    """The service, and the endpoints that it would have without a certificate of the command line."""
+    if configuration.app is None:
+        from ..example.program import ENDPOINTS, example  # it imports Klein
+
+        service = example(configuration.endpoints or ENDPOINTS, **configuration.settings)
+    else:
+        service = _load(configuration.app, configuration.settings)
+    own_endpoints = service.endpoints
+    service.endpoints = configuration.with_certificate(configuration.endpoints or own_endpoints)
+    if configuration.drain_seconds is not None:
+        service.drain_seconds = configuration.drain_seconds
+    if configuration.secrets:
+        _sign(service, configuration.secrets)
+    return service, own_endpoints
+
+
+def _sign(service: SignalsService, secrets: Sequence[str]) -> None:
+    """Sign with these secrets: as strictly as the program does, if it does."""
+    sign = service.signals.replace_secrets if service.signals.is_signing else service.signals.enable_signing
+    sign(secrets)
+
+
+def _load(app: str, settings: Mapping[str, Any]) -> SignalsService:
+    """What ``--app`` names, looked for in the current folder first."""
+    module_name, _, attribute = app.partition(":")
+    if not module_name or not attribute:
+        raise ConfigurationInvalid(f"--app is MODULE:OBJECT, not {app!r}")
+    sys.path.insert(0, os.getcwd())
+    try:
+        module = import_module(module_name)
+    except ModuleNotFoundError as error:
+        if error.name is None or not f"{module_name}.".startswith(f"{error.name}."):
+            raise  # the module is there, something that it imports is not
+        raise ConfigurationInvalid(f"--app {app}: there is no module {error.name!r}") from error
+    try:
+        found = attrgetter(attribute)(module)
+    except AttributeError as error:
+        raise ConfigurationInvalid(f"--app {app}: {error}") from error
+    takes_settings = callable(found) and any(
+        each.kind is Parameter.VAR_KEYWORD for each in signature(found).parameters.values()
+    )
+    if settings and not takes_settings:
+        names = ", ".join(settings)
+        raise ConfigurationInvalid(f"{names}: --app {app} takes no settings; a function with **settings would")
+    if callable(found):
+        found = found(**settings) if takes_settings else found()
+    if not isinstance(found, SignalsService):
+        raise ConfigurationInvalid(f"--app {app}: it is no SignalsService, and no function that returns one: {found!r}")
+    return found
+
+
+def _syslog_observer(prefix: str) -> ILogObserver:
+    from twisted.python.syslog import SyslogObserver  # which not every platform has
+
+    observer: ILogObserver = LegacyLogObserverWrapper(SyslogObserver(prefix).emit)  # type: ignore[arg-type]
+    return observer
+
+
+def _spare_the_collector() -> None:
+    """Have Python's garbage collector look no more at what was there at the start and stays, some 200,000 objects.
+
+    Each of its full rounds would stop the server for 20 to 30 ms, about twice a second where many clients come and go.
+    """
+    gc.collect()
+    gc.freeze()
+
+
+def _from_signal(call: Callable[[], object]) -> None:
+    """Call something that a signal asks for in the reactor's next turn, the first one where it does not run yet."""
+    from twisted.internet import reactor
+
+    IReactorFromThreads(reactor).callFromThread(call)
+
+
+class _HangUp:
+    """SIGHUP, from now on: without a handler it would end the process.
+
+    As long as nothing can be reloaded yet, it is remembered.
+    """
+
+    def __init__(self) -> None:
+        self._asked = False
+        self._reload: Callable[[], None] | None = None
+        if current_thread() is main_thread():  # Python has handlers set nowhere else
+            signal.signal(signal.SIGHUP, self._received)
+
+    def begin(self, reload: Callable[[], None]) -> None:
+        """From now on it calls ``reload``; at once, if it came before."""
+        self._reload = reload
+        if self._asked:
+            reload()
+
+    def _received(self, *_: object) -> None:
+        if self._reload is None:
+            self._asked = True
+        else:
+            self._reload()
+
+
+class _Command(MultiService):
+    """The one service of the process: it adds to a SignalsService what only a whole process can have.
+
+    Args:
+        service: what is served.
+        options: those of the command; their parent has those of twistd or twist.
+        hang_up: SIGHUP.
+        own_endpoints: the endpoints that the service has where no file and no command line names others.
+        secret_file: where the secrets were read; None where the program has its own, or none.
+    """
+
+    _log = Logger()
+
+    def __init__(
+        self,
+        service: SignalsService,
+        options: Options,
+        hang_up: _HangUp,
+        own_endpoints: tuple[Endpoint, ...],
+        secret_file: str | None,
+    ) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]  # Twisted
+        self._service = service
+        self._options = options
+        self._runner: dict[str, Any] = options.parent or {}
+        self._hang_up = hang_up
+        self._own_endpoints = own_endpoints
+        self._secret_file = secret_file
+        self._observer: ILogObserver | None = None
+        self._log_file: LogFile | None = None
+        self._told_to_stop = False
+        service.setServiceParent(self)  # type: ignore[no-untyped-call]  # Twisted
+
+    def choose_log(self, log_format: str | None) -> None:
+        """Have the log written as ``--log-format`` says, to where twistd or twist writes it, within limits.
+
+        An observer that ``twistd --logger`` names gets everything, for it goes before all others.
+
+        Raises:
+            ConfigurationInvalid: there can be no such log.
+        """
+        factory = json_file_log_observer if log_format == "json" else textFileLogObserver
+        if "fileLogObserverFactory" in self._runner:  # twist
+            if log_format is None:
+                factory = self._runner["fileLogObserverFactory"]
+            self._runner["fileLogObserverFactory"] = lambda file: self._limited(factory(file))
+        elif self._runner.get("syslog"):
+            if log_format == "json":
+                raise ConfigurationInvalid("--log-format json writes to a file or to standard output, not to syslog")
+            self._observer = self._limited(_syslog_observer(self._runner.get("prefix", "")))
+        elif self._runner or log_format == "json":  # twistd, unless somebody else makes the service of options
+            self._observer = self._limited(factory(self._open_log()))
+
+    def _limited(self, observer: ILogObserver) -> LibraryLines:
+        serving = (ServiceState.READY, ServiceState.DRAINING)
+        return LibraryLines(observer, self._service.signals.reports, lambda: self._service.state in serving)
+
+    def setServiceParent(self, parent: Any) -> None:
+        """Tell twistd of the log observer: it asks the application for one."""
+        super().setServiceParent(parent)  # type: ignore[no-untyped-call]  # Twisted
+        if self._observer is not None:
+            parent.setComponent(ILogObserver, self._observer)
+
+    def privilegedStartService(self) -> None:
+        """Bind; what was free at the check may be taken now, and Twisted endpoint strings are tried only here."""
+        with self._in_one_line():
+            super().privilegedStartService()  # type: ignore[no-untyped-call]  # Twisted
+
+    def startService(self) -> None:
+        """Start; and once the reactor runs, with handlers of its own installed, watch for signals."""
+        from twisted.internet import reactor
+
+        with self._in_one_line():
+            super().startService()  # type: ignore[no-untyped-call]  # Twisted
+        self._say_what_stays()
+        reactor.callWhenRunning(self._install_signal_handlers)
+        reactor.callWhenRunning(_spare_the_collector)
+
+    def reload(self) -> None:
+        """Read certificates, passwords and secrets again, from the files that are named now.
+
+        What can't be read or used is logged, and stays as it was.
+        """
+        try:
+            configuration = self._options.configuration_now()
+            endpoints = configuration.with_certificate(configuration.endpoints or self._own_endpoints)
+            self._service.reload_certificates(endpoints)
+        except ConfigurationInvalid as error:
+            self._log.error("certificates and secrets stay as they were: {error}", error=error)
+        else:
+            self._reload_secrets(configuration.secret_file)
+
+    def _reload_secrets(self, path: str | None) -> None:
+        if path is None and self._secret_file is None:
+            return  # they are the program's
+        try:
+            if path is None:
+                raise ConfigurationInvalid("no secret_file is named any more")
+            _sign(self._service, read_secrets(path, again=True))
+        except (ConfigurationInvalid, SigningInUse) as error:
+            self._log.error("the secrets stay as they were: {error}", error=error)
+        else:
+            self._secret_file = path
+            self._log.info("signing with the secrets of {path}", path=path)
+
+    def _say_what_stays(self) -> None:
+        """Tell what SIGHUP can't read again where the process is now: below another root, with fewer rights."""
+        named = (self._options.config_file, self._secret_file, *self._service.certificate_files)
+        reasons = [f"{path}: {why}" for path in filter(None, dict.fromkeys(named)) if (why := why_not_readable(path))]
+        reasons += [f"{each}: Twisted reads its files once" for each in self._service.endpoints if each.brings_tls]
+        if reasons:
+            self._log.warn(
+                "SIGHUP can't read these again, a new start can: {reasons}", reasons="; ".join(dict.fromkeys(reasons))
+            )
+
+    @contextmanager
+    def _in_one_line(self) -> Iterator[None]:
+        try:
+            yield
+        except (ConfigurationInvalid, CannotListenError) as error:
+            self._log.error("{error}", error=error)
+            if pid_file := self._runner.get("pidfile"):
+                Path(pid_file).unlink(missing_ok=True)
+            _end(error)
+
+    def _open_log(self) -> Any:
+        """Where twistd writes its log to (``twistd --logfile``)."""
+        name = self._runner.get("logfile")
+        if name == "-" or (not name and self._runner.get("nodaemon")):
+            if self._runner and not self._runner.get("nodaemon"):
+                raise ConfigurationInvalid("a daemon can't log to standard output: --logfile names a file")
+            return sys.stdout
+        log_file = self._log_file = LogFile.fromFullPath(name or "twistd.log")
+        if current_thread() is main_thread():  # as twistd does for its own log, and as early
+            signal.signal(signal.SIGUSR1, lambda *_: _from_signal(log_file.rotate))
+        return log_file
+
+    def _install_signal_handlers(self) -> None:
+        for number in (signal.SIGTERM, signal.SIGINT):
+            before = signal.getsignal(number)
+            if callable(before):
+                signal.signal(number, partial(self._stop_signal, before))
+        self._hang_up.begin(partial(_from_signal, self.reload))
+
+    def _stop_signal(self, before: Callable[..., object], number: int, frame: Any) -> None:
+        if self._told_to_stop or self._service.state is ServiceState.DRAINING:
+            _from_signal(self._stop_at_once)
+        else:
+            self._told_to_stop = True
+            before(number, frame)  # the reactor's: it stops, and the process ends by this signal
+
+    def _stop_at_once(self) -> None:
+        from twisted.internet import reactor
+
+        self._log.warn("told to stop again: no more waiting")
+        self._service.stopService()
+        # Should another service still be stopping then, it is left behind.
+        clock_for(reactor).callLater(_LAST_SECONDS, reactor.crash)

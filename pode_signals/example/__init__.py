@@ -1,0 +1,1 @@
+"""The program that the command serves by itself, with its pages."""

@@ -1,0 +1,79 @@
+"""The program that ``twistd pode-signals`` serves by default: the full example of Pode's documentation.
+
+It needs nothing from outside: the page, its style and its script are files of this package.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime
+from importlib.resources import files
+from random import randint
+from typing import Any, Unpack
+
+from ..core.settings import SettingsArguments
+from ..hub.signal_event import SignalEvent
+from ..ports.endpoints import Endpoint
+from ..service import SignalsService
+from ..signals import Signals
+
+__all__ = ["ENDPOINTS", "example"]
+
+ENDPOINTS = (Endpoint("http", port=8091), Endpoint("ws", port=8091))
+"""Where the example is served unless told otherwise."""
+
+_PAGES = {
+    "/": ("index.html", "text/html"),
+    "/style.css": ("style.css", "text/css"),
+    "/script.js": ("script.js", "text/javascript"),
+}
+
+
+def example(endpoints: Iterable[Endpoint] = ENDPOINTS, **settings: Unpack[SettingsArguments]) -> SignalsService:
+    """The example as a service: a chat page, its signal route and a schedule that broadcasts each minute.
+
+    Args:
+        endpoints: where to serve it.
+        settings: the settings of its ``Signals``.
+
+    Raises:
+        ValueError: a setting makes no sense.
+        ConfigurationInvalid: endpoints that do not go together.
+    """
+    from klein import Klein  # installs the reactor
+
+    app = Klein()
+    signals = Signals(**settings)
+    for path, (file_name, content_type) in _PAGES.items():
+        _add_page(app, path, file_name, content_type)
+
+    @app.route("/msg")
+    def msg(request: Any) -> None:
+        signals.convert(request, name="Msg")
+
+    @app.route("/response-times")
+    def response_times(request: Any) -> None:
+        signals.convert(request, name="ResponseTimes")
+
+    @signals.route("/msg")
+    def on_message(event: SignalEvent) -> None:
+        text = event.data.message
+        if isinstance(text, str) and text.lower() == "[date]":
+            text = datetime.now().astimezone().isoformat(timespec="seconds")
+        signals.send({"message": text}, name="Msg")
+
+    @signals.schedule("Example", cron="* * * * *")
+    def tick() -> None:
+        durations = [randint(90, 130) for _ in range(3)]  # noqa: S311  # figures to look at
+        signals.send({"Durations": durations}, name="ResponseTimes")
+
+    return SignalsService(signals, app.resource(), endpoints)
+
+
+def _add_page(app: Any, path: str, file_name: str, content_type: str) -> None:
+    content = files("pode_signals.example").joinpath("pages", file_name).read_bytes()
+
+    @app.route(path, methods=["GET", "HEAD"], endpoint=file_name)  # type: ignore[untyped-decorator]  # Klein
+    def page(request: Any) -> bytes:
+        request.setHeader(b"Content-Type", f"{content_type}; charset=utf-8".encode("ascii"))
+        return content

@@ -1,0 +1,221 @@
+"""Reads from many sockets for one event of the reactor: plain connections wait in an epoll of their own.
+
+What a reactor does for each event (a log context, a lookup, a few calls) costs more than to read a small message; here
+it is done once for all that is ready. Whatever is not data goes back to the transport, which ends itself as always.
+"""
+
+from __future__ import annotations
+
+import select
+from collections.abc import Callable
+from contextlib import suppress
+from time import monotonic
+from typing import Any
+
+from twisted.internet.error import ConnectionDone, ConnectionLost
+from twisted.internet.interfaces import IReactorFDSet, IReadDescriptor
+from twisted.internet.tcp import Connection
+from twisted.python.failure import Failure
+from zope.interface import implementer
+
+from ..hub.reports import Reports
+from ..hub.turns import TURN_SECONDS
+from .shortcuts import SHARED_READS
+
+__all__ = ["Reading", "SharedReader"]
+
+_MOST_AT_ONCE = 1_000  # sockets in one turn; the rest are ready in the next one
+_MOST_BYTES = 65_536  # of one read, as Twisted's transports
+# Readable and nothing else. Systems without epoll never come to use it, but they import this module as well.
+_READABLE = getattr(select, "EPOLLIN", 1)
+_DONE = Failure(ConnectionDone())  # one for all, as the reactor has it
+
+
+class Reading:
+    """One transport's part in a :class:`SharedReader`, in place of the transport's own reading.
+
+    Args:
+        reader: where it waits.
+        transport: whose socket it is.
+        receive: gets the data.
+    """
+
+    __slots__ = ("_reader", "fileno", "receive", "receive_into", "transport")
+
+    def __init__(self, reader: SharedReader, transport: Any, receive: Callable[[bytes], None]) -> None:
+        self._reader = reader
+        self.transport = transport
+        self.receive = receive
+        self.fileno: int = transport.fileno()
+        self.receive_into = transport.socket.recv_into
+
+    def pauseProducing(self) -> None:
+        """Read no further."""
+        self._reader.leave(self)
+        self.transport.stopReading()  # which reads itself where the reader could not
+
+    def resumeProducing(self) -> None:
+        """Read on, unless the transport is about to end."""
+        if self.transport.connected and not self.transport.disconnecting:
+            self._reader.join(self)
+
+    def stopProducing(self) -> None:
+        """Read no more: the transport ends, and what is to be read of it until then is its own affair."""
+        self._reader.leave(self)
+
+
+@implementer(IReadDescriptor)
+class SharedReader:
+    """Reads for all that joined. The reactor knows it as one descriptor, and only while somebody is there.
+
+    Args:
+        reports: where is told what a connection raises.
+        seconds: what measures how long the reading of a turn takes.
+    """
+
+    def __init__(self, reports: Reports, seconds: Callable[[], float] = monotonic) -> None:
+        self._reports = reports
+        self._seconds = seconds
+        self._left: list[tuple[Reading, int]] = []  # of a turn that took too long: they come first in the next one
+        self._reactor: Any = None
+        self._epoll: Any = None  # a select.epoll while somebody is there
+        self._readings: dict[int, Reading] = {}
+        self._buffer = memoryview(bytearray(_MOST_BYTES))  # cheaper than as many bytes that are made for each read
+
+    def adopt(self, transport: Any, receive: Callable[[bytes], None]) -> Reading | None:
+        """Read for a transport from now on, in its place, and give what it was sent to a function.
+
+        Returns:
+            What pauses and resumes the reading; None where the transport has to go on reading itself.
+        """
+        if not can_read_together(transport):
+            return None
+        reading = Reading(self, transport, receive)
+        if not self.join(reading):
+            return None
+        transport.stopReading()
+        return reading
+
+    def join(self, reading: Reading) -> bool:
+        """Wait for data; False where that is not possible, and the transport reads itself."""
+        if self._readings.get(reading.fileno) is reading:
+            return True
+        try:
+            if self._epoll is None:
+                self._open(reading.transport.reactor)
+            self._epoll.register(reading.fileno, _READABLE)
+        except OSError:  # no descriptor is left for the epoll, or no room in it
+            if self._epoll is not None and not self._readings:
+                self._close()
+            reading.transport.startReading()
+            return False
+        self._readings[reading.fileno] = reading
+        return True
+
+    def leave(self, reading: Reading) -> None:
+        """Wait no more."""
+        if self._readings.get(reading.fileno) is not reading:
+            return
+        del self._readings[reading.fileno]
+        with suppress(OSError):  # where its socket is closed it is not there any more
+            self._epoll.unregister(reading.fileno)
+        if not self._readings:
+            self._close()
+
+    # What the reactor calls.
+
+    def fileno(self) -> int:
+        """The epoll's."""
+        return -1 if self._epoll is None else self._epoll.fileno()
+
+    def logPrefix(self) -> str:
+        """The ``system`` of log lines about what is read."""
+        return "signals"
+
+    def doRead(self) -> None:
+        """Read from each that is ready, once, for a short time. Who is left is read first in the next turn.
+
+        It never raises: the reactor would end all for what one has done.
+        """
+        readings, buffer, only_data, seconds = self._readings, self._buffer, _READABLE, self._seconds
+        ready, self._left = self._left or self._poll(), []
+        end = seconds() + TURN_SECONDS
+        for at, (reading, event) in enumerate(ready):
+            if readings.get(reading.fileno) is not reading:  # gone by what was read before
+                continue
+            if at and seconds() >= end:
+                self._left = ready[at:]
+                break
+            size = -1
+            if event == only_data and not reading.transport.disconnecting:
+                try:
+                    size = reading.receive_into(buffer)
+                except BlockingIOError:
+                    continue
+                except OSError:  # which a socket tells once: the transport would take it for a clean end
+                    self._end(reading, Failure(ConnectionLost()))
+                    continue
+            try:
+                if size > 0:
+                    reading.receive(buffer[:size].tobytes())
+                elif size == 0:
+                    self.leave(reading)
+                    reading.transport.readConnectionLost(_DONE)  # as the reactor would
+                else:
+                    self._give_back(reading)
+            except BaseException:  # as the reactor does, for this one alone
+                failure = Failure()
+                self._reports.failure("reading", "reading from a connection raised: it ends", failure)
+                self._end(reading, failure)
+
+    def connectionLost(self, reason: Failure) -> None:
+        """The reactor drops every descriptor that it knows: those that wait here are meant as well."""
+        for reading in tuple(self._readings.values()):
+            self._end(reading, reason)
+
+    def _poll(self) -> list[tuple[Reading, int]]:
+        readings = self._readings
+        found = self._epoll.poll(0, _MOST_AT_ONCE)
+        return [(readings[number], event) for number, event in found if number in readings]
+
+    def _give_back(self, reading: Reading) -> None:
+        """Whatever is no data and no clean end is the transport's own affair: it finds it by itself."""
+        self.leave(reading)
+        reading.transport.resumeProducing()
+
+    def _end(self, reading: Reading, reason: Failure) -> None:
+        """End a transport, as the reactor does; what it raises then is no other's problem."""
+        self.leave(reading)
+        try:
+            reading.transport.connectionLost(reason)
+        except BaseException:
+            self._reports.failure("the end", "the end of a connection raised")
+
+    def _open(self, reactor: Any) -> None:
+        self._epoll = select.epoll()  # there is one: SHARED_READS says so
+        self._reactor = reactor
+        reactor.addReader(self)
+
+    def _close(self) -> None:
+        self._reactor.removeReader(self)
+        self._epoll.close()
+        self._epoll = self._reactor = None
+        self._left = []
+
+
+def can_read_together(transport: Any) -> bool:
+    """Whether a transport's socket can be read without it: plain TCP on a reactor that watches descriptors."""
+    return (
+        SHARED_READS
+        and isinstance(transport, Connection)
+        and _is_twisted_s(transport.doRead, Connection.doRead)  # which an abort replaces
+        and _is_twisted_s(transport._dataReceived, Connection._dataReceived)
+        and not getattr(transport, "TLS", False)
+        and bool(transport.connected)
+        and not transport.disconnecting
+        and IReactorFDSet.providedBy(transport.reactor)
+    )
+
+
+def _is_twisted_s(method: Any, original: Any) -> bool:
+    return getattr(method, "__func__", None) is original

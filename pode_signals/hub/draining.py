@@ -1,0 +1,90 @@
+"""Closing every connection of a hub, spread over time so that the clients do not all come back at once."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from math import ceil
+from random import Random
+from typing import TYPE_CHECKING
+
+from twisted.internet import defer
+from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.interfaces import IReactorTime
+from twisted.internet.task import deferLater
+from twisted.logger import Logger
+
+from ..core.model import ClosedBy
+
+if TYPE_CHECKING:
+    from .connection import SignalConnection
+    from .hub import Hub
+
+__all__ = ["Drain"]
+
+_CLIENTS_PER_SECOND = 250
+_SMALLEST_BATCH = 25
+_MOST_BATCHES = 100
+_ABORT_SECONDS = 1.0
+
+
+class Drain:
+    """Closes the connections of a hub with 1001, and aborts those that are still there after a time.
+
+    Args:
+        hub: whose connections.
+        clock: what time is taken from.
+        random: decides who comes first and how long the pauses are.
+        seconds: how long it may take; the close frames are sent within the first half.
+    """
+
+    _log = Logger()
+
+    def __init__(self, hub: Hub, clock: IReactorTime, random: Random, seconds: float) -> None:
+        self._hub = hub
+        self._clock = clock
+        self._random = random
+        self._seconds = seconds
+        self._hurried = False
+        self._closing: Deferred[None] | None = None
+
+    def hurry(self) -> None:
+        """Wait no longer: abort what is left, now."""
+        self._hurried = True
+        if self._closing is not None:
+            self._closing.cancel()
+
+    async def run(self) -> None:
+        """Close all; ends when no connection is left."""
+        if not self._hurried:
+            self._closing = Deferred.fromCoroutine(self._close())
+            with suppress(CancelledError, defer.TimeoutError):
+                await self._closing.addTimeout(self._seconds, self._clock)
+        left = self._hub.open_connections()
+        if left:
+            self._log.warn("{count} connections were aborted", count=len(left))
+            for connection in left:
+                connection.abort(ClosedBy.SHUTDOWN)
+            with suppress(defer.TimeoutError):
+                await Deferred.fromCoroutine(_gone(left)).addTimeout(_ABORT_SECONDS, self._clock)
+
+    async def _close(self) -> None:
+        connections = list(self._hub.open_connections())
+        self._random.shuffle(connections)
+        size = max(_SMALLEST_BATCH, ceil(len(connections) / _MOST_BATCHES))
+        pauses = max(1, ceil(len(connections) / size) - 1)
+        # A pause is 1.5 times the mean at most, so all of them together are half of the time at most.
+        mean_seconds = min(self._seconds / 3, len(connections) / _CLIENTS_PER_SECOND) / pauses
+        for start in range(0, len(connections), size):
+            if start > 0:
+                await deferLater(self._clock, mean_seconds * self._random.uniform(0.5, 1.5))
+            for connection in connections[start : start + size]:
+                self._hub.shut_down(connection)
+        while left := self._hub.open_connections():
+            for connection in left:  # one of them may have come late, by a route that had begun before
+                self._hub.shut_down(connection)
+            await _gone(left)
+
+
+async def _gone(connections: tuple[SignalConnection, ...]) -> None:
+    for connection in connections:
+        await connection.when_disconnected()

@@ -1,0 +1,219 @@
+"""The fence around functions of the user: plain, ``async def`` or giving a Deferred, each run the same way.
+
+Whatever such a function raises is logged and counted here and goes no further.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Coroutine
+from contextvars import Context, copy_context
+from inspect import isawaitable
+from typing import TYPE_CHECKING, Any
+
+from attrs import frozen
+from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.interfaces import IReactorTime
+from twisted.logger import LogLevel
+from twisted.python.failure import Failure
+
+from ..core.counters import Counters
+from ..core.signing import bare_client_id
+from .context import current_event
+from .reports import Reports
+
+if TYPE_CHECKING:
+    from .signal_event import SignalEvent
+
+__all__ = ["FAILED", "Failed", "Fence", "Place"]
+
+
+@frozen
+class Place:
+    """What runs, for the log.
+
+    Attributes:
+        what: the registration, of which there are few: ``signal route /msg``.
+        client_id: for whom; None where that is nobody.
+    """
+
+    what: str
+    client_id: str | None = None
+
+    def __str__(self) -> str:
+        return self.what if self.client_id is None else f"{self.what}, connection {bare_client_id(self.client_id)}"
+
+
+class Failed:
+    """The type of :data:`FAILED`."""
+
+
+FAILED = Failed()
+"""The outcome of a function that raised or was cancelled at its time limit."""
+
+
+class Fence:
+    """Runs functions of the user.
+
+    Args:
+        clock: gives the clock that timeouts run on.
+        counters: ``functions_failed`` and ``functions_timed_out`` are counted here.
+        timeout_seconds: after so long a function that has not ended is cancelled, once.
+        reports: where failures are told.
+
+    Attributes:
+        reports: the same.
+    """
+
+    def __init__(
+        self, clock: Callable[[], IReactorTime], counters: Counters, timeout_seconds: float, reports: Reports
+    ) -> None:
+        self._clock = clock
+        self._counters = counters
+        self.reports = reports
+        self._timeout_seconds = timeout_seconds
+
+    def run(
+        self,
+        where: Place | SignalEvent,
+        function: Callable[..., Any],
+        args: tuple[Any, ...],
+        *,
+        later: Callable[[Any], None],
+        context: Context | None = None,
+        kwargs: dict[str, Any] | None = None,
+        timeout_seconds: float | None = None,
+        on_pending: Callable[[Deferred[Any]], None] | None = None,
+    ) -> tuple[Any] | None:
+        """Call a function in a context of its own.
+
+        Args:
+            where: what runs, for the log.
+            function: the function, with its ``args`` and ``kwargs``.
+            later: called with the outcome when the function did not end at once.
+            context: the context to run in; None is a copy of the current one.
+            timeout_seconds: None is the hub's ``handler_timeout_seconds``, ``math.inf`` is no limit.
+            on_pending: called with the Deferred of a function that goes on, for who may have to cancel it.
+
+        Returns:
+            ``(outcome,)`` when the function ended at once, where the outcome is its result or :data:`FAILED`;
+            None when it goes on: ``later`` will be called, exactly once.
+        """
+        if context is None:
+            context = copy_context()
+        try:
+            result = context.run(function, *args, **kwargs or {})
+        except Exception:
+            self._failed(where, Failure())
+            return (FAILED,)
+        return self.follow(where, context, result, later, timeout_seconds=timeout_seconds, on_pending=on_pending)
+
+    def call(self, event: SignalEvent, context: Context, function: Callable[[SignalEvent], Any]) -> Any:
+        """The first half of :meth:`run`, for a signal route, whose event is current in its context and in no other.
+
+        Returns:
+            What the function gives, which may have to be followed; or :data:`FAILED`.
+        """
+        try:
+            return context.run(_enter, event, function)
+        except Exception:
+            self._failed(event, Failure())
+            return FAILED
+
+    def follow(
+        self,
+        where: Place | SignalEvent,
+        context: Context,
+        result: Any,
+        later: Callable[[Any], None],
+        *,
+        timeout_seconds: float | None = None,
+        on_pending: Callable[[Deferred[Any]], None] | None = None,
+    ) -> tuple[Any] | None:
+        """The second half of :meth:`run`: wait for what a function gave, where it is something to wait for."""
+        if isinstance(result, Deferred):
+            pending = result
+        elif isinstance(result, Coroutine):
+            pending = context.run(Deferred.fromCoroutine, result)
+        elif isawaitable(result):
+            pending = context.run(Deferred.fromCoroutine, _awaited(result))
+        else:
+            return (result,)
+        ended = self._wait(where, pending, later, timeout_seconds or self._timeout_seconds)
+        if ended is None and on_pending is not None:
+            on_pending(pending)
+        return ended
+
+    def _wait(
+        self, where: Place | SignalEvent, pending: Deferred[Any], later: Callable[[Any], None], timeout_seconds: float
+    ) -> tuple[Any] | None:
+        outcome: list[Any] = []
+        waiting = False
+        timed_out = False
+
+        def ended(value: Any) -> None:
+            if outcome:
+                return  # the timeout spoke first
+            outcome.append(self._outcome(where, value, timed_out))
+            if waiting:
+                if timer is not None and timer.active():
+                    timer.cancel()
+                later(outcome[0])
+
+        def expire() -> None:
+            nonlocal timed_out
+            timed_out = True
+            self._cancel(where, pending, timeout_seconds)
+            if not outcome:  # it swallowed the cancellation: what it still gives is ignored
+                outcome.append(FAILED)
+                later(FAILED)
+
+        pending.addBoth(ended)
+        if outcome:
+            return (outcome[0],)
+        waiting = True
+        timer = None if timeout_seconds == math.inf else self._clock().callLater(timeout_seconds, expire)
+        return None
+
+    def _outcome(self, where: Place | SignalEvent, value: Any, timed_out: bool) -> Any:
+        failed = isinstance(value, Failure)
+        if failed and not (timed_out and value.check(CancelledError)):
+            self._failed(where, value)
+        # A result that was given because of the cancellation came too late.
+        return FAILED if failed or timed_out else value
+
+    def _cancel(self, where: Place | SignalEvent, pending: Deferred[Any], seconds: float) -> None:
+        self._counters.functions_timed_out += 1
+        self.reports.limit(
+            "handler_timeout_seconds",
+            "{where}: cancelled after {seconds} s",
+            level=LogLevel.error,
+            where=str(_place(where)),
+            seconds=seconds,
+        )
+        try:
+            pending.cancel()
+        except Exception:  # of the canceller
+            self._failed(where, Failure())
+
+    def _failed(self, where: Place | SignalEvent, failure: Failure) -> None:
+        self._counters.functions_failed += 1
+        place = _place(where)
+        self.reports.failure(f"{place.what} raised", "{where} raised", failure, where=str(place))
+
+
+def _place(where: Place | SignalEvent) -> Place:
+    """Of an event only where something went wrong: one is made for each message."""
+    if isinstance(where, Place):
+        return where
+    path = "-" if where.route is None else where.route.path
+    return Place(f"signal route {path}", where.client_id)
+
+
+async def _awaited(awaitable: Any) -> Any:
+    return await awaitable
+
+
+def _enter(event: SignalEvent, function: Callable[[SignalEvent], Any]) -> Any:
+    current_event.set(event)
+    return function(event)

@@ -1,0 +1,184 @@
+"""Log lines that clients can cause: escaped, and a few a minute of each kind; the number of the others is told.
+
+A hub has one :class:`Reports`, and every part of it writes such lines here and nowhere else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from twisted.internet.interfaces import IDelayedCall, IReactorTime
+from twisted.logger import Logger, LogLevel
+from twisted.python.failure import Failure
+from twisted.python.reflect import safe_str
+
+from ..core.counters import Counters
+from ..core.signing import bare_client_id
+from ..core.text import printable
+from .clocks import call_in_background
+
+__all__ = ["LINES_PER_WINDOW", "MOST_KINDS", "WINDOW_SECONDS", "Reports", "printable_failure"]
+
+LINES_PER_WINDOW = 10
+"""So many lines of one kind are written within :data:`WINDOW_SECONDS`."""
+WINDOW_SECONDS = 60.0
+MOST_KINDS = 1_000
+"""Kinds that have a window at a time; what is one more shares one with all others that are."""
+
+_OTHERS = "others"
+
+
+class _Window:
+    __slots__ = ("began", "level", "lines", "suppressed")
+
+    def __init__(self, began: float) -> None:
+        self.began = began
+        self.lines = 0
+        self.suppressed = 0
+        self.level = LogLevel.warn
+
+    def is_over(self, now: float) -> bool:
+        # An injected clock may be put back, which is to silence nothing.
+        return not 0 <= now - self.began < WINDOW_SECONDS
+
+
+class Reports:
+    """Writes such lines for one hub.
+
+    How many were left out is told when the minute of their kind is over, or by :meth:`tell`. While some are to be told
+    of, a call waits on the hub's clock, in the background; otherwise nothing does.
+
+    Args:
+        clock: gives the clock.
+        counters: where the limits that acted are counted.
+    """
+
+    _log = Logger()
+
+    def __init__(self, clock: Callable[[], IReactorTime], counters: Counters) -> None:
+        self._clock = clock
+        self._counters = counters
+        self._windows: dict[str, _Window] = {}
+        self._telling: IDelayedCall | None = None
+
+    def limit(self, setting: str, text: str, *, level: Any = LogLevel.warn, **fields: Any) -> None:
+        """A limit acted: :meth:`write` with the name of its setting as kind and as ``limit``."""
+        self.write(setting, text, limit=setting, level=level, **fields)
+
+    def write(
+        self, kind: str, text: str, *, limit: str | None = None, level: Any = LogLevel.warn, **fields: Any
+    ) -> None:
+        """Write a line, unless its kind had enough lines lately.
+
+        Args:
+            kind: what the lines are counted by; one of few, never made of what a client sent.
+            text: a format string, a literal.
+            limit: the setting that acted, which is counted, is the kind, and ends the line; None is none.
+            level: the level.
+            fields: what the format names; texts are escaped, and a ``client_id`` goes without its signature.
+        """
+        if limit is not None:
+            self._counters.limits_hit[limit] += 1
+            kind, text = limit, text + " ({kind})"
+        if self.admits(kind, level):
+            self._log.emit(level, text, kind=kind, **_shown(fields))
+
+    def failure(self, kind: str, text: str, failure: Failure | None = None, **fields: Any) -> None:
+        """Write a line and a traceback, unless its kind had enough lines lately.
+
+        Args:
+            kind: as for :meth:`write`; what raises has a kind of its own, so that no other's traceback is hidden.
+            text: a format string, a literal.
+            failure: what was raised; None is the exception that is being handled.
+            fields: as for :meth:`write`.
+        """
+        if self.admits(kind, LogLevel.critical):
+            shown = printable_failure(failure or Failure())
+            self._log.failure(text, shown, kind=kind, **_shown(fields))
+
+    def admits(self, kind: str, level: Any = LogLevel.warn) -> bool:
+        """Whether a line of a kind may be written now, which counts as written; else it counts as left out."""
+        now = self._clock().seconds()
+        window = self._windows.get(kind)
+        if window is None or window.is_over(now):
+            kind, window = self._open(kind, now)
+        if window.lines < LINES_PER_WINDOW:
+            window.lines += 1
+            return True
+        window.suppressed += 1
+        window.level = level
+        if self._telling is None:
+            self._tell_at(window.began + WINDOW_SECONDS)
+        return False
+
+    def tell(self) -> None:
+        """Tell now what was left out and not told of, for nothing more may come."""
+        if self._telling is not None:
+            self._telling.cancel()
+            self._telling = None
+        for kind in tuple(self._windows):
+            self._close(kind)
+
+    def _open(self, kind: str, now: float) -> tuple[str, _Window]:
+        """A new window for a kind, or for those that are one too many."""
+        self._close(kind)
+        if len(self._windows) >= MOST_KINDS:
+            self._close_those_over(now)
+        if len(self._windows) >= MOST_KINDS:
+            kind = _OTHERS
+        window = self._windows.get(kind)
+        if window is None or window.is_over(now):
+            self._close(kind)
+            window = self._windows[kind] = _Window(now)
+        return kind, window
+
+    def _close(self, kind: str) -> None:
+        """Forget the window of a kind, and tell what was left out in it."""
+        window = self._windows.pop(kind, None)
+        if window is not None and window.suppressed:
+            self._log.emit(
+                window.level,
+                "{kind}: {suppressed} more lines of this kind were left out",
+                kind=kind,
+                suppressed=window.suppressed,
+            )
+
+    def _close_those_over(self, now: float) -> None:
+        for kind in [kind for kind, window in self._windows.items() if window.is_over(now)]:
+            self._close(kind)
+
+    def _tell_at(self, seconds: float) -> None:
+        clock = self._clock()
+        self._telling = call_in_background(clock, max(0.0, seconds - clock.seconds()), self._tell_those_over)
+
+    def _tell_those_over(self) -> None:
+        self._telling = None
+        self._close_those_over(self._clock().seconds())
+        ends = [window.began + WINDOW_SECONDS for window in self._windows.values() if window.suppressed]
+        if ends:
+            self._tell_at(min(ends))
+
+
+def printable_failure(failure: Failure) -> Failure:
+    """A failure whose traceback can be written to a log: what the exception says is escaped, on one line."""
+    return _PrintableFailure(failure)  # type: ignore[no-untyped-call]  # Twisted
+
+
+class _PrintableFailure(Failure):
+    """Made of another failure, whose exception and frames it has."""
+
+    def getTraceback(self, *args: Any, **kwargs: Any) -> str:
+        """The traceback as text."""
+        text: str = super().getTraceback(*args, **kwargs)
+        said = safe_str(self.value)
+        if said and not said.isprintable():
+            text = text.replace(said, printable(said))
+        return "\n".join(printable(line) for line in text.split("\n"))
+
+
+def _shown(fields: dict[str, Any]) -> dict[str, Any]:
+    shown = {key: printable(value) if isinstance(value, str) else value for key, value in fields.items()}
+    if isinstance(client_id := fields.get("client_id"), str):
+        shown["client_id"] = printable(bare_client_id(client_id))
+    return shown

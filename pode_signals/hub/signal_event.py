@@ -1,0 +1,154 @@
+"""What a signal route gets: a client's message, who sent it and how to answer. It is made for each message."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
+
+from attrs import frozen
+from twisted.internet.defer import DeferredLock
+
+from ..core.model import ClientMessage, EveryName, SendMode
+from ..core.request_record import HandshakeRecord
+from ..core.routes import RouteMatch, SignalRoute
+from ..core.signing import bare_client_id
+
+if TYPE_CHECKING:
+    from .connection import SignalConnection
+    from .delivery import Delivery
+
+__all__ = ["EventEndpoint", "Lockable", "SignalEvent"]
+
+_NO_PARAMS: Mapping[str, Any] = MappingProxyType({})
+
+
+class Lockable(dict[str, Any]):
+    """A mapping that all functions of one hub share, with a lock: ``async with event.lockable.lock:``.
+
+    Attributes:
+        lock: a ``DeferredLock``.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.lock = DeferredLock()
+
+
+@frozen
+class EventEndpoint:
+    """Where the sender's connection came in.
+
+    Attributes:
+        protocol: ``ws`` or ``wss``.
+        address: the Host that the client asked for, with its port where it gave one.
+        name: the endpoint's name; None where it has none, or where the hub is embedded in a foreign server.
+    """
+
+    protocol: str
+    address: str
+    name: str | None
+
+
+class SignalEvent:
+    """A message of a client (Pode: ``$SignalEvent``).
+
+    Attributes:
+        connection: who sent it.
+        data: the message: ``message``, ``path``, ``group``, ``client_id``, ``direct``.
+        streamed: True, as in Pode on servers that stream.
+    """
+
+    __slots__ = ("_match", "_metadata", "_seconds", "connection", "data")
+
+    streamed = True
+
+    def __init__(
+        self, connection: SignalConnection, data: ClientMessage, match: RouteMatch | None, seconds: float
+    ) -> None:
+        self.connection = connection
+        self.data = data
+        self._match = match
+        self._seconds = seconds
+        self._metadata: dict[str, Any] | None = None
+
+    @property
+    def client_id(self) -> str:
+        """The sender's client id."""
+        return self.connection.client_id
+
+    @property
+    def endpoint(self) -> EventEndpoint:
+        """Where the sender's connection came in."""
+        request = self.connection.request
+        protocol = "wss" if request.is_secure else "ws"
+        return EventEndpoint(protocol, request.header("host") or "", self.connection.endpoint_name)
+
+    @property
+    def lockable(self) -> Lockable:
+        """The hub's shared mapping with a lock."""
+        lockable: Lockable = self.connection.hub.lockable
+        return lockable
+
+    @property
+    def metadata(self) -> dict[str, Any]:
+        """A dict of this event alone."""
+        if self._metadata is None:
+            self._metadata = {}
+        return self._metadata
+
+    @property
+    def route(self) -> SignalRoute | None:
+        """The signal route that runs; None where there is none."""
+        return None if self._match is None else self._match.route
+
+    @property
+    def params(self) -> Mapping[str, Any]:
+        """The path parameters of the route, read-only, since the connection's messages share them."""
+        return _NO_PARAMS if self._match is None else MappingProxyType(self._match.params)
+
+    @property
+    def path(self) -> str:
+        """The path of the sender's WebSocket URL, as the HTTP side read it when it chose a route."""
+        return self.connection.request.path
+
+    @property
+    def request(self) -> HandshakeRecord:
+        """A read-only record of the sender's handshake."""
+        return self.connection.request
+
+    @property
+    def response(self) -> SignalConnection:
+        """The sender's connection: what an answer goes to."""
+        return self.connection
+
+    @property
+    def timestamp(self) -> datetime:
+        """When the message was dispatched (aware, UTC)."""
+        when: datetime = self.connection.hub.wall_time(self._seconds)
+        return when
+
+    def send(
+        self,
+        data: object,
+        *,
+        name: str | Sequence[str] | EveryName | None = None,
+        group: str | Sequence[str] | None = None,
+        client_id: str | Sequence[str] | None = None,
+        mode: SendMode = SendMode.AUTO,
+        depth: int | None = None,
+        key: str | None = None,
+    ) -> Delivery:
+        """``signals.send`` with this event as the current one, from any callback.
+
+        The arguments, result and errors are those of ``signals.send``.
+        """
+        delivery: Delivery = self.connection.hub.send_within(
+            self, data, name=name, group=group, client_id=client_id, mode=mode, depth=depth, key=key
+        )
+        return delivery
+
+    def __repr__(self) -> str:
+        # An id without its signature, which is as good as the client's permission to be written to.
+        return f"<SignalEvent {self.path!r} of {bare_client_id(self.client_id)!r}>"

@@ -1,0 +1,1 @@
+"""What a service listens with: sites, channels, certificates. It knows no signals."""

@@ -1,0 +1,151 @@
+"""Requests whose bodies are bounded in size, and whose forms are read in bounded time. They send no answer themselves.
+
+What is over a bound is never kept; channel and site answer it.
+"""
+
+from __future__ import annotations
+
+from io import BytesIO
+from typing import Any
+
+from twisted.logger import LogLevel
+from twisted.python.failure import Failure
+from twisted.web.server import Request
+
+from ..core.upgrade import asks_for_websocket
+from ..errors import UpgradeRefused
+from .forms import MAX_FIELDS, MAX_HEAD_BYTES, URLENCODED, FormMalformed, FormTooLarge, form_fields, is_form, media_type
+
+__all__ = ["BodyTooLarge", "BoundedRequest"]
+
+
+class BodyTooLarge(Exception):
+    """The body of a request is larger than a setting allows, or says that it will be.
+
+    Args:
+        setting: the name of the setting.
+    """
+
+    def __init__(self, setting: str) -> None:
+        super().__init__(setting)
+        self.setting = setting
+
+
+class BoundedRequest(Request):
+    """A request of a :class:`~pode_signals.ports.heads.BoundedChannel`, whose site leaves forms to it.
+
+    Attributes:
+        refusal: what answers the request in place of the application; None where nothing is wrong.
+    """
+
+    channel: Any
+    content: Any
+    refusal: UpgradeRefused | None = None
+    _is_urlencoded = False
+
+    def gotLength(self, length: int | None) -> None:
+        """The head is complete and tells the length of the body; None is a chunked one.
+
+        Raises:
+            BodyTooLarge: before a client that waits for ``100 Continue`` gets it.
+        """
+        self._is_urlencoded = length != 0 and media_type(self._content_type()) == URLENCODED
+        if length is not None:
+            self._check_size(length)
+        super().gotLength(length)  # type: ignore[no-untyped-call]  # Twisted
+
+    def handleContentChunk(self, data: bytes) -> None:
+        """A part of the body, decoded.
+
+        Raises:
+            BodyTooLarge: it is one part too many, and was not kept.
+        """
+        self._check_size(self.content.tell() + len(data))
+        super().handleContentChunk(data)  # type: ignore[no-untyped-call]  # Twisted
+
+    def _handleStar(self) -> None:
+        """Twisted answers ``*`` before any resource does; an upgrade of it is refused as every other target is."""
+        if asks_for_websocket(self.requestHeaders.getRawHeaders(b"upgrade", ())):
+            self.render(self.channel.site.getResourceFor(self))  # type: ignore[no-untyped-call]  # Twisted
+        else:
+            super()._handleStar()  # type: ignore[no-untyped-call]  # Twisted
+
+    def drop_body(self) -> None:
+        """Forget what came of the body, which is too large."""
+        if self.content is not None:
+            self.content.close()
+        self.content = BytesIO()
+        self.refusal = _BODY_TOO_LARGE
+
+    def process(self) -> None:
+        """The request is complete: read its form, then have it answered."""
+        if self.method == b"POST" and self.refusal is None:
+            self._read_form()
+        super().process()  # type: ignore[no-untyped-call]  # Twisted
+
+    def finish(self) -> None:
+        """The answer is complete, though the transport may hold much of it yet."""
+        super().finish()  # type: ignore[no-untyped-call]  # Twisted
+        self._let_go()
+
+    def connectionLost(self, reason: Failure) -> None:
+        """The client is gone before its answer was complete."""
+        super().connectionLost(reason)  # type: ignore[no-untyped-call]  # Twisted
+        self._let_go()
+
+    def _let_go(self) -> None:
+        # Klein leaves a request in cycles. Until the garbage collector finds these, the unread answer of a client that
+        # has left would stay in memory with the transport.
+        self.transport = None
+
+    def _read_form(self) -> None:
+        content_type = self._content_type()
+        # Any other body may be large, and stays in its file.
+        if not is_form(content_type):
+            return
+        body = self.content.read()
+        self.content.seek(0)
+        if not body:
+            return
+        limits, address = self.channel.limits, self.channel.address
+        try:
+            self.args.update(form_fields(content_type, body))
+        except FormTooLarge:
+            self.refusal = _FORM_TOO_LARGE
+            limits.counters.forms_too_large += 1
+            limits.reports.write(
+                "forms_too_large",
+                "the form of a request of {address} has too many fields",
+                level=LogLevel.info,
+                address=address,
+            )
+        except FormMalformed as malformed:
+            self.refusal = UpgradeRefused(400, f"The form can't be read: {malformed}.")
+            limits.counters.requests_malformed += 1
+            limits.reports.write(
+                "requests_malformed",
+                "the form of a request of {address} can't be read: {why}",
+                level=LogLevel.info,
+                address=address,
+                why=str(malformed),
+            )
+
+    def _check_size(self, size_bytes: int) -> None:
+        limits = self.channel.limits
+        if self._is_urlencoded and size_bytes > limits.form_bytes:
+            raise BodyTooLarge("max_form_bytes")
+        if size_bytes > limits.body_bytes:
+            raise BodyTooLarge("max_request_body_bytes")
+
+    def _content_type(self) -> bytes:
+        values = self.requestHeaders.getRawHeaders(b"content-type")
+        content_type: bytes = values[0] if values else b""
+        return content_type
+
+
+_BODY_TOO_LARGE = UpgradeRefused(413, "The body of the request is too large.")
+_FORM_TOO_LARGE = UpgradeRefused(
+    413,
+    f"The form is too large: it may have {MAX_FIELDS:,} fields, and {MAX_HEAD_BYTES // 1_024} KiB for the heads of its"
+    " parts.",
+)

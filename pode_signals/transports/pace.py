@@ -1,0 +1,200 @@
+"""How much of one client's data is read on in a turn, and how much is written. What the data is, it does not know.
+
+What does not fit into the client's share of a turn (:mod:`~pode_signals.hub.turns`) waits as bytes, and nothing more
+is read meanwhile.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from twisted.internet.error import ConnectionDone
+from twisted.internet.interfaces import IWriteDescriptor
+from twisted.internet.protocol import connectionDone
+from twisted.protocols.policies import ProtocolWrapper
+from twisted.python.failure import Failure
+
+from ..fast.lean import LeanServerProtocol
+
+if TYPE_CHECKING:
+    from ..fast.reading import Reading
+    from ..hub.connection import SignalConnection
+
+__all__ = ["PacedServerProtocol"]
+
+
+class PacedServerProtocol(LeanServerProtocol):
+    """Autobahn's protocol that keeps no turn to itself, nor reads on while its connection does not.
+
+    Attributes:
+        connection: what it is the wire of; set before the handshake.
+    """
+
+    connection: SignalConnection
+    transport: Any  # an ITCPTransport, or TLS around one
+    factory: Any  # a SignalFactory
+    _may_share = True  # a reader has not been asked to read in the transport's place
+    _shared: Reading | None = None  # what reads there
+    _full = False  # as the transport says
+    _congested = False  # as the connection was told
+    _behind = False  # the client has had its share of this turn: its data waits, and nothing is read
+    _catching_up = False
+    _end: Failure | None = None  # how the transport ended, while data of before that waits
+    _turn = -1  # the last one in which the transport brought data,
+    _used_seconds = 0.0  # and what that has taken
+
+    def pause_reading(self) -> None:
+        """Read no further from the socket."""
+        if self._end is None:
+            self._reading.pauseProducing()
+
+    def resume_reading(self) -> None:
+        """Read on, once what waits is parsed."""
+        if self._behind or self._end is not None:
+            self._catch_up_later()
+        else:
+            self._reading.resumeProducing()
+
+    # What the transport calls.
+
+    def connectionMade(self) -> None:
+        """The transport is ours: be told when it holds more than it likes."""
+        super().connectionMade()
+        self.transport.registerProducer(self, True)
+
+    def dataReceived(self, data: bytes) -> None:
+        """Data that the transport has read itself: the first, after which the shared reader reads where it can."""
+        if self._may_share:
+            self._may_share = False
+            self._shared = self.factory.reader.adopt(self.transport, self.take)
+        if not isinstance(self.transport, ProtocolWrapper):  # it reads once in a turn
+            self.take(data)
+            return
+        # TLS brings each record by itself, and there may be thousands in what was read in one turn.
+        turns = self.connection.hub.turns
+        if self._turn != turns.number:
+            self._turn, self._used_seconds = turns.number, 0.0
+        began = turns.seconds() - self._used_seconds
+        if self.connection.reading_paused and not self._behind:
+            self._fall_behind()
+        self.take(data)
+        self._used_seconds = turns.seconds() - began
+        if turns.is_over(began):
+            self._rest()
+
+    def take(self, data: bytes) -> None:
+        """Data of the client, whoever has read it."""
+        self.parse(data)
+
+    def connectionLost(self, reason: Failure = connectionDone) -> None:
+        """The transport is gone. TLS may end in order right behind data that still waits here, and that comes first."""
+        self._stop_shared_reading()
+        if self._behind and self._end is None and reason.check(ConnectionDone):
+            self._end = reason
+            if not self.connection.reading_paused:
+                self._catch_up_later()
+        else:
+            self.ended(reason)
+
+    def ended(self, reason: Failure) -> None:
+        """The transport is gone, and so is all that came by it."""
+        self._end = None
+        super().connectionLost(reason)
+
+    def pauseProducing(self) -> None:
+        """IPushProducer: the transport is full. The client reads slower than we write where the system is full too."""
+        self._full = True
+        if IWriteDescriptor.providedBy(self.transport):
+            self._write_now()
+        if self._full and not self._congested:
+            self._congested = True
+            self.connection.congested()
+
+    def resumeProducing(self) -> None:
+        """IPushProducer: the transport is empty."""
+        self._full = False
+        if self._congested:
+            self._congested = False
+            self.connection.drained()
+
+    def stopProducing(self) -> None:
+        """IPushProducer: the transport ends, which connectionLost reports. Its socket is still open."""
+        self._stop_shared_reading()
+
+    # What Autobahn calls.
+
+    def consumeData(self) -> None:
+        """Parse what has come, for a short time. The rest waits for another turn, or until the connection reads on."""
+        if self.state == self.STATE_CONNECTING:
+            super().consumeData()
+            return
+        if self._behind:
+            return
+        turns = self.connection.hub.turns
+        seconds, end = turns.seconds, turns.share_ends()
+        while not self.connection.reading_paused:
+            if not self.processData() or self.state == self.STATE_CLOSED:
+                return
+            if seconds() >= end:
+                break
+        self._fall_behind()
+
+    def _rest(self) -> None:
+        """The client has had its share: whatever else comes in this turn waits, too."""
+        if not (self._behind or self.connection.reading_paused or self.state == self.STATE_CLOSED):
+            self._fall_behind()
+
+    def _fall_behind(self) -> None:
+        """What waits in ``data`` comes in another turn, or when the connection reads on."""
+        self._behind = True
+        if self._end is None:
+            self._reading.pauseProducing()
+        if not self.connection.reading_paused:
+            self._catch_up_later()
+
+    @property
+    def _reading(self) -> Any:
+        """What pauses and resumes reading."""
+        return self._shared or self.transport
+
+    def _stop_shared_reading(self) -> None:
+        """For good, and before the socket is closed: an epoll forgets it only when no child process holds it either."""
+        shared, self._shared = self._shared, None
+        if shared is not None:
+            shared.stopProducing()
+
+    def _catch_up_later(self) -> None:
+        if not self._catching_up:
+            self._catching_up = True
+            self.connection.hub.turns.later(self._catch_up_now)
+
+    def _catch_up_now(self) -> None:
+        self._catching_up = False
+        if self.connection.reading_paused:
+            return
+        if self.state == self.STATE_CLOSED:
+            self._nothing_waits()
+            return
+        turns = self.connection.hub.turns
+        began = turns.seconds()
+        self._behind = False
+        waiting, self.data = self.data, b""
+        self.take(waiting)
+        if len(self.data) < len(waiting) and turns.is_over(began):
+            self._rest()
+        if not self._behind and not self.connection.reading_paused:
+            self._nothing_waits()
+
+    def _nothing_waits(self) -> None:
+        if self._end is not None:
+            self.ended(self._end)
+        else:
+            self._reading.resumeProducing()
+
+    def _write_now(self) -> None:
+        """Have the system take what it can of what the transport holds, rather than in turns to come."""
+        transport, before = self.transport, None
+        while self._full and before != (held := (transport.offset, len(transport.dataBuffer))):
+            before = held
+            if transport.doWrite() is not None:
+                return  # the reactor will meet the same error, and see to it
