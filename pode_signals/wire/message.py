@@ -38,23 +38,33 @@ class Message:
         key: what a newer message may replace this one by in the queue of a slow client; None is nothing.
     """
 
-    __slots__ = ("_made", "key", "payload")
+    __slots__ = ("_frame", "_made", "key", "payload")
 
     def __init__(self, payload: bytes, key: str | None = None) -> None:
         self.payload = payload
         self.key = key
-        # By encoding the bytes, by form the text: most messages only ever go out in one encoding.
-        self._made: dict[Any, bytes] = {}
+        # Nearly all clients get the plain frame, which has a place of its own.
+        self._frame: bytes | None = None
+        # By encoding the bytes, by form the text.
+        self._made: dict[Any, bytes] | None = None
 
     def encoded(self, encoding: Encoding) -> bytes:
         """The bytes that a client of an encoding gets; made when they are first asked for."""
-        made = self._made.get(encoding)
+        if encoding is PLAIN_WEBSOCKET:
+            frame = self._frame
+            if frame is None:
+                frame = self._frame = text_frame(self.payload)
+            return frame
+        made = self._made
         if made is None:
-            text = self._made.get(encoding.form)
+            made = self._made = {plain_form: self.payload}
+        data = made.get(encoding)
+        if data is None:
+            text = made.get(encoding.form)
             if text is None:
-                text = self._made[encoding.form] = encoding.form(self)
-            made = self._made[encoding] = encoding.framing(text)
-        return made
+                text = made[encoding.form] = encoding.form(self)
+            data = made[encoding] = encoding.framing(text)
+        return data
 
 
 @frozen

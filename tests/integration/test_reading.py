@@ -150,7 +150,7 @@ class Server:
         (client.connection,) = set(self.signals.open_connections()) - known
         await turn()
         client.send(frame(b"", PONG))  # which says nothing
-        transport: Any = client.connection._transport
+        transport: Any = client.connection._link._transport
         await until(lambda: not transport._may_share)
         return client
 
@@ -176,7 +176,7 @@ async def turn(times: int = 3) -> None:
 
 def is_shared(connection: SignalConnection) -> bool:
     """Whether another reads in its transport's place."""
-    transport: Any = connection._transport
+    transport: Any = connection._link._transport
     return transport._shared is not None
 
 
@@ -201,7 +201,7 @@ async def serving(listen: Callable[[Site], Any] | None = None, **settings: Any) 
         yield server
     finally:
         for connection in server.signals.open_connections():
-            connection.abort()
+            connection._link.abort()
         await until(lambda: not server.signals.open_connections())
         for client in server.clients:
             client.connected.close()
@@ -358,7 +358,7 @@ async def test_the_server_ends_it(shared: bool, aborts: bool) -> None:
         client = await server.open()
         client.send(message(1))
         if aborts:
-            client.connection.abort()
+            client.connection._link.abort()
         else:
             client.connection.close(4000)
             client.send(message(2) + close_frame(4000))
@@ -382,7 +382,7 @@ async def test_an_end_within_a_batch(shared: bool, way: str) -> None:
                 if way == "leaves":
                     victim.reset()
                 elif way == "aborts another":
-                    victim.connection.abort()
+                    victim.connection._link.abort()
                 else:
                     victim.connection.close(4000)
 
@@ -448,7 +448,7 @@ async def test_a_child_process_holds_the_socket(ends: str, monkeypatch: pytest.M
     monkeypatch.setattr(reading_module, "SHARED_READS", True)
     async with serving() as server:
         client, _staying = await server.open(), await server.open()
-        transport: Any = client.connection._transport
+        transport: Any = client.connection._link._transport
         held = os.dup(transport.transport.fileno())  # as a child that was forked
         try:
             if ends == "leaves":
@@ -456,7 +456,7 @@ async def test_a_child_process_holds_the_socket(ends: str, monkeypatch: pytest.M
             elif ends == "closes":
                 client.send(close_frame(1000))
             elif ends == "aborts":
-                client.connection.abort()
+                client.connection._link.abort()
                 assert transport._shared is None  # at once, as its transport reads no more
             else:
                 transport.transport.connectionLost(Failure(ConnectionLost()))  # as where a write fails
@@ -476,7 +476,7 @@ async def test_a_transport_that_has_no_producer(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(reading_module, "SHARED_READS", True)
     async with serving() as server:
         client = await server.open()
-        transport: Any = client.connection._transport
+        transport: Any = client.connection._link._transport
         transport.unregisterProducer()
         transport.transport.connectionLost(Failure(ConnectionLost()))
         await until(lambda: server.ends)
@@ -527,7 +527,7 @@ async def test_paused_by_what_was_pipelined(shared: bool, path: str) -> None:
         await until(lambda: waiting)
         (connection,) = server.signals.open_connections()
         assert connection.reading_paused
-        transport: Any = connection._transport
+        transport: Any = connection._link._transport
         assert connection.inbox is not None
         held = len(connection.inbox), transport.data
         client.send(message(5))
@@ -648,7 +648,8 @@ def msg(request):
 
 @signals.route("/msg")
 def got(event):
-    event.connection.send([type(reactor).__name__, event.connection._transport._shared is not None, event.data.message])
+    transport: Any = event.connection._link._transport
+    event.connection.send([type(reactor).__name__, transport._shared is not None, event.data.message])
 
 port = reactor.listenTCP(0, Site(signals.resource(app.resource())), interface="127.0.0.1")
 print(port.getHost().port, flush=True)
