@@ -46,7 +46,7 @@ class Deliveries:
         # Single clients are looked up, and nobody else is looked at.
         if target.client_ids:
             for link in self._registry.select(target):
-                self.to_one(link, content, delivery)
+                self.to_one(link, content.encoded(link.encoding), content.key, delivery)
             return
         names = self._names(target, delivery)
         if len(names) == 1:
@@ -55,12 +55,12 @@ class Deliveries:
             for _, audience in self._registry.audiences(names, target.groups):
                 self._to_all(audience, content, delivery)
 
-    def to_one(self, link: Link, message: Message, delivery: Delivery) -> None:
-        """Deliver to one connection, and count in a delivery what became of the message."""
+    def to_one(self, link: Link, data: bytes, key: str | None, delivery: Delivery) -> None:
+        """Deliver an encoded message to one connection, and count in a delivery what became of it."""
         if link.state is not _OPEN:
             return
         delivery.recipients += 1
-        sent = self._fan_out.send_one(link, message)
+        sent = self._fan_out.send_one(link, data, key)
         if sent is _SENT:
             delivery.sent += 1
             self._counters.recipients_sent += 1
@@ -83,7 +83,8 @@ class Deliveries:
 
     def _to_all(self, audience: tuple[Link, ...], message: Message, delivery: Delivery) -> None:
         if len(audience) == 1:
-            self.to_one(audience[0], message, delivery)
+            link = audience[0]
+            self.to_one(link, message.encoded(link.encoding), message.key, delivery)
             return
         if not audience:
             return

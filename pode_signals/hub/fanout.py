@@ -125,7 +125,7 @@ class FanOut:
         queued = dropped = 0
         for link in audience if waiting else ():
             if link in waiting:
-                if self._enqueue(link, message) is Sent.QUEUED:
+                if self._enqueue(link, message.encoded(link.encoding), message.key) is Sent.QUEUED:
                     queued += 1
                 else:
                     dropped += 1
@@ -140,13 +140,13 @@ class FanOut:
             dropped += len(self.flush(name))
         return queued, dropped
 
-    def send_one(self, link: Link, message: Message) -> Sent:
-        """Give one message to one connection, at once."""
+    def send_one(self, link: Link, data: bytes, key: str | None = None) -> Sent:
+        """Give one encoded message to one connection, at once."""
         if self._batches and link.name in self._batches:
             self.flush(link.name)
         if self.congested and link in self.congested:
-            return self._enqueue(link, message)
-        return _SENT if self._write(link, message.encoded(link.encoding)) else _DROPPED
+            return self._enqueue(link, data, key)
+        return _SENT if self._write(link, data) else _DROPPED
 
     def drained(self, link: Link) -> None:
         """A transport is empty again: what waits goes out, until it is full or nothing waits."""
@@ -226,7 +226,7 @@ class FanOut:
     def _congested_of(self, audience: Audience) -> frozenset[Link]:
         return frozenset(self.congested.intersection(audience)) if self.congested else _NOBODY
 
-    def _enqueue(self, link: Link, message: Message) -> Sent:
+    def _enqueue(self, link: Link, data: bytes, key: str | None) -> Sent:
         """Have a message wait for a slow client, or drop it."""
         # It was closed meanwhile, to make room for others.
         if link.state is not ConnectionState.OPEN:
@@ -235,7 +235,7 @@ class FanOut:
         if outbox is None:
             outbox = link.outbox = Outbox(self._settings.send_queue_bytes, self._policy)
         before = outbox.size_bytes
-        taken = outbox.push(message.encoded(link.encoding), message.key)
+        taken = outbox.push(data, key)
         self._resized(link, before, outbox.size_bytes)
         self._counters.recipients_dropped += outbox.displaced
         if taken is None:

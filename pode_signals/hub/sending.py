@@ -8,7 +8,7 @@ from ..core.levels import BroadcastLevels
 from ..core.model import ClientMessage, SendMode
 from ..core.targets import Names, Several, client_ids_of, groups_of, target_of
 from ..errors import BroadcastRefused, MessageTooBig, NoCurrentConnection
-from ..wire.message import Message, Outgoing
+from ..wire.message import Message, Outgoing, encoded_once
 from ..wire.plain import encode
 from .deliveries import Deliveries
 from .delivery import Delivery, Writer
@@ -67,17 +67,17 @@ class Sender:
             if not self._levels.allows(each, target.groups, target.client_ids):
                 raise BroadcastRefused(each, self._levels.get(each))
         delivery = Delivery(self._writer)
-        message = self._message(data, depth, key)
-        if message is not None:
-            self._publish(Outgoing(target, message, delivery))
+        payload = self._payload(data, depth)
+        if payload is not None:
+            self._publish(Outgoing(target, Message(payload, key), delivery))
         return delivery
 
     def send_to(self, link: Link, data: object, depth: int | None = None, key: str | None = None) -> Delivery:
         """Send to one connection, which is on this node."""
         delivery = Delivery(self._writer)
-        message = self._message(data, depth, key)
-        if message is not None:
-            self._deliveries.to_one(link, message, delivery)
+        payload = self._payload(data, depth)
+        if payload is not None:
+            self._deliveries.to_one(link, encoded_once(payload, link.encoding, key), key, delivery)
         return delivery
 
     def _direct(
@@ -97,7 +97,7 @@ class Sender:
             raise NoCurrentConnection
         return None
 
-    def _message(self, data: object, depth: int | None, key: str | None) -> Message | None:
+    def _payload(self, data: object, depth: int | None) -> bytes | None:
         """None where there is nothing to send."""
         payload = encode(data, depth=depth)
         if payload is None:
@@ -107,4 +107,4 @@ class Sender:
                 "max_outgoing_bytes", "a message of {size_bytes} bytes was not sent", size_bytes=len(payload)
             )
             raise MessageTooBig(len(payload), self._max_bytes)
-        return Message(payload, key)
+        return payload

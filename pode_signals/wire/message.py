@@ -14,7 +14,7 @@ from attrs import frozen
 from ..core.model import Target
 from .frames import text_frame
 
-__all__ = ["PLAIN_WEBSOCKET", "Closing", "Encoding", "Message", "Outgoing", "plain_form"]
+__all__ = ["PLAIN_WEBSOCKET", "Closing", "Encoding", "Message", "Outgoing", "encoded_once", "plain_form"]
 
 
 @frozen(eq=False)
@@ -95,6 +95,11 @@ class Outgoing:
         self.target = target
         self.content = content
         self.tally = tally
+
+
+def encoded_once(payload: bytes, encoding: Encoding, key: str | None = None) -> bytes:
+    """The bytes of a message that goes to one client alone: nothing has to be kept for others."""
+    return text_frame(payload) if encoding is PLAIN_WEBSOCKET else Message(payload, key).encoded(encoding)
 
 
 def plain_form(message: Message) -> bytes:

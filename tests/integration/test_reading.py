@@ -276,7 +276,7 @@ async def test_pausing(shared: bool) -> None:
             await turn(1)
         quick.send(message("quick"))
         await until(lambda: "quick" in server.got)
-        assert slow.connection.reading_paused
+        assert slow.connection._link.reading_paused
         assert server.got == [0, "quick"]
         assert slow.connection.inbox is not None
         assert len(slow.connection.inbox) == 4
@@ -285,7 +285,7 @@ async def test_pausing(shared: bool) -> None:
             waiting[ended].callback(None)
         assert [each for each in server.got if each != "quick"] == [*range(20)]
         assert is_shared(slow.connection) is shared
-        assert not slow.connection.reading_paused
+        assert not slow.connection._link.reading_paused
 
 
 async def test_a_client_that_stalls(shared: bool) -> None:
@@ -526,7 +526,7 @@ async def test_paused_by_what_was_pipelined(shared: bool, path: str) -> None:
         client.send(head(path) + b"".join(message(number) for number in range(5)))
         await until(lambda: waiting)
         (connection,) = server.signals.open_connections()
-        assert connection.reading_paused
+        assert connection._link.reading_paused
         transport: Any = connection._link._transport
         assert connection.inbox is not None
         held = len(connection.inbox), transport.data
