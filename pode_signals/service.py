@@ -28,8 +28,8 @@ from .hub.draining import Drain
 from .ports.accepting import Acceptance
 from .ports.certificates import ServerCertificate
 from .ports.endpoints import Endpoint, Listener, group_endpoints
-from .ports.heads import RequestLimits
 from .ports.listening import check_free, listen
+from .ports.request_limits import RequestLimits
 from .ports.site import SignalSite
 
 if TYPE_CHECKING:

@@ -20,7 +20,7 @@ from pode_signals.command.tap import Options, makeService
 from pode_signals.core.outbox import SlowClient
 from pode_signals.core.settings import SETTING_NAMES
 from pode_signals.hub import hub
-from pode_signals.ports.heads import BoundedChannel
+from pode_signals.ports.channel import SignalChannel
 from pode_signals.transports.websocket import SignalFactory
 
 KIB, MIB = 1_024, 1_048_576
@@ -140,7 +140,7 @@ def test_request_heads(monkeypatch: pytest.MonkeyPatch) -> None:
         channel.makeConnection(StringTransport())
         channels.append(channel)
     for channel in channels:
-        assert isinstance(channel, BoundedChannel)
+        assert isinstance(channel, SignalChannel)
         assert (channel.timeOut, channel.totalHeadersSize, channel.maxHeaders) == (10, 16 * KIB, 100)
         assert channel.limits is channels[0].limits
     assert len(channels[0].limits.pending) == len(channels) > 0

@@ -30,7 +30,7 @@ NAMES = ("Echo", "Sink", "News", "Bait")
 LEFT_BEHIND = (
     "SignalProtocol",
     "SignalConnection",
-    "BoundedChannel",
+    "SignalChannel",
     "ConvertedChannel",
     "BoundedRequest",
     "Request",

@@ -9,7 +9,7 @@ from twisted.web.resource import Resource
 
 from pode_signals import Signals
 from pode_signals.ports.endpoints import Endpoint, Listener
-from pode_signals.ports.heads import RequestLimits
+from pode_signals.ports.request_limits import RequestLimits
 from pode_signals.ports.site import SignalSite
 
 CLIENT = IPv4Address("TCP", "192.0.2.1", 5555)
