@@ -93,9 +93,7 @@ class SignalChannel(HTTPChannel):
         """The connection counts as an incomplete request. Where there are too many, one of them has to go."""
         crowded_out = self.limits.pending.add(self, self._crowd)
         if crowded_out is not None:
-            self.limits.limit_acted(
-                "pending_handshakes", "too many requests are incomplete: {address} was dropped", crowded_out.address
-            )
+            crowded_out._limit_acts("pending_handshakes", "too many requests are incomplete: {address} was dropped")
             crowded_out.transport.abortConnection()
 
     # Bytes come, and are parsed a share of a turn at a time.
@@ -240,9 +238,7 @@ class SignalChannel(HTTPChannel):
         """Twisted calls this for each malformed head, and for each head that is too large."""
         # Twisted's own answer has no body and does not say that the connection ends; and nothing is counted there.
         if self._receivedHeaderSize > self.totalHeadersSize or self._receivedHeaderCount > self.maxHeaders:
-            self.limits.limit_acted(
-                "handshake_head_bytes", "the head of a request of {address} was too large", self.address
-            )
+            self._limit_acts("handshake_head_bytes", "the head of a request of {address} was too large")
         else:
             self.limits.counters.requests_malformed += 1
         self.transport.write(REQUEST_MALFORMED)
@@ -263,9 +259,7 @@ class SignalChannel(HTTPChannel):
         waiting = b"".join((*self._dataBuffer, data))
         self._dataBuffer = [waiting]
         if len(waiting) > self.limits.head_bytes:
-            self.limits.limit_acted(
-                "handshake_head_bytes", "{address} sent too much behind a request: dropped", self.address
-            )
+            self._limit_acts("handshake_head_bytes", "{address} sent too much behind a request: dropped")
             # The rest of what was read with it would be too much once more.
             self._dataBuffer = []
             self._drop_unparsed()
@@ -287,7 +281,7 @@ class SignalChannel(HTTPChannel):
         A connection that is closed while its client sends is reset, and a reset overtakes the answer (RFC 9112 section
         9.6). So what still comes is dropped for a while.
         """
-        self.limits.limit_acted(setting, "the body of a request of {address} was too large", self.address)
+        self._limit_acts(setting, "the body of a request of {address} was too large")
         self._lingers = True
         self._drop_unparsed()
         self.requests[-1].drop_body()
@@ -346,15 +340,11 @@ class SignalChannel(HTTPChannel):
             if left_seconds > 0:
                 self.setTimeout(left_seconds)  # type: ignore[no-untyped-call]
                 return
-            self.limits.limit_acted(
-                "request_timeout_seconds", "{address} took too long over the body of a request: closed", self.address
-            )
+            self._limit_acts("request_timeout_seconds", "{address} took too long over the body of a request: closed")
         elif self._lingers:
             self._lingers = False
         elif not self._is_unused:
-            self.limits.limit_acted(
-                "handshake_timeout_seconds", "{address} took too long over a request: closed", self.address
-            )
+            self._limit_acts("handshake_timeout_seconds", "{address} took too long over a request: closed")
         if self._has_begun:
             self.transport.write(REQUEST_TOO_SLOW)
         # Twisted cancels this timer when the connection is lost, and forceAbortClient ends it.
@@ -390,3 +380,6 @@ class SignalChannel(HTTPChannel):
         self.limits.pending.discard(self, self._crowd)
         self._answers.connection_is_gone()
         super().connectionLost(reason)  # type: ignore[no-untyped-call]
+
+    def _limit_acts(self, setting: str, text: str) -> None:
+        self.limits.limit_acted(setting, text, self.address)
