@@ -33,7 +33,7 @@ from .web.upgrade import check_upgrade, handshake_record, is_handshake
 if TYPE_CHECKING:
     from twisted.web.resource import IResource
 
-    from .ports.endpoints import Listener
+    from .ports.listeners import Listener
 
 __all__ = ["Signals"]
 

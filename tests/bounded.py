@@ -10,7 +10,8 @@ from twisted.web.resource import IResource
 from twisted.web.server import Site
 from web_fakes import World, plain
 
-from pode_signals.ports.endpoints import Endpoint, Listener
+from pode_signals.core.endpoints import Endpoint
+from pode_signals.ports.listeners import Listener
 from pode_signals.ports.request_limits import RequestLimits
 from pode_signals.ports.site import SignalSite
 

@@ -12,7 +12,7 @@ from twisted.web.server import Site
 from ..core.text import printable_bytes
 from ..errors import UpgradeRefused
 from .channel import SignalChannel
-from .endpoints import Listener
+from .listeners import Listener
 from .request import BoundedRequest
 from .request_limits import RequestLimits
 

@@ -9,8 +9,8 @@ from zope.interface import Interface, implementer
 from ..hub.context import RouteSlot
 
 if TYPE_CHECKING:
+    from ..core.endpoints import Endpoint
     from ..hub.connection import SignalConnection
-    from ..ports.endpoints import Endpoint
 
 __all__ = ["RequestState", "request_state"]
 

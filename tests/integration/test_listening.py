@@ -16,9 +16,9 @@ from twisted.internet import reactor
 from twisted.internet.error import CannotListenError
 from twisted.web.resource import Resource
 
+from pode_signals.core.endpoints import Endpoint
 from pode_signals.errors import ConfigurationInvalid
 from pode_signals.ports import listening
-from pode_signals.ports.endpoints import Endpoint
 from pode_signals.service import SignalsService
 from pode_signals.signals import Signals
 

@@ -9,9 +9,10 @@ from twisted.internet.testing import StringTransport
 from twisted.protocols.tls import TLSMemoryBIOFactory
 from web_fakes import plain
 
+from pode_signals.core.endpoints import Endpoint
 from pode_signals.ports.certificates import ServerCertificate
 from pode_signals.ports.channel import SignalChannel
-from pode_signals.ports.endpoints import Endpoint, Listener
+from pode_signals.ports.listeners import Listener
 
 HEAD_BYTES = 16_384
 

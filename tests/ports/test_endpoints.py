@@ -4,8 +4,9 @@ import pytest
 from attrs import evolve
 from twisted.internet.address import IPv4Address, UNIXAddress
 
+from pode_signals.core.endpoints import Endpoint
 from pode_signals.errors import ConfigurationInvalid, UpgradeRefused
-from pode_signals.ports.endpoints import Endpoint, Listener, group_endpoints, interfaces
+from pode_signals.ports.listeners import Listener, group_endpoints, interfaces
 
 
 def only(*endpoints: Endpoint) -> Listener:
