@@ -75,11 +75,14 @@ def _check_password(endpoint: Endpoint, attribute: Attribute[str | None], value:
 
 
 def _check_listen(endpoint: Endpoint, _attribute: Attribute[Any], value: object) -> None:
-    is_endpoint = callable(getattr(value, "listen", None)) and not isinstance(value, type)
-    if value is not None and not is_endpoint and (not isinstance(value, str) or not value):
+    if value is not None and not _is_endpoint(value) and (not isinstance(value, str) or not value):
         raise ConfigurationInvalid(
             f"the endpoint {endpoint}: listen has to be a Twisted endpoint or a string for one, not {value!r}"
         )
+
+
+def _is_endpoint(value: object) -> bool:
+    return callable(getattr(value, "listen", None)) and not isinstance(value, type)
 
 
 def _path(value: str | None) -> str | None:
@@ -235,7 +238,7 @@ class Endpoint:
         if self.listen is None:
             where = f"{bracketed(str(self.address))}:{self.port}"
         else:
-            where = self.listen if isinstance(self.listen, str) else type(self.listen).__name__
+            where = type(self.listen).__name__ if _is_endpoint(self.listen) else str(self.listen)
         return f"{self.protocol} {where}" + ("" if self.name is None else f" ({self.name})")
 
     def _check_certificate(self) -> None:
