@@ -3,6 +3,7 @@
 It installs no handlers of signals; ``tap.py`` does.
 """
 
+# The methods of Twisted that are called here have no annotations: hence the ignores.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping

@@ -15,7 +15,7 @@ from .contracts import EndpointLike
 from .origin import host_name
 from .paths import absolute_path
 
-__all__ = ["EVERY_ADDRESS", "EVERY_HOST", "Endpoint"]
+__all__ = ["EVERY_ADDRESS", "EVERY_HOST", "Endpoint", "address_host", "place_of", "served_host"]
 
 EVERY_ADDRESS = "*"
 """``Endpoint(…, "*")``: every interface, IPv4 and IPv6."""
@@ -217,23 +217,6 @@ class Endpoint:
         """Whether a certificate is given here; another endpoint of the same port may give it instead."""
         return self.certificate is not None or self.self_signed
 
-    @property
-    def place(self) -> tuple[Hashable, int | None]:
-        """The address and port, or what it listens by: endpoints with the same place share a port."""
-        if self.listen is not None:
-            return _identity(self.listen), None
-        return ip_text(self.address) or self.address, self.port
-
-    @property
-    def host(self) -> str | None:
-        """The name of the Host that it takes, in one spelling; None where ``hostname`` names none."""
-        return None if self.hostname is None or self.hostname == EVERY_HOST else _as_host(self.hostname)
-
-    @property
-    def address_host(self) -> str | None:
-        """The name of a Host that names its address."""
-        return _as_host(self.address)
-
     def __str__(self) -> str:
         if self.listen is None:
             where = f"{bracketed(str(self.address))}:{self.port}"
@@ -253,6 +236,24 @@ class Endpoint:
             raise ConfigurationInvalid(f"the endpoint {self}: a key or a password without a certificate")
         if None not in passwords:
             raise ConfigurationInvalid(f"the endpoint {self}: a password, or a file with the password, not both")
+
+
+def place_of(endpoint: Endpoint) -> tuple[Hashable, int | None]:
+    """The address and port of an endpoint, or what it listens by: endpoints with the same place share a port."""
+    if endpoint.listen is not None:
+        return _identity(endpoint.listen), None
+    return ip_text(endpoint.address) or endpoint.address, endpoint.port
+
+
+def served_host(endpoint: Endpoint) -> str | None:
+    """The name of the Host that an endpoint takes, in one spelling; None where ``hostname`` names none."""
+    name = endpoint.hostname
+    return None if name is None or name == EVERY_HOST else _as_host(name)
+
+
+def address_host(endpoint: Endpoint) -> str | None:
+    """The name of a Host that names the address of an endpoint."""
+    return _as_host(endpoint.address)
 
 
 def _option(text: str, key: str, value: str) -> Any:

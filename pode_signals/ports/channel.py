@@ -4,6 +4,7 @@ The class reads in the order of time: a client comes; bytes come and are parsed 
 comes; a body comes; the answer goes out; the next request comes, or the end. It decides nothing about the answer.
 """
 
+# The methods of Twisted that are called here have no annotations: hence the ignores.
 from __future__ import annotations
 
 from collections.abc import Iterable

@@ -9,7 +9,7 @@ from attrs import define
 from twisted.internet.interfaces import IAddress
 
 from ..core.addresses import LOCALHOST, ip_text, is_loopback
-from ..core.endpoints import EVERY_ADDRESS, EVERY_HOST, Endpoint
+from ..core.endpoints import EVERY_ADDRESS, EVERY_HOST, Endpoint, address_host, place_of, served_host
 from ..core.origin import known_host_name
 from ..core.text import shown
 from ..errors import ConfigurationInvalid, UpgradeRefused
@@ -53,7 +53,7 @@ class Listener:
         name = None if host is None else known_host_name(host)
         asked_for = name if forwarded_host is None else known_host_name(forwarded_host)
         for endpoint in candidates:
-            if asked_for is not None and endpoint.host == asked_for:
+            if asked_for is not None and served_host(endpoint) == asked_for:
                 return endpoint
         for endpoint in candidates:
             if endpoint.hostname == EVERY_HOST or (endpoint.hostname is None and self._takes_host(endpoint, name)):
@@ -63,7 +63,7 @@ class Listener:
     @property
     def place(self) -> tuple[Hashable, int | None]:
         """The address and port, or what its endpoints listen by: two listeners never share one."""
-        return self.endpoints[0].place
+        return place_of(self.endpoints[0])
 
     @property
     def is_secure(self) -> bool:
@@ -81,7 +81,7 @@ class Listener:
     def _takes_host(self, endpoint: Endpoint, name: str | None) -> bool:
         if not self._is_loopback(endpoint):
             return True
-        return name in _LOOPBACK_HOSTS or (name is not None and name == endpoint.address_host)
+        return name in _LOOPBACK_HOSTS or (name is not None and name == address_host(endpoint))
 
     def _is_loopback(self, endpoint: Endpoint) -> bool:
         if endpoint.listen is None:
@@ -100,7 +100,7 @@ def group_endpoints(endpoints: Iterable[Endpoint]) -> tuple[Listener, ...]:
     """
     groups: dict[tuple[Hashable, int | None], list[Endpoint]] = {}
     for endpoint in _listed(endpoints):
-        groups.setdefault(endpoint.place, []).append(endpoint)
+        groups.setdefault(place_of(endpoint), []).append(endpoint)
     for group in groups.values():
         for index, endpoint in enumerate(group):
             for other in group[:index]:
@@ -144,7 +144,7 @@ def _listed(endpoints: object) -> list[Endpoint]:
 def _check_pair(one: Endpoint, other: Endpoint) -> None:
     if one.is_secure != other.is_secure:
         raise ConfigurationInvalid(f"{one} and {other} can't share a port: one is TLS, the other is not")
-    if one.protocol == other.protocol and one.host == other.host:
+    if one.protocol == other.protocol and served_host(one) == served_host(other):
         raise ConfigurationInvalid(f"{one} and {other} are for the same requests: give them different hostnames")
     if one.has_certificate and other.has_certificate and _certificate(one) != _certificate(other):
         raise ConfigurationInvalid(f"{one} and {other} share a port, which has one certificate")

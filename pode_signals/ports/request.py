@@ -3,6 +3,7 @@
 What is over a bound is never kept; the channel and the site answer it.
 """
 
+# The methods of Twisted that are called here have no annotations: hence the ignores.
 from __future__ import annotations
 
 from io import BytesIO

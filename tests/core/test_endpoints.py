@@ -5,7 +5,7 @@ from enum import Enum
 
 import pytest
 
-from pode_signals.core.endpoints import Endpoint
+from pode_signals.core.endpoints import Endpoint, place_of
 from pode_signals.errors import ConfigurationInvalid
 
 
@@ -180,7 +180,7 @@ def test_an_endpoint_of_twisted() -> None:
     assert endpoint == Endpoint("http", listen=by, name="page")
     assert hash(endpoint) == hash(Endpoint("http", listen=by, name="page"))
     assert endpoint != Endpoint("http", listen=other, name="page")
-    assert endpoint.place == Endpoint("ws", listen=by).place != Endpoint("ws", listen=other).place
+    assert place_of(endpoint) == place_of(Endpoint("ws", listen=by)) != place_of(Endpoint("ws", listen=other))
     with pytest.raises(ConfigurationInvalid, match="listen takes the place of address and port"):
         Endpoint("http", port=80, listen=by)
 
