@@ -123,6 +123,15 @@ class Listening:
     def listen(self, factory: object) -> None: ...
 
 
+class Alike(Listening):
+    """What says that it is equal to everything, and has no hash."""
+
+    def __eq__(self, other: object) -> bool:
+        return True
+
+    __hash__ = None  # type: ignore[assignment]
+
+
 class SSL4ServerEndpoint(Listening):
     """By its name Twisted's own, which has TLS."""
 
@@ -172,11 +181,12 @@ def test_a_protocol_of_an_enumeration() -> None:
     assert (str(endpoint), endpoint.takes_upgrades) == ("ws localhost:1", True)
 
 
-def test_an_endpoint_of_twisted() -> None:
+@pytest.mark.parametrize("kind", [Listening, Alike])
+def test_an_endpoint_of_twisted(kind: type[Listening]) -> None:
     """S1.6: an endpoint can listen by an endpoint of Twisted, which is itself alone and takes no address."""
-    by, other = Listening(), Listening()
+    by, other = kind(), kind()
     endpoint = Endpoint("http", listen=by, name="page")
-    assert str(endpoint) == "http Listening (page)"
+    assert str(endpoint) == f"http {kind.__name__} (page)"
     assert endpoint == Endpoint("http", listen=by, name="page")
     assert hash(endpoint) == hash(Endpoint("http", listen=by, name="page"))
     assert endpoint != Endpoint("http", listen=other, name="page")
