@@ -34,6 +34,14 @@ def test_default_ports(protocol: str, port: int) -> None:
         (lambda: Endpoint("http", port=86, certificate="a.pem"), "http localhost:86"),
         (lambda: Endpoint("https", port=87, certificate="a.pem", self_signed=True), "https localhost:87"),
         (lambda: Endpoint("https", port=88, certificate_key="a.pem"), "https localhost:88"),
+        (
+            lambda: Endpoint("https", port=92, certificate="a", certificate_password=5),  # type: ignore[arg-type]
+            "https localhost:92",
+        ),
+        (
+            lambda: Endpoint("https", port=93, certificate="a", certificate_password="", certificate_password_file="b"),
+            "https localhost:93",
+        ),
         (lambda: Endpoint("http", port=89, listen="tcp:89"), "http tcp:89"),
         (lambda: Endpoint("http", listen="ssl:90"), "http ssl:90"),
         (lambda: Endpoint("https", listen="ssl:91", self_signed=True), "https ssl:91"),
@@ -203,3 +211,10 @@ def test_tls_of_an_endpoint_of_twisted() -> None:
         Endpoint("https", listen=SSL4ServerEndpoint(), self_signed=True)
     with pytest.raises(ConfigurationInvalid, match="needs the protocol https or wss"):
         Endpoint("ws", listen=SSL4ServerEndpoint())
+
+
+def test_certificate_files() -> None:
+    """S1.5: an endpoint tells the files of its certificate by paths that hold wherever the process goes."""
+    endpoint = Endpoint("https", certificate="/a.pem", certificate_key="/k.pem", certificate_password_file="/p")
+    assert endpoint.certificate_files == ("/a.pem", "/k.pem", "/p")
+    assert Endpoint("https", self_signed=True).certificate_files == ()
