@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+from .core.endpoints import Endpoint
 from .core.model import EVERY_NAME, BroadcastLevel, EventType, Scope, SendMode, Unrouted
 from .hub.connection import SignalConnection
 from .hub.delivery import Delivery
 from .hub.events import TriggeredEvent
 from .hub.signal_event import SignalEvent
-from .ports.endpoints import Endpoint
 from .scheduling.cron_builder import cron
 from .service import SignalsService
 from .signals import Signals

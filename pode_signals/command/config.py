@@ -12,9 +12,9 @@ from typing import Any
 
 from attrs import evolve, field, fields, frozen
 
+from ..core.endpoints import Endpoint
 from ..core.settings import SETTING_NAMES, Settings
 from ..errors import ConfigurationInvalid
-from ..ports.endpoints import Endpoint
 from ..ports.files import read_password, read_secrets, read_text
 
 __all__ = ["FILE_KEYS", "LOG_FORMATS", "PATHS", "SERVICE_KEYS", "Configuration", "read_file", "setting_from_text"]

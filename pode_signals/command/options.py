@@ -15,9 +15,9 @@ from typing import Any, ClassVar
 from attrs import fields
 from twisted.python import usage
 
+from ..core.endpoints import Endpoint
+from ..core.paths import absolute_path
 from ..core.settings import SETTING_NAMES, Settings
-from ..ports.endpoints import Endpoint
-from ..ports.files import absolute_path
 from .config import PATHS, SERVICE_KEYS, Configuration, read_file, setting_from_text
 
 __all__ = ["Options"]
