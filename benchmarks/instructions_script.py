@@ -14,7 +14,7 @@ from typing import Any
 from twisted.internet.task import Clock
 
 from pode_signals import Scope, SignalConnection, SignalEvent, Signals
-from pode_signals.core.request_record import HandshakeRecord
+from pode_signals.core.request_record import RequestRecord
 from pode_signals.fast.shortcuts import unmasked_text
 from pode_signals.hub.transport import ClientTransport
 
@@ -43,7 +43,7 @@ def new_signals() -> Signals:
 
 
 def connect(signals: Signals, number: int) -> SignalConnection:
-    record = HandshakeRecord(b"GET", b"/ws", [(b"Host", b"example.com")], "192.0.2.1", False)
+    record = RequestRecord(b"GET", b"/ws", [(b"Host", b"example.com")], "192.0.2.1", False)
     connection = SignalConnection(
         signals, name="Bench", group=None, client_id=str(number), scope=Scope.GLOBAL, request=record
     )

@@ -14,8 +14,11 @@ from twisted.python.components import Componentized
 from werkzeug.exceptions import NotFound
 
 from .core.model import Scope
-from .core.request_record import HandshakeRecord, header_text
+from .core.request_head import RequestHead
+from .core.request_record import RequestRecord, header_text
 from .core.settings import Settings, SettingsArguments
+from .core.signing import Caller
+from .core.upgrade import UpgradeRules, check, is_handshake
 from .errors import ClientIdInvalid, ClientIdRefused, NameInvalid, NameRefused, TooManyConnections, UpgradeRefused
 from .hub.connection import SignalConnection
 from .hub.events import name_for
@@ -23,12 +26,13 @@ from .hub.fence import Place
 from .hub.hub import Hub
 from .hub.identities import Identity
 from .transports.websocket import SignalFactory
-from .web.hand_over import hand_over, response_header_lines
+from .web.arguments import check_arguments
+from .web.hand_over import HandOver
 from .web.reference import referenced_connection
-from .web.requests import request_state
+from .web.requests import caller_of_request, read_request, request_state
 from .web.resource import SignalsResource
-from .web.targets import unrouted_path
-from .web.upgrade import check_upgrade, handshake_record, is_handshake
+from .web.targets import routed_path, unrouted_path
+from .web.upgrade import check_convertible
 
 if TYPE_CHECKING:
     from twisted.web.resource import IResource
@@ -108,14 +112,19 @@ class Signals(Hub):
             AlreadyConverted: the second call for a request.
             ResponseStarted: the route has begun to answer.
             ClientGone: the client went away.
-            ValueError: a response header that the route set can't be sent.
+            ValueError: a response header that the route set can't be sent, or there is no such scope.
+            TypeError: an argument is of a wrong type.
             NotInReactorThread: called from another thread.
         """
         self.check_thread("convert")
+        check_arguments(request, name, group, client_id, scope, subprotocols)
+        head = read_request(request, self.proxies)
         try:
-            return self._convert(request, name, group, client_id, Scope(scope or self.default_scope), subprotocols)
+            return self._convert(
+                request, head, name, group, client_id, Scope(scope or self.default_scope), subprotocols
+            )
         except UpgradeRefused as refused:
-            self.count_refusal(request, refused)
+            self.count_refusal(head, refused)
             raise
 
     def connection_of(self, request: Any) -> SignalConnection | None:
@@ -132,7 +141,57 @@ class Signals(Hub):
         for connection in (state.connection, state.reference):
             if connection is not None and connection.hub is self:
                 return connection
-        return None if state.slot is not None else self.checked_reference(request)
+        if state.slot is not None:
+            return None
+        return self.checked_reference(request, read_request(request, self.proxies))
+
+    def new_client_id(self, client_id: str | int | None = None, request: Any = None) -> str:
+        """A client id as ``convert`` issues it (Pode: ``New-PodeSignalClientId``).
+
+        Args:
+            client_id: the bare id, an ``int`` as its text; None is a random version-4 UUID. One that is signed has to
+                be validly so.
+            request: the request it is for, which strict signing needs; None is that of the current event.
+
+        Raises:
+            NameInvalid: the id is empty, over 128 characters or has control characters.
+            ClientIdInvalid: it is signed, but not validly; or begins with ``s:`` while signing is off.
+            ValueError: signing is strict, and there is neither a request nor a current event.
+            TypeError: it is neither a ``str`` nor an ``int``.
+        """
+        return self.issue(client_id, self._caller_of(request))
+
+    def is_client_id_signed(self, client_id: str | int, request: Any = None) -> bool:
+        """Whether an id has a valid signature (Pode: ``Test-PodeSignalClientIdSigned``); False where signing is off.
+
+        Raises:
+            ValueError: signing is strict, and there is neither a request nor a current event.
+            TypeError: the id is neither a ``str`` nor an ``int``, which is taken as its text.
+        """
+        return self.is_signed(client_id, self._caller_of(request))
+
+    def is_client_id_valid(self, client_id: str | int, request: Any = None) -> bool:
+        """Whether an id could be one of ours (Pode: ``Test-PodeSignalClientIdValid``).
+
+        With signing on it has to be signed validly; with signing off it must not begin with ``s:``.
+
+        Raises:
+            ValueError: signing is strict, and there is neither a request nor a current event.
+            TypeError: the id is neither a ``str`` nor an ``int``, which is taken as its text.
+        """
+        return self.is_valid(client_id, self._caller_of(request))
+
+    def client_address(self, request: Any) -> str:
+        """The address of a request's client.
+
+        Args:
+            request: a ``twisted.web`` request.
+
+        Returns:
+            The socket's address, or the one that trusted proxies report; ``""`` where there is neither, on a UNIX
+            socket.
+        """
+        return read_request(request, self.proxies).address
 
     def resource(
         self, root: IResource, *, listener: Listener | None = None, auto_upgrade: bool = False
@@ -187,10 +246,10 @@ class Signals(Hub):
         state.unrouted_path = unrouted_path(request)
         return self.convert(request, state.unrouted_path, scope=Scope.GLOBAL)
 
-    def count_refusal(self, request: Any, refused: UpgradeRefused) -> None:
+    def count_refusal(self, head: RequestHead, refused: UpgradeRefused) -> None:
         """One log line and one counter for a request that became no connection, as what it was: an upgrade or not."""
         kind, what = "upgrades_refused", "an upgrade of"
-        if is_handshake(request):
+        if is_handshake(head):
             self.counters.upgrades_refused[refused.kind_of_refusal, refused.code] += 1
         else:
             what = "a request for"
@@ -205,20 +264,24 @@ class Signals(Hub):
             kind,
             "refused {what} {path} with {code}: {why}" + (" ({hint})" if refused.hint else ""),
             what=what,
-            path=header_text(request.path),
+            path=header_text(head.path),
             code=refused.code,
             why=refused.description,
             hint=refused.hint,
             limit=limit,
         )
 
-    def checked_reference(self, request: Any) -> SignalConnection | None:
+    def checked_reference(self, request: Any, head: RequestHead) -> SignalConnection | None:
         """The connection that a request's X-PODE-SIGNAL-* headers refer to, after ``reference_check``.
+
+        Args:
+            request: the request, for ``reference_check``.
+            head: the same, as it was read.
 
         Raises:
             ClientIdRefused: forged, unknown, ambiguous or not agreed to.
         """
-        connection = referenced_connection(self, request)
+        connection = referenced_connection(self, head)
         if connection is not None and self.reference_check is not None:
             agreed = self.fence.run(
                 Place("reference_check"), self.reference_check, (request, connection), later=lambda _: None
@@ -227,9 +290,20 @@ class Signals(Hub):
                 raise ClientIdRefused
         return connection
 
-    def _identified(
-        self, name: str, group: str | None, client_id: str | int | None, record: HandshakeRecord
-    ) -> Identity:
+    def _caller_of(self, request: Any) -> Caller | None:
+        return None if request is None else caller_of_request(request, self.proxies)
+
+    def _upgrade_rules(self) -> UpgradeRules:
+        settings = self.settings
+        return UpgradeRules(
+            allowed_origins=settings.allowed_origins,
+            allow_null_origin=settings.allow_null_origin,
+            allow_missing_origin=settings.allow_missing_origin,
+            own_ports=self.own_ports,
+            compression=settings.compression,
+        )
+
+    def _identified(self, name: str, group: str | None, client_id: str | int | None, record: RequestRecord) -> Identity:
         # Everywhere else a bad name is the application's own mistake. Here it mostly is what a client has in its path.
         try:
             return self.identify(name, group, client_id, record)
@@ -241,6 +315,7 @@ class Signals(Hub):
     def _convert(
         self,
         request: Any,
+        head: RequestHead,
         name: str,
         group: str | None,
         client_id: str | int | None,
@@ -248,8 +323,10 @@ class Signals(Hub):
         subprotocols: Sequence[str],
     ) -> SignalConnection:
         state = request_state(request)
-        offer = check_upgrade(request, state, self)
-        record = handshake_record(request, state, self.client_address(request))
+        check_convertible(request, state)
+        offer = check(head, self._upgrade_rules())
+        path, http_route = routed_path(request) if state.unrouted_path is None else (state.unrouted_path, None)
+        record = head.record(path, http_route)
         identity = self._identified(name, group, client_id, record)
         self.check_room(identity, scope, record.address)
         connection = SignalConnection(
@@ -264,10 +341,6 @@ class Signals(Hub):
         )
         if self._factory is None:
             self._factory = SignalFactory(self)
-        header_lines = response_header_lines(request, connection)
-        hand_over(request, state, self._factory, connection, offer, header_lines)
-        state.connection = connection
-        if state.slot is not None:
-            state.slot.connection = connection
+        HandOver(request, state, self._factory, offer).connect(connection)
         self.admit(connection)
         return connection

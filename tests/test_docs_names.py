@@ -18,7 +18,7 @@ from twisted.web.resource import Resource
 import pode_signals
 from pode_signals import errors
 from pode_signals.core.model import ClientMessage, Closure
-from pode_signals.core.request_record import HandshakeRecord
+from pode_signals.core.request_record import RequestRecord
 
 # Names in the text.
 
@@ -26,7 +26,7 @@ from pode_signals.core.request_record import HandshakeRecord
 def roots() -> dict[str, list[Any]]:
     """What the first word of a name in the text stands for; for some words there are several."""
     signals = pode_signals.Signals(clock=Clock())
-    record = HandshakeRecord(b"GET", b"/msg", [], "192.0.2.7", False)
+    record = RequestRecord(b"GET", b"/msg", [], "192.0.2.7", False)
     connection = pode_signals.SignalConnection(
         signals, name="Msg", group=None, client_id="ada", scope=pode_signals.Scope.GLOBAL, request=record
     )

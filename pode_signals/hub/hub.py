@@ -31,7 +31,7 @@ from .events import Events
 from .fanout import FanOut
 from .fence import Fence
 from .heartbeat import Heartbeat
-from .identities import Identities, Identity
+from .identities import Identities, Identity, caller_of
 from .inboxes import Inboxes
 from .reports import Reports
 from .sending import Sending, Several, several
@@ -66,6 +66,7 @@ class Hub(Sending, Asking, RouteRegistrations, Events, Identities, Schedules):
         fresh_context: gives a copy of the context that the hub was made in: no current event, no current route.
         message_received: what connections call with a client's text message.
         own_ports: the ports of this service's http and https endpoints: pages from there may connect.
+        proxies: whose X-Forwarded-* headers count.
     """
 
     def __init__(self, settings: Settings, *, clock: IReactorTime | None = None, random: Random | None = None) -> None:
@@ -102,8 +103,8 @@ class Hub(Sending, Asking, RouteRegistrations, Events, Identities, Schedules):
         Events.__init__(self, self.fence, self.fresh_context, self.check_thread, self.wall_time)
         random = random or SystemRandom()
         self._random = random
-        proxies = TrustedProxies(settings.trusted_proxies)
-        Identities.__init__(self, random, proxies, lambda: not self._open, self.check_thread)
+        self.proxies = TrustedProxies(settings.trusted_proxies)
+        Identities.__init__(self, random, lambda: not self._open, self.check_thread)
         Schedules.__init__(
             self, lambda: self.clock, self.fence, self.counters, random, self.check_thread, self.fresh_context
         )
@@ -293,7 +294,7 @@ class Hub(Sending, Asking, RouteRegistrations, Events, Identities, Schedules):
         if not signer.strict:
             return all(signer.verify(each, None) for each in dict.fromkeys(client_ids))
         return all(
-            any(self.is_client_id_valid(each, holder.request) for holder in self._registry.with_client_id(each))
+            any(self.is_valid(each, caller_of(holder.request)) for holder in self._registry.with_client_id(each))
             for each in dict.fromkeys(client_ids)
         )
 

@@ -8,21 +8,17 @@ from __future__ import annotations
 import secrets
 from collections.abc import Callable, Sequence
 from random import Random
-from typing import Any
 
 from attrs import frozen
-from twisted.internet.address import UNIXAddress
 from twisted.logger import Logger
 
-from ..core.addresses import UNIX_PEER, TrustedProxies, plain_address
 from ..core.names import check_name, client_id_text
-from ..core.origin import forwarded_host
-from ..core.request_record import HandshakeRecord, header_value_text
+from ..core.request_record import RequestRecord
 from ..core.signing import Caller, Signer, bare_client_id
 from ..errors import ClientIdInvalid, NameInvalid, SigningInUse
 from .context import current_event
 
-__all__ = ["Identities", "Identity"]
+__all__ = ["Identities", "Identity", "caller_of"]
 
 _SIGNED = "s:"
 _VERSION_4 = 0x4000 << 64 | 0x8000 << 48  # and the variant of RFC 9562
@@ -38,12 +34,16 @@ class Identity:
     client_id: str
 
 
+def caller_of(record: RequestRecord) -> Caller:
+    """Whom a client id is bound to in strict mode: the client whose request a connection keeps."""
+    return Caller(user_agent=record.header("user-agent") or "", address=record.address)
+
+
 class Identities:
     """The client ids of one hub; a part of :class:`~pode_signals.Signals`.
 
     Args:
         random: where new client ids come from.
-        proxies: whose X-Forwarded-For counts.
         is_empty: whether no connection is open.
         check_thread: raises where the caller is in the wrong thread.
     """
@@ -53,12 +53,10 @@ class Identities:
     def __init__(
         self,
         random: Random,
-        proxies: TrustedProxies,
         is_empty: Callable[[], bool],
         check_thread: Callable[[str], None],
     ) -> None:
         self._identity_random = random
-        self._identity_proxies = proxies
         self._identity_is_empty = is_empty
         self._identity_check_thread = check_thread
         self._signer: Signer | None = None
@@ -123,85 +121,35 @@ class Identities:
         self._identity_check_thread("disable_signing")
         self._set_signer(None)
 
-    def new_client_id(self, client_id: str | int | None = None, request: Any = None) -> str:
-        """A client id as ``convert`` issues it (Pode: ``New-PodeSignalClientId``).
+    # What is asked with a caller: None is that of the current event, which strict signing alone looks at.
 
-        Args:
-            client_id: the bare id, an ``int`` as its text; None is a random version-4 UUID. One that is signed has to
-                be validly so.
-            request: the request it is for, which strict signing needs; None is that of the current event.
+    def issue(self, client_id: str | int | None, caller: Caller | None = None) -> str:
+        """``Signals.new_client_id``, for a caller in place of a request."""
+        return self._issue(client_id, self._caller(caller))
 
-        Raises:
-            NameInvalid: the id is empty, over 128 characters or has control characters.
-            ClientIdInvalid: it is signed, but not validly; or begins with ``s:`` while signing is off.
-            ValueError: signing is strict, and there is neither a request nor a current event.
-            TypeError: it is neither a ``str`` nor an ``int``.
-        """
-        return self._issue(client_id, self._caller(request))
-
-    def is_client_id_signed(self, client_id: str | int, request: Any = None) -> bool:
-        """Whether an id has a valid signature (Pode: ``Test-PodeSignalClientIdSigned``); False where signing is off.
-
-        Raises:
-            ValueError: signing is strict, and there is neither a request nor a current event.
-            TypeError: the id is neither a ``str`` nor an ``int``, which is taken as its text.
-        """
+    def is_signed(self, client_id: str | int, caller: Caller | None = None) -> bool:
+        """``Signals.is_client_id_signed``, for a caller in place of a request."""
         client_id = client_id_text(client_id)
-        return self._signer is not None and self._signer.verify(client_id, self._caller(request))
+        return self._signer is not None and self._signer.verify(client_id, self._caller(caller))
 
-    def is_client_id_valid(self, client_id: str | int, request: Any = None) -> bool:
-        """Whether an id could be one of ours (Pode: ``Test-PodeSignalClientIdValid``).
-
-        With signing on it has to be signed validly; with signing off it must not begin with ``s:``.
-
-        Raises:
-            ValueError: signing is strict, and there is neither a request nor a current event.
-            TypeError: the id is neither a ``str`` nor an ``int``, which is taken as its text.
-        """
+    def is_valid(self, client_id: str | int, caller: Caller | None = None) -> bool:
+        """``Signals.is_client_id_valid``, for a caller in place of a request."""
         client_id = client_id_text(client_id)
         try:
             check_name("client id", bare_client_id(client_id))
         except NameInvalid:
             return False
         if self._signer is not None:
-            return self._signer.verify(client_id, self._caller(request))
+            return self._signer.verify(client_id, self._caller(caller))
         return not client_id.startswith(_SIGNED)
 
-    def client_address(self, request: Any) -> str:
-        """The address of a request's client.
-
-        Args:
-            request: a ``twisted.web`` request.
-
-        Returns:
-            The socket's address, or the one that trusted proxies report; ``""`` where there is neither, on a UNIX
-            socket.
-        """
-        return self._identity_proxies.client_address(_peer(request), _lines(request, b"x-forwarded-for"))
-
-    def is_trusted_proxy(self, request: Any) -> bool:
-        """Whether a ``twisted.web`` request's socket is one of ``trusted_proxies``."""
-        return self._identity_proxies.trusts(_peer(request))
-
-    def forwarded_host(self, request: Any) -> str | None:
-        """The Host that trusted proxies say a ``twisted.web`` request was for; None where none of them says so."""
-        lines = _lines(request, b"x-forwarded-host")
-        if not lines:
-            return None
-        addresses = _lines(request, b"x-forwarded-for")
-        hops = self._identity_proxies.hops(_peer(request), addresses)
-        if not hops:
-            return None
-        # The socket's own end is a hop that X-Forwarded-For does not name.
-        return forwarded_host(lines, hops - 1 if addresses else None)
-
-    def identify(self, name: str, group: str | None, client_id: str | int | None, request: HandshakeRecord) -> Identity:
+    def identify(self, name: str, group: str | None, client_id: str | int | None, request: RequestRecord) -> Identity:
         """Check a conversion's name, group and client id, and issue the id."""
         check_name("name", name)
         if group is not None:
             check_name("group", group)
-        caller = None if self._signer is None else _caller_of(request)
-        if caller is not None and self._signer is not None and self._signer.strict and not caller.address:
+        caller = caller_of(request) if self._signer is not None and self._signer.strict else None
+        if caller is not None and not caller.address:
             self._warn_of_no_address()
         return Identity(name, group, self._issue(client_id, caller))
 
@@ -218,20 +166,15 @@ class Identities:
         check_name("client id", client_id)
         return client_id if self._signer is None else self._signer.sign(client_id, caller)
 
-    def _caller(self, request: Any) -> Caller | None:
+    def _caller(self, caller: Caller | None) -> Caller | None:
         if self._signer is None or not self._signer.strict:
             return None
-        if request is None:
-            event = current_event.get()
-            if event is None or event.connection.hub is not self:
-                raise ValueError("strict signing needs a request or a current event")
-            request = event.request
-        if isinstance(request, HandshakeRecord):
-            return _caller_of(request)
-        agents = request.requestHeaders.getRawHeaders(b"user-agent", [])
-        # As a HandshakeRecord gives it, so that an id made for a request is good for its conversion.
-        user_agent = ", ".join(header_value_text(agent) for agent in agents)
-        return Caller(user_agent=user_agent, address=self.client_address(request))
+        if caller is not None:
+            return caller
+        event = current_event.get()
+        if event is None or event.connection.hub is not self:
+            raise ValueError("strict signing needs a request or a current event")
+        return caller_of(event.request)
 
     def _warn_of_no_address(self) -> None:
         if not self._identity_warned:
@@ -255,19 +198,3 @@ def _uuid4(bits: int) -> str:
     """A version-4 UUID of 128 random bits (RFC 9562 section 5.4), in half the time that ``uuid`` takes."""
     digits = f"{bits & _RANDOM_BITS | _VERSION_4:032x}"
     return f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"
-
-
-def _peer(request: Any) -> str:
-    """The other end of a request's socket: an address, ``UNIX_PEER``, or ``""`` for what is neither."""
-    address = request.getClientAddress()
-    if isinstance(address, UNIXAddress):
-        return UNIX_PEER
-    return plain_address(getattr(address, "host", None) or "")
-
-
-def _lines(request: Any, header: bytes) -> list[str]:
-    return [line.decode("latin-1") for line in request.requestHeaders.getRawHeaders(header, [])]
-
-
-def _caller_of(request: HandshakeRecord) -> Caller:
-    return Caller(user_agent=request.header("user-agent") or "", address=request.address)

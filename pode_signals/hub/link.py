@@ -17,7 +17,7 @@ from twisted.logger import LogLevel
 from ..core.limits import TokenBucket, WindowCounter
 from ..core.model import ClosedBy, Closure, Scope
 from ..core.outbox import Outbox
-from ..core.request_record import HandshakeRecord
+from ..core.request_record import RequestRecord
 from ..core.routes import RouteMatch
 from ..core.settings import Settings
 from ..wire.frames import close_reason
@@ -118,7 +118,7 @@ class Lifecycle:
         group: str | None,
         client_id: str,
         scope: Scope,
-        request: HandshakeRecord,
+        request: RequestRecord,
         endpoint_name: str | None = None,
         subprotocol: str | None = None,
     ) -> None:

@@ -14,7 +14,7 @@ from web_fakes import CLOSE, Frame, close_frame, frames_in, head, message
 
 from pode_signals import Signals
 from pode_signals.core.model import Scope
-from pode_signals.core.request_record import HandshakeRecord
+from pode_signals.core.request_record import RequestRecord
 from pode_signals.hub.connection import ConnectionState, SignalConnection
 from pode_signals.hub.signal_event import SignalEvent
 from pode_signals.transports.websocket import SignalFactory
@@ -90,7 +90,7 @@ class FrameStream:
         self._clock = Clock()
         self._waited = False
         self._hubs = [self._hub(compression) for compression in (False, True)]
-        self._record = HandshakeRecord(b"GET", b"/msg", (), "192.0.2.1", False)
+        self._record = RequestRecord(b"GET", b"/msg", (), "192.0.2.1", False)
 
     @no_logged_failure()
     def run(self, data: bytes, at: int) -> str:

@@ -16,7 +16,7 @@ from web_fakes import KEY, head, message
 from pode_signals import Endpoint, Signals, SignalsService
 from pode_signals.core.model import Scope
 from pode_signals.core.names import from_header_value
-from pode_signals.core.request_record import HandshakeRecord, header_text
+from pode_signals.core.request_record import RequestRecord, header_text
 from pode_signals.core.signing import Signer
 from pode_signals.errors import ClientIdInvalid
 from pode_signals.hub.connection import SignalConnection
@@ -192,7 +192,7 @@ class ReferenceHeaders:
         self._clock = Clock()
         self._signals = Signals(clock=self._clock)
         self._signals.enable_signing(SECRET)
-        record = HandshakeRecord(b"GET", b"/", (), "192.0.2.1", False)
+        record = RequestRecord(b"GET", b"/", (), "192.0.2.1", False)
         for name, group, client_id in (
             ("Msg", "red", "known"),
             ("Msg", None, "twice"),

@@ -24,7 +24,7 @@ from twisted.web.static import File
 from web_fakes import CONTINUATION, PING, PONG, TEXT, Wire, close_frame, frame, head, message, plain
 
 from pode_signals import Scope, SignalConnection, SignalEvent
-from pode_signals.core.request_record import HandshakeRecord
+from pode_signals.core.request_record import RequestRecord
 from pode_signals.core.signing import Signer
 from pode_signals.transports.websocket import SignalFactory
 
@@ -77,7 +77,7 @@ class _Reader(FakeTransport):
 
 def _connect(world: BoundedWorld, name: str, group: str, client_id: str) -> None:
     """Connect a good client."""
-    record = HandshakeRecord(b"GET", b"/", (), "192.0.2.9", False)
+    record = RequestRecord(b"GET", b"/", (), "192.0.2.9", False)
     connection = SignalConnection(
         world.signals, name=name, group=group, client_id=client_id, scope=Scope.GLOBAL, request=record
     )
@@ -529,7 +529,7 @@ class _Connected:
             last.client_ends("left", ConnectionDone())
         clock.advance(_WAIT_SECONDS)
         path, _, extension = context.opening.partition(" ")
-        record = HandshakeRecord(b"GET", path.encode(), (), PEER.host, False)
+        record = RequestRecord(b"GET", path.encode(), (), PEER.host, False)
         connection = SignalConnection(
             signals, name="Mine", group=None, client_id=CLIENT_ID, scope=Scope.GLOBAL, request=record
         )

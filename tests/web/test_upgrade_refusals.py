@@ -279,6 +279,9 @@ def test_http_2_gets_426() -> None:
     class Stream:
         """A channel that is none of HTTP/1.1's."""
 
+        def isSecure(self) -> bool:
+            return True
+
     def convert(world: World, request: Any) -> None:
         channel, request.channel = request.channel, Stream()
         try:
