@@ -24,12 +24,12 @@ from .hub.connection import SignalConnection
 from .hub.events import name_for
 from .hub.fence import Place
 from .hub.hub import Hub
-from .hub.identities import Identity
+from .hub.identities import Identity, caller_of
 from .transports.websocket import SignalFactory
 from .web.arguments import check_arguments
 from .web.hand_over import HandOver
 from .web.reference import referenced_connection
-from .web.requests import caller_of_request, read_request, request_state
+from .web.requests import check_is_request, read_request, request_state
 from .web.resource import SignalsResource
 from .web.targets import routed_path, unrouted_path
 from .web.upgrade import check_convertible
@@ -137,6 +137,7 @@ class Signals(Hub):
             ClientIdRefused: a bad reference, outside of ``signals.resource(…)``, which refuses it before any route; a
                 ``ClientIdInvalid`` too.
         """
+        check_is_request("connection_of", request)
         state = request_state(request)
         for connection in (state.connection, state.reference):
             if connection is not None and connection.hub is self:
@@ -159,7 +160,7 @@ class Signals(Hub):
             ValueError: signing is strict, and there is neither a request nor a current event.
             TypeError: it is neither a ``str`` nor an ``int``.
         """
-        return self.issue(client_id, self._caller_of(request))
+        return self.issue(client_id, self._caller_of("new_client_id", request))
 
     def is_client_id_signed(self, client_id: str | int, request: Any = None) -> bool:
         """Whether an id has a valid signature (Pode: ``Test-PodeSignalClientIdSigned``); False where signing is off.
@@ -168,7 +169,7 @@ class Signals(Hub):
             ValueError: signing is strict, and there is neither a request nor a current event.
             TypeError: the id is neither a ``str`` nor an ``int``, which is taken as its text.
         """
-        return self.is_signed(client_id, self._caller_of(request))
+        return self.is_signed(client_id, self._caller_of("is_client_id_signed", request))
 
     def is_client_id_valid(self, client_id: str | int, request: Any = None) -> bool:
         """Whether an id could be one of ours (Pode: ``Test-PodeSignalClientIdValid``).
@@ -179,7 +180,7 @@ class Signals(Hub):
             ValueError: signing is strict, and there is neither a request nor a current event.
             TypeError: the id is neither a ``str`` nor an ``int``, which is taken as its text.
         """
-        return self.is_valid(client_id, self._caller_of(request))
+        return self.is_valid(client_id, self._caller_of("is_client_id_valid", request))
 
     def client_address(self, request: Any) -> str:
         """The address of a request's client.
@@ -191,6 +192,7 @@ class Signals(Hub):
             The socket's address, or the one that trusted proxies report; ``""`` where there is neither, on a UNIX
             socket.
         """
+        check_is_request("client_address", request)
         return read_request(request, self.proxies).address
 
     def resource(
@@ -290,8 +292,13 @@ class Signals(Hub):
                 raise ClientIdRefused
         return connection
 
-    def _caller_of(self, request: Any) -> Caller | None:
-        return None if request is None else caller_of_request(request, self.proxies)
+    def _caller_of(self, call: str, request: Any) -> Caller | None:
+        if request is None:
+            return None
+        if isinstance(request, RequestRecord):
+            return caller_of(request)
+        check_is_request(call, request)
+        return read_request(request, self.proxies).caller
 
     def _upgrade_rules(self) -> UpgradeRules:
         settings = self.settings

@@ -12,10 +12,7 @@ from zope.interface import Interface, implementer
 
 from ..core.addresses import UNIX_PEER, TrustedProxies, plain_address
 from ..core.request_head import RequestHead
-from ..core.request_record import RequestRecord
-from ..core.signing import Caller
 from ..hub.context import RouteSlot
-from ..hub.identities import caller_of
 
 if TYPE_CHECKING:
     from ..hub.connection import SignalConnection
@@ -25,7 +22,6 @@ Request = Any  # a twisted.web.server.Request: most of what is used of it has no
 
 __all__ = [
     "RequestState",
-    "caller_of_request",
     "check_is_request",
     "is_request",
     "read_request",
@@ -42,11 +38,7 @@ def read_request(request: Request, proxies: TrustedProxies) -> RequestHead:
     Args:
         request: the request.
         proxies: whose X-Forwarded-* headers count.
-
-    Raises:
-        TypeError: it is no request.
     """
-    check_is_request("this", request)
     return RequestHead.read(
         request.method,
         request.uri,
@@ -57,11 +49,6 @@ def read_request(request: Request, proxies: TrustedProxies) -> RequestHead:
         is_secure=request.isSecure(),
         has_own_address=not isinstance(request.getHost(), UNIXAddress),
     )
-
-
-def caller_of_request(request: Request, proxies: TrustedProxies) -> Caller:
-    """Whom a client id is bound to in strict mode: who sent a request, which may be one that a connection keeps."""
-    return caller_of(request) if isinstance(request, RequestRecord) else read_request(request, proxies).caller
 
 
 def is_request(value: object) -> bool:
@@ -110,12 +97,7 @@ class RequestState:
 
 
 def request_state(request: Request) -> RequestState:
-    """The state of a ``twisted.web.server.Request``; made where there is none yet.
-
-    Raises:
-        TypeError: it is no request.
-    """
-    check_is_request("this", request)
+    """The state of a ``twisted.web.server.Request``; made where there is none yet."""
     state = request.getComponent(IRequestState)
     if state is None:
         state = RequestState()

@@ -20,6 +20,7 @@ from pode_signals.core.request_record import RequestRecord, header_text
 from pode_signals.core.signing import Signer
 from pode_signals.errors import ClientIdInvalid
 from pode_signals.hub.connection import SignalConnection
+from pode_signals.web.requests import read_request
 
 __all__ = ["HandshakeHead", "ReferenceHeaders"]
 
@@ -137,14 +138,22 @@ class _Door(Resource):
 
 
 class _Request:
-    """As much of a request as a reference needs."""
+    """As much of a request as is read."""
+
+    method, uri, clientproto = b"GET", b"/", b"HTTP/1.1"
 
     def __init__(self, headers: Headers) -> None:
         self.requestHeaders = headers
 
+    def isSecure(self) -> bool:
+        """It is not."""
+        return False
+
     def getClientAddress(self) -> Any:
         """The client's address."""
         return PEER
+
+    getHost = getClientAddress
 
 
 class ReferenceHeaders:
@@ -220,7 +229,8 @@ class ReferenceHeaders:
                 if line[:1] == b"i":
                     given.append(value)
         try:
-            found = self._signals.checked_reference(_Request(headers))
+            request = _Request(headers)
+            found = self._signals.checked_reference(request, read_request(request, self._signals.proxies))
         except ClientIdInvalid:
             assert given
             return "refused"
