@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     from ..transports.websocket import SignalFactory, SignalProtocol
     from .requests import RequestState
 
-Request = Any  # a twisted.web.server.Request: most of what is used of it has no annotations
+# A twisted.web.server.Request: most of what is used of it has no annotations.
+Request = Any
 
 __all__ = ["HandOver"]
 

@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 
 __all__ = ["referenced_connection"]
 
-_SPACE = " \t"  # of HTTP (RFC 9110 section 5.6.3); Python knows more, and would take "known\x0b" for "known"
+# Of HTTP (RFC 9110 section 5.6.3). Python knows more, and would take "known\x0b" for "known".
+_SPACE = " \t"
 
 
 def referenced_connection(hub: Hub, head: RequestHead) -> SignalConnection | None:
@@ -34,7 +35,8 @@ def referenced_connection(hub: Hub, head: RequestHead) -> SignalConnection | Non
     try:
         client_id = from_header_value(header_text(values[0]).strip(_SPACE))
         names, groups = _listed(head, b"x-pode-signal-name"), _listed(head, b"x-pode-signal-group")
-    except NameInvalid:  # percent-encoded, and no UTF-8
+    except NameInvalid:
+        # Percent-encoded, and no UTF-8.
         raise ClientIdRefused from None
     if len(values) > 1 or not hub.is_valid(client_id, head.caller):
         raise ClientIdRefused

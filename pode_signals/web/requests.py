@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from ..hub.connection import SignalConnection
     from ..ports.endpoints import Endpoint
 
-Request = Any  # a twisted.web.server.Request: most of what is used of it has no annotations
+# A twisted.web.server.Request: most of what is used of it has no annotations.
+Request = Any
 
 __all__ = [
     "RequestState",

@@ -81,14 +81,16 @@ class SignalsResource:
         except UpgradeRefused as refused:
             return refused.render(request)
         if state.connection is not None and result is not NOT_DONE_YET:
-            return b""  # whatever it is: Twisted takes anything but bytes for an error of the route
+            # Whatever the route returned: Twisted takes anything but bytes for an error of the route.
+            return b""
         return result
 
     def _render_child(self, request: Request) -> Any:
         before = list(request.prepath or ()), list(request.postpath or ())
         try:
             return getChildForRequest(self._root, request).render(request)
-        except UnsupportedMethod:  # if it was HEAD, Twisted renders once more, as GET
+        except UnsupportedMethod:
+            # Where it was HEAD, Twisted renders once more, as GET.
             request.prepath, request.postpath = before
             raise
 

@@ -18,7 +18,8 @@ from ..core.request_record import decoded_path, path_text
 from ..core.routes import HttpRoute
 from ..errors import UpgradeRefused
 
-Request = Any  # a twisted.web.server.Request: most of what is used of it has no annotations
+# A twisted.web.server.Request: most of what is used of it has no annotations.
+Request = Any
 
 __all__ = ["MAX_PATH_SEGMENTS", "check_depth", "routed_path", "unrouted_path"]
 
@@ -64,7 +65,8 @@ def routed_path(request: Request) -> tuple[str, HttpRoute | None]:
         mapper.server_name if rules.host_matching else "",
         mapper.url_scheme,
         path_info,
-        mapper.script_name.count("/") - 1,  # werkzeug puts one at its end
+        # werkzeug puts one more at its end.
+        mapper.script_name.count("/") - 1,
     )
 
 
@@ -75,7 +77,8 @@ def _klein_route(
     try:
         adapter = rules.bind(server_name, path_info=path_info, url_scheme=url_scheme)
         rule, _ = adapter.match(return_rule=True)
-    except (HTTPException, ValueError):  # it found none, and one of its functions for errors converts
+    except (HTTPException, ValueError):
+        # Klein found none, and one of its functions for errors converts.
         return HttpRoute(rules, None, depth)
     return HttpRoute(rules, rule, depth)
 

@@ -11,7 +11,8 @@ from ..errors import AlreadyConverted, ClientGone, ResponseStarted, UpgradeRefus
 from .converted import ConvertedChannel
 from .requests import RequestState
 
-Request = Any  # a twisted.web.server.Request: most of what is used of it has no annotations
+# A twisted.web.server.Request: most of what is used of it has no annotations.
+Request = Any
 
 __all__ = ["check_convertible"]
 

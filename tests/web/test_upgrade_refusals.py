@@ -399,6 +399,25 @@ def test_the_line_of_a_refusal(
     assert [formatEvent(event) for event in logs if "kind" in event] == [line]
 
 
+def test_a_request_that_was_changed_on_its_way() -> None:
+    """S16.6: convert judges a request as it is then: a resource before the route may have set its Host."""
+    world = program("resource, wrapped")
+    root = world._resource
+
+    class Monster(Resource):
+        """Takes the Host from the path, as Twisted's VHostMonsterResource does."""
+
+        isLeaf = True
+
+        def render(self, request: Any) -> Any:
+            request.requestHeaders.setRawHeaders(b"Host", [b"chat.example.com"])
+            return root.render(request)
+
+    world._resource = Monster()
+    assert world.client().ask(head("/msg", ("Origin", "http://chat.example.com"))).status == 101
+    assert world.client().ask(head("/msg", ("Origin", "http://example.com"))).status == 403
+
+
 # Mistakes of the program.
 
 
