@@ -15,7 +15,7 @@ from twisted.internet.task import Clock
 
 from pode_signals import SignalEvent, Signals
 from pode_signals.core.model import Identity
-from pode_signals.core.request_record import HandshakeRecord
+from pode_signals.core.request_record import RequestRecord
 from pode_signals.fast.shortcuts import unmasked_text
 from pode_signals.hub.link import Link
 from pode_signals.hub.transport import ClientTransport
@@ -46,7 +46,7 @@ def new_signals() -> Signals:
 
 
 def connect(signals: Signals, number: int) -> Link:
-    record = HandshakeRecord(b"GET", b"/ws", [(b"Host", b"example.com")], "192.0.2.1", False)
+    record = RequestRecord(b"GET", b"/ws", [(b"Host", b"example.com")], "192.0.2.1", False)
     return hub_of(signals).open(Identity("Bench", None, str(number)), record, lambda _link: Wire())
 
 

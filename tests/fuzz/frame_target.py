@@ -15,7 +15,7 @@ from web_fakes import CLOSE, Frame, close_frame, frames_in, head, message
 
 from pode_signals import Signals
 from pode_signals.core.model import Identity
-from pode_signals.core.request_record import HandshakeRecord
+from pode_signals.core.request_record import RequestRecord
 from pode_signals.hub.connection import ConnectionState
 from pode_signals.hub.link import Link
 from pode_signals.hub.signal_event import SignalEvent
@@ -93,7 +93,7 @@ class FrameStream:
         self._clock = Clock()
         self._waited = False
         self._hubs = [self._hub(compression) for compression in (False, True)]
-        self._record = HandshakeRecord(b"GET", b"/msg", (), "192.0.2.1", False)
+        self._record = RequestRecord(b"GET", b"/msg", (), "192.0.2.1", False)
 
     @no_logged_failure()
     def run(self, data: bytes, at: int) -> str:

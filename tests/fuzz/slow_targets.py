@@ -25,7 +25,7 @@ from web_fakes import CONTINUATION, PING, PONG, TEXT, Wire, close_frame, frame, 
 
 from pode_signals import SignalEvent
 from pode_signals.core.model import Identity
-from pode_signals.core.request_record import HandshakeRecord
+from pode_signals.core.request_record import RequestRecord
 from pode_signals.core.signing import Signer
 from pode_signals.hub.link import Link
 from pode_signals.signals import hub_of
@@ -80,7 +80,7 @@ class _Reader(FakeTransport):
 
 def _connect(world: BoundedWorld, name: str, group: str, client_id: str) -> None:
     """Connect a good client."""
-    record = HandshakeRecord(b"GET", b"/", (), "192.0.2.9", False)
+    record = RequestRecord(b"GET", b"/", (), "192.0.2.9", False)
     hub_of(world.signals).open(Identity(name, group, client_id), record, partial(_Reader, world.clock))
 
 
@@ -528,7 +528,7 @@ class _Connected:
             last.client_ends("left", ConnectionDone())
         clock.advance(_WAIT_SECONDS)
         path, _, extension = context.opening.partition(" ")
-        record = HandshakeRecord(b"GET", path.encode(), (), PEER.host, False)
+        record = RequestRecord(b"GET", path.encode(), (), PEER.host, False)
         wire = self._last = Wire(clock, PEER)
 
         def connect(link: Link) -> Any:

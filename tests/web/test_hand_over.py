@@ -761,6 +761,31 @@ def test_nothing_is_kept_after_the_end(end: Callable[[World, Client], object]) -
     assert not hub_of(world.signals).capacity._by_address
 
 
+@pytest.mark.parametrize("leaves", ["while the route runs", "afterwards"])
+def test_no_cycle_is_left_of_http(leaves: str) -> None:
+    """S10.3: channel and request are gone with the route, without a collection, whenever the client leaves."""
+    watched: list[weakref.ref[Any]] = []
+    end: Deferred[None] = Deferred()
+
+    def route(world: World, request: Any) -> Deferred[None]:
+        watched.append(weakref.ref(request.channel))
+        world.signals.convert(request, "Msg")
+        return end
+
+    world = route_world(route)
+    gc.collect()
+    gc.disable()
+    try:
+        client = world.client().open()
+        if leaves == "while the route runs":
+            client.leave()
+        end.callback(None)
+        world.turn()
+        assert watched[0]() is None
+    finally:
+        gc.enable()
+
+
 def test_an_open_connection_keeps_no_request() -> None:
     """S5.3: while the connection is open its Request is gone: it would be the largest part of it."""
     watched: list[weakref.ref[Any]] = []
