@@ -15,7 +15,7 @@ from twisted.internet.task import Clock
 
 from pode_signals import Scope, SignalConnection, SignalEvent, Signals
 from pode_signals.core.request_record import HandshakeRecord
-from pode_signals.fast.shortcuts import unmasked_text
+from pode_signals.fast.frames import unmasked_text
 from pode_signals.hub.transport import ClientTransport
 
 CLIENTS = 200
@@ -28,7 +28,7 @@ class Wire(ClientTransport):
 
     message_began = None
 
-    def write_frames(self, frames: bytes) -> bool:
+    def write(self, data: bytes) -> bool:
         return True
 
     def write_close(self, code: int, reason: bytes) -> None: ...

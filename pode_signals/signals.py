@@ -13,6 +13,7 @@ from twisted.logger import Logger
 from twisted.python.components import Componentized
 from werkzeug.exceptions import NotFound
 
+from .core.environment import FAST
 from .core.model import Scope
 from .core.request_record import HandshakeRecord, header_text
 from .core.settings import Settings, SettingsArguments
@@ -36,6 +37,15 @@ if TYPE_CHECKING:
     from .ports.endpoints import Listener
 
 __all__ = ["Signals"]
+
+# What exists only for speed may be missing: the folder can be deleted.
+FastFactory: type[SignalFactory] | None = None
+if FAST:
+    try:
+        from .fast.websocket import FastFactory
+    except ModuleNotFoundError as missing:
+        if missing.name not in (f"{__package__}.fast", f"{__package__}.fast.websocket"):
+            raise
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -263,7 +273,8 @@ class Signals(Hub):
             subprotocol=next((each for each in subprotocols if each in offer.subprotocols), None),
         )
         if self._factory is None:
-            self._factory = SignalFactory(self)
+            fast = FastFactory if self.settings.fast else None
+            self._factory = (fast or SignalFactory)(self)
         header_lines = response_header_lines(request, connection)
         hand_over(request, state, self._factory, connection, offer, header_lines)
         state.connection = connection

@@ -20,7 +20,7 @@ from zope.interface import implementer
 
 from ..hub.reports import Reports
 from ..hub.turns import TURN_SECONDS
-from .shortcuts import SHARED_READS
+from .probes import SHARED_READS
 
 __all__ = ["Reading", "SharedReader"]
 

@@ -159,7 +159,7 @@ class Lifecycle:
     def attach(self, transport: ClientTransport) -> None:
         """Take the transport, once."""
         self._transport = transport
-        self.write_frames = transport.write_frames
+        self.write_frames = transport.write
 
     def write_close(self, code: int, reason: bytes) -> None:
         """Write a close frame; the connection has left the hub before."""

@@ -21,12 +21,12 @@ from twisted.internet.defer import Deferred
 from twisted.internet.error import ConnectionDone
 from twisted.internet.task import Clock, deferLater
 from twisted.web.static import File
-from web_fakes import CONTINUATION, PING, PONG, TEXT, Wire, close_frame, frame, head, message, plain
+from web_fakes import CONTINUATION, KEY, PING, PONG, TEXT, Wire, close_frame, frame, head, message, plain
 
 from pode_signals import Scope, SignalConnection, SignalEvent
 from pode_signals.core.request_record import HandshakeRecord
 from pode_signals.core.signing import Signer
-from pode_signals.transports.websocket import SignalFactory
+from pode_signals.fast.websocket import FastFactory
 
 __all__ = ["SLOW_TARGETS"]
 
@@ -66,7 +66,7 @@ class _Reader(FakeTransport):
         super().__init__(clock)
         self._clock, self.connection = clock, connection
 
-    def write_frames(self, frames: bytes) -> bool:
+    def write(self, data: bytes) -> bool:
         """Read."""
         return True
 
@@ -516,7 +516,7 @@ class _Connected:
         world = self._world = BoundedWorld(compression=True)
         self._last: Wire | None = None
         signals = world.signals
-        self._factory = SignalFactory(signals)
+        self._factory = FastFactory(signals)
         for number in range(_NAMES * _GROUPS * _EACH):
             _connect(world, f"n{number % _NAMES}", f"g{number // _NAMES % _GROUPS}", f"c{number}")
         signals.add_route("/echo", lambda event: event.send(event.data.message) and None)
@@ -536,7 +536,7 @@ class _Connected:
         wire = self._last = Wire(clock, PEER)
         wire.protocol = self._factory.protocol_for(connection, wire, b"")
         connection.attach(wire.protocol)
-        wire.deliver(head(path, *([("Sec-WebSocket-Extensions", "permessage-deflate")] if extension else [])))
+        wire.protocol.shake_hands(KEY, None, b"permessage-deflate" if extension else b"")
         signals.admit(connection)
         clock.advance(0)
         assert b" 101 " in wire.value(), context

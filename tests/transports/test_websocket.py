@@ -31,7 +31,8 @@ from web_fakes import (
 from pode_signals.core.model import ClosedBy, Closure
 from pode_signals.hub.connection import SignalConnection
 from pode_signals.hub.dispatch import Dispatch
-from pode_signals.transports.websocket import SignalFactory
+
+pytestmark = pytest.mark.usefixtures("protocol")
 
 GOOD_EXTENSION = ("Sec-WebSocket-Extensions", "permessage-deflate")
 
@@ -324,7 +325,8 @@ def test_what_is_sent_is_not_compressed() -> None:
 
 def test_offers_of_other_compression_are_passed_over() -> None:
     """S6.2: where Autobahn knows other ways to compress, as it does beside some libraries, they are not taken."""
-    protocol: Any = SignalFactory(World(compression=True).signals)._protocol_class
+    world, _ = opened(compression=True)
+    protocol: Any = world.converted[0]._transport
     other, good = object(), PerMessageDeflateOffer()
     assert protocol.perMessageCompressionAccept([other]) is None
     assert protocol.perMessageCompressionAccept([other, good]).offer is good
