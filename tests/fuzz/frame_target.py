@@ -95,7 +95,7 @@ class FrameStream:
 
     @no_logged_failure()
     def run(self, data: bytes, at: int) -> str:
-        """How the connection is closed, and the same whatever pieces the bytes come in, and whichever protocol serves."""
+        """How the connection is closed: the same whatever pieces the bytes come in, and whichever protocol serves."""
         signals, factory, other = self._hubs[at % 2]
         self._waited = False
         output = self._output(signals, factory, (data[:at], data[at:]))

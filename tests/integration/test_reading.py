@@ -648,7 +648,8 @@ def msg(request):
 
 @signals.route("/msg")
 def got(event):
-    event.connection.send([type(reactor).__name__, getattr(event.connection._transport, "_shared", None) is not None, event.data.message])
+    is_shared = getattr(event.connection._transport, "_shared", None) is not None
+    event.connection.send([type(reactor).__name__, is_shared, event.data.message])
 
 port = reactor.listenTCP(0, Site(signals.resource(app.resource())), interface="127.0.0.1")
 print(port.getHost().port, flush=True)

@@ -179,3 +179,30 @@ def test_utf_8() -> None:
     assert world.messages == ["ä"]
     assert client.closed is not None
     assert client.closed[0] == 1007
+
+
+def test_fragments_of_text_with_a_character_between() -> None:
+    """S6.1: the validator that is made when used goes on over fragments, and begins anew with each message."""
+    world, client = opened()
+    text = '{"message":"ä"}'.encode()
+    at = text.index(b"\xa4")
+    for _ in range(2):
+        client.send(frame(text[:at], fin=False) + frame(text[at:], CONTINUATION))
+    assert world.messages == ["ä", "ä"]
+    client.send(frame(text[:at], fin=False) + frame(b'"}', CONTINUATION))
+    assert client.closed is not None
+    assert client.closed[0] == 1007
+
+
+def test_two_clients_and_their_fragments() -> None:
+    """S6.1: fragments of two clients at a time don't meet."""
+    world = World().converting().listening()
+    clients = [world.client().open() for _ in range(2)]
+    text = '{"message":"ä"}'.encode()
+    at = text.index(b"\xa4")
+    for client in clients:
+        client.send(frame(text[:at], fin=False))
+    for client in clients:
+        client.send(frame(text[at:], CONTINUATION))
+    assert world.messages == ["ä", "ä"]
+    assert [client.closed for client in clients] == [None, None]
