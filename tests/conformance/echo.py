@@ -10,6 +10,7 @@ from typing import Any
 from klein import Klein
 
 from pode_signals import Endpoint, Signals, SignalsService
+from pode_signals.fast.websocket import FastFactory
 from pode_signals.transports.websocket import SignalFactory
 
 MOST_BYTES = 16 * 1024 * 1024  # of a message of the suite (cases 9.1.6 and 9.2.6)
@@ -42,17 +43,16 @@ class Echo:
             super().onMessage(payload, False)  # type: ignore[misc]  # the protocol class behind this one
 
 
-class EchoFactory(SignalFactory):
-    """Makes our protocols with the echo in front.
+def echoing(signals: Signals, **options: Any) -> SignalFactory:
+    """A factory of our protocols with the echo in front.
 
     Args:
         signals: whose settings hold.
         options: class attributes of the protocol that differ from ours.
     """
-
-    def __init__(self, signals: Signals, **options: Any) -> None:
-        super().__init__(signals)
-        self._protocol_class = type("EchoProtocol", (Echo, self._protocol_class), options)
+    factory = FastFactory(signals) if signals.settings.fast else SignalFactory(signals)
+    factory.protocol = type("EchoProtocol", (Echo, factory.protocol), options)
+    return factory
 
 
 def serve(signals: Signals, **options: Any) -> SignalsService:
@@ -60,10 +60,10 @@ def serve(signals: Signals, **options: Any) -> SignalsService:
 
     Args:
         signals: the hub.
-        options: as for :class:`EchoFactory`.
+        options: as for :func:`echoing`.
     """
     signals.message_received = answer
-    signals._factory = EchoFactory(signals, **options)
+    signals._factory = echoing(signals, **options)
     app = Klein()
 
     @app.route("/")
@@ -78,8 +78,23 @@ def shipped() -> SignalsService:
     return serve(Signals())
 
 
+def shipped_plain() -> SignalsService:
+    """The same by the plain protocol."""
+    return serve(Signals(fast=False))
+
+
 def everything() -> SignalsService:
-    """What the whole suite needs: large messages in many fragments, compression, and none of our own pings.
+    """What the whole suite needs."""
+    return large(fast=True)
+
+
+def everything_plain() -> SignalsService:
+    """The same by the plain protocol."""
+    return large(fast=False)
+
+
+def large(*, fast: bool) -> SignalsService:
+    """Large messages in many fragments, compression, and none of our own pings.
 
     The suite takes a ping in the middle of a case for a wrong answer.
     """
@@ -89,6 +104,7 @@ def everything() -> SignalsService:
         max_fragments=MOST_FRAGMENTS,
         compression=True,
         ping_interval_seconds=3600,
+        fast=fast,
     )
     return serve(signals)
 
