@@ -1,7 +1,7 @@
 """The plain protocol with less work for each connection and each message. It has no behaviour of its own.
 
 Each shorter way past Twisted and Autobahn is tried when this package is imported (:mod:`~pode_signals.fast.probes`,
-:mod:`~pode_signals.fast.comparison`). A way that does not come to the same is off, and the plain protocol's own is taken.
+:mod:`~pode_signals.fast.comparison`). Instead of a way that does not come to the same, the plain one is taken.
 """
 
 from __future__ import annotations

@@ -75,8 +75,8 @@ def check(verdicts: Mapping[str, Verdict], count: int) -> None:
 
 @pytest.mark.parametrize("server", ["shipped", "shipped_plain"])
 def test_as_shipped(server: str, tmp_path: Path) -> None:
-    """S16.8: with every limit as it is shipped, by both protocols, groups 1 to 7 and 10 of the suite (frames, pings, reserved bits,
-    opcodes, fragments, UTF-8, closing) find nothing.
+    """S16.8: by both protocols, with every limit as it is shipped, groups 1 to 7 and 10 of the suite (frames, pings,
+    reserved bits, opcodes, fragments, UTF-8, closing) find nothing.
     """
     check(judge(server, tmp_path, *QUICK_GROUPS, at_once=8, seconds=120), QUICK_CASES)
 
