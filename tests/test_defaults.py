@@ -117,6 +117,8 @@ def test_the_wire(signals: Signals) -> None:
     assert factory.perMessageCompressionAccept([PerMessageDeflateOffer()]) is None
     assert (factory.utf8validateIncoming, factory.requireMaskedClientFrames) == (True, True)
     assert (factory.webStatus, factory.failByDrop) == (False, False)
+    # Its timers would use the real reactor.
+    assert (factory.openHandshakeTimeout, factory.closeHandshakeTimeout, factory.autoPingInterval) == (0, 0, 0)
 
 
 def test_slow_clients(signals: Signals) -> None:
