@@ -11,6 +11,7 @@ from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 
 from .core.counters import Counters
+from .core.environment import FAST
 from .core.model import BroadcastLevel, EventType, Scope, SendMode, Target, Unrouted
 from .core.names import client_id_text
 from .core.routes import IfExists, SignalRoute
@@ -29,6 +30,7 @@ from .scheduling.jobs import Runs
 from .scheduling.planning import ScheduleState
 from .scheduling.schedules import ScheduleOptions, Schedules
 from .scheduling.timers import Timers, TimerState
+from .transports.websocket import SignalFactory
 from .web.arguments import check_arguments
 from .web.converter import Converter
 from .web.requests import check_is_request
@@ -42,6 +44,15 @@ if TYPE_CHECKING:
     from .ports.listeners import Listener
 
 __all__ = ["Signals", "hub_of"]
+
+# What exists only for speed may be missing: the folder can be deleted.
+FastFactory: type[SignalFactory] | None = None
+if FAST:
+    try:
+        from .fast.websocket import FastFactory
+    except ModuleNotFoundError as missing:
+        if missing.name not in (f"{__package__}.fast", f"{__package__}.fast.websocket"):
+            raise
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -91,7 +102,8 @@ class Signals:
         self._runs = Runs(runtime, hub.fence)
         self._schedules = Schedules(runtime, self._runs)
         self._timers = Timers(runtime, self._runs)
-        self._converter = Converter(hub)
+        fast = FastFactory if runtime.settings.fast else None
+        self._converter = Converter(hub, fast or SignalFactory)
 
     @property
     def settings(self) -> Settings:

@@ -80,10 +80,10 @@ class FakeTransport(ClientTransport):
 
     # The server's side.
 
-    def write_frames(self, frames: bytes) -> bool:
+    def write(self, data: bytes) -> bool:
         if self.raises is not None:
             raise self.raises
-        self.written.append(frames)
+        self.written.append(data)
         if self.congested_by_writing:
             self.link.congested()
         return True

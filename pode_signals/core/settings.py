@@ -141,6 +141,8 @@ class Settings:
             connects over a UNIX socket.
         compression: whether permessage-deflate (RFC 7692) is accepted. Then what clients send compressed is inflated;
             what the server sends is never compressed.
+        fast: whether WebSockets are served by shorter ways past Twisted and Autobahn, which come to the same in less
+            time and memory. ``PODE_SIGNALS_FAST=off`` in the environment turns these ways off as well.
         duplicate_client_id: ``"replace"`` closes the older connection with 4409, ``"refuse"`` answers the newer 409.
         unrouted: what becomes of messages without a signal route.
         default_scope: the scope of a conversion that names none.
@@ -186,6 +188,7 @@ class Settings:
     allow_missing_origin: bool | None = field(default=None, validator=_flag_or_none)
     trusted_proxies: tuple[str, ...] = field(default=(), converter=_listed, validator=_networks)
     compression: bool = field(default=False, validator=_flag)
+    fast: bool = field(default=True, validator=_flag)
     duplicate_client_id: Literal["replace", "refuse"] = field(default="replace", validator=_one_of("replace", "refuse"))
     unrouted: Unrouted = field(default=Unrouted.BROADCAST, validator=_one_of(*Unrouted))
     default_scope: Scope = field(default=Scope.GLOBAL, validator=_one_of(*Scope))
@@ -232,6 +235,7 @@ class SettingsArguments(TypedDict, total=False):
     allow_missing_origin: bool | None
     trusted_proxies: Sequence[str]
     compression: bool
+    fast: bool
     duplicate_client_id: Literal["replace", "refuse"]
     unrouted: Unrouted
     default_scope: Scope

@@ -178,7 +178,7 @@ class Link:
     def attach(self, transport: ClientTransport) -> None:
         """Take the transport, once."""
         self._transport = transport
-        self.write = transport.write_frames
+        self.write = transport.write
 
     def write_close(self, code: int, reason: bytes) -> None:
         """Write a close frame; the connection has left the hub before."""
