@@ -421,7 +421,7 @@ def test_nothing_is_lost(payloads: list[bytes], steps: list[str], sizes: list[in
         assert connection.reader.got == payloads[: len(connection.reader.got)]
     connection.reader.dataReceived(data)
     while connection.reading_paused or clock.calls:
-        if connection._link.reading_paused:
+        if connection.reading_paused:
             connection.resume()
         clock.turn()
     assert (connection.reader.got, connection.reads) == (payloads, True)
