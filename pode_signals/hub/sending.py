@@ -14,7 +14,7 @@ from ..core.model import EVERY_NAME, BroadcastLevel, EveryName, SendMode, Target
 from ..core.registry import Registry
 from ..errors import BroadcastRefused, MessageTooBig, NameRequired, NoCurrentConnection
 from ..wire.frames import text_frame
-from ..wire.plain import encode
+from ..wire.json import encode
 from .connection import ConnectionState
 from .context import RouteSlot, current_event, current_route
 from .delivery import Delivery

@@ -1,7 +1,7 @@
 """The quick way to read and write JSON, where it is sure to mean the same as the standard library's careful way.
 
 With the extra ``pode-signals[fast]`` it is orjson. Each function says so where it is not sure, or where something is
-wrong: then the careful way decides, and says what. PODE_SIGNALS_SHORTCUTS=off in the environment turns all of it off.
+wrong: then the careful way decides, and says what. PODE_SIGNALS_FAST=off in the environment turns all of it off.
 
 Only two things that orjson writes itself are out of reach: an Enum member that is a text or a number and was given
 another value is its value, where json writes the text; and an ``orjson.Fragment``, which json refuses, is written.
@@ -11,11 +11,12 @@ from __future__ import annotations
 
 import json
 import math
-import os
 import re
 from collections.abc import Callable
 from json import encoder as json_encoder
 from typing import Any, NoReturn
+
+from ..core.environment import FAST
 
 __all__ = ["LIBRARY", "UNSURE", "quick_encoder", "quick_loads"]
 
@@ -36,8 +37,7 @@ def _orjson() -> Any:
     return orjson
 
 
-_WANTED = os.environ.get("PODE_SIGNALS_SHORTCUTS", "on") != "off"
-_LIBRARY: Any = _orjson() if _WANTED else None
+_LIBRARY: Any = _orjson() if FAST else None
 _loads: Any = getattr(_LIBRARY, "loads", None)
 _LETTER_N = ord("n")
 
@@ -129,7 +129,7 @@ quick_loads: Callable[[bytes, int], Any]
 quick_encoder: Callable[[Default], Encoder]
 """Makes what writes compact UTF-8; ``default`` gives what stands for other types. None: careful."""
 
-if not _WANTED:
+if not FAST:
     quick_loads, quick_encoder = _never_sure, lambda _default: _nothing
 elif _LIBRARY is not None:
     quick_loads, quick_encoder = _orjson_loads, _orjson_encoder

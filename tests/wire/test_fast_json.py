@@ -25,8 +25,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pode_signals.wire import fast_json as quick_json
-from pode_signals.wire import plain as codec
-from pode_signals.wire.plain import decode_client_message, encode
+from pode_signals.wire import json as codec
+from pode_signals.wire.json import encode
+from pode_signals.wire.plain import decode_client_message
 
 WAYS = ("orjson", "json", "careful")
 
@@ -625,13 +626,13 @@ def test_any_data_and_depth(data: object, depth: int) -> None:
 @pytest.mark.parametrize(("before", "expected"), [("", "orjson"), ("sys.modules['orjson'] = None", "json")])
 @pytest.mark.parametrize("wanted", ["on", "off"])
 def test_what_is_used(before: str, expected: str, wanted: str) -> None:
-    """S6.3: orjson where it is installed; neither it nor json's quick way where PODE_SIGNALS_SHORTCUTS is off."""
+    """S6.3: orjson where it is installed; neither it nor json's quick way where PODE_SIGNALS_FAST is off."""
     program = f"""
 import os, sys
-os.environ["PODE_SIGNALS_SHORTCUTS"] = {wanted!r}
+os.environ["PODE_SIGNALS_FAST"] = {wanted!r}
 {before}
 from pode_signals.wire import fast_json as quick_json
-from pode_signals.wire.plain import encode
+from pode_signals.wire.json import encode
 print(quick_json.LIBRARY, quick_json.quick_loads.__name__, encode({{"a": [1]}}).decode())
 """
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=True)
