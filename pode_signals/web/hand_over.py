@@ -8,6 +8,8 @@ from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Any
 
 from ..core.names import header_value
+from ..core.text import FORBIDDEN as _FORBIDDEN
+from ..core.text import TOKEN as _TOKEN
 from ..errors import PodeSignalsError
 from ..hub.turns import Turns
 from ..ports.paced_channel import PacedChannel
@@ -25,8 +27,6 @@ Request = Any  # a twisted.web.server.Request: most of what is used of it has no
 
 __all__ = ["hand_over", "response_header_lines"]
 
-_TOKEN = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")  # RFC 9110 section 5.6.2
-_FORBIDDEN = re.compile(rb"[\r\n\0]")
 _NOT_FROM_THE_ROUTE = re.compile(  # hop-by-hop (RFC 9110 section 7.6.1), the body's, the handshake's, and our own
     rb"connection|keep-alive|proxy-.*|te|trailer|transfer-encoding|upgrade"
     rb"|content-.*|sec-websocket-.*|x-pode-signal-(?:client-id|name|group)",

@@ -15,6 +15,9 @@ from twisted.web.http import RESPONSES, HTTPChannel
 
 from ..core.origin import is_origin, origin_allowed
 from ..core.request_record import HandshakeRecord, header_text
+from ..core.text import FORBIDDEN as _FORBIDDEN
+from ..core.text import TOKEN as _TOKEN
+from ..core.text import VISIBLE as _VISIBLE
 from ..core.text import shown
 from ..core.upgrade import asks_for_websocket, listed
 from ..errors import AlreadyConverted, ClientGone, OriginRefused, ResponseStarted, UpgradeRefused
@@ -37,10 +40,7 @@ for _status in (HTTPStatus.MISDIRECTED_REQUEST, HTTPStatus.UPGRADE_REQUIRED, HTT
 _SEEN_BY_AUTOBAHN = (b"host", b"origin", b"upgrade", b"connection")
 _ONCE = (b"host", b"origin", b"sec-websocket-key", b"sec-websocket-version")
 _KEY = re.compile(rb"[A-Za-z0-9+/]{21}[AQgw]==")  # 16 bytes in base64 (RFC 6455 section 4.1)
-_TOKEN = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")  # RFC 9110 section 5.6.2
 _VERSION = re.compile(rb"0|[1-9][0-9]?|1[0-9]{2}|2[0-4][0-9]|25[0-5]")  # RFC 6455 section 4.3
-_VISIBLE = re.compile(rb"[\x20-\x7e\t]*")
-_FORBIDDEN = re.compile(rb"[\r\n\0]")
 _DEFLATE_PARAMETER = re.compile(
     rb"(?:server|client)_no_context_takeover|server_max_window_bits=(?:9|1[0-5])|client_max_window_bits(?:=(?:9|1[0-5]))?"
 )
