@@ -13,6 +13,7 @@ from attrs import Attribute, fields
 from pode_signals.core.counters import Counters
 from pode_signals.core.descriptions import description
 from pode_signals.core.settings import Settings
+from pode_signals.wire.frames import CloseCode
 
 PAGES = sorted(Path(__file__).parent.glob("*.md"))
 
@@ -39,7 +40,17 @@ def counters_table() -> str:
     return _table(("counter", "counts"), rows)
 
 
-TABLES: Mapping[str, Callable[[], str]] = {"settings": settings_table, "counters": counters_table}
+def close_codes_table() -> str:
+    """Each close code with its name, who defined it and when it is used."""
+    rows = ((str(each.value), f"`{each.name}`", each.source, _markdown(each.meaning)) for each in CloseCode)
+    return _table(("code", "`CloseCode`", "defined by", "meaning"), rows)
+
+
+TABLES: Mapping[str, Callable[[], str]] = {
+    "settings": settings_table,
+    "counters": counters_table,
+    "close_codes": close_codes_table,
+}
 """What makes the table that a page names."""
 
 

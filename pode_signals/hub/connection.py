@@ -9,7 +9,7 @@ from twisted.internet.defer import Deferred, succeed
 
 from ..core.model import ClosedBy, Closure, Scope
 from ..core.signing import bare_client_id
-from ..wire.frames import check_close_code
+from ..wire.frames import CloseCode, check_close_code
 from .delivery import Delivery
 from .link import ConnectionState, Lifecycle
 from .waiters import Waiters
@@ -85,11 +85,11 @@ class SignalConnection(Lifecycle):
         """
         return self._hub.send_to(self, data, depth, key)
 
-    def close(self, code: int = 1000, reason: str = "") -> None:
+    def close(self, code: int = CloseCode.NORMAL, reason: str = "") -> None:
         """Close the connection; nothing happens where it is closing or closed.
 
         Args:
-            code: the close code (RFC 6455 section 7.4).
+            code: a :class:`~pode_signals.CloseCode`, or a number of the application's own from 3000 to 4999.
             reason: text for the client, cut to 123 bytes of UTF-8.
 
         Raises:

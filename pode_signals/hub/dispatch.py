@@ -14,6 +14,7 @@ from ..core.model import ClosedBy, EveryName, Unrouted
 from ..core.routes import RouteMatch, SignalRoutes
 from ..core.settings import Settings
 from ..errors import BroadcastRefused, MessageInvalid, MessageTooBig
+from ..wire.frames import CloseCode
 from ..wire.plain import decode_client_message
 from .fence import Fence
 from .inboxes import Inboxes
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Dispatch"]
 
-_POLICY_VIOLATION = 1008
+_POLICY_VIOLATION = CloseCode.POLICY_VIOLATION
 _OPEN = ConnectionState.OPEN  # a name, which is quicker to look up
 
 

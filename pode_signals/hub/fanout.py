@@ -19,6 +19,7 @@ from ..core.largest import Largest
 from ..core.model import ClosedBy
 from ..core.outbox import Outbox, SlowClient
 from ..core.settings import Settings
+from ..wire.frames import CloseCode
 from .connection import ConnectionState
 from .reports import Reports
 from .waiters import Waiters
@@ -31,7 +32,7 @@ __all__ = ["FanOut", "Sent"]
 _MAX_BATCH_BYTES = 262_144
 _CHUNK_BYTES = 65_536  # what Twisted's transports take before they ask to pause
 _SLOW_CLOSE_SECONDS = 2.0  # a close frame behind unread data is unlikely to arrive
-_TOO_SLOW = 4008
+_TOO_SLOW = CloseCode.SLOW_CLIENT
 
 Audience = tuple["SignalConnection", ...]
 _NOBODY: frozenset[SignalConnection] = frozenset()

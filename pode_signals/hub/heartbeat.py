@@ -12,6 +12,7 @@ from twisted.internet.interfaces import IDelayedCall, IReactorTime
 
 from ..core.model import ClosedBy
 from ..core.settings import Settings
+from ..wire.frames import CloseCode
 from .connection import ConnectionState
 from .reports import Reports
 
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 __all__ = ["SWEEP_SECONDS", "Heartbeat"]
 
 SWEEP_SECONDS = 1.0
-_POLICY_VIOLATION = 1008
+_POLICY_VIOLATION = CloseCode.POLICY_VIOLATION
 
 
 class _Hub(Protocol):

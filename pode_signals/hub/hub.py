@@ -21,7 +21,7 @@ from ..core.registry import Registry
 from ..core.settings import Settings
 from ..errors import ClientIdInUse, NotInReactorThread, TooManyConnections
 from ..scheduling.schedules import Schedules
-from ..wire.frames import check_close_code
+from ..wire.frames import CloseCode, check_close_code
 from .asking import Asking
 from .clocks import clock_for, wall_time
 from .connection import ConnectionState, SignalConnection
@@ -40,7 +40,7 @@ from .turns import Turns
 
 __all__ = ["Hub"]
 
-_REPLACED = 4409
+_REPLACED = CloseCode.REPLACED
 _RESERVED_DESCRIPTORS = 64
 _PING_BYTES = 8
 
@@ -140,7 +140,13 @@ class Hub(Sending, Asking, RouteRegistrations, Events, Identities, Schedules):
         self._unrouted = Unrouted(unrouted)
 
     def close(
-        self, name: str, *, group: Several = None, client_id: Several = None, code: int = 1000, reason: str = ""
+        self,
+        name: str,
+        *,
+        group: Several = None,
+        client_id: Several = None,
+        code: int = CloseCode.NORMAL,
+        reason: str = "",
     ) -> None:
         """Close every connection of a name that matches (Pode: ``Close-PodeSignalConnection``); none is no error.
 
@@ -149,7 +155,7 @@ class Hub(Sending, Asking, RouteRegistrations, Events, Identities, Schedules):
             group: only connections in this group or one of these; None is any. An empty list, or ``""``, is nobody,
                 whereas for ``send`` it is as good as None.
             client_id: only connections with this client id or one of these; None is any, and an empty list nobody.
-            code: the close code (RFC 6455 section 7.4).
+            code: a :class:`~pode_signals.CloseCode`, or a number of the application's own from 3000 to 4999.
             reason: text for the clients, cut to 123 bytes of UTF-8.
 
         Raises:
@@ -217,7 +223,7 @@ class Hub(Sending, Asking, RouteRegistrations, Events, Identities, Schedules):
             self._make_room(connection.address, replaced)
         self.clock.callLater(0, self._connect, connection)
 
-    def shut_down(self, connection: SignalConnection, code: int = 1001) -> None:
+    def shut_down(self, connection: SignalConnection, code: int = CloseCode.GOING_AWAY) -> None:
         """Close a connection because the service stops."""
         connection.shut(code, "the server is going away", ClosedBy.SHUTDOWN)
 
@@ -228,7 +234,7 @@ class Hub(Sending, Asking, RouteRegistrations, Events, Identities, Schedules):
                 "routes_failed", "the route that converted {client_id} failed", client_id=connection.client_id
             )
         if connection.is_local:
-            code, by = (1011, ClosedBy.ERROR) if failed else (1000, ClosedBy.SERVER)
+            code, by = (CloseCode.INTERNAL_ERROR, ClosedBy.ERROR) if failed else (CloseCode.NORMAL, ClosedBy.SERVER)
             connection.shut(code, "", by)
 
     def connections_of(self, target: Target) -> tuple[SignalConnection, ...]:

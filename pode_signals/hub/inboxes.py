@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from ..core.model import ClosedBy
 from ..core.settings import Settings
+from ..wire.frames import CloseCode
 from .reports import Reports
 
 if TYPE_CHECKING:
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Inbox", "Inboxes"]
 
-_TRY_AGAIN_LATER = 1013  # of the registry that RFC 6455 section 11.7 set up
+_TRY_AGAIN_LATER = CloseCode.TRY_AGAIN_LATER
 
 
 class Inbox(deque[bytes]):

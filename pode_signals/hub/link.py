@@ -20,7 +20,7 @@ from ..core.outbox import Outbox
 from ..core.request_record import HandshakeRecord
 from ..core.routes import RouteMatch
 from ..core.settings import Settings
-from ..wire.frames import close_reason
+from ..wire.frames import CloseCode, close_reason
 from .delivery import Delivery
 from .inboxes import Inbox
 from .reports import Reports
@@ -183,12 +183,12 @@ class Lifecycle:
 
     def fail(self) -> None:
         """Give the connection up: its transport raised."""
-        self.left(Closure(1006, "the transport failed", ClosedBy.ERROR))
+        self.left(Closure(CloseCode.ABNORMAL, "the transport failed", ClosedBy.ERROR))
         self.abort()
 
     def abort(self, by: ClosedBy = ClosedBy.SERVER) -> None:
         """Drop the transport; a connection that is open leaves the hub first."""
-        self.left(Closure(1006, "", by))
+        self.left(Closure(CloseCode.ABNORMAL, "", by))
         if self.state is not ConnectionState.CLOSED:
             assert self._transport is not None
             self._transport.abort()
@@ -202,7 +202,7 @@ class Lifecycle:
 
     def vanished(self) -> None:
         """The client answers no more."""
-        self.left(Closure(1006, "no pong in time", ClosedBy.TIMEOUT))
+        self.left(Closure(CloseCode.ABNORMAL, "no pong in time", ClosedBy.TIMEOUT))
         self.abort()
 
     def pause_reading(self) -> None:
@@ -270,7 +270,7 @@ class Lifecycle:
         self.write_frames = _not_open
         self._transport = None
         if self.closure is None:
-            self.closure = Closure(1006, "", ClosedBy.CLIENT)
+            self.closure = Closure(CloseCode.ABNORMAL, "", ClosedBy.CLIENT)
             self._hub.connection_leaves(self)
         if self._close_timer is not None:
             self._close_timer.cancel()

@@ -18,6 +18,7 @@ from ..core.limits import TokenBucket
 from ..core.model import ClosedBy, Closure
 from ..fast.reading import SharedReader
 from ..fast.shortcuts import QUICK_FRAMES, can_write_directly, unmasked_text, unmasked_texts
+from ..wire.frames import CloseCode
 from .inflate import Inflater
 from .pace import PacedServerProtocol
 
@@ -30,10 +31,10 @@ __all__ = ["SignalFactory", "SignalProtocol"]
 _OPEN, _CLOSED = WebSocketServerProtocol.STATE_OPEN, WebSocketServerProtocol.STATE_CLOSED
 _CLOSE, _PING = 8, 9  # opcodes
 _MOST_CONTROL = 125  # bytes of a control frame (RFC 6455 section 5.5)
-_INTERNAL_ERROR = 1011
-_NO_STATUS = 1005
-_POLICY_VIOLATION = 1008
-_UNSUPPORTED_DATA = 1003
+_INTERNAL_ERROR = CloseCode.INTERNAL_ERROR
+_NO_STATUS = CloseCode.NO_STATUS
+_POLICY_VIOLATION = CloseCode.POLICY_VIOLATION
+_UNSUPPORTED_DATA = CloseCode.UNSUPPORTED_DATA
 
 
 class SignalProtocol(PacedServerProtocol):
@@ -259,7 +260,7 @@ class SignalProtocol(PacedServerProtocol):
         """Bad UTF-8 or bad compressed data, for which Autobahn's reason has the text of zlib's exception."""
         return super()._invalid_payload("invalid UTF-8 or compressed data")
 
-    def _fail_connection(self, code: int = 1001, reason: str = "") -> None:
+    def _fail_connection(self, code: int = CloseCode.GOING_AWAY, reason: str = "") -> None:
         """A failure; later ones do not count: Autobahn would hang up before the client has read our close frame."""
         if self.state == self.STATE_OPEN:
             super()._fail_connection(code, reason)
