@@ -10,6 +10,7 @@ from typing import Any
 
 from attrs import Attribute, fields
 
+from pode_signals.command.keys import SERVICE_KEYS
 from pode_signals.core.counters import Counters
 from pode_signals.core.descriptions import description
 from pode_signals.core.settings import Settings
@@ -34,6 +35,15 @@ def settings_table() -> str:
     return _table(("setting", "default", "value", "meaning"), rows)
 
 
+def options_table() -> str:
+    """Each option of the command that is no setting."""
+    rows = (
+        (f"`--{'endpoint' if name == 'endpoints' else name.replace('_', '-')}`", _markdown(key.text), key.default)
+        for name, key in SERVICE_KEYS.items()
+    )
+    return _table(("option", "meaning", "without the option"), rows)
+
+
 def counters_table() -> str:
     """Each counter with what it counts."""
     rows = ((f"`{each.name}{_braces(each)}`", _markdown(description(each).text)) for each in fields(Counters))
@@ -48,6 +58,7 @@ def close_codes_table() -> str:
 
 TABLES: Mapping[str, Callable[[], str]] = {
     "settings": settings_table,
+    "options": options_table,
     "counters": counters_table,
     "close_codes": close_codes_table,
 }
