@@ -13,10 +13,13 @@ from typing import Any
 
 from twisted.internet.task import Clock
 
-from pode_signals import Scope, SignalConnection, SignalEvent, Signals
+from pode_signals import SignalEvent, Signals
+from pode_signals.core.model import Identity
 from pode_signals.core.request_record import HandshakeRecord
 from pode_signals.fast.shortcuts import unmasked_text
+from pode_signals.hub.link import Link
 from pode_signals.hub.transport import ClientTransport
+from pode_signals.signals import hub_of
 
 CLIENTS = 200
 ECHO = b'{"message":{"op":"echo","t":1234567890,"pad":"xxxxxxxxxxxxxxxxxxxxxxxxxxxxx"}}'
@@ -42,14 +45,9 @@ def new_signals() -> Signals:
     return Signals(clock=Clock(), messages_per_second=1e9, message_burst=1_000_000_000)
 
 
-def connect(signals: Signals, number: int) -> SignalConnection:
+def connect(signals: Signals, number: int) -> Link:
     record = HandshakeRecord(b"GET", b"/ws", [(b"Host", b"example.com")], "192.0.2.1", False)
-    connection = SignalConnection(
-        signals, name="Bench", group=None, client_id=str(number), scope=Scope.GLOBAL, request=record
-    )
-    connection.attach(Wire())
-    signals.admit(connection)
-    return connection
+    return hub_of(signals).open(Identity("Bench", None, str(number)), record, lambda _link: Wire())
 
 
 def fan_out(count: int) -> None:
@@ -72,9 +70,10 @@ def echo(count: int) -> None:
         event.connection.send(event.data.message)
 
     connection = connect(signals, 0)
+    received = hub_of(signals).received
     turn(signals)
     for _ in range(count):
-        signals.message_received(connection, ECHO)
+        received(connection, ECHO)
 
 
 def frames(count: int) -> None:

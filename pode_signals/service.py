@@ -10,7 +10,7 @@ from contextlib import suppress
 from enum import Enum
 from random import Random, SystemRandom
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from twisted.application.service import MultiService
 from twisted.internet import defer
@@ -31,9 +31,7 @@ from .ports.endpoints import Endpoint, Listener, group_endpoints
 from .ports.heads import RequestLimits
 from .ports.listening import check_free, listen
 from .ports.site import SignalSite
-
-if TYPE_CHECKING:
-    from .signals import Signals
+from .signals import Signals, hub_of
 
 __all__ = ["ServiceState", "SignalsService"]
 
@@ -86,12 +84,13 @@ class SignalsService(MultiService):
     ) -> None:
         super().__init__()  # type: ignore[no-untyped-call]  # Twisted
         self.signals = signals
+        self._hub = hub_of(signals)
         self.state = ServiceState.STOPPED
         self.drain_seconds = drain_seconds
         self._resource = resource
         self._given_reactor = reactor
         self._random = random or SystemRandom()
-        self._limits = RequestLimits(signals)
+        self._limits = RequestLimits(self._hub)
         self._listeners = group_endpoints(endpoints)
         self._certificates: dict[Listener, ServerCertificate] = {}
         self._sites: list[SignalSite] = []
@@ -175,7 +174,7 @@ class SignalsService(MultiService):
         self._log.info(
             "listening: {where}; client messages without a signal route: {unrouted}",
             where=", ".join(map(_where, self._listeners)) or "nowhere",
-            unrouted=self.signals.unrouted.value,
+            unrouted=self._hub.unrouted.value,
         )
         self._say_what_no_client_reaches()
 
@@ -193,7 +192,7 @@ class SignalsService(MultiService):
             self._hurry()
         else:
             self.state = ServiceState.DRAINING
-            self._drain = Drain(self.signals, self._clock, self._random, self.drain_seconds)
+            self._drain = Drain(self._hub, self._clock, self._random, self.drain_seconds)
             Deferred.fromCoroutine(self._stop(self._drain)).addBoth(self._stopped)
         return waiter
 
@@ -211,11 +210,11 @@ class SignalsService(MultiService):
 
     def _bind(self) -> None:
         self.state = ServiceState.STARTING
-        acceptance = Acceptance(self._clock, self.signals.counters, self.signals.reports)
+        acceptance = Acceptance(self._clock, self._hub.counters, self._hub.reports)
         try:
             for listener in self._listeners:
                 factory = self._factory(listener)
-                ports = listen(self._reactor, listener, factory, self.signals.settings.listen_backlog)
+                ports = listen(self._reactor, listener, factory, self._hub.settings.listen_backlog)
                 self._ports += ports
                 for port in ports:
                     acceptance.watch(port)
@@ -225,13 +224,13 @@ class SignalsService(MultiService):
             self._forget()
             raise
         self._own_ports = {port for listener in self._listeners for port in _page_ports(listener)}
-        self.signals.own_ports |= self._own_ports
+        self._hub.own_ports |= self._own_ports
 
     def _factory(self, listener: Listener) -> IProtocolFactory:
         site = SignalSite(
             self.signals.resource(self._resource, listener=listener),
             listener=listener,
-            timeout_seconds=self.signals.settings.handshake_timeout_seconds,
+            timeout_seconds=self._hub.settings.handshake_timeout_seconds,
             clock=self._clock,
             limits=self._limits,
         )
@@ -292,14 +291,14 @@ class SignalsService(MultiService):
 
     def _stopped(self, result: Any) -> None:
         self._forget()
-        self.signals.reports.tell()
+        self._hub.reports.tell()
         waiters, self._stop_waiters = self._stop_waiters, []
         for waiter in waiters:
             waiter.callback(result)
 
     def _forget(self) -> None:
         """Be as before the start: it can be started again."""
-        self.signals.own_ports -= self._own_ports
+        self._hub.own_ports -= self._own_ports
         for listener in self._listeners:
             listener.addresses = ()
         self._certificates, self._sites, self._ports, self._own_ports = {}, [], [], set()

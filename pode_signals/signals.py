@@ -1,47 +1,62 @@
-"""Signals: the one object that an application holds. It adds to the hub what turns HTTP requests into connections."""
+"""Signals: the one object that an application holds. It has the parts that do the work, and does none itself."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from functools import wraps
-from http import HTTPStatus
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import datetime, tzinfo
 from random import Random
-from typing import TYPE_CHECKING, Any, TypeVar, Unpack, cast
+from typing import TYPE_CHECKING, Any, TypeVar, Unpack
 
+from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
-from twisted.logger import Logger
-from twisted.python.components import Componentized
-from werkzeug.exceptions import NotFound
 
-from .core.model import Scope
-from .core.request_record import HandshakeRecord, header_text
+from .core.counters import Counters
+from .core.model import BroadcastLevel, EventType, Scope, SendMode, Target, Unrouted
+from .core.names import client_id_text
+from .core.routes import IfExists, SignalRoute
 from .core.settings import Settings, SettingsArguments
-from .errors import ClientIdInvalid, ClientIdRefused, NameInvalid, NameRefused, TooManyConnections, UpgradeRefused
-from .hub.connection import SignalConnection
-from .hub.events import name_for
-from .hub.fence import Place
+from .core.targets import Names, Several, client_ids_of, groups_of
+from .hub.connection import SignalConnection, view_of
+from .hub.context import current_event, current_route, fresh_contexts
+from .hub.delivery import Delivery
+from .hub.events import EventRegistration, name_for
 from .hub.hub import Hub
-from .hub.identities import Identity
-from .transports.websocket import SignalFactory
-from .web.hand_over import hand_over, response_header_lines
-from .web.reference import referenced_connection
-from .web.requests import request_state
+from .hub.route_group import IfExistsName, RouteGroup
+from .hub.runtime import Runtime
+from .hub.signal_event import Lockable
+from .scheduling.jobs import Runs
+from .scheduling.planning import ScheduleState
+from .scheduling.schedules import ScheduleOptions, Schedules
+from .scheduling.timers import Timers, TimerState
+from .web.converter import Converter
 from .web.resource import SignalsResource
-from .web.targets import unrouted_path
-from .web.upgrade import check_upgrade, handshake_record, is_handshake
+from .wire.frames import CloseCode, check_close_code
+from .wire.message import Closing, Outgoing
 
 if TYPE_CHECKING:
     from twisted.web.resource import IResource
 
     from .ports.endpoints import Listener
 
-__all__ = ["Signals"]
+__all__ = ["Signals", "hub_of"]
 
 F = TypeVar("F", bound=Callable[..., Any])
 
 
-class Signals(Hub):
+class Signals:
     """Named, grouped, addressable WebSocket connections.
+
+    ::
+
+        signals = Signals()
+
+        @app.route("/chat")
+        def chat(request):
+            signals.convert(request, name="Chat")
+
+        @signals.route("/chat")
+        def said(event):
+            signals.send(event.data.message, name="Chat")
 
     Args:
         clock: an ``IReactorTime`` that time is taken from; None is the reactor that runs when it is first needed. On
@@ -52,13 +67,7 @@ class Signals(Hub):
     Raises:
         ValueError: a setting makes no sense; the sentence names it.
         TypeError: there is no such setting.
-
-    Attributes:
-        reference_check: ``reference_check(request, connection)`` is asked about each request that refers to a
-            connection by X-PODE-SIGNAL-CLIENT-ID; anything but True refuses it. None asks nobody.
     """
-
-    _log = Logger()
 
     def __init__(
         self,
@@ -67,11 +76,54 @@ class Signals(Hub):
         random: Random | None = None,
         **settings: Unpack[SettingsArguments],
     ) -> None:
-        super().__init__(Settings(**settings), clock=clock, random=random)
-        self.reference_check: Callable[[Any, SignalConnection], bool] | None = None
-        self._factory: SignalFactory | None = None
-        self._auto_upgrade_used = False
-        self._restricted: set[str] = set()
+        self._runtime = runtime = Runtime(
+            Settings(**settings), clock=clock, random=random, fresh_context=fresh_contexts()
+        )
+        self._default_scope = runtime.settings.default_scope
+        self._hub = hub = Hub(runtime, self)
+        self._registry = hub.registry
+        self._sender = hub.sender
+        self._events = hub.events
+        self._identities = hub.identities
+        self._runs = Runs(runtime, hub.fence)
+        self._schedules = Schedules(runtime, self._runs)
+        self._timers = Timers(runtime, self._runs)
+        self._converter = Converter(hub)
+
+    @property
+    def settings(self) -> Settings:
+        """What it was made with."""
+        return self._runtime.settings
+
+    @property
+    def counters(self) -> Counters:
+        """What happened so far."""
+        return self._runtime.counters
+
+    @property
+    def clock(self) -> IReactorTime:
+        """What time is taken from: on a real reactor a clock that nobody sets, otherwise what was given."""
+        return self._runtime.clock
+
+    @property
+    def lockable(self) -> Lockable:
+        """A mapping with a lock that all functions share."""
+        return self._hub.lockable
+
+    @property
+    def reference_check(self) -> Callable[[Any, SignalConnection], bool] | None:
+        """A function that is asked about each request that refers to a connection by X-PODE-SIGNAL-CLIENT-ID.
+
+        ``reference_check(request, connection)`` gives True where the request may; anything else refuses it. None asks
+        nobody.
+        """
+        return self._converter.reference_check
+
+    @reference_check.setter
+    def reference_check(self, check: Callable[[Any, SignalConnection], bool] | None) -> None:
+        self._converter.reference_check = check
+
+    # From a request to a connection.
 
     def convert(
         self,
@@ -80,7 +132,7 @@ class Signals(Hub):
         *,
         group: str | None = None,
         client_id: str | int | None = None,
-        scope: Scope | None = None,
+        scope: Scope | str | None = None,
         subprotocols: Sequence[str] = (),
     ) -> SignalConnection:
         """Turn a request into a WebSocket connection, now (Pode: ``ConvertTo-PodeSignalConnection``).
@@ -111,12 +163,11 @@ class Signals(Hub):
             ValueError: a response header that the route set can't be sent.
             NotInReactorThread: called from another thread.
         """
-        self.check_thread("convert")
-        try:
-            return self._convert(request, name, group, client_id, Scope(scope or self.default_scope), subprotocols)
-        except UpgradeRefused as refused:
-            self.count_refusal(request, refused)
-            raise
+        self._runtime.check_thread("convert")
+        link = self._converter.convert(
+            request, name, group, client_id, Scope(scope or self._default_scope), subprotocols
+        )
+        return view_of(link)
 
     def connection_of(self, request: Any) -> SignalConnection | None:
         """The connection that a request became or refers to (Pode: ``$WebEvent.Signal``).
@@ -128,11 +179,8 @@ class Signals(Hub):
             ClientIdRefused: a bad reference, outside of ``signals.resource(…)``, which refuses it before any route; a
                 ``ClientIdInvalid`` too.
         """
-        state = request_state(request)
-        for connection in (state.connection, state.reference):
-            if connection is not None and connection.hub is self:
-                return connection
-        return None if state.slot is not None else self.checked_reference(request)
+        link = self._converter.link_of(request)
+        return None if link is None else view_of(link)
 
     def resource(
         self, root: IResource, *, listener: Listener | None = None, auto_upgrade: bool = False
@@ -147,7 +195,16 @@ class Signals(Hub):
             listener: the port that it serves, which ``SignalsService`` gives; None in a foreign server.
             auto_upgrade: whether every upgrade becomes a connection named after its path, before any route.
         """
-        return SignalsResource(self, root, listener=listener, auto_upgrade=auto_upgrade)
+        return SignalsResource(self._converter, root, listener=listener, auto_upgrade=auto_upgrade)
+
+    @property
+    def default_scope(self) -> Scope:
+        """The scope of a conversion that names none (Pode: ``Set-PodeSignalDefaultScope``)."""
+        return self._default_scope
+
+    @default_scope.setter
+    def default_scope(self, scope: Scope | str) -> None:
+        self._default_scope = Scope(scope)
 
     def only_on(self, *endpoints: str) -> Callable[[F], F]:
         """A decorator for Klein routes: they serve these endpoints alone, and others get 404.
@@ -158,116 +215,704 @@ class Signals(Hub):
             endpoints: names of endpoints. In a server of one's own (``signals.resource(…)`` in a foreign ``Site``)
                 requests come in by no endpoint, so such a route serves nobody.
         """
+        return self._converter.only_on(endpoints)
 
-        def restrict(function: F) -> F:
-            @wraps(function)
-            def restricted(*args: Any, **kwargs: Any) -> Any:
-                request = next(each for each in args if isinstance(each, Componentized))  # a Plating passes self first
-                endpoint = request_state(request).endpoint
-                if endpoint is None or endpoint.name not in endpoints:
-                    raise NotFound
-                return function(*args, **kwargs)
+    # Sending.
 
-            # Klein tells its routes apart by this name.
-            restricted.__name__ = name_for(function, self._restricted.__contains__)
-            self._restricted.add(restricted.__name__)
-            return cast(F, restricted)
+    def send(
+        self,
+        data: object,
+        *,
+        name: Names = None,
+        group: Several = None,
+        client_id: Several = None,
+        mode: SendMode | str = SendMode.AUTO,
+        depth: int | None = None,
+        ignore_event: bool = False,
+        key: str | None = None,
+    ) -> Delivery:
+        """Send to all connections of a name, to a group of it, or to single clients (Pode: ``Send-PodeSignal``).
 
-        return restrict
+        Args:
+            data: a ``str`` is sent as it is, anything else as compact JSON; None, ``""`` and ``[]`` send nothing.
+            name: the name or names; ``EVERY_NAME`` is every name. None is, within a signal event, what the client's
+                message names, and with it the group and client id that are not given here.
+            group: only connections in this group or one of these.
+            client_id: only connections with this client id or one of these.
+            mode: whether to send to the current connection alone.
+            depth: how deep the data may be nested; None is any depth.
+            ignore_event: send as if outside of the current event and route.
+            key: what this message tells the latest of, such as ``"price"``: with ``slow_client="latest"`` it replaces
+                an older one with the same key that still waits for a slow client. None replaces nothing.
 
-    def auto_upgrade(self, request: Any) -> SignalConnection:
-        """Convert a request under the path of its URL, as ``auto_upgrade=True`` does before any route is asked."""
-        if not self._auto_upgrade_used:
-            self._auto_upgrade_used = True
-            self._log.warn(
-                "auto_upgrade is deprecated, as in Pode: it lets clients in before a route can check them;"
-                " call signals.convert in a route"
-            )
-        state = request_state(request)
-        state.unrouted_path = unrouted_path(request)
-        return self.convert(request, state.unrouted_path, scope=Scope.GLOBAL)
-
-    def count_refusal(self, request: Any, refused: UpgradeRefused) -> None:
-        """One log line and one counter for a request that became no connection, as what it was: an upgrade or not."""
-        kind, what = "upgrades_refused", "an upgrade of"
-        if is_handshake(request):
-            self.counters.upgrades_refused[refused.kind_of_refusal, refused.code] += 1
-        else:
-            what = "a request for"
-            if refused.code == HTTPStatus.BAD_REQUEST:
-                kind = "requests_malformed"
-                self.counters.requests_malformed += 1
-            else:
-                kind = "requests_refused"
-                self.counters.requests_refused[refused.code] += 1
-        limit = refused.limit if isinstance(refused, TooManyConnections) else None
-        self.reports.write(
-            kind,
-            "refused {what} {path} with {code}: {why}" + (" ({hint})" if refused.hint else ""),
-            what=what,
-            path=header_text(request.path),
-            code=refused.code,
-            why=refused.description,
-            hint=refused.hint,
-            limit=limit,
-        )
-
-    def checked_reference(self, request: Any) -> SignalConnection | None:
-        """The connection that a request's X-PODE-SIGNAL-* headers refer to, after ``reference_check``.
+        Returns:
+            The delivery; its numbers are final.
 
         Raises:
-            ClientIdRefused: forged, unknown, ambiguous or not agreed to.
+            NameRequired: no name, and no current event.
+            NoCurrentConnection: ``SendMode.DIRECT``, and there is none.
+            BroadcastRefused: the broadcast level of a name asks for more; nothing was sent to anyone.
+            TypeError, ValueError: the data can't be encoded, or there is no such mode; nothing was sent.
+            MessageTooBig: it is larger than ``max_outgoing_bytes``; nothing was sent.
+            NotInReactorThread: called from another thread.
         """
-        connection = referenced_connection(self, request)
-        if connection is not None and self.reference_check is not None:
-            agreed = self.fence.run(
-                Place("reference_check"), self.reference_check, (request, connection), later=lambda _: None
-            )
-            if agreed != (True,):
-                raise ClientIdRefused
-        return connection
+        self._runtime.check_thread("send")
+        said = sender = converted = None
+        if not ignore_event:
+            event, slot = current_event.get(), current_route.get()
+            # An event, and a route's connection, of another hub are not current for this one.
+            if event is not None and event.connection._link.hub is self._hub:
+                said, sender = event.data, event.connection._link
+            if slot is not None and slot.link is not None and slot.link.hub is self._hub:
+                converted = slot.link
+        return self._sender.send(said, sender, converted, data, name, group, client_id, mode, depth, key)
 
-    def _identified(
-        self, name: str, group: str | None, client_id: str | int | None, record: HandshakeRecord
-    ) -> Identity:
-        # Everywhere else a bad name is the application's own mistake. Here it mostly is what a client has in its path.
-        try:
-            return self.identify(name, group, client_id, record)
-        except NameInvalid as invalid:
-            raise NameRefused(invalid) from invalid
-        except ClientIdInvalid as invalid:
-            raise ClientIdRefused from invalid
+    def set_broadcast_level(self, level: BroadcastLevel | str, name: str | None = None) -> None:
+        """Say how narrow sends have to be (Pode: ``Set-PodeSignalBroadcastLevel``).
 
-    def _convert(
+        Args:
+            level: the level.
+            name: the name it is for; None is every name that has no level of its own.
+        """
+        self._runtime.check_thread("set_broadcast_level")
+        self._hub.deliveries.levels.set(BroadcastLevel(level), name)
+
+    def broadcast_level(self, name: str) -> BroadcastLevel:
+        """The level that holds for a name."""
+        return self._hub.deliveries.levels.get(name)
+
+    def allows(self, name: str, group: Several = None, client_id: Several = None) -> bool:
+        """Whether a send with these arguments would pass the broadcast level of the name."""
+        return self._hub.deliveries.levels.allows(name, groups_of(group), client_ids_of(client_id))
+
+    # Who is there.
+
+    def names(self) -> tuple[str, ...]:
+        """The names that have connections (Pode: ``Get-PodeSignalNameList``)."""
+        return self._registry.names()
+
+    def groups(self, name: str) -> tuple[str, ...]:
+        """The groups within a name that have connections (Pode: ``Get-PodeSignalGroupList``).
+
+        Raises:
+            UnknownName: no connection has the name.
+        """
+        return self._registry.groups(name)
+
+    def client_ids(self, name: str, group: str | None = None) -> tuple[str, ...]:
+        """The client ids within a name, in order of their coming (Pode: ``Get-PodeSignalClientIdList``).
+
+        A group restricts them.
+
+        Raises:
+            UnknownName: no connection has the name.
+        """
+        return self._registry.client_ids(name, group)
+
+    def has_name(self, name: str) -> bool:
+        """Whether a connection has the name (Pode: ``Test-PodeSignalName``)."""
+        return self._registry.has_name(name)
+
+    def has_client_id(self, name: str, client_id: str | int, group: str | None = None) -> bool:
+        """Whether a connection of the name, and of a given group, has the id (Pode: ``Test-PodeSignalClientId``).
+
+        Raises:
+            TypeError: the client id is neither a ``str`` nor an ``int``, which is taken as its text.
+        """
+        return self._registry.has_client_id(name, client_id_text(client_id), group)
+
+    def connection(self, name: str, client_id: str | int) -> SignalConnection | None:
+        """The connection of a name with a client id; None where there is none.
+
+        Raises:
+            TypeError: the client id is neither a ``str`` nor an ``int``, which is taken as its text.
+        """
+        link = self._registry.get(name, client_id_text(client_id))
+        return None if link is None else view_of(link)
+
+    def connections(self, name: str, group: str | None = None) -> tuple[SignalConnection, ...]:
+        """The connections of a name, in order of their coming; a group restricts them. An unknown name has none."""
+        target = Target((name,), () if group is None else (group,))
+        return tuple(map(view_of, self._registry.select(target)))
+
+    def count(self, name: str | None = None) -> int:
+        """How many connections a name has; None is all names together."""
+        return self._registry.count(name)
+
+    def open_connections(self) -> tuple[SignalConnection, ...]:
+        """Every connection whose transport is not gone yet, local ones too."""
+        return tuple(map(view_of, self._hub.links()))
+
+    def close(
         self,
-        request: Any,
         name: str,
-        group: str | None,
-        client_id: str | int | None,
-        scope: Scope,
-        subprotocols: Sequence[str],
-    ) -> SignalConnection:
-        state = request_state(request)
-        offer = check_upgrade(request, state, self)
-        record = handshake_record(request, state, self.client_address(request))
-        identity = self._identified(name, group, client_id, record)
-        self.check_room(identity, scope, record.address)
-        connection = SignalConnection(
-            self,
-            name=identity.name,
-            group=identity.group,
-            client_id=identity.client_id,
-            scope=scope,
-            request=record,
-            endpoint_name=None if state.endpoint is None else state.endpoint.name,
-            subprotocol=next((each for each in subprotocols if each in offer.subprotocols), None),
+        *,
+        group: Several = None,
+        client_id: Several = None,
+        code: int = CloseCode.NORMAL,
+        reason: str = "",
+    ) -> None:
+        """Close every connection of a name that matches (Pode: ``Close-PodeSignalConnection``); none is no error.
+
+        Args:
+            name: the name.
+            group: only connections in this group or one of these; None is any. An empty list, or ``""``, is nobody,
+                whereas for ``send`` it is as good as None.
+            client_id: only connections with this client id or one of these; None is any, and an empty list nobody.
+            code: a :class:`~pode_signals.CloseCode`, or a number of the application's own from 3000 to 4999.
+            reason: text for the clients, cut to 123 bytes of UTF-8.
+
+        Raises:
+            ValueError: the code may not be sent: 1005, 1006, 1015, under 1000, 5000 and up.
+            NotInReactorThread: called from another thread.
+        """
+        self._runtime.check_thread("close")
+        check_close_code(code)
+        groups, client_ids = groups_of(group), client_ids_of(client_id)
+        if (group is not None and not groups) or (client_id is not None and not client_ids):
+            return
+        self._hub.publish(Outgoing(Target((name,), groups, client_ids), Closing(code, reason)))
+
+    # Signal routes.
+
+    def route(self, path: str, *, endpoint: str | None = None, if_exists: IfExistsName = "error") -> Callable[[F], F]:
+        """A decorator: :meth:`add_route`."""
+
+        def register(function: F) -> F:
+            self.add_route(path, function, endpoint=endpoint, if_exists=if_exists)
+            return function
+
+        return register
+
+    def add_route(
+        self,
+        path: str,
+        function: Callable[..., Any],
+        *,
+        endpoint: str | None = None,
+        if_exists: IfExistsName = "error",
+    ) -> None:
+        """Give the messages of clients on a path to a function (Pode: ``Add-PodeSignalRoute``).
+
+        With a route nothing is sent unless the function sends.
+
+        Args:
+            path: the path of the WebSocket's URL, with parameters as Klein writes them: ``/room/<int:number>``.
+            function: plain, ``async def`` or giving a Deferred; gets a :class:`~pode_signals.SignalEvent`.
+            endpoint: the name of the endpoint whose connections it is for; None is every endpoint.
+            if_exists: what to do where the path has a route: ``error``, ``overwrite`` it, or ``skip`` this call.
+
+        Raises:
+            RouteAlreadyExists: the path has a route, and ``if_exists`` is ``error``.
+            ValueError: the path can't be read.
+            NotInReactorThread: called from another thread.
+        """
+        self._runtime.check_thread("add_route")
+        self._hub.routes.add(path, function, endpoint=endpoint, if_exists=IfExists(if_exists))
+
+    def remove_route(self, path: str, *, endpoint: str | None = None) -> None:
+        """Remove a route (Pode: ``Remove-PodeSignalRoute``); one that is not there is no error."""
+        self._runtime.check_thread("remove_route")
+        self._hub.routes.remove(path, endpoint=endpoint)
+
+    def clear_routes(self) -> None:
+        """Remove every route (Pode: ``Clear-PodeSignalRoutes``)."""
+        self._runtime.check_thread("clear_routes")
+        self._hub.routes.clear()
+
+    def has_route(self, path: str, *, endpoint: str | None = None) -> bool:
+        """Whether this very path was registered (Pode: ``Test-PodeSignalRoute``)."""
+        return self._hub.routes.has(path, endpoint=endpoint)
+
+    def routes(self) -> tuple[SignalRoute, ...]:
+        """All routes, in the order of their registration (Pode: ``Get-PodeSignalRoute``)."""
+        return self._hub.routes.all()
+
+    def route_group(self, prefix: str, *, endpoint: str | None = None, if_exists: IfExistsName = "error") -> RouteGroup:
+        """Routes below a common path (Pode: ``Add-PodeSignalRouteGroup``).
+
+        Args:
+            prefix: what their paths begin with: ``/rooms``.
+            endpoint: the endpoint of those that name none.
+            if_exists: the ``if_exists`` of those that name none.
+        """
+        return RouteGroup(self, prefix, endpoint, if_exists)
+
+    @property
+    def unrouted(self) -> Unrouted:
+        """What becomes of a client's message for whose path there is no signal route."""
+        return self._hub.unrouted
+
+    @unrouted.setter
+    def unrouted(self, unrouted: Unrouted | str) -> None:
+        self._hub.unrouted = Unrouted(unrouted)
+
+    # Connect and Disconnect.
+
+    def register_event(
+        self,
+        name: str | Iterable[str],
+        type: EventType | str,
+        event_name: str,
+        function: Callable[..., Any],
+        *args: Any,
+    ) -> None:
+        """Call a function whenever a connection of a name comes or goes (Pode: ``Register-PodeSignalEvent``).
+
+        Args:
+            name: the name, or several; with auto-upgrade the URL's path.
+            type: connect or disconnect.
+            event_name: tells this registration from others of the same name and type.
+            function: plain, ``async def`` or giving a Deferred; gets a :class:`TriggeredEvent`, then ``args``.
+            args: further arguments for the function.
+
+        Raises:
+            EventAlreadyRegistered: one of the names has such a registration; then none is made.
+            ValueError: there is no such type.
+            NotInReactorThread: called from another thread.
+        """
+        self._runtime.check_thread("register_event")
+        self._events.register(name, type, event_name, function, *args)
+
+    def unregister_event(self, name: str | Iterable[str], type: EventType | str, event_name: str) -> None:
+        """Undo :meth:`register_event` (Pode: ``Unregister-PodeSignalEvent``).
+
+        Raises:
+            EventNotRegistered: one of the names has no such registration; then none is removed.
+            NotInReactorThread: called from another thread.
+        """
+        self._runtime.check_thread("unregister_event")
+        self._events.unregister(name, type, event_name)
+
+    def has_event(
+        self, name: str | None = None, type: EventType | str | None = None, event_name: str | None = None
+    ) -> bool:
+        """Whether there is such a registration (Pode: ``Test-PodeSignalEvent``); None matches all."""
+        return any(True for _ in self._events.matching(name, type, event_name))
+
+    def events(
+        self, name: str | None = None, type: EventType | str | None = None, event_name: str | None = None
+    ) -> tuple[EventRegistration, ...]:
+        """The registrations (Pode: ``Get-PodeSignalEvent``); None matches all."""
+        return tuple(self._events.matching(name, type, event_name))
+
+    def on_connect(self, name: str | Iterable[str]) -> Callable[[F], F]:
+        """A decorator: :meth:`register_event` for connect, under the function's name.
+
+        What has none of its own (a lambda, a partial, an object that can be called) gets one that is not taken yet.
+        """
+        return self._on(name, EventType.CONNECT)
+
+    def on_disconnect(self, name: str | Iterable[str]) -> Callable[[F], F]:
+        """A decorator: :meth:`register_event` for disconnect, under the function's name, as :meth:`on_connect`."""
+        return self._on(name, EventType.DISCONNECT)
+
+    def when_connected(self, name: str) -> Deferred[SignalConnection]:
+        """Wait for the next connection of a name.
+
+        Returns:
+            A new Deferred that fires with it, just before the Connect functions run. Cancelling it affects no other.
+
+        Raises:
+            NotInReactorThread: called from another thread.
+        """
+        self._runtime.check_thread("when_connected")
+        return self._events.when_connected(name)
+
+    # Client ids.
+
+    @property
+    def default_secret(self) -> str:
+        """A random secret, another at each start (Pode: ``Get-PodeServerDefaultSecret``)."""
+        return self._identities.default_secret
+
+    @property
+    def is_signing(self) -> bool:
+        """Whether client ids are signed."""
+        return self._identities.is_signing
+
+    def enable_signing(self, secret: str | bytes | Sequence[str | bytes], *, strict: bool = False) -> None:
+        """Sign every client id (Pode: ``Enable-PodeSignalSigning``).
+
+        Args:
+            secret: the secret, at least 32 bytes; or several: the first signs, each verifies.
+            strict: whether the client's User-Agent and address become part of the secret. Then no id is valid that a
+                client without an address shows (one on a UNIX socket, unless a trusted proxy reports its address).
+
+        Raises:
+            ValueError: a secret is empty, or none was given.
+            SigningInUse: a connection is open.
+            NotInReactorThread: called from another thread.
+        """
+        self._runtime.check_thread("enable_signing")
+        self._identities.enable_signing(secret, strict=strict)
+
+    def replace_secrets(self, secret: str | bytes | Sequence[str | bytes]) -> None:
+        """Sign with other secrets from now on, while connections are open; signing stays as strict as it is.
+
+        Ids that none of the new secrets verifies are no longer valid, those of open connections included: keep the old
+        secret behind the new one for as long as its ids are in use.
+
+        Args:
+            secret: as for :meth:`enable_signing`.
+
+        Raises:
+            ValueError: signing is off, a secret is empty, or none was given; then the old ones stay.
+            NotInReactorThread: called from another thread.
+        """
+        self._runtime.check_thread("replace_secrets")
+        self._identities.replace_secrets(secret)
+
+    def disable_signing(self) -> None:
+        """Sign no client ids (Pode: ``Disable-PodeSignalSigning``).
+
+        Raises:
+            SigningInUse: a connection is open.
+            NotInReactorThread: called from another thread.
+        """
+        self._runtime.check_thread("disable_signing")
+        self._identities.disable_signing()
+
+    def new_client_id(self, client_id: str | int | None = None, request: Any = None) -> str:
+        """A client id as ``convert`` issues it (Pode: ``New-PodeSignalClientId``).
+
+        Args:
+            client_id: the bare id, an ``int`` as its text; None is a random version-4 UUID. One that is signed has to
+                be validly so.
+            request: the request it is for, which strict signing needs; None is that of the current event.
+
+        Raises:
+            NameInvalid: the id is empty, over 128 characters or has control characters.
+            ClientIdInvalid: it is signed, but not validly; or begins with ``s:`` while signing is off.
+            ValueError: signing is strict, and there is neither a request nor a current event.
+            TypeError: it is neither a ``str`` nor an ``int``.
+        """
+        return self._identities.new_client_id(client_id, self._current(request))
+
+    def is_client_id_signed(self, client_id: str | int, request: Any = None) -> bool:
+        """Whether an id has a valid signature (Pode: ``Test-PodeSignalClientIdSigned``); False where signing is off.
+
+        Raises:
+            ValueError: signing is strict, and there is neither a request nor a current event.
+            TypeError: the id is neither a ``str`` nor an ``int``, which is taken as its text.
+        """
+        return self._identities.is_client_id_signed(client_id, self._current(request))
+
+    def is_client_id_valid(self, client_id: str | int, request: Any = None) -> bool:
+        """Whether an id could be one of ours (Pode: ``Test-PodeSignalClientIdValid``).
+
+        With signing on it has to be signed validly; with signing off it must not begin with ``s:``.
+
+        Raises:
+            ValueError: signing is strict, and there is neither a request nor a current event.
+            TypeError: the id is neither a ``str`` nor an ``int``, which is taken as its text.
+        """
+        return self._identities.is_client_id_valid(client_id, self._current(request))
+
+    def client_address(self, request: Any) -> str:
+        """The address of a request's client.
+
+        Args:
+            request: a ``twisted.web`` request.
+
+        Returns:
+            The socket's address, or the one that trusted proxies report; ``""`` where there is neither, on a UNIX
+            socket.
+        """
+        return self._identities.client_address(request)
+
+    # Schedules.
+
+    def schedule(self, name: str, cron: str | Iterable[str], **options: Unpack[ScheduleOptions]) -> Callable[[F], F]:
+        """Register the decorated function as a schedule; see :meth:`add_schedule` for the options.
+
+        Returns:
+            A decorator that gives the function back as it is.
+        """
+
+        def register(function: F) -> F:
+            self.add_schedule(name, cron, function, **options)
+            return function
+
+        return register
+
+    def add_schedule(
+        self,
+        name: str,
+        cron: str | Iterable[str],
+        function: Callable[..., Any],
+        *,
+        args: Sequence[Any] = (),
+        kwargs: Mapping[str, Any] | None = None,
+        start: datetime | None = None,
+        end: datetime | None = None,
+        limit: int = 0,
+        on_start: bool = False,
+        timezone: tzinfo | str | None = None,
+    ) -> None:
+        """Run a function whenever a cron expression fires (Pode: ``Add-PodeSchedule``).
+
+        One run at a time: a trigger that comes while the last run is not over is skipped and counted. A function that
+        raises is logged and goes on at its next trigger. Where the clock jumps forward or the reactor was busy for
+        minutes, the triggers that were passed over are counted as skipped (at most 1,440 of them at once); where it
+        jumps back, nothing that ran runs again.
+
+        Args:
+            name: the schedule's name.
+            cron: a cron expression (:func:`pode_signals.cron` builds them), or several, each of which triggers it;
+                two in the same minute are one trigger.
+            function: plain, ``async def`` or giving a Deferred; it has no time limit.
+            args: what the function is called with.
+            kwargs: what else it is called with, by name.
+            start: no trigger before this time; aware.
+            end: no trigger after this time; aware.
+            limit: after so many runs the schedule is completed; 0 is no limit.
+            on_start: whether it also runs once when schedules start, at once if they run already, whatever ``cron``
+                and ``start`` say; that counts as a run.
+            timezone: the time zone of the expression, or its name (``Europe/Berlin``); None is the machine's. Zones of
+                pytz and dateutil do as well.
+
+        Raises:
+            ScheduleAlreadyExists: there is a schedule of this name.
+            CronInvalid: an expression that can't be read; one that never fires is logged, not refused.
+            ValueError: an empty name, a naive time, an end that is not after the start, a negative limit, an unknown
+                time zone, one whose offset has seconds, or a tzinfo that can't tell the two passes of a repeated hour
+                apart (PEP 495).
+            NotInReactorThread: called from another thread.
+        """
+        self._runtime.check_thread("add_schedule")
+        self._schedules.add(
+            name,
+            cron,
+            function,
+            args=args,
+            kwargs=kwargs,
+            start=start,
+            end=end,
+            limit=limit,
+            on_start=on_start,
+            timezone=timezone,
         )
-        if self._factory is None:
-            self._factory = SignalFactory(self)
-        header_lines = response_header_lines(request, connection)
-        hand_over(request, state, self._factory, connection, offer, header_lines)
-        state.connection = connection
-        if state.slot is not None:
-            state.slot.connection = connection
-        self.admit(connection)
-        return connection
+
+    def remove_schedule(self, name: str) -> None:
+        """Forget a schedule; a run that is under way goes on to its end (Pode: ``Remove-PodeSchedule``).
+
+        Raises:
+            UnknownSchedule: there is none of this name.
+            NotInReactorThread: called from another thread.
+        """
+        self._runtime.check_thread("remove_schedule")
+        self._schedules.remove(name)
+
+    def clear_schedules(self) -> None:
+        """Forget all schedules (Pode: ``Clear-PodeSchedules``)."""
+        self._runtime.check_thread("clear_schedules")
+        self._schedules.clear()
+
+    def edit_schedule(
+        self,
+        name: str,
+        *,
+        cron: str | Iterable[str] | None = None,
+        function: Callable[..., Any] | None = None,
+        args: Sequence[Any] | None = None,
+        kwargs: Mapping[str, Any] | None = None,
+    ) -> None:
+        """Change what is given and keep the rest (Pode: ``Edit-PodeSchedule``). A run under way is not touched.
+
+        Raises:
+            UnknownSchedule: there is no schedule of this name.
+            CronInvalid: an expression that can't be read; then nothing changes.
+            NotInReactorThread: called from another thread.
+        """
+        self._runtime.check_thread("edit_schedule")
+        self._schedules.edit(name, cron=cron, function=function, args=args, kwargs=kwargs)
+
+    def has_schedule(self, name: str) -> bool:
+        """Whether there is a schedule of this name (Pode: ``Test-PodeSchedule``)."""
+        return self._schedules.has(name)
+
+    def schedules(self) -> tuple[ScheduleState, ...]:
+        """All schedules, completed ones too, in the order in which they were added (Pode: ``Get-PodeSchedule``)."""
+        return self._schedules.states()
+
+    def next_trigger(self, name: str, after: datetime | None = None) -> datetime | None:
+        """When a schedule is triggered next (Pode: ``Get-PodeScheduleNextTrigger``).
+
+        Args:
+            name: the schedule's name.
+            after: the first trigger after this time, aware; None is now. What a random field draws later is not
+                known: the answer is for the values that it has now.
+
+        Returns:
+            A time in the schedule's time zone; None where there is none.
+
+        Raises:
+            UnknownSchedule: there is no schedule of this name.
+            ValueError: ``after`` is naive, or has an offset that its time zone has not.
+        """
+        return self._schedules.next_trigger(name, after)
+
+    def invoke_schedule(self, name: str) -> bool:
+        """Run a schedule's function now; it does not count against the limit (Pode: ``Invoke-PodeSchedule``).
+
+        Returns:
+            False where it did not run, because its last run is not over.
+
+        Raises:
+            UnknownSchedule: there is no schedule of this name.
+            NotInReactorThread: called from another thread.
+        """
+        self._runtime.check_thread("invoke_schedule")
+        return self._schedules.invoke(name)
+
+    def start_schedules(self) -> None:
+        """Start schedules and timers; the service does it. The first trigger is in the next minute. Twice is once."""
+        self._runtime.check_thread("start_schedules")
+        if self._schedules.start():
+            self._timers.start()
+            self._schedules.run_those_on_start()
+
+    def stop_schedules(self) -> Deferred[None]:
+        """Stop schedules and timers; the service does it. They can be started again.
+
+        Returns:
+            Fires with None when the functions that still run have ended. Cancelling it cancels them, and fires it.
+        """
+        self._runtime.check_thread("stop_schedules")
+        self._schedules.stop()
+        self._timers.stop()
+        return self._runs.when_over()
+
+    # Timers.
+
+    def timer(
+        self, name: str, interval: float, *, limit: int = 0, skip: int = 0, on_start: bool = False
+    ) -> Callable[[F], F]:
+        """Register the decorated function as a timer; see :meth:`add_timer`.
+
+        Returns:
+            A decorator that gives the function back as it is.
+        """
+
+        def register(function: F) -> F:
+            self.add_timer(name, interval, function, limit=limit, skip=skip, on_start=on_start)
+            return function
+
+        return register
+
+    def add_timer(
+        self,
+        name: str,
+        interval: float,
+        function: Callable[..., Any],
+        *,
+        args: Sequence[Any] = (),
+        kwargs: Mapping[str, Any] | None = None,
+        limit: int = 0,
+        skip: int = 0,
+        on_start: bool = False,
+    ) -> None:
+        """Run a function every so many seconds, from the start of the service on (Pode: ``Add-PodeTimer``).
+
+        One run at a time: a trigger that comes while the last run is not over is skipped and counted. A function that
+        raises is logged and goes on at its next trigger. Where the clock jumps forward or the reactor was busy, the
+        triggers that were passed over are counted as skipped too.
+
+        Args:
+            name: the timer's name.
+            interval: seconds between two triggers, above 0; fractions are fine.
+            function: plain, ``async def`` or giving a Deferred; it has no time limit.
+            args: what the function is called with.
+            kwargs: what else it is called with, by name.
+            limit: after so many runs the timer is completed; 0 is no limit.
+            skip: so many of the first triggers do nothing: with an interval of 10 and ``skip=5`` it first runs after
+                60 seconds.
+            on_start: whether it also runs once when timers start, at once if they run already; that counts as a run.
+
+        Raises:
+            ScheduleAlreadyExists: there is a timer of this name.
+            ValueError: an empty name, an interval that is no number above 0, a negative limit or skip.
+            NotInReactorThread: called from another thread.
+        """
+        self._runtime.check_thread("add_timer")
+        self._timers.add(name, interval, function, args=args, kwargs=kwargs, limit=limit, skip=skip, on_start=on_start)
+
+    def remove_timer(self, name: str) -> None:
+        """Forget a timer; a run that is under way goes on to its end (Pode: ``Remove-PodeTimer``).
+
+        Raises:
+            UnknownSchedule: there is none of this name.
+            NotInReactorThread: called from another thread.
+        """
+        self._runtime.check_thread("remove_timer")
+        self._timers.remove(name)
+
+    def clear_timers(self) -> None:
+        """Forget all timers (Pode: ``Clear-PodeTimers``)."""
+        self._runtime.check_thread("clear_timers")
+        self._timers.clear()
+
+    def edit_timer(
+        self,
+        name: str,
+        *,
+        interval: float | None = None,
+        function: Callable[..., Any] | None = None,
+        args: Sequence[Any] | None = None,
+        kwargs: Mapping[str, Any] | None = None,
+    ) -> None:
+        """Change what is given and keep the rest (Pode: ``Edit-PodeTimer``).
+
+        A new interval counts from now. A run that is under way is not touched.
+
+        Raises:
+            UnknownSchedule: there is no timer of this name.
+            ValueError: the interval is no number above 0.
+            NotInReactorThread: called from another thread.
+        """
+        self._runtime.check_thread("edit_timer")
+        self._timers.edit(name, interval=interval, function=function, args=args, kwargs=kwargs)
+
+    def has_timer(self, name: str) -> bool:
+        """Whether there is a timer of this name (Pode: ``Test-PodeTimer``)."""
+        return self._timers.has(name)
+
+    def timers(self) -> tuple[TimerState, ...]:
+        """All timers, completed ones too, in the order in which they were added (Pode: ``Get-PodeTimer``)."""
+        return self._timers.states()
+
+    def invoke_timer(self, name: str) -> bool:
+        """Run a timer's function now; it does not count against the limit (Pode: ``Invoke-PodeTimer``).
+
+        Returns:
+            False where it did not run, because its last run is not over.
+
+        Raises:
+            UnknownSchedule: there is no timer of this name.
+            NotInReactorThread: called from another thread.
+        """
+        self._runtime.check_thread("invoke_timer")
+        return self._timers.invoke(name)
+
+    def _on(self, name: str | Iterable[str], type: EventType) -> Callable[[F], F]:
+        names = (name,) if isinstance(name, str) else tuple(name)
+
+        def register(function: F) -> F:
+            taken = {each.event_name for each in self._events.matching(None, type, None) if each.name in names}
+            self.register_event(names, type, name_for(function, taken.__contains__), function)
+            return function
+
+        return register
+
+    def _current(self, request: Any) -> Any:
+        """The request that a client id is for; where none is given, that of the current event."""
+        if request is not None:
+            return request
+        event = current_event.get()
+        return event.request if event is not None and event.connection._link.hub is self._hub else None
+
+
+def hub_of(signals: Signals) -> Hub:
+    """The parts behind a Signals object, for the rest of this package."""
+    return signals._hub

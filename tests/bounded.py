@@ -13,6 +13,7 @@ from web_fakes import World
 from pode_signals.ports.endpoints import Endpoint, Listener
 from pode_signals.ports.heads import RequestLimits
 from pode_signals.ports.site import SignalSite
+from pode_signals.signals import hub_of
 
 __all__ = ["BoundedWorld"]
 
@@ -35,7 +36,7 @@ class BoundedWorld(World):
         super().__init__(**settings)
         self._listener = None if endpoints is None else Listener(tuple(endpoints))
         signals = self.signals
-        self.limits = RequestLimits(signals)
+        self.limits = RequestLimits(hub_of(signals))
         self.endless: list[Deferred[bytes]] = []
         self.converting()
 

@@ -16,12 +16,15 @@ from twisted.python.failure import Failure
 from twisted.web.http_headers import Headers
 
 from pode_signals import Scope, SignalConnection, Signals
-from pode_signals.core.counters import Counters
 from pode_signals.core.model import ClosedBy, Closure
 from pode_signals.core.request_record import HandshakeRecord
+from pode_signals.core.settings import Settings
+from pode_signals.hub.connection import view_of
 from pode_signals.hub.fence import Fence
-from pode_signals.hub.reports import Reports
+from pode_signals.hub.link import Link
+from pode_signals.hub.runtime import Runtime
 from pode_signals.hub.transport import ClientTransport
+from pode_signals.signals import hub_of
 
 
 class Close(NamedTuple):
@@ -36,11 +39,12 @@ class FakeTransport(ClientTransport):
 
     Args:
         clock: whose next turn reports the end of the transport.
+        received: what takes the client's text messages.
         answers_close: whether the client answers a close frame, upon which the transport ends.
         at_once: report the end before ``write_close`` or ``abort`` returns, as no real transport does.
 
     Attributes:
-        connection: the connection on this end.
+        link: the connection on this end, as the machine sees it.
         raises: what each write raises from now on; None is a wire that works.
         close_raises: what a close frame raises.
         congested_by_writing: whether each write fills the wire.
@@ -51,9 +55,16 @@ class FakeTransport(ClientTransport):
         answers_pings: whether the client answers them.
     """
 
-    connection: SignalConnection
+    link: Link
 
-    def __init__(self, clock: Clock, *, answers_close: bool = True, at_once: bool = False) -> None:
+    def __init__(
+        self,
+        clock: Clock,
+        received: Callable[[Link, bytes], None],
+        *,
+        answers_close: bool = True,
+        at_once: bool = False,
+    ) -> None:
         self.raises: Exception | None = None
         self.close_raises: Exception | None = None
         self.congested_by_writing = False
@@ -63,6 +74,7 @@ class FakeTransport(ClientTransport):
         self.pings: list[bytes] = []
         self.answers_pings = True
         self._clock = clock
+        self._received = received
         self._answers_close = answers_close
         self._at_once = at_once
 
@@ -73,7 +85,7 @@ class FakeTransport(ClientTransport):
             raise self.raises
         self.written.append(frames)
         if self.congested_by_writing:
-            self.connection.congested()
+            self.link.congested()
         return True
 
     def write_close(self, code: int, reason: bytes) -> None:
@@ -91,7 +103,7 @@ class FakeTransport(ClientTransport):
     def write_ping(self, payload: bytes) -> None:
         self.pings.append(payload)
         if self.answers_pings:
-            self._clock.callLater(0, self.connection.pong, payload)
+            self._clock.callLater(0, self.link.pong, payload)
 
     def pause_reading(self) -> None:
         self.reading.append("pause")
@@ -100,6 +112,11 @@ class FakeTransport(ClientTransport):
         self.reading.append("resume")
 
     # The client's side.
+
+    @property
+    def connection(self) -> SignalConnection:
+        """The connection on this end, as users see it."""
+        return view_of(self.link)
 
     @property
     def got(self) -> list[str | Close]:
@@ -120,15 +137,15 @@ class FakeTransport(ClientTransport):
 
     def writes(self, payload: bytes) -> None:
         """The client sends a text frame."""
-        self.connection.hub.message_received(self.connection, payload)
+        self._received(self.link, payload)
 
     def closes(self, code: int = 1000, reason: str = "") -> None:
         """The client sends a close frame; the transport goes on until it vanishes."""
-        self.connection.left(Closure(code, reason, ClosedBy.CLIENT))
+        self.link.left(Closure(code, reason, ClosedBy.CLIENT))
 
     def vanishes(self) -> None:
         """The transport is gone, however."""
-        self.connection.lost()
+        self.link.lost()
 
     def _end(self) -> None:
         if self._at_once:
@@ -160,9 +177,14 @@ def new_signals(**settings: Any) -> Signals:
     return Signals(clock=clock, **settings)
 
 
-def fence_of(clock: Callable[[], IReactorTime], counters: Counters) -> Fence:
+def new_runtime(clock: IReactorTime, **settings: Any) -> Runtime:
+    """The surroundings of a hub, without one."""
+    return Runtime(Settings(**settings), clock=clock)
+
+
+def fence_of(clock: IReactorTime) -> Fence:
     """A fence with 30 s, without a hub."""
-    return Fence(clock, counters, 30.0, Reports(clock, counters))
+    return Fence(new_runtime(clock))
 
 
 def clock_of(signals: Signals) -> Clock:
@@ -201,22 +223,20 @@ def connect(
     """Make a connection as ``convert`` does, with a fake wire. Its Connect functions run in the next turn."""
     raw_headers = [(key.encode("ascii"), value.encode("utf-8")) for key, value in headers]
     record = HandshakeRecord(b"GET", path.encode("ascii"), raw_headers, address, is_secure)
-    scope = scope or signals.default_scope
-    identity = signals.identify(name, group, client_id, record)
-    signals.check_room(identity, scope, record.address)
-    connection = SignalConnection(
-        signals,
-        name=identity.name,
-        group=identity.group,
-        client_id=identity.client_id,
-        scope=scope,
-        request=record,
+    hub = hub_of(signals)
+    transport = FakeTransport(clock_of(signals), hub.received, answers_close=answers_close, at_once=at_once)
+
+    def open_to(link: Link) -> FakeTransport:
+        transport.link = link
+        return transport
+
+    hub.open(
+        hub.identities.identify(name, group, client_id, record),
+        record,
+        open_to,
+        scope=scope or signals.default_scope,
         endpoint_name=endpoint_name,
     )
-    transport = FakeTransport(clock_of(signals), answers_close=answers_close, at_once=at_once)
-    transport.connection = connection
-    connection.attach(transport)
-    signals.admit(connection)
     return transport
 
 

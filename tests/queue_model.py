@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Generic, TypeVar
 
 from fakes import FakeTransport
 from twisted.internet.task import Clock
 
-from pode_signals import SignalConnection
 from pode_signals.core.outbox import SlowClient
+from pode_signals.hub.link import Link
 
 PLACE_BYTES = 160  # what each frame in a queue counts beside its length
 
@@ -67,6 +68,7 @@ class SlowTransport(FakeTransport):
 
     Args:
         clock: whose next turn reports the end of the transport.
+        received: what takes the client's text messages.
         holds_bytes: how much may lie unread before the wire says that it is full; it takes more all the same.
 
     Attributes:
@@ -74,8 +76,8 @@ class SlowTransport(FakeTransport):
         is_full: whether it said so.
     """
 
-    def __init__(self, clock: Clock, holds_bytes: int) -> None:
-        super().__init__(clock, answers_close=False)
+    def __init__(self, clock: Clock, received: Callable[[Link, bytes], None], holds_bytes: int) -> None:
+        super().__init__(clock, received, answers_close=False)
         self.holds_bytes = holds_bytes
         self.unread_bytes = 0
         self.is_full = False
@@ -85,7 +87,7 @@ class SlowTransport(FakeTransport):
         self.unread_bytes += len(frames)
         if self.unread_bytes > self.holds_bytes and not self.is_full:
             self.is_full = True
-            self.connection.congested()
+            self.link.congested()
         return True
 
     def reads(self, size_bytes: int = 1 << 60) -> None:
@@ -93,7 +95,7 @@ class SlowTransport(FakeTransport):
         self.unread_bytes = max(0, self.unread_bytes - size_bytes)
         if self.is_full and not self.unread_bytes:
             self.is_full = False
-            self.connection.drained()
+            self.link.drained()
 
     def reads_all(self) -> None:
         """The client reads until nothing comes any more."""
@@ -103,8 +105,7 @@ class SlowTransport(FakeTransport):
 
 def slowed(client: FakeTransport, holds_bytes: int = 0) -> SlowTransport:
     """Give a client that just connected a wire that fills up."""
-    slow = SlowTransport(client._clock, holds_bytes)
-    connection: SignalConnection = client.connection
-    slow.connection = connection
-    connection.attach(slow)
+    slow = SlowTransport(client._clock, client._received, holds_bytes)
+    slow.link = client.link
+    slow.link.attach(slow)
     return slow

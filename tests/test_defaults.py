@@ -19,8 +19,9 @@ from pode_signals import Scope, Signals, SignalsService, Unrouted, service
 from pode_signals.command.tap import Options, makeService
 from pode_signals.core.outbox import SlowClient
 from pode_signals.core.settings import SETTING_NAMES
-from pode_signals.hub import hub
+from pode_signals.hub import capacity
 from pode_signals.ports.heads import BoundedChannel
+from pode_signals.signals import hub_of
 from pode_signals.transports.websocket import SignalFactory
 
 KIB, MIB = 1_024, 1_048_576
@@ -103,14 +104,14 @@ def test_every_default(signals: Signals) -> None:
 
 def test_connections_are_bounded(signals: Signals) -> None:
     """S16.5: with no number given, open connections are bounded by what the process can hold."""
-    descriptors = hub._descriptor_limit()
-    assert 1 <= signals.max_pending_handshakes <= min(1_000, descriptors)
-    assert 1 <= signals._max_connections < descriptors
+    descriptors = capacity._descriptor_limit()
+    assert 1 <= hub_of(signals).max_pending_handshakes <= min(1_000, descriptors)
+    assert 1 <= hub_of(signals).capacity.max_connections < descriptors
 
 
 def test_the_wire(signals: Signals) -> None:
     """S16.3: with no argument messages are bounded on the wire, text is validated, and nothing is compressed."""
-    protocol: Any = SignalFactory(signals)._protocol_class
+    protocol: Any = SignalFactory(hub_of(signals))._protocol_class
     assert protocol.maxMessagePayloadSize == 64 * KIB
     assert protocol.perMessageCompressionAccept([PerMessageDeflateOffer()]) is None
     assert (protocol.utf8validateIncoming, protocol.requireMaskedClientFrames) == (True, True)
@@ -119,15 +120,15 @@ def test_the_wire(signals: Signals) -> None:
 
 def test_slow_clients(signals: Signals) -> None:
     """S16.2: with no argument a slow client is closed."""
-    assert signals._fan_out._policy is SlowClient.CLOSE
+    assert hub_of(signals).fan_out._policy is SlowClient.CLOSE
 
 
 def test_pings() -> None:
     """S16.1: with no argument pings begin with the first connection."""
     signals = new_signals()
-    assert signals._heartbeat._next is None
+    assert hub_of(signals).heartbeat._next is None
     connect(signals)
-    assert signals._heartbeat._next is not None
+    assert hub_of(signals).heartbeat._next is not None
 
 
 def test_request_heads(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -144,7 +145,7 @@ def test_request_heads(monkeypatch: pytest.MonkeyPatch) -> None:
         assert (channel.timeOut, channel.totalHeadersSize, channel.maxHeaders) == (10, 16 * KIB, 100)
         assert channel.limits is channels[0].limits
     assert len(channels[0].limits.pending) == len(channels) > 0
-    assert channels[0].limits.pending._limit == made.signals.max_pending_handshakes
+    assert channels[0].limits.pending._limit == hub_of(made.signals).max_pending_handshakes
 
 
 @pytest.mark.parametrize(
@@ -174,8 +175,8 @@ def test_none_can_be_turned_off_by_mistake(name: str) -> None:
 def test_a_platform_without_a_limit_on_descriptors(monkeypatch: pytest.MonkeyPatch) -> None:
     """S16.5: where nothing tells how many descriptors a process may have, or there is no end, it is a million."""
     monkeypatch.setitem(sys.modules, "resource", None)
-    assert hub._descriptor_limit() == 1_000_000
+    assert capacity._descriptor_limit() == 1_000_000
     endless = SimpleNamespace(RLIMIT_NOFILE=7, RLIM_INFINITY=-1, getrlimit=lambda _which: (-1, -1))
     monkeypatch.setitem(sys.modules, "resource", endless)
-    assert hub._descriptor_limit() == 1_000_000
-    assert new_signals().max_pending_handshakes == 1_000
+    assert capacity._descriptor_limit() == 1_000_000
+    assert hub_of(new_signals()).max_pending_handshakes == 1_000

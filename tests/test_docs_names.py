@@ -17,8 +17,11 @@ from twisted.web.resource import Resource
 
 import pode_signals
 from pode_signals import errors
-from pode_signals.core.model import ClientMessage, Closure
+from pode_signals.core.model import ClientMessage, Closure, Identity
 from pode_signals.core.request_record import HandshakeRecord
+from pode_signals.hub.connection import view_of
+from pode_signals.hub.link import Link
+from pode_signals.signals import hub_of
 
 # Names in the text.
 
@@ -27,11 +30,10 @@ def roots() -> dict[str, list[Any]]:
     """What the first word of a name in the text stands for; for some words there are several."""
     signals = pode_signals.Signals(clock=Clock())
     record = HandshakeRecord(b"GET", b"/msg", [], "192.0.2.7", False)
-    connection = pode_signals.SignalConnection(
-        signals, name="Msg", group=None, client_id="ada", scope=pode_signals.Scope.GLOBAL, request=record
-    )
-    connection.closure = closure = Closure(1000)
-    signal_event = pode_signals.SignalEvent(connection, ClientMessage("hello"), None, 0)
+    link = Link(hub_of(signals), Identity("Msg", None, "ada"), record)
+    connection = view_of(link)
+    link.closure = closure = Closure(1000)
+    signal_event = pode_signals.SignalEvent(hub_of(signals), connection, ClientMessage("hello"), None, 0)
     triggered = pode_signals.TriggeredEvent(
         "Msg", pode_signals.EventType.CONNECT, connection, signal_event.timestamp, signals.lockable
     )
@@ -151,6 +153,19 @@ def test_reference_is_complete() -> None:
     spoken_of = {name for page in PAGES for name in re.findall(r"signals\.(\w+)", page.read_text(encoding="utf-8"))}
     of_pode = {name for name, value in methods.items() if "(Pode: " in (inspect.getdoc(value) or "")}
     assert (spoken_of & methods.keys() | of_pode) - documented == set()
+
+
+@pytest.mark.parametrize(
+    ("kind", "word"), [(pode_signals.Signals, "Signals"), (pode_signals.SignalConnection, "SignalConnection")]
+)
+def test_what_is_offered_is_documented(kind: type, word: str) -> None:
+    """S0.1: Signals and connections offer the documented names and no others."""
+    offered = {name for name in dir(kind) if not name.startswith("_")}
+    reference = (DOCS / "reference.md").read_text(encoding="utf-8")
+    documented = set(re.findall(rf"auto(?:method|property):: {word}\.(\w+)", reference))
+    if f".. autoclass:: pode_signals.{word}\n   :members:\n" in reference:
+        documented |= {name for name in offered if inspect.getdoc(getattr(kind, name))}
+    assert offered == documented
 
 
 def test_architecture_lists_every_module() -> None:

@@ -17,7 +17,7 @@ from pode_signals.core.model import Unrouted
 from pode_signals.errors import ConfigurationInvalid
 from pode_signals.ports.endpoints import Endpoint
 from pode_signals.service import ServiceState, SignalsService
-from pode_signals.signals import Signals
+from pode_signals.signals import Signals, hub_of
 
 PAGE = Endpoint("http", listen="tcp:8091:interface=127.0.0.1")
 SOCKET = Endpoint("ws", listen="tcp:8091:interface=127.0.0.1")
@@ -175,7 +175,7 @@ def test_a_taken_port() -> None:
         served.service.privilegedStartService()
     assert served.reactor.listening == {}
     assert served.service.state is ServiceState.STOPPED
-    assert served.signals.own_ports == set()
+    assert hub_of(served.signals).own_ports == set()
     served.reactor.taken.clear()
     served.service.startService()
     assert set(served.reactor.listening) == {8091, 8092}
@@ -205,10 +205,10 @@ def test_addresses_and_own_ports() -> None:
     expected = IPv4Address("TCP", "127.0.0.1", 8091)
     assert served.service.addresses[PAGE] == served.service.addresses[SOCKET] == (expected,)
     assert served.service.addresses[lonely][0].port == 8092
-    assert served.signals.own_ports == {8091}
+    assert hub_of(served.signals).own_ports == {8091}
     served.service.stopService()
     assert served.service.addresses == {PAGE: (), SOCKET: (), lonely: ()}
-    assert served.signals.own_ports == set()
+    assert hub_of(served.signals).own_ports == set()
 
 
 def test_one_line_at_start(lines: list[str]) -> None:

@@ -30,6 +30,7 @@ from ..hub.clocks import clock_for
 from ..ports.endpoints import Endpoint
 from ..ports.files import read_secrets, why_not_readable
 from ..service import ServiceState, SignalsService
+from ..signals import hub_of
 from .config import Configuration
 from .json_log import json_file_log_observer
 from .library_log import LibraryLines
@@ -219,7 +220,7 @@ class _Command(MultiService):
 
     def _limited(self, observer: ILogObserver) -> LibraryLines:
         serving = (ServiceState.READY, ServiceState.DRAINING)
-        return LibraryLines(observer, self._service.signals.reports, lambda: self._service.state in serving)
+        return LibraryLines(observer, hub_of(self._service.signals).reports, lambda: self._service.state in serving)
 
     def setServiceParent(self, parent: Any) -> None:
         """Tell twistd of the log observer: it asks the application for one."""

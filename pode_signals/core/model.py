@@ -13,9 +13,11 @@ __all__ = [
     "ClientMessage",
     "ClosedBy",
     "Closure",
+    "ConnectionState",
     "DuplicateClientId",
     "EventType",
     "EveryName",
+    "Identity",
     "Scope",
     "SendMode",
     "Target",
@@ -88,6 +90,16 @@ class ClosedBy(Enum):
     SHUTDOWN = "shutdown"
 
 
+class ConnectionState(Enum):
+    """Where a connection is in its life."""
+
+    OPEN = "open"
+    CLOSING = "closing"
+    """A close frame was sent or received; it is in no registry any more."""
+    CLOSED = "closed"
+    """The transport is gone."""
+
+
 class EveryName(Enum):
     """The type of :data:`EVERY_NAME`."""
 
@@ -96,6 +108,21 @@ class EveryName(Enum):
 
 EVERY_NAME: Final = EveryName.EVERY_NAME
 """``signals.send(data, name=EVERY_NAME)``: every global connection, whatever its name."""
+
+
+@frozen
+class Identity:
+    """Who a connection is, checked.
+
+    Attributes:
+        name: what it joins.
+        group: its group within the name, or None.
+        client_id: the id as issued: signed where signing is on.
+    """
+
+    name: str
+    group: str | None
+    client_id: str
 
 
 @frozen

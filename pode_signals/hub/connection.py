@@ -1,64 +1,181 @@
-"""One open WebSocket connection as the application sees it: who it is, how it is, sending to it and closing it."""
+"""One connection as the application sees it: who it is, how it is, sending to it and closing it. It decides nothing."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
-from typing import Any
+from typing import Any, Protocol
 
-from twisted.internet.defer import Deferred, succeed
+from twisted.internet.defer import Deferred
 
-from ..core.model import ClosedBy, Closure, Scope
+from ..core.counters import Counters
+from ..core.model import BroadcastLevel, ClosedBy, Closure, ConnectionState, Scope, SendMode
+from ..core.request_record import HandshakeRecord
+from ..core.settings import Settings
 from ..core.signing import bare_client_id
+from ..core.targets import Names, Several
 from ..wire.frames import CloseCode, check_close_code
 from .delivery import Delivery
-from .link import ConnectionState, Lifecycle
-from .waiters import Waiters
+from .link import Link
 
-__all__ = ["ConnectionState", "SignalConnection"]
+__all__ = ["ConnectionHub", "SignalConnection", "view_of"]
 
 
-class SignalConnection(Lifecycle):
-    """A connection (Pode: ``$WebEvent.Signal``). ``signals.convert`` makes it; applications only use it.
+class ConnectionHub(Protocol):
+    """What :attr:`SignalConnection.hub` offers: the ``Signals`` object that the connection belongs to.
 
-    Attributes:
-        name: what it joined.
-        group: its group within the name, or None.
-        client_id: the id as issued: signed where signing is on.
-        scope: global or local.
-        state: open, closing or closed.
-        address: the client's address: the socket's, or the one that trusted proxies report.
-        request: a read-only record of the handshake.
-        endpoint_name: the name of the endpoint it came in by; None where that has none.
-        subprotocol: the agreed WebSocket subprotocol, or None.
-        closure: how it ended; None while it is open.
+    Each method is that of ``Signals``, where it is described.
     """
 
-    __slots__ = ()
+    @property
+    def settings(self) -> Settings:
+        """Limits and defaults."""
+
+    @property
+    def counters(self) -> Counters:
+        """What happened so far."""
+
+    @property
+    def lockable(self) -> Mapping[str, Any]:
+        """A mapping with a lock that all functions share."""
+
+    def send(
+        self,
+        data: object,
+        *,
+        name: Names = None,
+        group: Several = None,
+        client_id: Several = None,
+        mode: SendMode | str = SendMode.AUTO,
+        depth: int | None = None,
+        ignore_event: bool = False,
+        key: str | None = None,
+    ) -> Delivery:
+        """Send to all connections of a name, to a group of it, or to single clients."""
+
+    def close(
+        self,
+        name: str,
+        *,
+        group: Several = None,
+        client_id: Several = None,
+        code: int = CloseCode.NORMAL,
+        reason: str = "",
+    ) -> None:
+        """Close every connection of a name that matches."""
+
+    def names(self) -> tuple[str, ...]:
+        """The names that have connections."""
+
+    def groups(self, name: str) -> tuple[str, ...]:
+        """The groups within a name that have connections."""
+
+    def client_ids(self, name: str, group: str | None = None) -> tuple[str, ...]:
+        """The client ids within a name."""
+
+    def has_name(self, name: str) -> bool:
+        """Whether a connection has the name."""
+
+    def has_client_id(self, name: str, client_id: str | int, group: str | None = None) -> bool:
+        """Whether a connection of the name has the id."""
+
+    def connection(self, name: str, client_id: str | int) -> SignalConnection | None:
+        """The connection of a name with a client id."""
+
+    def connections(self, name: str, group: str | None = None) -> tuple[SignalConnection, ...]:
+        """The connections of a name."""
+
+    def count(self, name: str | None = None) -> int:
+        """How many connections a name has."""
+
+    def broadcast_level(self, name: str) -> BroadcastLevel:
+        """The level that holds for a name."""
+
+
+class SignalConnection:
+    """A connection (Pode: ``$WebEvent.Signal``). ``signals.convert`` makes it; applications only use it."""
+
+    __slots__ = ("__weakref__", "_link", "_metadata")
+
+    def __init__(self, link: Link) -> None:
+        self._link = link
+        self._metadata: dict[str, Any] | None = None
+
+    @property
+    def name(self) -> str:
+        """What it joined."""
+        return self._link.name
+
+    @property
+    def group(self) -> str | None:
+        """Its group within the name, or None."""
+        return self._link.group
+
+    @property
+    def client_id(self) -> str:
+        """The id as issued: signed where signing is on."""
+        return self._link.client_id
+
+    @property
+    def scope(self) -> Scope:
+        """Global or local."""
+        return self._link.scope
 
     @property
     def is_global(self) -> bool:
         """Whether its scope is global."""
-        return self.scope is Scope.GLOBAL
+        return self._link.scope is Scope.GLOBAL
 
     @property
     def is_local(self) -> bool:
         """Whether its scope is local."""
-        return self.scope is Scope.LOCAL
+        return self._link.scope is Scope.LOCAL
 
     @property
-    def hub(self) -> Any:
+    def state(self) -> ConnectionState:
+        """Open, closing or closed."""
+        return self._link.state
+
+    @property
+    def closure(self) -> Closure | None:
+        """How it ended; None while it is open."""
+        return self._link.closure
+
+    @property
+    def address(self) -> str:
+        """The client's address: the socket's, or the one that trusted proxies report; ``""`` for a UNIX socket."""
+        return self._link.address
+
+    @property
+    def request(self) -> HandshakeRecord:
+        """A read-only record of the handshake."""
+        return self._link.request
+
+    @property
+    def endpoint_name(self) -> str | None:
+        """The name of the endpoint it came in by; None where that has none."""
+        return self._link.endpoint_name
+
+    @property
+    def subprotocol(self) -> str | None:
+        """The agreed WebSocket subprotocol, or None."""
+        return self._link.subprotocol
+
+    @property
+    def hub(self) -> ConnectionHub:
         """The ``Signals`` object that it belongs to."""
-        return self._hub
+        face: ConnectionHub = self._link.hub.face
+        return face
 
     @property
     def connected_at(self) -> datetime:
         """When it was converted (aware, UTC), by the wall clock as it is set now."""
-        return self._hub.wall_time(self._connected_seconds)
+        return self._link.runtime.wall_time(self._link.connected_seconds)
 
     @property
     def last_activity(self) -> datetime:
         """When its client last sent a message, or when it was converted (aware, UTC), as ``connected_at``."""
-        return self._hub.wall_time(self.last_activity_seconds)
+        return self._link.runtime.wall_time(self._link.last_activity_seconds)
 
     @property
     def metadata(self) -> dict[str, Any]:
@@ -80,10 +197,12 @@ class SignalConnection(Lifecycle):
 
         Raises:
             TypeError, ValueError: the data can't be encoded.
-            MessageTooBig: it is larger than ``max_outgoing_bytes``.
+            MessageTooBig: the message is larger than ``max_outgoing_bytes``.
             NotInReactorThread: called from another thread.
         """
-        return self._hub.send_to(self, data, depth, key)
+        link = self._link
+        link.runtime.check_thread("send")
+        return link.hub.send_to(link, data, depth, key)
 
     def close(self, code: int = CloseCode.NORMAL, reason: str = "") -> None:
         """Close the connection; nothing happens where it is closing or closed.
@@ -96,22 +215,25 @@ class SignalConnection(Lifecycle):
             ValueError: the code may not be sent: 1005, 1006, 1015, under 1000, 5000 and up.
             NotInReactorThread: called from another thread.
         """
-        self._hub.check_thread("close")
-        self.shut(check_close_code(code), reason, ClosedBy.SERVER)
+        self._link.runtime.check_thread("close")
+        self._link.shut(check_close_code(code), reason, ClosedBy.SERVER)
 
     def when_disconnected(self) -> Deferred[Closure]:
         """Wait for the end.
 
         Returns:
-            A new Deferred that fires once with the :class:`Closure` when the transport is gone, at once if it is.
+            A new Deferred that fires once with the closure when the transport is gone, at once if it is.
             Cancelling it affects no other.
         """
-        if self.state is ConnectionState.CLOSED:
-            assert self.closure is not None
-            return succeed(self.closure)
-        if self._disconnect_waiters is None:
-            self._disconnect_waiters = Waiters()
-        return self._disconnect_waiters.wait()
+        return self._link.when_disconnected()
 
     def __repr__(self) -> str:
         return f"<SignalConnection {self.name!r} {bare_client_id(self.client_id)!r} {self.state.value}>"
+
+
+def view_of(link: Link) -> SignalConnection:
+    """What users hold of a link: made when it is first asked for, then the same as long as the connection lives."""
+    view: SignalConnection | None = link.view
+    if view is None:
+        view = link.view = SignalConnection(link)
+    return view

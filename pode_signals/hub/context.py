@@ -5,27 +5,26 @@ Context variables, never globals: each function of the user runs in a context of
 
 from __future__ import annotations
 
-from contextvars import ContextVar
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from contextvars import Context, ContextVar, copy_context
 
-if TYPE_CHECKING:
-    from .connection import SignalConnection
-    from .signal_event import SignalEvent
+from .link import Link
+from .signal_event import SignalEvent
 
-__all__ = ["RouteSlot", "current_event", "current_route"]
+__all__ = ["RouteSlot", "current_event", "current_route", "fresh_contexts"]
 
 
 class RouteSlot:
     """A place that a running route's conversion is put into; empty before the conversion and after the route's end.
 
     Attributes:
-        connection: what the route converted, or None.
+        link: what the route converted, or None.
     """
 
-    __slots__ = ("connection",)
+    __slots__ = ("link",)
 
     def __init__(self) -> None:
-        self.connection: SignalConnection | None = None
+        self.link: Link | None = None
 
 
 current_event: ContextVar[SignalEvent | None] = ContextVar("pode_signals_current_event", default=None)
@@ -33,3 +32,11 @@ current_event: ContextVar[SignalEvent | None] = ContextVar("pode_signals_current
 
 current_route: ContextVar[RouteSlot | None] = ContextVar("pode_signals_current_route", default=None)
 """The slot of the route that runs under ``signals.resource(…)``."""
+
+
+def fresh_contexts() -> Callable[[], Context]:
+    """What gives copies of the present context, without the event and the route that are current in it."""
+    context = copy_context()
+    context.run(current_event.set, None)
+    context.run(current_route.set, None)
+    return context.copy

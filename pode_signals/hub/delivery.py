@@ -7,13 +7,14 @@ from typing import Any, Protocol
 
 from twisted.internet.defer import Deferred
 
-__all__ = ["Delivery"]
+__all__ = ["Delivery", "Writer"]
 
 
-class _Writer(Protocol):
-    """What has the frames."""
+class Writer(Protocol):
+    """What has the messages of this turn; fan-out is one."""
 
-    def when_written(self) -> Deferred[None]: ...
+    def when_written(self) -> Deferred[None]:
+        """A new Deferred that fires when all that was sent up to now has been written."""
 
 
 class Delivery:
@@ -32,7 +33,7 @@ class Delivery:
 
     __slots__ = ("_writer", "dropped", "queued", "recipients", "refused", "sent")
 
-    def __init__(self, writer: _Writer) -> None:
+    def __init__(self, writer: Writer) -> None:
         self._writer = writer
         self.recipients = 0
         self.sent = 0

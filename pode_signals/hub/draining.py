@@ -5,7 +5,6 @@ from __future__ import annotations
 from contextlib import suppress
 from math import ceil
 from random import Random
-from typing import TYPE_CHECKING
 
 from twisted.internet import defer
 from twisted.internet.defer import CancelledError, Deferred
@@ -14,13 +13,13 @@ from twisted.internet.task import deferLater
 from twisted.logger import Logger
 
 from ..core.model import ClosedBy
+from ..wire.frames import CloseCode
+from .hub import Hub
+from .link import Link
 
-if TYPE_CHECKING:
-    from .connection import SignalConnection
-    from .hub import Hub
+__all__ = ["Drain", "send_away"]
 
-__all__ = ["Drain"]
-
+_GOING_AWAY = CloseCode.GOING_AWAY
 _CLIENTS_PER_SECOND = 250
 _SMALLEST_BATCH = 25
 _MOST_BATCHES = 100
@@ -59,32 +58,38 @@ class Drain:
             self._closing = Deferred.fromCoroutine(self._close())
             with suppress(CancelledError, defer.TimeoutError):
                 await self._closing.addTimeout(self._seconds, self._clock)
-        left = self._hub.open_connections()
+        left = self._hub.links()
         if left:
             self._log.warn("{count} connections were aborted", count=len(left))
-            for connection in left:
-                connection.abort(ClosedBy.SHUTDOWN)
+            for link in left:
+                link.abort(ClosedBy.SHUTDOWN)
             with suppress(defer.TimeoutError):
                 await Deferred.fromCoroutine(_gone(left)).addTimeout(_ABORT_SECONDS, self._clock)
 
     async def _close(self) -> None:
-        connections = list(self._hub.open_connections())
-        self._random.shuffle(connections)
-        size = max(_SMALLEST_BATCH, ceil(len(connections) / _MOST_BATCHES))
-        pauses = max(1, ceil(len(connections) / size) - 1)
+        links = list(self._hub.links())
+        self._random.shuffle(links)
+        size = max(_SMALLEST_BATCH, ceil(len(links) / _MOST_BATCHES))
+        pauses = max(1, ceil(len(links) / size) - 1)
         # A pause is 1.5 times the mean at most, so all of them together are half of the time at most.
-        mean_seconds = min(self._seconds / 3, len(connections) / _CLIENTS_PER_SECOND) / pauses
-        for start in range(0, len(connections), size):
+        mean_seconds = min(self._seconds / 3, len(links) / _CLIENTS_PER_SECOND) / pauses
+        for start in range(0, len(links), size):
             if start > 0:
                 await deferLater(self._clock, mean_seconds * self._random.uniform(0.5, 1.5))
-            for connection in connections[start : start + size]:
-                self._hub.shut_down(connection)
-        while left := self._hub.open_connections():
-            for connection in left:  # one of them may have come late, by a route that had begun before
-                self._hub.shut_down(connection)
+            for link in links[start : start + size]:
+                send_away(link)
+        while left := self._hub.links():
+            # One of them may have come late, by a route that had begun before.
+            for link in left:
+                send_away(link)
             await _gone(left)
 
 
-async def _gone(connections: tuple[SignalConnection, ...]) -> None:
-    for connection in connections:
-        await connection.when_disconnected()
+def send_away(link: Link) -> None:
+    """Close a connection because the service stops."""
+    link.shut(_GOING_AWAY, "the server is going away", ClosedBy.SHUTDOWN)
+
+
+async def _gone(links: tuple[Link, ...]) -> None:
+    for link in links:
+        await link.when_disconnected()

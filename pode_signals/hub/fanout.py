@@ -6,36 +6,32 @@ the frames of one turn for one audience, and goes out before anything else is wr
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
-from contextvars import Context
+from collections import Counter
+from collections.abc import Collection
 from enum import Enum
-from typing import TYPE_CHECKING
 
 from twisted.internet.defer import Deferred, succeed
-from twisted.internet.interfaces import IReactorTime
 
-from ..core.counters import Counters
 from ..core.largest import Largest
-from ..core.model import ClosedBy
+from ..core.model import ClosedBy, ConnectionState
 from ..core.outbox import Outbox, SlowClient
-from ..core.settings import Settings
 from ..wire.frames import CloseCode
-from .connection import ConnectionState
-from .reports import Reports
+from ..wire.message import PLAIN_WEBSOCKET, Encoding, Message
+from .link import Link
+from .runtime import Runtime
 from .waiters import Waiters
-
-if TYPE_CHECKING:
-    from .connection import SignalConnection
 
 __all__ = ["FanOut", "Sent"]
 
 _MAX_BATCH_BYTES = 262_144
-_CHUNK_BYTES = 65_536  # what Twisted's transports take before they ask to pause
-_SLOW_CLOSE_SECONDS = 2.0  # a close frame behind unread data is unlikely to arrive
+# What Twisted's transports take before they ask to pause.
+_CHUNK_BYTES = 65_536
+# A close frame behind unread data is unlikely to arrive.
+_SLOW_CLOSE_SECONDS = 2.0
 _TOO_SLOW = CloseCode.SLOW_CLIENT
 
-Audience = tuple["SignalConnection", ...]
-_NOBODY: frozenset[SignalConnection] = frozenset()
+Audience = tuple[Link, ...]
+_NOBODY: frozenset[Link] = frozenset()
 
 
 class Sent(Enum):
@@ -46,17 +42,31 @@ class Sent(Enum):
     DROPPED = "dropped"
 
 
-_SENT, _DROPPED = Sent.SENT, Sent.DROPPED  # names, which are quicker to look up
+# Names are quicker to look up than attributes of an enumeration.
+_SENT, _DROPPED = Sent.SENT, Sent.DROPPED
 
 
 class _Batch:
-    __slots__ = ("audience", "frames", "size_bytes", "waiting")
+    """The messages of one turn for one audience.
 
-    def __init__(self, audience: Audience, waiting: frozenset[SignalConnection], frame: bytes) -> None:
+    Attributes:
+        waiting: members of the audience that got these messages into their queues.
+    """
+
+    __slots__ = ("audience", "messages", "size_bytes", "waiting")
+
+    def __init__(self, audience: Audience, waiting: frozenset[Link], message: Message) -> None:
         self.audience = audience
-        self.waiting = waiting  # those of the audience that got these frames into their queues
-        self.frames = [frame]
-        self.size_bytes = len(frame)
+        self.waiting = waiting
+        self.messages = [message]
+        self.size_bytes = len(message.payload)
+
+    def encoded(self, encoding: Encoding) -> bytes:
+        """All of them as a client of an encoding gets them."""
+        messages = self.messages
+        if len(messages) == 1:
+            return messages[0].encoded(encoding)
+        return b"".join([each.encoded(encoding) for each in messages])
 
 
 class FanOut:
@@ -66,100 +76,103 @@ class FanOut:
     there, bounded, and goes out when the transport is empty again.
 
     Args:
-        clock: gives the clock whose next turn ends a batch.
-        context: gives the context that those who wait for the writing are called in; the clock's own may be anyone's.
-        settings: the bounds of the queues, and what happens when one is full.
-        counters: what was dropped from queues is counted here.
-        reports: where slow clients are counted and logged.
+        runtime: the surroundings; the next turn of its clock ends a batch.
 
     Attributes:
         congested: the connections whose transport holds data that the client has not read.
         queued_bytes: what waits in all queues, the places included.
     """
 
-    def __init__(
-        self,
-        clock: Callable[[], IReactorTime],
-        context: Callable[[], Context],
-        settings: Settings,
-        counters: Counters,
-        reports: Reports,
-    ) -> None:
-        self._clock = clock
-        self._context = context
-        self._settings = settings
-        self._policy = SlowClient(settings.slow_client)
-        self._counters = counters
-        self._reports = reports
+    def __init__(self, runtime: Runtime) -> None:
+        self._runtime = runtime
+        self._settings = runtime.settings
+        self._policy = runtime.settings.slow_client
+        self._counters = runtime.counters
+        self._reports = runtime.reports
         self._batches: dict[str, _Batch] = {}
+        # How many clients of a name get another encoding than nearly all others do. Where there are none, an audience
+        # is written to without a look at how each member is encoded.
+        self._others: Counter[str] = Counter()
         self._waiting: Waiters[None] = Waiters()
         self._scheduled = False
-        self.congested: set[SignalConnection] = set()
+        self.congested: set[Link] = set()
         self.queued_bytes = 0
-        self._largest: Largest[SignalConnection] = Largest()
+        self._largest: Largest[Link] = Largest()
 
-    def send(self, name: str, audience: Audience, frame: bytes, key: str | None = None) -> tuple[int, int]:
-        """Give one frame to an audience of one name.
+    def joined(self, link: Link) -> None:
+        """A connection has come into the audience of its name."""
+        if link.encoding is not PLAIN_WEBSOCKET:
+            self._others[link.name] += 1
+
+    def left(self, link: Link) -> None:
+        """A connection has left the audience of its name."""
+        if link.encoding is not PLAIN_WEBSOCKET:
+            self._others[link.name] -= 1
+            if not self._others[link.name]:
+                del self._others[link.name]
+
+    def send(self, name: str, audience: Audience, message: Message) -> tuple[int, int]:
+        """Give one message to an audience of one name.
 
         Args:
             name: the name.
             audience: its connections; equal audiences of one turn are told by being the same object.
-            frame: the frame.
-            key: what a newer message may replace it by in a queue; None is nothing.
+            message: the message.
 
         Returns:
             How many of the audience get it behind unsent data, and how many will not get it, as far as that is known.
         """
         waiting = self._waiting_of(name, audience)
         queued = dropped = 0
-        for connection in audience if waiting else ():
-            if connection in waiting:
-                if self._enqueue(connection, frame, key) is Sent.QUEUED:
+        for link in audience if waiting else ():
+            if link in waiting:
+                if self._enqueue(link, message.encoded(link.encoding), message.key) is Sent.QUEUED:
                     queued += 1
                 else:
                     dropped += 1
         batch = self._batches.get(name)
         if batch is None:
-            self._batches[name] = batch = _Batch(audience, waiting, frame)
+            self._batches[name] = batch = _Batch(audience, waiting, message)
             self._schedule()
         else:
-            batch.frames.append(frame)
-            batch.size_bytes += len(frame)
+            batch.messages.append(message)
+            batch.size_bytes += len(message.payload)
         if batch.size_bytes > _MAX_BATCH_BYTES:
             dropped += len(self.flush(name))
         return queued, dropped
 
-    def send_one(self, connection: SignalConnection, frame: bytes, key: str | None = None) -> Sent:
-        """Give one frame to one connection, at once."""
-        if self._batches and connection.name in self._batches:
-            self.flush(connection.name)
-        if self.congested and connection in self.congested:
-            return self._enqueue(connection, frame, key)
-        return _SENT if self._write(connection, frame) else _DROPPED
+    def send_one(self, link: Link, data: bytes, key: str | None = None) -> Sent:
+        """Give one encoded message to one connection, at once."""
+        if self._batches and link.name in self._batches:
+            self.flush(link.name)
+        if self.congested and link in self.congested:
+            return self._enqueue(link, data, key)
+        return _SENT if self._write(link, data) else _DROPPED
 
-    def drained(self, connection: SignalConnection) -> None:
+    def drained(self, link: Link) -> None:
         """A transport is empty again: what waits goes out, until it is full or nothing waits."""
-        outbox = connection.outbox
-        self.congested.discard(connection)
-        while outbox and connection not in self.congested:
+        outbox = link.outbox
+        self.congested.discard(link)
+        while outbox and link not in self.congested:
             before = outbox.size_bytes
             frames = outbox.pop(_CHUNK_BYTES)
-            self._resized(connection, before, outbox.size_bytes)
-            if not self._write(connection, frames):
+            self._resized(link, before, outbox.size_bytes)
+            if not self._write(link, frames):
                 return
         if not outbox:
-            connection.outbox = None
+            link.outbox = None
 
-    def leave(self, connection: SignalConnection) -> None:
+    def leave(self, link: Link) -> None:
         """A connection is about to close: what waits for it goes out before its close frame."""
-        outbox = self._take(connection)
+        outbox = self._take(link)
         if outbox:
             count = len(outbox)
-            if not self._write(connection, outbox.pop(outbox.size_bytes)):
+            if not self._write(link, outbox.pop(outbox.size_bytes)):
                 self._counters.recipients_dropped += count
-        self.congested.discard(connection)  # last, for writing may fill the transport once more
+        # Last, for writing may fill the transport once more.
+        self.congested.discard(link)
 
-    def flush(self, name: str) -> Collection[SignalConnection]:
+    def flush(self, name: str) -> Collection[Link]:
         """Write what this turn has collected for a name.
 
         Returns:
@@ -168,27 +181,32 @@ class FanOut:
         batch = self._batches.pop(name, None)
         if batch is None:
             return ()
-        frames = batch.frames[0] if len(batch.frames) == 1 else b"".join(batch.frames)
+        # Mostly all get the same bytes.
+        made = {PLAIN_WEBSOCKET: (data := batch.encoded(PLAIN_WEBSOCKET))}
+        others = name in self._others
         failed = []
         waiting = batch.waiting
-        for connection in batch.audience:
-            if waiting and connection in waiting:
+        for link in batch.audience:
+            if waiting and link in waiting:
                 continue
+            if others:
+                found = made.get(link.encoding)
+                data = made[link.encoding] = batch.encoded(link.encoding) if found is None else found
             try:
-                written = connection.write_frames(frames)
+                written = link.write(data)
             except Exception:
-                self._failed(connection)
+                self._failed(link)
                 written = False
             if not written:
-                failed.append(connection)
+                failed.append(link)
         return failed
 
-    def close(self, connection: SignalConnection, code: int, reason: bytes) -> None:
+    def close(self, link: Link, code: int, reason: bytes) -> None:
         """Write a close frame."""
         try:
-            connection.write_close(code, reason)
+            link.write_close(code, reason)
         except Exception:
-            self._failed(connection)
+            self._failed(link)
 
     def when_written(self) -> Deferred[None]:
         """A new Deferred that fires when all that was sent up to now has been written."""
@@ -196,96 +214,97 @@ class FanOut:
             return succeed(None)
         return self._waiting.wait()
 
-    def _waiting_of(self, name: str, audience: Audience) -> frozenset[SignalConnection]:
+    def _waiting_of(self, name: str, audience: Audience) -> frozenset[Link]:
         """Those of an audience whose frames have to wait; a batch that does not fit goes out before."""
         waiting = self._congested_of(audience)
         batch = self._batches.get(name)
         if batch is not None and (batch.audience is not audience or batch.waiting != waiting):
             self.flush(name)
-            waiting = self._congested_of(audience)  # writing may have filled a transport
+            # Writing may have filled a transport.
+            waiting = self._congested_of(audience)
         return waiting
 
-    def _congested_of(self, audience: Audience) -> frozenset[SignalConnection]:
+    def _congested_of(self, audience: Audience) -> frozenset[Link]:
         return frozenset(self.congested.intersection(audience)) if self.congested else _NOBODY
 
-    def _enqueue(self, connection: SignalConnection, frame: bytes, key: str | None) -> Sent:
-        """Have a frame wait for a slow client, or drop it."""
-        if connection.state is not ConnectionState.OPEN:  # it was closed meanwhile, to make room for others
+    def _enqueue(self, link: Link, data: bytes, key: str | None) -> Sent:
+        """Have a message wait for a slow client, or drop it."""
+        # It was closed meanwhile, to make room for others.
+        if link.state is not ConnectionState.OPEN:
             return Sent.DROPPED
-        outbox = connection.outbox
+        outbox = link.outbox
         if outbox is None:
-            outbox = connection.outbox = Outbox(self._settings.send_queue_bytes, self._policy)
+            outbox = link.outbox = Outbox(self._settings.send_queue_bytes, self._policy)
         before = outbox.size_bytes
-        taken = outbox.push(frame, key)
-        self._resized(connection, before, outbox.size_bytes)
+        taken = outbox.push(data, key)
+        self._resized(link, before, outbox.size_bytes)
         self._counters.recipients_dropped += outbox.displaced
         if taken is None:
-            self._too_slow(connection, "send_queue_bytes")
+            self._too_slow(link, "send_queue_bytes")
         elif not taken or (outbox.displaced and self._policy is SlowClient.DROP_OLDEST):
             self._reports.limit(
                 "send_queue_bytes",
                 "connection {client_id} reads too slowly: a message was dropped",
-                client_id=connection.client_id,
+                client_id=link.client_id,
             )
-        if self.queued_bytes > self._settings.total_queue_bytes:  # by this frame, and the largest queue is as large
+        # Over it by this message, and the largest queue is as large.
+        if self.queued_bytes > self._settings.total_queue_bytes:
             largest = self._largest.largest()
             assert largest is not None
-            # Of this frame, where it goes as well, the send that is going on tells, and so counts it.
-            self._too_slow(largest, "total_queue_bytes", told=int(largest is connection and taken is True))
-        return Sent.QUEUED if taken and connection.outbox is not None else Sent.DROPPED
+            # Where this message goes as well, the send that is going on tells of it, and so counts it.
+            self._too_slow(largest, "total_queue_bytes", told=int(largest is link and taken is True))
+        return Sent.QUEUED if taken and link.outbox is not None else Sent.DROPPED
 
-    def _too_slow(self, connection: SignalConnection, setting: str, *, told: int = 0) -> None:
+    def _too_slow(self, link: Link, setting: str, *, told: int = 0) -> None:
         """Close a client that does not read: nothing that waits for it would ever arrive.
 
         Args:
-            connection: the client's.
+            link: the client's.
             setting: the bound that says so.
             told: how many of what waits another counts as dropped.
         """
-        count = self._drop(connection, told)
+        count = self._drop(link, told)
         self._reports.limit(
             setting,
             "connection {client_id} reads too slowly: closed, {count} messages dropped",
-            client_id=connection.client_id,
+            client_id=link.client_id,
             count=count,
         )
         seconds = min(_SLOW_CLOSE_SECONDS, self._settings.close_timeout_seconds)
-        connection.shut(_TOO_SLOW, "the client reads too slowly", ClosedBy.SERVER, timeout_seconds=seconds)
+        link.shut(_TOO_SLOW, "the client reads too slowly", ClosedBy.SERVER, timeout_seconds=seconds)
 
-    def _drop(self, connection: SignalConnection, told: int = 0) -> int:
+    def _drop(self, link: Link, told: int = 0) -> int:
         """Give up what waits for a connection: how many messages that was. So many of them are counted elsewhere."""
-        count = len(self._take(connection) or ())
+        count = len(self._take(link) or ())
         self._counters.recipients_dropped += count - told
         return count
 
-    def _take(self, connection: SignalConnection) -> Outbox | None:
-        outbox, connection.outbox = connection.outbox, None
+    def _take(self, link: Link) -> Outbox | None:
+        outbox, link.outbox = link.outbox, None
         if outbox is not None:
-            self._resized(connection, outbox.size_bytes, 0)
+            self._resized(link, outbox.size_bytes, 0)
         return outbox
 
-    def _resized(self, connection: SignalConnection, before: int, now: int) -> None:
+    def _resized(self, link: Link, before: int, now: int) -> None:
         self.queued_bytes += now - before
-        self._largest.set(connection, now)
+        self._largest.set(link, now)
 
-    def _write(self, connection: SignalConnection, frames: bytes) -> bool:
+    def _write(self, link: Link, frames: bytes) -> bool:
         try:
-            return connection.write_frames(frames)
+            return link.write(frames)
         except Exception:
-            self._failed(connection)
+            self._failed(link)
             return False
 
-    def _failed(self, connection: SignalConnection) -> None:
-        self._reports.failure(
-            "writing failed", "writing to connection {client_id} failed", client_id=connection.client_id
-        )
-        self._drop(connection)
-        connection.fail()
+    def _failed(self, link: Link) -> None:
+        self._reports.failure("writing failed", "writing to connection {client_id} failed", client_id=link.client_id)
+        self._drop(link)
+        link.fail()
 
     def _schedule(self) -> None:
         if not self._scheduled:
             self._scheduled = True
-            self._clock().callLater(0, self._end_turn)
+            self._runtime.clock.callLater(0, self._end_turn)
 
     def _end_turn(self) -> None:
         self._scheduled = False
@@ -293,4 +312,4 @@ class FanOut:
             self.flush(name)
         if self._waiting:
             waiting, self._waiting = self._waiting, Waiters()
-            waiting.fire(None, self._context)
+            waiting.fire(None, self._runtime.fresh_context)

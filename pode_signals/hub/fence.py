@@ -9,21 +9,17 @@ import math
 from collections.abc import Callable, Coroutine
 from contextvars import Context, copy_context
 from inspect import isawaitable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from attrs import frozen
 from twisted.internet.defer import CancelledError, Deferred
-from twisted.internet.interfaces import IReactorTime
 from twisted.logger import LogLevel
 from twisted.python.failure import Failure
 
-from ..core.counters import Counters
 from ..core.signing import bare_client_id
 from .context import current_event
-from .reports import Reports
-
-if TYPE_CHECKING:
-    from .signal_event import SignalEvent
+from .runtime import Runtime
+from .signal_event import SignalEvent
 
 __all__ = ["FAILED", "Failed", "Fence", "Place"]
 
@@ -56,22 +52,14 @@ class Fence:
     """Runs functions of the user.
 
     Args:
-        clock: gives the clock that timeouts run on.
-        counters: ``functions_failed`` and ``functions_timed_out`` are counted here.
-        timeout_seconds: after so long a function that has not ended is cancelled, once.
-        reports: where failures are told.
-
-    Attributes:
-        reports: the same.
+        runtime: the surroundings. After ``handler_timeout_seconds`` a function that has not ended is cancelled, once.
     """
 
-    def __init__(
-        self, clock: Callable[[], IReactorTime], counters: Counters, timeout_seconds: float, reports: Reports
-    ) -> None:
-        self._clock = clock
-        self._counters = counters
-        self.reports = reports
-        self._timeout_seconds = timeout_seconds
+    def __init__(self, runtime: Runtime) -> None:
+        self._runtime = runtime
+        self._counters = runtime.counters
+        self._reports = runtime.reports
+        self._timeout_seconds = runtime.settings.handler_timeout_seconds
 
     def run(
         self,
@@ -153,7 +141,8 @@ class Fence:
 
         def ended(value: Any) -> None:
             if outcome:
-                return  # the timeout spoke first
+                # The timeout spoke first.
+                return
             outcome.append(self._outcome(where, value, timed_out))
             if waiting:
                 if timer is not None and timer.active():
@@ -164,7 +153,8 @@ class Fence:
             nonlocal timed_out
             timed_out = True
             self._cancel(where, pending, timeout_seconds)
-            if not outcome:  # it swallowed the cancellation: what it still gives is ignored
+            # A function may swallow the cancellation: what it still gives is ignored.
+            if not outcome:
                 outcome.append(FAILED)
                 later(FAILED)
 
@@ -172,7 +162,7 @@ class Fence:
         if outcome:
             return (outcome[0],)
         waiting = True
-        timer = None if timeout_seconds == math.inf else self._clock().callLater(timeout_seconds, expire)
+        timer = None if timeout_seconds == math.inf else self._runtime.clock.callLater(timeout_seconds, expire)
         return None
 
     def _outcome(self, where: Place | SignalEvent, value: Any, timed_out: bool) -> Any:
@@ -184,7 +174,7 @@ class Fence:
 
     def _cancel(self, where: Place | SignalEvent, pending: Deferred[Any], seconds: float) -> None:
         self._counters.functions_timed_out += 1
-        self.reports.limit(
+        self._reports.limit(
             "handler_timeout_seconds",
             "{where}: cancelled after {seconds} s",
             level=LogLevel.error,
@@ -193,13 +183,14 @@ class Fence:
         )
         try:
             pending.cancel()
-        except Exception:  # of the canceller
+        except Exception:
+            # The canceller raised.
             self._failed(where, Failure())
 
     def _failed(self, where: Place | SignalEvent, failure: Failure) -> None:
         self._counters.functions_failed += 1
         place = _place(where)
-        self.reports.failure(f"{place.what} raised", "{where} raised", failure, where=str(place))
+        self._reports.failure(f"{place.what} raised", "{where} raised", failure, where=str(place))
 
 
 def _place(where: Place | SignalEvent) -> Place:

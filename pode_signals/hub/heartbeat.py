@@ -1,4 +1,4 @@
-"""Pings and overdue messages: one sweep over all connections, no timer per connection.
+"""Pings and overdue messages: one sweep over all connections, no timer per link.
 
 Deadlines run only while the client's socket is read; a sweep that comes late, because this process itself was held up,
 postpones every deadline by as much.
@@ -6,45 +6,33 @@ postpones every deadline by as much.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from collections.abc import Callable, Iterable
 
-from twisted.internet.interfaces import IDelayedCall, IReactorTime
+from twisted.internet.interfaces import IDelayedCall
 
-from ..core.model import ClosedBy
-from ..core.settings import Settings
+from ..core.model import ClosedBy, ConnectionState
 from ..wire.frames import CloseCode
-from .connection import ConnectionState
-from .reports import Reports
-
-if TYPE_CHECKING:
-    from .connection import SignalConnection
+from .link import Link
+from .runtime import Runtime
 
 __all__ = ["SWEEP_SECONDS", "Heartbeat"]
 
 SWEEP_SECONDS = 1.0
 _POLICY_VIOLATION = CloseCode.POLICY_VIOLATION
-
-
-class _Hub(Protocol):
-    """What the heartbeat needs of its hub."""
-
-    settings: Settings
-    reports: Reports
-
-    @property
-    def clock(self) -> IReactorTime: ...
-    def open_connections(self) -> tuple[SignalConnection, ...]: ...
+_PING_BYTES = 8
 
 
 class Heartbeat:
     """Pings every open connection, and gives up on those that do not answer or never end a message.
 
     Args:
-        hub: whose connections.
+        runtime: the surroundings.
+        links: gives all connections.
     """
 
-    def __init__(self, hub: _Hub) -> None:
-        self._hub = hub
+    def __init__(self, runtime: Runtime, links: Callable[[], Iterable[Link]]) -> None:
+        self._runtime = runtime
+        self._links = links
         self._next: IDelayedCall | None = None
         self._swept_at = 0.0
 
@@ -60,46 +48,49 @@ class Heartbeat:
             self._next = None
 
     def _plan(self) -> None:
-        self._swept_at = self._hub.clock.seconds()
-        self._next = self._hub.clock.callLater(SWEEP_SECONDS, self._sweep)
+        self._swept_at = self._runtime.clock.seconds()
+        self._next = self._runtime.clock.callLater(SWEEP_SECONDS, self._sweep)
 
     def _sweep(self) -> None:
-        now = self._hub.clock.seconds()
+        now = self._runtime.clock.seconds()
         passed = now - self._swept_at
         # A whole sweep was missed: we were held up, and nobody else is to blame.
         held_up = passed - SWEEP_SECONDS if passed >= 2 * SWEEP_SECONDS else 0.0
         self._plan()
-        for connection in self._hub.open_connections():
+        for link in self._links():
             # Their deadlines do not run while we do not read.
-            postponed = passed if connection.reading_paused else held_up
-            if connection.state is ConnectionState.OPEN:
-                self._look_for_pong(connection, now, postponed)
-            if connection.state is ConnectionState.OPEN:
-                self._look_at_message(connection, now, postponed)
+            postponed = passed if link.reading_paused else held_up
+            if link.state is ConnectionState.OPEN:
+                self._look_for_pong(link, now, postponed)
+            if link.state is ConnectionState.OPEN:
+                self._look_at_message(link, now, postponed)
 
-    def _look_for_pong(self, connection: SignalConnection, now: float, postponed: float) -> None:
-        if connection.pong_due is None:
-            if now >= connection.ping_due:
-                connection.ping(now + self._hub.settings.pong_timeout_seconds)
+    def _look_for_pong(self, link: Link, now: float, postponed: float) -> None:
+        if link.pulse.pong_due is None:
+            if now >= link.pulse.ping_due:
+                # No client can guess the payload: one that reads nothing would pass for alive by pongs sent blindly.
+                payload = self._runtime.random.randbytes(_PING_BYTES)
+                link.pulse.pinged(payload, now + self._runtime.settings.pong_timeout_seconds)
+                link.ping(payload)
         elif postponed:
-            connection.pong_due += postponed
-        elif now >= connection.pong_due:
-            self._hub.reports.limit(
+            link.pulse.pong_due += postponed
+        elif now >= link.pulse.pong_due:
+            self._runtime.reports.limit(
                 "pong_timeout_seconds",
                 "connection {client_id} is gone: no pong in time",
-                client_id=connection.client_id,
+                client_id=link.client_id,
             )
-            connection.vanished()
+            link.vanished()
 
-    def _look_at_message(self, connection: SignalConnection, now: float, postponed: float) -> None:
-        if connection.message_due is None:
+    def _look_at_message(self, link: Link, now: float, postponed: float) -> None:
+        if link.pulse.message_due is None:
             return
         if postponed:
-            connection.message_due += postponed
-        elif now >= connection.message_due:
-            self._hub.reports.limit(
+            link.pulse.message_due += postponed
+        elif now >= link.pulse.message_due:
+            self._runtime.reports.limit(
                 "message_timeout_seconds",
                 "connection {client_id} takes too long over a message: closed",
-                client_id=connection.client_id,
+                client_id=link.client_id,
             )
-            connection.shut(_POLICY_VIOLATION, "the message took too long", ClosedBy.TIMEOUT)
+            link.shut(_POLICY_VIOLATION, "the message took too long", ClosedBy.TIMEOUT)

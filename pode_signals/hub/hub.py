@@ -1,352 +1,249 @@
-"""The hub: wires the parts together and sees connections come, go and be closed. No HTTP and no WebSocket in here."""
+"""The hub: wires its parts together and sees connections open, leave and end. No HTTP and no wire format in here."""
 
 from __future__ import annotations
 
-from collections import Counter
-from contextvars import Context, copy_context
+from collections.abc import Callable
 from datetime import datetime
-from functools import cached_property
-from itertools import islice
-from random import Random, SystemRandom
-from threading import get_ident
+from functools import partial
 from typing import Any
 
 from twisted.internet.interfaces import IReactorTime
-from twisted.python import threadable
 
-from ..core.addresses import TrustedProxies, limit_key
-from ..core.counters import Counters
-from ..core.model import ClosedBy, Scope, Target, Unrouted
+from ..core.model import ClosedBy, ConnectionState, Identity, Scope, SendMode
 from ..core.registry import Registry
-from ..core.settings import Settings
-from ..errors import ClientIdInUse, NotInReactorThread, TooManyConnections
-from ..scheduling.schedules import Schedules
-from ..wire.frames import CloseCode, check_close_code
-from .asking import Asking
-from .clocks import clock_for, wall_time
-from .connection import ConnectionState, SignalConnection
-from .context import current_event, current_route
+from ..core.request_record import HandshakeRecord
+from ..core.routes import SignalRoutes
+from ..core.targets import Names, Several
+from ..wire.frames import CloseCode
+from ..wire.message import PLAIN_WEBSOCKET, Encoding, Outgoing
+from .capacity import Capacity
+from .deliveries import Deliveries
+from .delivery import Delivery
 from .dispatch import Dispatch
 from .events import Events
 from .fanout import FanOut
 from .fence import Fence
 from .heartbeat import Heartbeat
-from .identities import Identities, Identity
+from .identities import Identities
 from .inboxes import Inboxes
-from .reports import Reports
-from .sending import Sending, Several, several
-from .signal_routes import RouteRegistrations
-from .turns import Turns
+from .link import Link
+from .runtime import Runtime
+from .sending import Sender
+from .signal_event import SignalEvent
+from .transport import ClientTransport
 
 __all__ = ["Hub"]
 
 _REPLACED = CloseCode.REPLACED
-_RESERVED_DESCRIPTORS = 64
-_PING_BYTES = 8
 
 
-class Hub(Sending, Asking, RouteRegistrations, Events, Identities, Schedules):
-    """Everything of :class:`~pode_signals.Signals` that needs no HTTP.
+class Hub:
+    """Connections and messages of one node.
 
     Args:
-        settings: limits and defaults.
-        clock: what time is taken from; None is the reactor that runs when it is first needed. Of a reactor the hub
-            uses a clock that holds when the machine's clock is set.
-        random: where client ids, payloads of pings and random schedule times come from; None is the system's source.
+        runtime: the surroundings.
+        face: what ``connection.hub`` gives users; None is the hub itself, where there are no users.
 
     Attributes:
-        settings: limits and defaults.
-        counters: what happened so far.
-        fence: runs functions of the user.
-        lockable: a mapping with a lock that all functions share.
-        reports: log lines about what clients do.
+        runtime: the surroundings.
+        settings, counters, reports, turns: those of the runtime.
+        registry: the global connections.
+        capacity: all connections, and how many there may be.
+        deliveries: the door for all that is to be delivered here.
+        publish: hands a send or a close to all nodes, this one among them.
+        sender: how it sends.
+        fan_out: what writes messages.
+        fence: what runs functions of the user.
+        routes: the signal routes.
+        events: who wants to know when connections come and go.
+        identities: client ids.
         inboxes: what clients have sent and no function has taken yet.
-        turns: how much of a turn of the reactor a client gets.
-        max_pending_handshakes: ``pending_handshakes``, or what the process can hold of them.
-        fresh_context: gives a copy of the context that the hub was made in: no current event, no current route.
-        message_received: what connections call with a client's text message.
+        heartbeat: pings, and overdue messages.
+        unrouted: what becomes of a client's message for whose path there is no signal route.
         own_ports: the ports of this service's http and https endpoints: pages from there may connect.
+        received: what transports call with a client's text message.
     """
 
-    def __init__(self, settings: Settings, *, clock: IReactorTime | None = None, random: Random | None = None) -> None:
-        self.settings = settings
-        self.counters = Counters()
+    def __init__(self, runtime: Runtime, face: Any = None) -> None:
+        self.face = self if face is None else face
+        self._runtime = runtime
+        self.settings = runtime.settings
+        self.counters = runtime.counters
+        self.reports = runtime.reports
+        self.turns = runtime.turns
+        self.unrouted = runtime.settings.unrouted
         self.own_ports: set[int] = set()
-        if clock is not None:
-            self.clock = clock_for(clock)
-        self._thread = get_ident()
-        self.fresh_context = _without_current(copy_context()).copy
-        self._default_scope = settings.default_scope
-        self._unrouted = settings.unrouted
-        self._open: set[SignalConnection] = set()
-        self._by_address: Counter[str] = Counter()  # by limit_key; who has no address is not counted
-        self._connecting: set[SignalConnection] = set()
-        # Their transports are not gone yet; the oldest first, in all and of each address.
-        self._replaced: dict[SignalConnection, None] = {}
-        self._replaced_of: dict[str, dict[SignalConnection, None]] = {}
-        descriptors = _descriptor_limit()
-        self.max_pending_handshakes = min(settings.pending_handshakes, max(1, descriptors // 4))
-        fitting = max(1, descriptors - _RESERVED_DESCRIPTORS - self.max_pending_handshakes)
-        self._max_connections = settings.max_connections or fitting
-        self.turns = Turns(lambda: self.clock)
-        registry: Registry[SignalConnection] = Registry()
-        self.reports = Reports(lambda: self.clock, self.counters)
-        self.fence = Fence(lambda: self.clock, self.counters, settings.handler_timeout_seconds, self.reports)
-        self.inboxes = Inboxes(settings, self.reports, self.open_connections)
-        fan_out = FanOut(lambda: self.clock, self.fresh_context, settings, self.counters, self.reports)
-        self._heartbeat = Heartbeat(self)
-        most = settings.max_outgoing_bytes
-        Sending.__init__(self, registry, fan_out, self.counters, self.reports, most, self.check_thread)
-        Asking.__init__(self, registry)
-        RouteRegistrations.__init__(self, self.check_thread)
-        Events.__init__(self, self.fence, self.fresh_context, self.check_thread, self.wall_time)
-        random = random or SystemRandom()
-        self._random = random
-        proxies = TrustedProxies(settings.trusted_proxies)
-        Identities.__init__(self, random, proxies, lambda: not self._open, self.check_thread)
-        Schedules.__init__(
-            self, lambda: self.clock, self.fence, self.counters, random, self.check_thread, self.fresh_context
-        )
-        self._dispatch = Dispatch(self, self._signal_routes)
-        self.message_received = self._dispatch.received
+        self.registry: Registry[Link] = Registry()
+        self.capacity = Capacity(runtime, self.registry)
+        self.fan_out = FanOut(runtime)
+        self.deliveries = Deliveries(runtime, self.registry, self.fan_out)
+        self.publish: Callable[[Outgoing], None] = self.deliveries.deliver
+        self.sender = Sender(runtime, self.deliveries, self.fan_out, self.publish)
+        self.send_to: Callable[[Link, object, int | None, str | None], Delivery] = self.sender.send_to
+        self.fence = Fence(runtime)
+        self.events = Events(runtime, self.fence)
+        self.lockable = self.events.lockable
+        self.identities = Identities(runtime, lambda: not self.capacity.links)
+        self.routes = SignalRoutes()
+        self.inboxes = Inboxes(runtime, self.links)
+        self.heartbeat = Heartbeat(runtime, self.links)
+        self._dispatch = Dispatch(runtime, self)
+        self.received = self._dispatch.received
 
-    @cached_property
+    @property
+    def runtime(self) -> Runtime:
+        """The surroundings."""
+        return self._runtime
+
+    @property
+    def max_pending_handshakes(self) -> int:
+        """How many requests may be incomplete at a time."""
+        return self.capacity.max_pending_handshakes
+
+    @property
     def clock(self) -> IReactorTime:
-        """What time is taken from: on a real reactor a clock that nobody sets, otherwise what was given."""
-        from twisted.internet import reactor
-
-        return clock_for(reactor)
+        """What time is taken from."""
+        return self._runtime.clock
 
     def wall_time(self, seconds: float | None = None) -> datetime:
         """When the hub's clock showed so many seconds, as the wall clock is set now (aware, UTC); None is now."""
-        return wall_time(self.clock, self.clock.seconds() if seconds is None else seconds)
+        return self._runtime.wall_time(seconds)
 
-    @property
-    def default_scope(self) -> Scope:
-        """The scope of a conversion that names none (Pode: ``Set-PodeSignalDefaultScope``)."""
-        return self._default_scope
+    def links(self) -> tuple[Link, ...]:
+        """Every connection whose transport is not gone yet, local ones too."""
+        return tuple(self.capacity.links)
 
-    @default_scope.setter
-    def default_scope(self, scope: Scope) -> None:
-        self._default_scope = Scope(scope)
-
-    @property
-    def unrouted(self) -> Unrouted:
-        """What becomes of a client's message for whose path there is no signal route."""
-        return self._unrouted
-
-    @unrouted.setter
-    def unrouted(self, unrouted: Unrouted) -> None:
-        self._unrouted = Unrouted(unrouted)
-
-    def close(
+    def open(
         self,
-        name: str,
+        identity: Identity,
+        request: HandshakeRecord,
+        connect: Callable[[Link], ClientTransport],
         *,
-        group: Several = None,
-        client_id: Several = None,
-        code: int = CloseCode.NORMAL,
-        reason: str = "",
-    ) -> None:
-        """Close every connection of a name that matches (Pode: ``Close-PodeSignalConnection``); none is no error.
+        scope: Scope = Scope.GLOBAL,
+        endpoint_name: str | None = None,
+        subprotocol: str | None = None,
+        encoding: Encoding = PLAIN_WEBSOCKET,
+    ) -> Link:
+        """The one door by which everything that connects comes in.
+
+        Once this returns, the connection is open and in the registry; its Connect functions run in the next turn.
 
         Args:
-            name: the name.
-            group: only connections in this group or one of these; None is any. An empty list, or ``""``, is nobody,
-                whereas for ``send`` it is as good as None.
-            client_id: only connections with this client id or one of these; None is any, and an empty list nobody.
-            code: a :class:`~pode_signals.CloseCode`, or a number of the application's own from 3000 to 4999.
-            reason: text for the clients, cut to 123 bytes of UTF-8.
+            identity: who it is.
+            request: a record of the request that became a connection.
+            connect: gives the way to the client, ready to be written to. It is called when there is room; what it
+                raises is passed on, and then there is no connection.
+            scope: global or local.
+            endpoint_name: the endpoint it came in by; None where that has no name.
+            subprotocol: the agreed WebSocket subprotocol; None is none.
+            encoding: how the client gets messages.
 
         Raises:
-            ValueError: the code may not be sent: 1005, 1006, 1015, under 1000, 5000 and up.
-            NotInReactorThread: called from another thread.
+            ClientIdInUse, TooManyConnections: there is no room.
         """
-        self.check_thread("close")
-        check_close_code(code)
-        groups, client_ids = several(group), several(client_id)
-        if (group is not None and not groups) or (client_id is not None and not client_ids):
-            return
-        for connection in self._registry.select(Target((name,), groups, client_ids)):
-            connection.shut(code, reason, ClosedBy.SERVER)
-
-    def open_connections(self) -> tuple[SignalConnection, ...]:
-        """Every connection whose transport is not gone yet, local ones too."""
-        return tuple(self._open)
-
-    # What the web layer and the service call.
-
-    def check_thread(self, call: str) -> None:
-        """Raise NotInReactorThread unless this is the reactor's thread; before it runs, the hub's maker's."""
-        wanted = threadable.ioThread
-        if get_ident() != (self._thread if wanted is None else wanted):
-            raise NotInReactorThread(call)
-
-    def check_room(self, identity: Identity, scope: Scope, address: str) -> None:
-        """Raise a refusal where the connection would be one too many or its client id is in use.
-
-        Whom it replaces, and whom others have replaced before, takes no place any more.
-        """
-        limits = self.settings
-        replaced = self._registry.get(identity.name, identity.client_id) if scope is Scope.GLOBAL else None
-        if replaced is not None and limits.duplicate_client_id == "refuse":
-            raise ClientIdInUse
-        if len(self._open) - len(self._replaced) - (replaced is not None) >= self._max_connections:
-            raise TooManyConnections(503, "max_connections")
-        most, key = limits.max_connections_per_address, limit_key(address)
-        if most is not None and self._by_address[key] >= most:
-            leaving = len(self._replaced_of.get(key, ()))
-            leaving += replaced is not None and limit_key(replaced.address) == key
-            if self._by_address[key] - leaving >= most:
-                raise TooManyConnections(429, "max_connections_per_address")
-        new_name = scope is Scope.GLOBAL and not self._registry.has_name(identity.name)
-        if new_name and self._registry.name_count() >= limits.max_names:
-            raise TooManyConnections(503, "max_names")
-
-    def admit(self, connection: SignalConnection) -> None:
-        """A connection is open: it enters the registry now; its Connect functions run in the next turn."""
-        replaced = None
-        if connection.is_global:
-            replaced = self._registry.get(connection.name, connection.client_id)
-            if replaced is not None:
-                self._replaced[replaced] = None
-                self._replaced_of.setdefault(limit_key(replaced.address), {})[replaced] = None
-                replaced.shut(_REPLACED, "replaced by a newer connection", ClosedBy.SERVER)
-            self._registry.add(connection)
-        self._open.add(connection)
-        self._heartbeat.begin()
-        if key := limit_key(connection.address):
-            self._by_address[key] += 1
-        self._connecting.add(connection)
+        self.capacity.check(identity, scope, request.address)
+        link = Link(
+            self,
+            identity,
+            request,
+            scope=scope,
+            endpoint_name=endpoint_name,
+            subprotocol=subprotocol,
+            encoding=encoding,
+        )
+        link.attach(connect(link))
+        replaced = self._enter(link) if scope is Scope.GLOBAL else None
+        self.heartbeat.begin()
+        self.capacity.opened(link, replaced)
         self.counters.connections_opened += 1
-        if self._replaced:
-            self._make_room(connection.address, replaced)
-        self.clock.callLater(0, self._connect, connection)
+        self._runtime.clock.callLater(0, self._connect, link)
+        return link
 
-    def shut_down(self, connection: SignalConnection, code: int = CloseCode.GOING_AWAY) -> None:
-        """Close a connection because the service stops."""
-        connection.shut(code, "the server is going away", ClosedBy.SHUTDOWN)
-
-    def route_ended(self, connection: SignalConnection, *, failed: bool) -> None:
+    def route_ended(self, link: Link, *, failed: bool) -> None:
         """The route that converted a connection has ended: a local one is closed."""
         if failed:
-            self.reports.write(
-                "routes_failed", "the route that converted {client_id} failed", client_id=connection.client_id
-            )
-        if connection.is_local:
+            self.reports.write("routes_failed", "the route that converted {client_id} failed", client_id=link.client_id)
+        if link.is_local:
             code, by = (CloseCode.INTERNAL_ERROR, ClosedBy.ERROR) if failed else (CloseCode.NORMAL, ClosedBy.SERVER)
-            connection.shut(code, "", by)
+            link.shut(code, "", by)
 
-    def connections_of(self, target: Target) -> tuple[SignalConnection, ...]:
-        """The global connections that a target means."""
-        return self._registry.select(target)
+    # What links call.
 
-    # What connections and dispatch call.
+    def leaves(self, link: Link) -> None:
+        """The connection is about to close: what was sent before goes out, then it gets nothing more."""
+        self.inboxes.incomplete(link, 0)
+        self.fan_out.flush(link.name)
+        self.fan_out.leave(link)
+        if link.is_global and self.registry.remove(link):
+            self.fan_out.left(link)
 
-    def congestion_changed(self, connection: SignalConnection, congested: bool) -> None:
-        """A transport has more than it likes, or has it no more."""
-        if not congested:
-            self._fan_out.drained(connection)
-        elif connection.state is ConnectionState.OPEN:
-            self._fan_out.congested.add(connection)
-
-    def connection_leaves(self, connection: SignalConnection) -> None:
-        """A connection is about to close: what was sent before goes out, then it gets nothing more."""
-        self.inboxes.incomplete(connection, 0)
-        self._fan_out.flush(connection.name)
-        self._fan_out.leave(connection)
-        if connection.is_global:
-            self._registry.remove(connection)
-
-    def message_grows(self, connection: SignalConnection, size_bytes: int) -> None:
-        """So much has come of a message that is not complete, 0 where none is."""
-        self.inboxes.incomplete(connection, size_bytes)
-
-    def send_close(self, connection: SignalConnection, code: int, reason: bytes) -> None:
-        """A connection that left because we close it gets its close frame."""
-        self._fan_out.close(connection, code, reason)
-
-    def ping_payload(self) -> bytes:
-        """Eight bytes that no client can guess: one that reads nothing would pass for alive by pongs sent blindly."""
-        return self._random.randbytes(_PING_BYTES)
-
-    def connection_gone(self, connection: SignalConnection) -> None:
+    def gone(self, link: Link) -> None:
         """A transport is gone."""
-        self._open.remove(connection)
-        if connection in self._replaced:
-            del self._replaced[connection]
-            key = limit_key(connection.address)
-            of_address = self._replaced_of[key]
-            del of_address[connection]
-            if not of_address:
-                del self._replaced_of[key]
-        if not self._open:
-            self._heartbeat.end()
-        if key := limit_key(connection.address):
-            self._by_address[key] -= 1
-            if not self._by_address[key]:
-                del self._by_address[key]
-        assert connection.closure is not None
-        self.counters.connections_closed[connection.closure.by.value] += 1
-        if connection not in self._connecting:
-            self.fire_disconnect(connection)
+        self.capacity.gone(link)
+        if not self.capacity.links:
+            self.heartbeat.end()
+        assert link.closure is not None
+        self.counters.connections_closed[link.closure.by.value] += 1
+        # Disconnect never comes before the end of Connect.
+        if not link.is_connecting:
+            self.events.fire_disconnect(link)
+
+    def close(self, link: Link, code: int, reason: bytes) -> None:
+        """Write a close frame, whatever the transport does."""
+        self.fan_out.close(link, code, reason)
+
+    def congested(self, link: Link) -> None:
+        """A transport holds more than it likes."""
+        self.fan_out.congested.add(link)
+
+    def drained(self, link: Link) -> None:
+        """A transport is empty again."""
+        self.fan_out.drained(link)
+
+    def grows(self, link: Link, size_bytes: int) -> None:
+        """So much has come of a message that is not complete; 0 where none is."""
+        self.inboxes.incomplete(link, size_bytes)
+
+    # What dispatch and events call.
 
     def client_ids_hold(self, client_ids: tuple[str, ...]) -> bool:
-        """Whether the client ids of a client's message are valid; strictly signed ones for whoever holds them."""
-        signer = self._signer
-        if signer is None:
-            return True
-        if not signer.strict:
-            return all(signer.verify(each, None) for each in dict.fromkeys(client_ids))
-        return all(
-            any(self.is_client_id_valid(each, holder.request) for holder in self._registry.with_client_id(each))
-            for each in dict.fromkeys(client_ids)
-        )
+        """Whether the client ids of a client's message are valid; strictly signed ones for their holders."""
+        return self.identities.all_hold(client_ids, self.registry.with_client_id)
 
-    def _make_room(self, address: str, just_replaced: SignalConnection | None) -> None:
-        """Whoever was replaced may take its time over the close frame, until its place is needed."""
-        most, key = self.settings.max_connections_per_address, limit_key(address)
-        over = len(self._open) - self._max_connections
-        over_of_address = 0 if most is None or not key else self._by_address[key] - most
-        if just_replaced is not None and just_replaced in self._replaced:
-            over -= 1
-            over_of_address -= limit_key(just_replaced.address) == key
-        going = _oldest(self._replaced_of.get(key, {}), over_of_address, {just_replaced})
-        going += _oldest(self._replaced, over - len(going), {just_replaced, *going})
-        for each in going:
-            each.abort()
+    def send_within(
+        self,
+        event: SignalEvent,
+        data: object,
+        name: Names,
+        group: Several,
+        client_id: Several,
+        mode: SendMode | str,
+        depth: int | None,
+        key: str | None,
+    ) -> Delivery:
+        """``signals.send`` with an event as the current one."""
+        self._runtime.check_thread("send")
+        sender = event.connection._link
+        return self.sender.send(event.data, sender, None, data, name, group, client_id, mode, depth, key)
 
-    def _connect(self, connection: SignalConnection) -> None:
-        self.fire_connect(connection, lambda: self._connected(connection))
+    def _enter(self, link: Link) -> Link | None:
+        """Join the registry, in the place of a connection with the same name and client id: that is closed."""
+        replaced = self.registry.get(link.name, link.client_id)
+        if replaced is not None:
+            self.capacity.replaces(replaced)
+            replaced.shut(_REPLACED, "replaced by a newer connection", ClosedBy.SERVER)
+        self.registry.add(link)
+        self.fan_out.joined(link)
+        return replaced
 
-    def _connected(self, connection: SignalConnection) -> None:
+    def _connect(self, link: Link) -> None:
+        self.events.fire_connect(link, partial(self._connected, link))
+
+    def _connected(self, link: Link) -> None:
         """The Connect functions have ended: messages may flow, and Disconnect may fire."""
-        self._connecting.discard(connection)
-        gone = connection.state is ConnectionState.CLOSED  # before its messages run: they may end it
-        self._dispatch.next(connection)
+        link.is_connecting = False
+        # Before its messages run: they may end it.
+        gone = link.state is ConnectionState.CLOSED
+        self._dispatch.next(link)
         if gone:
-            self.fire_disconnect(connection)
-
-
-def _oldest(
-    replaced: dict[SignalConnection, None], count: int, but: set[SignalConnection | None]
-) -> list[SignalConnection]:
-    """So many of those that were replaced, without some; no more of them are looked at than it needs."""
-    return list(islice((each for each in replaced if each not in but), max(0, count)))
-
-
-def _without_current(context: Context) -> Context:
-    """The context without the event and the route that the hub may have been made in."""
-    context.run(current_event.set, None)
-    context.run(current_route.set, None)
-    return context
-
-
-def _descriptor_limit() -> int:
-    """How many files and sockets the process may have open."""
-    try:
-        import resource
-    except ImportError:  # not on this platform
-        return 1_000_000
-    soft: Any = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
-    return 1_000_000 if soft == resource.RLIM_INFINITY else soft
+            self.events.fire_disconnect(link)

@@ -6,63 +6,45 @@ The signatures themselves are made in ``core/signing.py``; nothing here knows wh
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Sequence
-from random import Random
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
-from attrs import frozen
 from twisted.internet.address import UNIXAddress
 from twisted.logger import Logger
 
 from ..core.addresses import UNIX_PEER, TrustedProxies, plain_address
+from ..core.model import Identity
 from ..core.names import check_name, client_id_text
 from ..core.origin import forwarded_host
 from ..core.request_record import HandshakeRecord, header_value_text
 from ..core.signing import Caller, Signer, bare_client_id
 from ..errors import ClientIdInvalid, NameInvalid, SigningInUse
-from .context import current_event
+from .link import Link
+from .runtime import Runtime
 
-__all__ = ["Identities", "Identity"]
+__all__ = ["Identities"]
 
 _SIGNED = "s:"
 _VERSION_4 = 0x4000 << 64 | 0x8000 << 48  # and the variant of RFC 9562
 _RANDOM_BITS = ~(0xF000 << 64 | 0xC000 << 48)
 
 
-@frozen
-class Identity:
-    """A checked name, group and issued client id."""
-
-    name: str
-    group: str | None
-    client_id: str
-
-
 class Identities:
     """The client ids of one hub; a part of :class:`~pode_signals.Signals`.
 
     Args:
-        random: where new client ids come from.
-        proxies: whose X-Forwarded-For counts.
+        runtime: the surroundings.
         is_empty: whether no connection is open.
-        check_thread: raises where the caller is in the wrong thread.
     """
 
-    _identity_log = Logger()
+    _log = Logger()
 
-    def __init__(
-        self,
-        random: Random,
-        proxies: TrustedProxies,
-        is_empty: Callable[[], bool],
-        check_thread: Callable[[str], None],
-    ) -> None:
-        self._identity_random = random
-        self._identity_proxies = proxies
-        self._identity_is_empty = is_empty
-        self._identity_check_thread = check_thread
+    def __init__(self, runtime: Runtime, is_empty: Callable[[], bool]) -> None:
+        self._random = runtime.random
+        self._proxies = TrustedProxies(runtime.settings.trusted_proxies)
+        self._is_empty = is_empty
         self._signer: Signer | None = None
-        self._identity_warned = False
+        self._warned = False
         self._default_secret = secrets.token_urlsafe(32)
 
     @property
@@ -76,37 +58,13 @@ class Identities:
         return self._signer is not None
 
     def enable_signing(self, secret: str | bytes | Sequence[str | bytes], *, strict: bool = False) -> None:
-        """Sign every client id (Pode: ``Enable-PodeSignalSigning``).
-
-        Args:
-            secret: the secret, at least 32 bytes; or several: the first signs, each verifies.
-            strict: whether the client's User-Agent and address become part of the secret. Then no id is valid that a
-                client without an address shows (one on a UNIX socket, unless a trusted proxy reports its address).
-
-        Raises:
-            ValueError: a secret is empty, or none was given.
-            SigningInUse: a connection is open.
-            NotInReactorThread: called from another thread.
-        """
-        self._identity_check_thread("enable_signing")
+        """``signals.enable_signing``."""
         signer = Signer((secret,) if isinstance(secret, (str, bytes)) else tuple(secret), strict=strict)
         self._set_signer(signer)
         self._warn_if_weak(signer)
 
     def replace_secrets(self, secret: str | bytes | Sequence[str | bytes]) -> None:
-        """Sign with other secrets from now on, while connections are open; signing stays as strict as it is.
-
-        Ids that none of the new secrets verifies are no longer valid, those of open connections included: keep the old
-        secret behind the new one for as long as its ids are in use.
-
-        Args:
-            secret: as for :meth:`enable_signing`.
-
-        Raises:
-            ValueError: signing is off, a secret is empty, or none was given; then the old ones stay.
-            NotInReactorThread: called from another thread.
-        """
-        self._identity_check_thread("replace_secrets")
+        """``signals.replace_secrets``."""
         if self._signer is None:
             raise ValueError("signing is off, so there are no secrets to replace: enable_signing turns it on")
         several = (secret,) if isinstance(secret, (str, bytes)) else tuple(secret)
@@ -114,50 +72,20 @@ class Identities:
         self._warn_if_weak(self._signer)
 
     def disable_signing(self) -> None:
-        """Sign no client ids (Pode: ``Disable-PodeSignalSigning``).
-
-        Raises:
-            SigningInUse: a connection is open.
-            NotInReactorThread: called from another thread.
-        """
-        self._identity_check_thread("disable_signing")
+        """``signals.disable_signing``."""
         self._set_signer(None)
 
     def new_client_id(self, client_id: str | int | None = None, request: Any = None) -> str:
-        """A client id as ``convert`` issues it (Pode: ``New-PodeSignalClientId``).
-
-        Args:
-            client_id: the bare id, an ``int`` as its text; None is a random version-4 UUID. One that is signed has to
-                be validly so.
-            request: the request it is for, which strict signing needs; None is that of the current event.
-
-        Raises:
-            NameInvalid: the id is empty, over 128 characters or has control characters.
-            ClientIdInvalid: it is signed, but not validly; or begins with ``s:`` while signing is off.
-            ValueError: signing is strict, and there is neither a request nor a current event.
-            TypeError: it is neither a ``str`` nor an ``int``.
-        """
+        """``signals.new_client_id``."""
         return self._issue(client_id, self._caller(request))
 
     def is_client_id_signed(self, client_id: str | int, request: Any = None) -> bool:
-        """Whether an id has a valid signature (Pode: ``Test-PodeSignalClientIdSigned``); False where signing is off.
-
-        Raises:
-            ValueError: signing is strict, and there is neither a request nor a current event.
-            TypeError: the id is neither a ``str`` nor an ``int``, which is taken as its text.
-        """
+        """``signals.is_client_id_signed``."""
         client_id = client_id_text(client_id)
         return self._signer is not None and self._signer.verify(client_id, self._caller(request))
 
     def is_client_id_valid(self, client_id: str | int, request: Any = None) -> bool:
-        """Whether an id could be one of ours (Pode: ``Test-PodeSignalClientIdValid``).
-
-        With signing on it has to be signed validly; with signing off it must not begin with ``s:``.
-
-        Raises:
-            ValueError: signing is strict, and there is neither a request nor a current event.
-            TypeError: the id is neither a ``str`` nor an ``int``, which is taken as its text.
-        """
+        """``signals.is_client_id_valid``."""
         client_id = client_id_text(client_id)
         try:
             check_name("client id", bare_client_id(client_id))
@@ -177,11 +105,11 @@ class Identities:
             The socket's address, or the one that trusted proxies report; ``""`` where there is neither, on a UNIX
             socket.
         """
-        return self._identity_proxies.client_address(_peer(request), _lines(request, b"x-forwarded-for"))
+        return self._proxies.client_address(_peer(request), _lines(request, b"x-forwarded-for"))
 
     def is_trusted_proxy(self, request: Any) -> bool:
         """Whether a ``twisted.web`` request's socket is one of ``trusted_proxies``."""
-        return self._identity_proxies.trusts(_peer(request))
+        return self._proxies.trusts(_peer(request))
 
     def forwarded_host(self, request: Any) -> str | None:
         """The Host that trusted proxies say a ``twisted.web`` request was for; None where none of them says so."""
@@ -189,7 +117,7 @@ class Identities:
         if not lines:
             return None
         addresses = _lines(request, b"x-forwarded-for")
-        hops = self._identity_proxies.hops(_peer(request), addresses)
+        hops = self._proxies.hops(_peer(request), addresses)
         if not hops:
             return None
         # The socket's own end is a hop that X-Forwarded-For does not name.
@@ -205,9 +133,26 @@ class Identities:
             self._warn_of_no_address()
         return Identity(name, group, self._issue(client_id, caller))
 
+    def all_hold(self, client_ids: tuple[str, ...], holders: Callable[[str], Iterable[Link]]) -> bool:
+        """Whether the client ids of a client's message are valid.
+
+        Args:
+            client_ids: the ids.
+            holders: gives the connections that have an id: a strictly signed one is valid for its holder.
+        """
+        signer = self._signer
+        if signer is None:
+            return True
+        if not signer.strict:
+            return all(signer.verify(each, None) for each in dict.fromkeys(client_ids))
+        return all(
+            any(self.is_client_id_valid(each, holder.request) for holder in holders(each))
+            for each in dict.fromkeys(client_ids)
+        )
+
     def _issue(self, client_id: str | int | None, caller: Caller | None) -> str:
         if client_id is None:
-            client_id = _uuid4(self._identity_random.getrandbits(128))
+            client_id = _uuid4(self._random.getrandbits(128))
             return client_id if self._signer is None else self._signer.sign(client_id, caller)
         client_id = client_id_text(client_id)
         if client_id.startswith(_SIGNED):
@@ -222,10 +167,7 @@ class Identities:
         if self._signer is None or not self._signer.strict:
             return None
         if request is None:
-            event = current_event.get()
-            if event is None or event.connection.hub is not self:
-                raise ValueError("strict signing needs a request or a current event")
-            request = event.request
+            raise ValueError("strict signing needs a request or a current event")
         if isinstance(request, HandshakeRecord):
             return _caller_of(request)
         agents = request.requestHeaders.getRawHeaders(b"user-agent", [])
@@ -234,19 +176,19 @@ class Identities:
         return Caller(user_agent=user_agent, address=self.client_address(request))
 
     def _warn_of_no_address(self) -> None:
-        if not self._identity_warned:
-            self._identity_warned = True
-            self._identity_log.warn(
+        if not self._warned:
+            self._warned = True
+            self._log.warn(
                 "signing is strict, and a client on a UNIX socket has no address: no client id is valid that it shows;"
                 ' trusted_proxies=["unix"] takes the address that a proxy reports in X-Forwarded-For'
             )
 
     def _warn_if_weak(self, signer: Signer) -> None:
         if signer.weak:
-            self._identity_log.warn("a signing secret has under 32 bytes: it can be guessed")
+            self._log.warn("a signing secret has under 32 bytes: it can be guessed")
 
     def _set_signer(self, signer: Signer | None) -> None:
-        if not self._identity_is_empty():
+        if not self._is_empty():
             raise SigningInUse
         self._signer = signer
 

@@ -1,4 +1,4 @@
-"""The life of one connection, from open to gone, as hub, dispatch, fan-out and transport see it.
+"""The machine's side of one connection, from open to gone, as hub, dispatch, fan-out and transport see it.
 
 It decides nothing about messages or audiences; the hub does.
 """
@@ -6,160 +6,179 @@ It decides nothing about messages or audiences; the hub does.
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextvars import Context
-from datetime import datetime
-from enum import Enum
 from typing import Any, Protocol
 
-from twisted.internet.interfaces import IDelayedCall, IReactorTime
+from twisted.internet.defer import Deferred, succeed
+from twisted.internet.interfaces import IDelayedCall
 from twisted.logger import LogLevel
 
-from ..core.limits import TokenBucket, WindowCounter
-from ..core.model import ClosedBy, Closure, Scope
+from ..core.model import ClosedBy, Closure, ConnectionState, Identity, Scope
 from ..core.outbox import Outbox
 from ..core.request_record import HandshakeRecord
-from ..core.routes import RouteMatch
-from ..core.settings import Settings
 from ..wire.frames import CloseCode, close_reason
+from ..wire.message import PLAIN_WEBSOCKET, Encoding
 from .delivery import Delivery
-from .inboxes import Inbox
-from .reports import Reports
+from .records import Inbox, Intake, Pulse
+from .runtime import Runtime
 from .transport import ClientTransport
 from .waiters import Waiters
 
-__all__ = ["ConnectionState", "Lifecycle"]
+__all__ = ["Link", "LinkHub"]
 
 
-class ConnectionState(Enum):
-    """Where a connection is in its life."""
-
-    OPEN = "open"
-    CLOSING = "closing"
-    """A close frame was sent or received; it is in no registry any more."""
-    CLOSED = "closed"
-    """The transport is gone."""
-
-
-class _Hub(Protocol):
-    """What a connection needs of its hub."""
-
-    @property
-    def clock(self) -> IReactorTime: ...
-    @property
-    def settings(self) -> Settings: ...
-    @property
-    def reports(self) -> Reports: ...
-    def wall_time(self, seconds: float) -> datetime: ...
-    def check_thread(self, call: str) -> None: ...
-    def fresh_context(self) -> Context: ...
-    def ping_payload(self) -> bytes: ...
-    def send_to(self, connection: Any, data: object, depth: int | None = None, key: str | None = None) -> Delivery: ...
-    def congestion_changed(self, connection: Any, congested: bool) -> None: ...
-    def connection_leaves(self, connection: Any) -> None: ...
-    def message_grows(self, connection: Any, size_bytes: int) -> None: ...
-    def send_close(self, connection: Any, code: int, reason: bytes) -> None: ...
-    def connection_gone(self, connection: Any) -> None: ...
-
-
-class Lifecycle:
-    """What :class:`~pode_signals.SignalConnection` builds on.
+class LinkHub(Protocol):
+    """What a link needs of the hub that opened it; :class:`~pode_signals.hub.hub.Hub` is one.
 
     Attributes:
-        last_activity_seconds: when its client last sent a message, or when it was converted.
-        write_frames: writes whole frames; False where it is not open, and nothing is written.
-        ping_due, pong_due, message_due: when the heartbeat has to look at it; None is never.
-        outbox: what waits while the client does not read; None where nothing does.
-        busy: a message is being handled, or the Connect functions run.
-        inbox: the messages behind that; None where there are none.
+        face: what ``connection.hub`` gives users.
+        send_to: sends data to one link.
+    """
+
+    face: Any
+    send_to: Callable[[Link, object, int | None, str | None], Delivery]
+
+    @property
+    def runtime(self) -> Runtime:
+        """The surroundings."""
+
+    def leaves(self, link: Link) -> None:
+        """The connection is about to close: what was sent before goes out, then it gets nothing more."""
+
+    def gone(self, link: Link) -> None:
+        """The transport is gone."""
+
+    def close(self, link: Link, code: int, reason: bytes) -> None:
+        """Write a close frame, whatever the transport does."""
+
+    def congested(self, link: Link) -> None:
+        """The transport holds more than it likes."""
+
+    def drained(self, link: Link) -> None:
+        """The transport is empty again."""
+
+    def route_ended(self, link: Link, *, failed: bool) -> None:
+        """The route that converted a connection has ended."""
+
+    def grows(self, link: Link, size_bytes: int) -> None:
+        """So much has come of a message that is not complete; 0 where none is."""
+
+
+class Link:
+    """The machine's side of one connection; :class:`~pode_signals.SignalConnection` is the user's view of it.
+
+    What the heartbeat, dispatch and fan-out keep with each connection are records of their own; each is written by the
+    module that made it, and read by others.
+
+    Args:
+        hub: the hub that it belongs to.
+        identity: name, group and client id.
+        request: a read-only record of the request.
+        scope: global or local.
+        endpoint_name: the endpoint it came in by; None where that has no name.
+        subprotocol: the agreed WebSocket subprotocol; None is none.
+        encoding: how its client gets messages.
+
+    Attributes:
+        state: open, closing or closed.
+        closure: how it ended; None while it is open.
+        connected_seconds: when it was opened, by the hub's clock.
+        last_activity_seconds: when its client last sent a message, or when it was opened.
+        write: writes whole encoded messages; False where it is not open, and nothing is written.
+        is_connecting: its Connect functions have not ended.
         reading_paused: nothing is read from the client.
-        bad_messages, message_bucket: how many of its messages were bad, and how many may come.
-        route, route_version: its signal route, and the version of the routes that says so.
+        pulse: the heartbeat's: when something is due.
+        intake: dispatch's: what is known of a client that has sent something; None where it has not.
+        inbox: messages that wait for functions; None where there are none.
+        runtime: the surroundings of the hub.
+        view: what users hold, kept here by ``connection.py``; None where nobody has asked for it yet.
+        outbox: what waits while the client does not read; None where nothing does.
     """
 
     __slots__ = (
-        "__weakref__",
         "_close_timer",
-        "_connected_seconds",
         "_disconnect_waiters",
-        "_hub",
-        "_metadata",
-        "_ping",
         "_transport",
-        "address",
-        "bad_messages",
-        "busy",
         "client_id",
         "closure",
+        "connected_seconds",
+        "encoding",
         "endpoint_name",
         "group",
+        "hub",
         "inbox",
+        "intake",
+        "is_connecting",
         "last_activity_seconds",
-        "message_bucket",
-        "message_due",
         "name",
         "outbox",
-        "ping_due",
-        "pong_due",
+        "pulse",
         "reading_paused",
         "request",
-        "route",
-        "route_version",
+        "runtime",
         "scope",
         "state",
         "subprotocol",
-        "write_frames",
+        "view",
+        "write",
     )
 
     def __init__(
         self,
-        hub: _Hub,
-        *,
-        name: str,
-        group: str | None,
-        client_id: str,
-        scope: Scope,
+        hub: LinkHub,
+        identity: Identity,
         request: HandshakeRecord,
+        *,
+        scope: Scope = Scope.GLOBAL,
         endpoint_name: str | None = None,
         subprotocol: str | None = None,
+        encoding: Encoding = PLAIN_WEBSOCKET,
     ) -> None:
-        self._hub = hub
-        self._transport: ClientTransport | None = None
-        self.write_frames: Callable[[bytes], bool] = _not_open  # False where it is not open, and nothing is written
-        self.name = name
-        self.group = group
-        self.client_id = client_id
-        self.scope = scope
+        self.hub = hub
+        self.name = identity.name
+        self.group = identity.group
+        self.client_id = identity.client_id
         self.request = request
-        self.address = request.address
+        self.scope = scope
         self.endpoint_name = endpoint_name
         self.subprotocol = subprotocol
+        self.encoding = encoding
         self.state = ConnectionState.OPEN
         self.closure: Closure | None = None
-        self._connected_seconds = self.last_activity_seconds = hub.clock.seconds()
-        self._metadata: dict[str, Any] | None = None
+        self.runtime = runtime = hub.runtime
+        self.connected_seconds = self.last_activity_seconds = runtime.clock.seconds()
+        self.write: Callable[[bytes], bool] = _not_open
+        self.is_connecting = True
+        self.reading_paused = False
+        self.pulse = Pulse(self.connected_seconds + runtime.settings.ping_interval_seconds)
+        self.intake: Intake | None = None
+        self.inbox: Inbox | None = None
+        self.outbox: Outbox | None = None
+        self._transport: ClientTransport | None = None
+        self.view: Any = None
         self._disconnect_waiters: Waiters[Closure] | None = None
         self._close_timer: IDelayedCall | None = None
-        # What heartbeat and fan-out keep with each connection.
-        self.ping_due = self._connected_seconds + hub.settings.ping_interval_seconds
-        self.pong_due: float | None = None
-        self.message_due: float | None = None
-        self._ping: bytes | None = None  # what the pong that is due has to say
-        self.outbox: Outbox | None = None
-        # What dispatch keeps with each connection; made on first use.
-        self.busy = True
-        self.inbox: Inbox | None = None
-        self.reading_paused = False
-        self.bad_messages: WindowCounter | None = None
-        self.message_bucket: TokenBucket | None = None
-        self.route: RouteMatch | None = None
-        self.route_version = -1
+
+    @property
+    def address(self) -> str:
+        """The client's address: the socket's, or the one that trusted proxies report."""
+        return self.request.address
+
+    @property
+    def is_global(self) -> bool:
+        """Whether its scope is global."""
+        return self.scope is Scope.GLOBAL
+
+    @property
+    def is_local(self) -> bool:
+        """Whether its scope is local."""
+        return self.scope is Scope.LOCAL
 
     # What hub, dispatch and fan-out call.
 
     def attach(self, transport: ClientTransport) -> None:
         """Take the transport, once."""
         self._transport = transport
-        self.write_frames = transport.write_frames
+        self.write = transport.write_frames
 
     def write_close(self, code: int, reason: bytes) -> None:
         """Write a close frame; the connection has left the hub before."""
@@ -178,8 +197,9 @@ class Lifecycle:
         text = close_reason(reason)
         closure = Closure(code, text.decode("utf-8"), by)
         self.left(closure, timeout_seconds=timeout_seconds)
-        if self.closure is closure:  # else it had left before
-            self._hub.send_close(self, code, text)
+        # It may have left before.
+        if self.closure is closure:
+            self.hub.close(self, code, text)
 
     def fail(self) -> None:
         """Give the connection up: its transport raised."""
@@ -193,11 +213,9 @@ class Lifecycle:
             assert self._transport is not None
             self._transport.abort()
 
-    def ping(self, pong_due: float) -> None:
-        """Ping the client, whose pong has to come by a time."""
+    def ping(self, payload: bytes) -> None:
+        """Ping the client."""
         assert self._transport is not None
-        self._ping = payload = self._hub.ping_payload()
-        self.pong_due = pong_due
         self._transport.write_ping(payload)
 
     def vanished(self) -> None:
@@ -223,66 +241,79 @@ class Lifecycle:
 
     def message_begins(self) -> None:
         """The first frame of a message has begun: its last one has to end in time."""
-        self.message_due = self._hub.clock.seconds() + self._hub.settings.message_timeout_seconds
+        runtime = self.runtime
+        self.pulse.message_begins(runtime.clock.seconds() + runtime.settings.message_timeout_seconds)
 
     def message_ended(self) -> None:
         """A message is complete."""
-        self.message_due = None
+        self.pulse.message_ended()
 
     def message_grows(self, size_bytes: int) -> None:
         """So much has come of a message that is not complete; 0 where none is, any more."""
         if self.state is ConnectionState.OPEN or not size_bytes:
-            self._hub.message_grows(self, size_bytes)
+            self.hub.grows(self, size_bytes)
 
     def pong(self, payload: bytes) -> None:
-        """A pong came in; one that no ping of ours asked for says nothing."""
-        if self.pong_due is not None and payload == self._ping:
-            self.pong_due = self._ping = None
-            self.ping_due = self._hub.clock.seconds() + self._hub.settings.ping_interval_seconds
+        """A pong came in."""
+        runtime = self.runtime
+        self.pulse.pong(payload, runtime.clock.seconds() + runtime.settings.ping_interval_seconds)
 
     def congested(self) -> None:
         """The transport holds more than it likes."""
-        self._hub.congestion_changed(self, True)
+        if self.state is ConnectionState.OPEN:
+            self.hub.congested(self)
 
     def drained(self) -> None:
         """The transport's buffer is empty again."""
-        self._hub.congestion_changed(self, False)
+        self.hub.drained(self)
 
     def left(self, closure: Closure, *, timeout_seconds: float | None = None) -> None:
         """A close frame is about to be sent, or was received: the connection leaves the hub, once."""
         if self.state is ConnectionState.OPEN:
-            self._hub.connection_leaves(self)
-        if self.closure is not None:  # it left before, or because writing what was sent before failed
+            self.hub.leaves(self)
+        # It left before, or because writing what was sent before failed.
+        if self.closure is not None:
             return
         self.state = ConnectionState.CLOSING
-        self.write_frames = _not_open
+        self.write = _not_open
         self.closure = closure
+        # Otherwise the client's close frame would never be seen.
         if self.reading_paused:
-            self.resume_reading()  # or the client's close frame would never be seen
-        seconds = self._hub.settings.close_timeout_seconds if timeout_seconds is None else timeout_seconds
-        self._close_timer = self._hub.clock.callLater(seconds, self._close_timed_out)
+            self.resume_reading()
+        seconds = self.runtime.settings.close_timeout_seconds if timeout_seconds is None else timeout_seconds
+        self._close_timer = self.runtime.clock.callLater(seconds, self._close_timed_out)
 
     def lost(self) -> None:
         """The transport is gone."""
         if self.state is ConnectionState.CLOSED:
             return
-        self.state = ConnectionState.CLOSED  # first, so that nothing is written to it any more
-        self.write_frames = _not_open
+        # First, so that nothing is written to it any more.
+        self.state = ConnectionState.CLOSED
+        self.write = _not_open
         self._transport = None
         if self.closure is None:
             self.closure = Closure(CloseCode.ABNORMAL, "", ClosedBy.CLIENT)
-            self._hub.connection_leaves(self)
+            self.hub.leaves(self)
         if self._close_timer is not None:
             self._close_timer.cancel()
             self._close_timer = None
-        self._hub.connection_gone(self)
+        self.hub.gone(self)
         waiters, self._disconnect_waiters = self._disconnect_waiters, None
         if waiters is not None:
-            waiters.fire(self.closure, self._hub.fresh_context)
+            waiters.fire(self.closure, self.runtime.fresh_context)
+
+    def when_disconnected(self) -> Deferred[Closure]:
+        """A new Deferred that fires with the closure when the transport is gone, at once if it is."""
+        if self.state is ConnectionState.CLOSED:
+            assert self.closure is not None
+            return succeed(self.closure)
+        if self._disconnect_waiters is None:
+            self._disconnect_waiters = Waiters()
+        return self._disconnect_waiters.wait()
 
     def _close_timed_out(self) -> None:
         self._close_timer = None
-        self._hub.reports.limit(
+        self.runtime.reports.limit(
             "close_timeout_seconds",
             "connection {client_id} did not answer the close frame: dropped",
             level=LogLevel.info,

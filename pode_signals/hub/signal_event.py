@@ -2,24 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from datetime import datetime
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 from attrs import frozen
 from twisted.internet.defer import DeferredLock
 
-from ..core.model import ClientMessage, EveryName, SendMode
+from ..core.model import ClientMessage, SendMode
 from ..core.request_record import HandshakeRecord
 from ..core.routes import RouteMatch, SignalRoute
 from ..core.signing import bare_client_id
+from ..core.targets import Names, Several
+from .connection import SignalConnection
+from .delivery import Delivery
 
-if TYPE_CHECKING:
-    from .connection import SignalConnection
-    from .delivery import Delivery
-
-__all__ = ["EventEndpoint", "Lockable", "SignalEvent"]
+__all__ = ["EventEndpoint", "EventParts", "Lockable", "SignalEvent"]
 
 _NO_PARAMS: Mapping[str, Any] = MappingProxyType({})
 
@@ -51,6 +50,28 @@ class EventEndpoint:
     name: str | None
 
 
+class EventParts(Protocol):
+    """What an event needs of the hub."""
+
+    lockable: Lockable
+
+    def wall_time(self, seconds: float | None = None) -> datetime:
+        """When the hub's clock showed so many seconds."""
+
+    def send_within(
+        self,
+        event: SignalEvent,
+        data: object,
+        name: Names,
+        group: Several,
+        client_id: Several,
+        mode: SendMode | str,
+        depth: int | None,
+        key: str | None,
+    ) -> Delivery:
+        """``signals.send`` with an event as the current one."""
+
+
 class SignalEvent:
     """A message of a client (Pode: ``$SignalEvent``).
 
@@ -60,13 +81,19 @@ class SignalEvent:
         streamed: True, as in Pode on servers that stream.
     """
 
-    __slots__ = ("_match", "_metadata", "_seconds", "connection", "data")
+    __slots__ = ("_match", "_metadata", "_parts", "_seconds", "connection", "data")
 
     streamed = True
 
     def __init__(
-        self, connection: SignalConnection, data: ClientMessage, match: RouteMatch | None, seconds: float
+        self,
+        parts: EventParts,
+        connection: SignalConnection,
+        data: ClientMessage,
+        match: RouteMatch | None,
+        seconds: float,
     ) -> None:
+        self._parts = parts
         self.connection = connection
         self.data = data
         self._match = match
@@ -88,8 +115,7 @@ class SignalEvent:
     @property
     def lockable(self) -> Lockable:
         """The hub's shared mapping with a lock."""
-        lockable: Lockable = self.connection.hub.lockable
-        return lockable
+        return self._parts.lockable
 
     @property
     def metadata(self) -> dict[str, Any]:
@@ -126,17 +152,16 @@ class SignalEvent:
     @property
     def timestamp(self) -> datetime:
         """When the message was dispatched (aware, UTC)."""
-        when: datetime = self.connection.hub.wall_time(self._seconds)
-        return when
+        return self._parts.wall_time(self._seconds)
 
     def send(
         self,
         data: object,
         *,
-        name: str | Sequence[str] | EveryName | None = None,
-        group: str | Sequence[str] | None = None,
-        client_id: str | Sequence[str] | None = None,
-        mode: SendMode = SendMode.AUTO,
+        name: Names = None,
+        group: Several = None,
+        client_id: Several = None,
+        mode: SendMode | str = SendMode.AUTO,
         depth: int | None = None,
         key: str | None = None,
     ) -> Delivery:
@@ -144,10 +169,7 @@ class SignalEvent:
 
         The arguments, result and errors are those of ``signals.send``.
         """
-        delivery: Delivery = self.connection.hub.send_within(
-            self, data, name=name, group=group, client_id=client_id, mode=mode, depth=depth, key=key
-        )
-        return delivery
+        return self._parts.send_within(self, data, name, group, client_id, mode, depth, key)
 
     def __repr__(self) -> str:
         # An id without its signature, which is as good as the client's permission to be written to.

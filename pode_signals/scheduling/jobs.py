@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
-from contextvars import Context
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 from attrs import Attribute, define, field
 from twisted.internet.defer import Deferred, maybeDeferred, succeed
 from twisted.python.failure import Failure
 
-from ..core.counters import Counters
+from ..errors import ScheduleAlreadyExists, UnknownSchedule
 from ..hub.fence import Fence, Place
+from ..hub.runtime import Runtime
 
-__all__ = ["Job", "Runs", "check_count"]
+__all__ = ["Job", "Jobs", "Runs", "check_count"]
 
 
 def check_count(_job: Any, attribute: Attribute[Any], value: object) -> None:
@@ -85,6 +85,61 @@ class Job:
             self.kwargs = dict(kwargs)
 
 
+J = TypeVar("J", bound=Job)
+
+
+class Jobs(Generic[J]):
+    """The jobs of one kind, by their names, in the order in which they were added."""
+
+    def __init__(self) -> None:
+        self._by_name: dict[str, J] = {}
+
+    def __iter__(self) -> Iterator[J]:
+        """All of them at this moment: what runs meanwhile may add and remove some."""
+        return iter(tuple(self._by_name.values()))
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._by_name
+
+    def check_free(self, name: str) -> None:
+        """Raise ScheduleAlreadyExists where a job has the name."""
+        if name in self._by_name:
+            raise ScheduleAlreadyExists(name)
+
+    def add(self, job: J) -> None:
+        """Take a job in, whose name is free."""
+        self._by_name[job.name] = job
+
+    def get(self, name: str) -> J:
+        """The job of a name.
+
+        Raises:
+            UnknownSchedule: there is none.
+        """
+        try:
+            return self._by_name[name]
+        except KeyError:
+            raise UnknownSchedule(name) from None
+
+    def has(self, job: J) -> bool:
+        """Whether this very job is among them: another one may have its name by now."""
+        return self._by_name.get(job.name) is job
+
+    def remove(self, name: str) -> J:
+        """Forget the job of a name.
+
+        Raises:
+            UnknownSchedule: there is none.
+        """
+        job = self.get(name)
+        del self._by_name[name]
+        return job
+
+    def clear(self) -> None:
+        """Forget all."""
+        self._by_name.clear()
+
+
 @define
 class _Run:
     pending: Deferred[Any] | None = None
@@ -95,15 +150,15 @@ class Runs:
     """Runs jobs inside the fence, and knows which run is under way.
 
     Args:
+        runtime: the surroundings; each run has a fresh context.
         fence: runs the functions; they have no time limit.
-        counters: skipped triggers are counted here.
-        context: gives each run a fresh context.
     """
 
-    def __init__(self, fence: Fence, counters: Counters, context: Callable[[], Context]) -> None:
+    def __init__(self, runtime: Runtime, fence: Fence) -> None:
         self._fence = fence
-        self._counters = counters
-        self._context = context
+        self._reports = runtime.reports
+        self._counters = runtime.counters
+        self._context = runtime.fresh_context
         self._under_way: dict[Job, _Run] = {}
         self._waiting: list[Deferred[None]] = []
 
@@ -119,7 +174,7 @@ class Runs:
         run = self._under_way[job]
         if not run.skip_logged:
             run.skip_logged = True
-            self._fence.reports.write(
+            self._reports.write(
                 f"{job.where} skipped", "{where}: a trigger was skipped, the last run is not over", where=job.where
             )
 
@@ -172,7 +227,7 @@ class Runs:
         over.callback(None)
 
     def _cancelling_failed(self, job: Job, failure: Failure) -> None:
-        self._fence.reports.failure(f"{job.where} raised", "{where}: cancelling it raised", failure, where=job.where)
+        self._reports.failure(f"{job.where} raised", "{where}: cancelling it raised", failure, where=job.where)
 
     def _ended(self, job: Job) -> None:
         del self._under_way[job]

@@ -6,20 +6,17 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any
 
 from attrs import define, field, frozen
-from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
 
-from ..errors import ScheduleAlreadyExists, UnknownSchedule
 from ..hub.clocks import wall_seconds, wall_time
-from .jobs import Job, Runs, check_count
+from ..hub.runtime import Runtime
+from .jobs import Job, Jobs, Runs, check_count
 
 __all__ = ["TimerState", "Timers"]
-
-F = TypeVar("F", bound=Callable[..., Any])
 
 
 @frozen
@@ -59,39 +56,22 @@ class _Timer(Job):
 
 
 class Timers:
-    """The timers of one hub; a part of :class:`~pode_signals.Signals`. Everything here is for the reactor's thread.
+    """The timers of one hub; what each method does for users stands at :class:`~pode_signals.Signals`.
 
     Args:
-        clock: gives the clock; it is not asked for before timers start.
+        runtime: the surroundings. The clock is not asked for before timers start.
         runs: runs the functions.
-        check_thread: raises where the caller is in the wrong thread.
     """
 
-    _timer_log = Logger()
+    _log = Logger()
 
-    def __init__(self, clock: Callable[[], IReactorTime], runs: Runs, check_thread: Callable[[str], None]) -> None:
-        self._timer_clock = clock
-        self._timer_runs = runs
-        self._timer_check_thread = check_thread
-        self._timer_jobs: dict[str, _Timer] = {}
-        self._timer_started = False
+    def __init__(self, runtime: Runtime, runs: Runs) -> None:
+        self._runtime = runtime
+        self._runs = runs
+        self._jobs: Jobs[_Timer] = Jobs()
+        self._started = False
 
-    def timer(
-        self, name: str, interval: float, *, limit: int = 0, skip: int = 0, on_start: bool = False
-    ) -> Callable[[F], F]:
-        """Register the decorated function as a timer; see :meth:`add_timer`.
-
-        Returns:
-            A decorator that gives the function back as it is.
-        """
-
-        def register(function: F) -> F:
-            self.add_timer(name, interval, function, limit=limit, skip=skip, on_start=on_start)
-            return function
-
-        return register
-
-    def add_timer(
+    def add(
         self,
         name: str,
         interval: float,
@@ -103,31 +83,8 @@ class Timers:
         skip: int = 0,
         on_start: bool = False,
     ) -> None:
-        """Run a function every so many seconds, from the start of the service on (Pode: ``Add-PodeTimer``).
-
-        One run at a time: a trigger that comes while the last run is not over is skipped and counted. A function that
-        raises is logged and goes on at its next trigger. Where the clock jumps forward or the reactor was busy, the
-        triggers that were passed over are counted as skipped too.
-
-        Args:
-            name: the timer's name.
-            interval: seconds between two triggers, above 0; fractions are fine.
-            function: plain, ``async def`` or giving a Deferred; it has no time limit.
-            args: what the function is called with.
-            kwargs: what else it is called with, by name.
-            limit: after so many runs the timer is completed; 0 is no limit.
-            skip: so many of the first triggers do nothing: with an interval of 10 and ``skip=5`` it first runs after
-                60 seconds.
-            on_start: whether it also runs once when timers start, at once if they run already; that counts as a run.
-
-        Raises:
-            ScheduleAlreadyExists: there is a timer of this name.
-            ValueError: an empty name, an interval that is no number above 0, a negative limit or skip.
-            NotInReactorThread: called from another thread.
-        """
-        self._timer_check_thread("add_timer")
-        if name in self._timer_jobs:
-            raise ScheduleAlreadyExists(name)
+        """``signals.add_timer``."""
+        self._jobs.check_free(name)
         job = _Timer(
             kind="timer",
             name=name,
@@ -139,28 +96,20 @@ class Timers:
             skip=skip,
             on_start=on_start,
         )
-        self._timer_jobs[name] = job
-        if self._timer_started:
-            self._timer_begin(job)
+        self._jobs.add(job)
+        if self._started:
+            self._begin(job)
 
-    def remove_timer(self, name: str) -> None:
-        """Forget a timer; a run that is under way goes on to its end (Pode: ``Remove-PodeTimer``).
+    def remove(self, name: str) -> None:
+        """``signals.remove_timer``."""
+        self._halt(self._jobs.remove(name))
 
-        Raises:
-            UnknownSchedule: there is none of this name.
-            NotInReactorThread: called from another thread.
-        """
-        self._timer_check_thread("remove_timer")
-        self._timer_halt(self._timer(name))
-        del self._timer_jobs[name]
+    def clear(self) -> None:
+        """``signals.clear_timers``."""
+        for job in self._jobs:
+            self.remove(job.name)
 
-    def clear_timers(self) -> None:
-        """Forget all timers (Pode: ``Clear-PodeTimers``)."""
-        self._timer_check_thread("clear_timers")
-        for name in tuple(self._timer_jobs):
-            self.remove_timer(name)
-
-    def edit_timer(
+    def edit(
         self,
         name: str,
         *,
@@ -169,115 +118,94 @@ class Timers:
         args: Sequence[Any] | None = None,
         kwargs: Mapping[str, Any] | None = None,
     ) -> None:
-        """Change what is given and keep the rest (Pode: ``Edit-PodeTimer``).
-
-        A new interval counts from now. A run that is under way is not touched.
-
-        Raises:
-            UnknownSchedule: there is no timer of this name.
-            ValueError: the interval is no number above 0.
-            NotInReactorThread: called from another thread.
-        """
-        self._timer_check_thread("edit_timer")
-        job = self._timer(name)
+        """``signals.edit_timer``."""
+        job = self._jobs.get(name)
         if interval is not None:
             job.interval = _checked_interval(interval)
         job.edit(function, args, kwargs)
         if interval is not None and job.loop is not None:
-            self._timer_halt(job)
-            self._timer_loop(job)
+            self._halt(job)
+            self._loop(job)
 
-    def has_timer(self, name: str) -> bool:
-        """Whether there is a timer of this name (Pode: ``Test-PodeTimer``)."""
-        return name in self._timer_jobs
+    def has(self, name: str) -> bool:
+        """``signals.has_timer``."""
+        return name in self._jobs
 
-    def timers(self) -> tuple[TimerState, ...]:
-        """All timers, completed ones too, in the order in which they were added (Pode: ``Get-PodeTimer``)."""
+    def states(self) -> tuple[TimerState, ...]:
+        """``signals.timers``."""
         return tuple(
             TimerState(
                 name=job.name,
                 interval=job.interval,
                 last=job.last,
-                next=self._timer_next(job),
+                next=self._next(job),
                 count=job.count,
                 skipped=job.skipped,
-                running=self._timer_runs.is_running(job),
+                running=self._runs.is_running(job),
                 completed=job.is_used_up,
             )
-            for job in self._timer_jobs.values()
+            for job in self._jobs
         )
 
-    def invoke_timer(self, name: str) -> bool:
-        """Run a timer's function now; it does not count against the limit (Pode: ``Invoke-PodeTimer``).
+    def invoke(self, name: str) -> bool:
+        """``signals.invoke_timer``."""
+        return self._runs.invoke(self._jobs.get(name))
 
-        Returns:
-            False where it did not run, because its last run is not over.
+    def start(self) -> None:
+        """Start all: the first trigger of each is one interval from now."""
+        self._started = True
+        for job in self._jobs:
+            self._begin(job)
 
-        Raises:
-            UnknownSchedule: there is no timer of this name.
-            NotInReactorThread: called from another thread.
-        """
-        self._timer_check_thread("invoke_timer")
-        return self._timer_runs.invoke(self._timer(name))
+    def stop(self) -> None:
+        """Trigger nothing any more, until the next start."""
+        self._started = False
+        for job in self._jobs:
+            self._halt(job)
 
-    def _timer(self, name: str) -> _Timer:
-        try:
-            return self._timer_jobs[name]
-        except KeyError:
-            raise UnknownSchedule(name) from None
-
-    def _timer_start_all(self) -> None:
-        self._timer_started = True
-        for job in tuple(self._timer_jobs.values()):
-            self._timer_begin(job)
-
-    def _timer_stop_all(self) -> None:
-        self._timer_started = False
-        for job in self._timer_jobs.values():
-            self._timer_halt(job)
-
-    def _timer_begin(self, job: _Timer) -> None:
-        if job.is_used_up or not self._timer_started or self._timer_jobs.get(job.name) is not job:
-            return  # the function of another timer may have stopped them or removed this one
+    def _begin(self, job: _Timer) -> None:
+        if job.is_used_up or not self._started or not self._jobs.has(job):
+            # The function of another timer may have stopped them, or removed this one.
+            return
         job.skips_left = job.skip
-        self._timer_loop(job)
+        self._loop(job)
         if job.on_start:
-            self._timer_trigger(job)
+            self._trigger(job)
 
-    def _timer_loop(self, job: _Timer) -> None:
-        clock = self._timer_clock()
+    def _loop(self, job: _Timer) -> None:
+        clock = self._runtime.clock
         job.begun_seconds = clock.seconds()
-        job.loop = LoopingCall.withCount(partial(self._timer_due, job))
+        job.loop = LoopingCall.withCount(partial(self._due, job))
         job.loop.clock = clock
-        failed = partial(self._timer_log.failure, "{where} stopped", where=job.where)
+        failed = partial(self._log.failure, "{where} stopped", where=job.where)
         job.loop.start(job.interval, now=False).addErrback(failed)
 
-    def _timer_halt(self, job: _Timer) -> None:
+    def _halt(self, job: _Timer) -> None:
         if job.loop is not None:
             job.loop.stop()
             job.loop = None
 
-    def _timer_due(self, job: _Timer, triggers: int) -> None:
+    def _due(self, job: _Timer, triggers: int) -> None:
         """So many triggers came since the last call: one, or more where the clock jumped or the reactor was busy."""
         wanted = min(triggers, job.skips_left)
         job.skips_left -= wanted
         if triggers == wanted:
             return
-        self._timer_runs.skip(job, triggers - wanted - 1)
-        self._timer_trigger(job)
+        self._runs.skip(job, triggers - wanted - 1)
+        self._trigger(job)
 
-    def _timer_trigger(self, job: _Timer) -> None:
-        job.last = datetime.fromtimestamp(wall_seconds(self._timer_clock()), UTC)
-        self._timer_runs.trigger(job)
+    def _trigger(self, job: _Timer) -> None:
+        job.last = datetime.fromtimestamp(wall_seconds(self._runtime.clock), UTC)
+        self._runs.trigger(job)
         if job.is_used_up:
-            self._timer_halt(job)
+            self._halt(job)
 
-    def _timer_next(self, job: _Timer) -> datetime | None:
+    def _next(self, job: _Timer) -> datetime | None:
         if job.loop is None:
             return None
-        elapsed = max(0.0, self._timer_clock().seconds() - job.begun_seconds)
+        elapsed = max(0.0, self._runtime.clock.seconds() - job.begun_seconds)
         intervals = math.floor(elapsed / job.interval) + 1 + job.skips_left
-        return wall_time(self._timer_clock(), job.begun_seconds + intervals * job.interval)
+        return wall_time(self._runtime.clock, job.begun_seconds + intervals * job.interval)
 
 
 def _checked_interval(interval: float) -> float:

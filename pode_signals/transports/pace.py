@@ -18,7 +18,7 @@ from ..fast.lean import LeanServerProtocol
 
 if TYPE_CHECKING:
     from ..fast.reading import Reading
-    from ..hub.connection import SignalConnection
+    from ..hub.link import Link
 
 __all__ = ["PacedServerProtocol"]
 
@@ -30,7 +30,7 @@ class PacedServerProtocol(LeanServerProtocol):
         connection: what it is the wire of; set before the handshake.
     """
 
-    connection: SignalConnection
+    connection: Link
     transport: Any  # an ITCPTransport, or TLS around one
     factory: Any  # a SignalFactory
     _may_share = True  # a reader has not been asked to read in the transport's place
@@ -71,7 +71,7 @@ class PacedServerProtocol(LeanServerProtocol):
             self.take(data)
             return
         # TLS brings each record by itself, and there may be thousands in what was read in one turn.
-        turns = self.connection.hub.turns
+        turns = self.connection.runtime.turns
         if self._turn != turns.number:
             self._turn, self._used_seconds = turns.number, 0.0
         began = turns.seconds() - self._used_seconds
@@ -130,7 +130,7 @@ class PacedServerProtocol(LeanServerProtocol):
             return
         if self._behind:
             return
-        turns = self.connection.hub.turns
+        turns = self.connection.runtime.turns
         seconds, end = turns.seconds, turns.share_ends()
         while not self.connection.reading_paused:
             if not self.processData() or self.state == self.STATE_CLOSED:
@@ -166,7 +166,7 @@ class PacedServerProtocol(LeanServerProtocol):
     def _catch_up_later(self) -> None:
         if not self._catching_up:
             self._catching_up = True
-            self.connection.hub.turns.later(self._catch_up_now)
+            self.connection.runtime.turns.later(self._catch_up_now)
 
     def _catch_up_now(self) -> None:
         self._catching_up = False
@@ -175,7 +175,7 @@ class PacedServerProtocol(LeanServerProtocol):
         if self.state == self.STATE_CLOSED:
             self._nothing_waits()
             return
-        turns = self.connection.hub.turns
+        turns = self.connection.runtime.turns
         began = turns.seconds()
         self._behind = False
         waiting, self.data = self.data, b""

@@ -1,4 +1,4 @@
-"""Autobahn's WebSocket protocol as the wire of a SignalConnection. It has no rules of its own.
+"""Autobahn's WebSocket protocol as the wire of a Link. It has no rules of its own.
 
 Autobahn validates and parses frames, answers pings and runs the closing handshake. Its timers are off, since they use
 the real reactor whatever clock a hub has; the connection's own take their place.
@@ -23,8 +23,8 @@ from .inflate import Inflater
 from .pace import PacedServerProtocol
 
 if TYPE_CHECKING:
-    from ..hub.connection import SignalConnection
     from ..hub.hub import Hub
+    from ..hub.link import Link
 
 __all__ = ["SignalFactory", "SignalProtocol"]
 
@@ -46,8 +46,8 @@ class SignalProtocol(PacedServerProtocol):
         deliver: takes the connection and a text message.
     """
 
-    connection: SignalConnection
-    deliver: Callable[[SignalConnection, bytes], None]
+    connection: Link
+    deliver: Callable[[Link, bytes], None]
     response_headers: bytes = b""
     transport: Any  # an ITCPTransport, or TLS around one
     _isMessageCompressed = False  # Autobahn's
@@ -118,12 +118,12 @@ class SignalProtocol(PacedServerProtocol):
                 if self.inside_message or self._incomplete_bytes:
                     self._count_incomplete()
         except Exception:
-            self.connection.hub.reports.failure(
+            self.connection.runtime.reports.failure(
                 "callbacks_failed",
                 "connection {client_id}: a protocol callback raised",
                 client_id=self.connection.client_id,
             )
-            self.connection.hub.counters.callbacks_failed += 1
+            self.connection.runtime.counters.callbacks_failed += 1
             self.connection.shut(_INTERNAL_ERROR, "", ClosedBy.ERROR)
 
     def _count_incomplete(self) -> None:
@@ -143,7 +143,7 @@ class SignalProtocol(PacedServerProtocol):
         if not taken:
             return data
         self.data = data[taken:]  # where Autobahn goes on, also where a callback raises
-        connection, turns = self.connection, self.connection.hub.turns
+        connection, turns = self.connection, self.connection.runtime.turns
         seconds, end = turns.seconds, turns.share_ends()
         for number, payload in enumerate(payloads):
             if connection.reading_paused or (number and seconds() >= end):
@@ -200,7 +200,7 @@ class SignalProtocol(PacedServerProtocol):
     def onMessageFrameBegin(self, length: int) -> None:
         """A frame of a message has begun; what it would hold is known, and not kept where it is too much."""
         self._fragments += 1
-        if self._fragments > self.connection.hub.settings.max_fragments:
+        if self._fragments > self.connection.runtime.settings.max_fragments:
             self._break_limit("max_fragments", "too many fragments")
         super().onMessageFrameBegin(length)
 
@@ -239,7 +239,7 @@ class SignalProtocol(PacedServerProtocol):
         self.current_frame = None
 
     def _may_control(self) -> bool:
-        settings, now = self.connection.hub.settings, self.connection.hub.clock.seconds()
+        settings, now = self.connection.runtime.settings, self.connection.runtime.clock.seconds()
         if self._control_bucket is None:
             self._control_bucket = TokenBucket(settings.control_frames_per_second, settings.control_frame_burst, now)
         if self._control_bucket.take(now):
@@ -282,7 +282,7 @@ class SignalProtocol(PacedServerProtocol):
         else:
             closure = Closure(code or _NO_STATUS, (reasonUtf8 or b"").decode("utf-8", "replace"), ClosedBy.ERROR)
             if self.state == self.STATE_OPEN:
-                self.connection.hub.reports.write(
+                self.connection.runtime.reports.write(
                     "connections_failed",
                     "connection {client_id}: failed with {code}: {reason}",
                     client_id=self.connection.client_id,
@@ -310,7 +310,7 @@ class SignalFactory(WebSocketServerFactory):
     def __init__(self, hub: Hub) -> None:
         super().__init__(reactor=hub.clock, server="")  # type: ignore[no-untyped-call]  # Autobahn
         options: dict[str, Any] = {
-            "deliver": staticmethod(hub.message_received),
+            "deliver": staticmethod(hub.received),
             "maxMessagePayloadSize": hub.settings.max_message_bytes,
         }
         if hub.settings.compression:
@@ -318,9 +318,7 @@ class SignalFactory(WebSocketServerFactory):
         self.reader = SharedReader(hub.reports, hub.turns.seconds)
         self._protocol_class: type[Any] = type("SignalProtocol", (SignalProtocol,), options)
 
-    def protocol_for(
-        self, connection: SignalConnection, transport: ITransport, response_headers: bytes
-    ) -> SignalProtocol:
+    def protocol_for(self, connection: Link, transport: ITransport, response_headers: bytes) -> SignalProtocol:
         """A protocol that has its transport and waits for the head of the handshake."""
         protocol: SignalProtocol = self._protocol_class()
         protocol.factory = self

@@ -18,7 +18,7 @@ from .converted import ConvertedChannel
 if TYPE_CHECKING:
     from twisted.python.failure import Failure
 
-    from ..hub.connection import SignalConnection
+    from ..hub.link import Link
     from ..transports.websocket import SignalFactory, SignalProtocol
     from .requests import RequestState
     from .upgrade import UpgradeOffer
@@ -34,18 +34,18 @@ _NOT_FROM_THE_ROUTE = re.compile(  # hop-by-hop (RFC 9110 section 7.6.1), the bo
 )
 
 
-def response_header_lines(request: Request, connection: SignalConnection) -> bytes:
+def response_header_lines(request: Request, link: Link) -> bytes:
     """The header lines of the 101: what the route set, byte for byte, and who the connection is.
 
     Raises:
         ValueError: a header that the route set has CR, LF or NUL, or a name that is no token.
     """
     lines = [
-        b"X-PODE-SIGNAL-CLIENT-ID: " + header_value(connection.client_id).encode("ascii"),
-        _name_line(b"X-PODE-SIGNAL-NAME: ", connection.name),
+        b"X-PODE-SIGNAL-CLIENT-ID: " + header_value(link.client_id).encode("ascii"),
+        _name_line(b"X-PODE-SIGNAL-NAME: ", link.name),
     ]
-    if connection.group is not None:
-        lines.append(_name_line(b"X-PODE-SIGNAL-GROUP: ", connection.group))
+    if link.group is not None:
+        lines.append(_name_line(b"X-PODE-SIGNAL-GROUP: ", link.group))
     raw = request.responseHeaders.getAllRawHeaders()
     theirs = [(name, value) for name, values in raw if _comes_from_the_route(name) for value in values]
     for name, value in (*theirs, *((b"Set-Cookie", cookie) for cookie in request.cookies)):
@@ -78,10 +78,10 @@ def hand_over(
     request: Request,
     state: RequestState,
     factory: SignalFactory,
-    connection: SignalConnection,
+    link: Link,
     offer: UpgradeOffer,
     header_lines: bytes,
-) -> None:
+) -> SignalProtocol:
     """Make the request's transport the connection's; when this returns the 101 is written and Autobahn is open.
 
     ``request.channel`` is a stand-in afterwards, bytes that the client pipelined behind its handshake follow in the
@@ -92,8 +92,8 @@ def hand_over(
     _log_access(request, channel)  # first, since a formatter of the program's may raise
     pipelined = _detach(channel)
     transport.unregisterProducer()  # HTTPChannel made itself the transport's producer
-    protocol = factory.protocol_for(connection, transport, header_lines)
-    connection.attach(protocol)
+    protocol = factory.protocol_for(link, transport, header_lines)
+    link.attach(protocol)
     outer = _outer(transport)
     feed = _Feed(protocol)
     is_open = False
@@ -114,17 +114,18 @@ def hand_over(
             setattr(transport, outer[0], protocol)
             channel.__dict__.pop("connectionLost", None)  # which refers to the channel: a cycle for the collector
 
-    route_ended = _route_end(connection, state, partial(feed.when_through, http_over))
-    request.channel = ConvertedChannel(request, route_ended, connection.hub.reports)
+    route_ended = _route_end(link, state, partial(feed.when_through, http_over))
+    request.channel = ConvertedChannel(request, route_ended, link.runtime.reports)
     request.startedWriting = 1
-    if not protocol.shake_hands(offer.key, connection.subprotocol, offer.deflate):
+    if not protocol.shake_hands(offer.key, link.subprotocol, offer.deflate):
         del channel.connectionLost  # the hub never knew this connection
         transport.abortConnection()
         raise PodeSignalsError("Autobahn refused a handshake that was checked")
     is_open = True
     if pipelined:
-        feed.later(pipelined, connection.hub.turns)
+        feed.later(pipelined, link.runtime.turns)
     transport.resumeProducing()  # the channel pauses it for much pipelined data
+    return protocol
 
 
 class _Feed:
@@ -186,12 +187,12 @@ def _outer(transport: Any) -> tuple[str, Any] | None:
     return None
 
 
-def _route_end(connection: SignalConnection, state: RequestState, http_over: Callable[[], None]) -> Any:
+def _route_end(link: Link, state: RequestState, http_over: Callable[[], None]) -> Any:
     def route_ended(ended: Request) -> None:
         if state.slot is not None:
-            state.slot.connection = None
+            state.slot.link = None
         http_over()
-        connection.hub.route_ended(connection, failed=ended.code >= 400)
+        link.hub.route_ended(link, failed=ended.code >= 400)
 
     return route_ended
 

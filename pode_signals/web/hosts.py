@@ -12,7 +12,7 @@ from ..core.text import shown
 from ..errors import UpgradeRefused
 
 if TYPE_CHECKING:
-    from ..hub.identities import Identities
+    from ..hub.hub import Hub
 
 Request = Any  # a twisted.web.server.Request: most of what is used of it has no annotations
 
@@ -38,13 +38,13 @@ def check_host(request: Request) -> None:
         raise UpgradeRefused(400, "The Host header is missing.")
 
 
-def forwarded_host(request: Request, hub: Identities) -> str | None:
+def forwarded_host(request: Request, hub: Hub) -> str | None:
     """The Host that trusted proxies say a request was for; None where its own Host counts.
 
     Raises:
         UpgradeRefused: 400: it is malformed.
     """
-    host = hub.forwarded_host(request)
+    host = hub.identities.forwarded_host(request)
     if host is not None and not _is_host(host):
         raise UpgradeRefused(400, "The X-Forwarded-Host header is malformed.", hint=f"X-Forwarded-Host: {shown(host)}")
     return host

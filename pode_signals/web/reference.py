@@ -12,15 +12,15 @@ from ..errors import ClientIdRefused, NameInvalid
 if TYPE_CHECKING:
     from twisted.web.http import Request
 
-    from ..hub.connection import SignalConnection
     from ..hub.hub import Hub
+    from ..hub.link import Link
 
-__all__ = ["referenced_connection"]
+__all__ = ["referenced_link"]
 
 _SPACE = " \t"  # of HTTP (RFC 9110 section 5.6.3); Python knows more, and would take "known\x0b" for "known"
 
 
-def referenced_connection(hub: Hub, request: Request) -> SignalConnection | None:
+def referenced_link(hub: Hub, request: Request) -> Link | None:
     """The connection that a request's headers refer to.
 
     Returns:
@@ -37,9 +37,9 @@ def referenced_connection(hub: Hub, request: Request) -> SignalConnection | None
         names, groups = _listed(request, b"x-pode-signal-name"), _listed(request, b"x-pode-signal-group")
     except NameInvalid:  # percent-encoded, and no UTF-8
         raise ClientIdRefused from None
-    if len(values) > 1 or not hub.is_client_id_valid(client_id, request):
+    if len(values) > 1 or not hub.identities.is_client_id_valid(client_id, request):
         raise ClientIdRefused
-    found = hub.connections_of(Target(names or None, groups, (client_id,)))
+    found = hub.registry.select(Target(names or None, groups, (client_id,)))
     if len(found) != 1:
         raise ClientIdRefused
     return found[0]

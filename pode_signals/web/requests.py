@@ -9,7 +9,7 @@ from zope.interface import Interface, implementer
 from ..hub.context import RouteSlot
 
 if TYPE_CHECKING:
-    from ..hub.connection import SignalConnection
+    from ..hub.link import Link
     from ..ports.endpoints import Endpoint
 
 __all__ = ["RequestState", "request_state"]
@@ -24,19 +24,19 @@ class RequestState:
     """One request's.
 
     Attributes:
-        connection: what it was converted to.
+        link: what it was converted to.
         endpoint: the endpoint it came in by; None where the hub is embedded in a foreign server.
         reference: the connection that its X-PODE-SIGNAL-* headers refer to.
         unrouted_path: its path where it becomes a connection before any route is asked; None where a route converts.
         slot: the place for a conversion that sends within the route look at; None outside of ``signals.resource(…)``.
     """
 
-    __slots__ = ("connection", "endpoint", "reference", "slot", "unrouted_path")
+    __slots__ = ("endpoint", "link", "reference", "slot", "unrouted_path")
 
     def __init__(self) -> None:
-        self.connection: SignalConnection | None = None
+        self.link: Link | None = None
         self.endpoint: Endpoint | None = None
-        self.reference: SignalConnection | None = None
+        self.reference: Link | None = None
         self.unrouted_path: str | None = None
         self.slot: RouteSlot | None = None
 

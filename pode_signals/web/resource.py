@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from twisted.web.server import Request
 
     from ..ports.endpoints import Listener
-    from ..signals import Signals
+    from .converter import Converter
 
 __all__ = ["SignalsResource"]
 
@@ -36,7 +36,7 @@ class SignalsResource:
     """An ``IResource`` for any ``Site``; ``signals.resource(…)`` makes it.
 
     Args:
-        signals: whose connections requests may become or refer to.
+        converter: what turns requests into connections.
         root: the application's resource: Klein's ``app.resource()`` or any other.
         listener: the port that it serves; None in a foreign server, where endpoint rules do not apply.
         auto_upgrade: whether every upgrade becomes a connection named after its path, before any route.
@@ -45,9 +45,9 @@ class SignalsResource:
     isLeaf = True
 
     def __init__(
-        self, signals: Signals, root: IResource, *, listener: Listener | None = None, auto_upgrade: bool = False
+        self, converter: Converter, root: IResource, *, listener: Listener | None = None, auto_upgrade: bool = False
     ) -> None:
-        self._signals = signals
+        self._converter = converter
         self._root = root
         self._listener = listener
         self._auto_upgrade = auto_upgrade
@@ -72,13 +72,13 @@ class SignalsResource:
             self._check_request(request, state)
             state.reference = self._reference(request)
             if self._upgrades_by_itself(request, state):
-                self._signals.auto_upgrade(request)
+                self._converter.auto_upgrade(request)
                 return b""
             self._check_text(request)
             result = self._render_child(request)
         except UpgradeRefused as refused:
             return refused.render(request)
-        if state.connection is not None and result is not NOT_DONE_YET:
+        if state.link is not None and result is not NOT_DONE_YET:
             return b""  # whatever it is: Twisted takes anything but bytes for an error of the route
         return result
 
@@ -101,12 +101,12 @@ class SignalsResource:
                 state.endpoint = self._listener.endpoint_for(
                     upgrade=upgrade,
                     host=None if host is None else header_text(host),
-                    forwarded_host=forwarded_host(request, self._signals),
+                    forwarded_host=forwarded_host(request, self._converter.hub),
                 )
             if upgrade:
                 check_target(request.uri)
         except UpgradeRefused as refused:
-            self._signals.count_refusal(request, refused)
+            self._converter.count_refusal(request, refused)
             raise
 
     def _check_text(self, request: Request) -> None:
@@ -115,8 +115,8 @@ class SignalsResource:
             for each in (*(request.prepath or ()), *(request.postpath or ())):
                 each.decode("utf-8")
         except UnicodeDecodeError:
-            self._signals.counters.requests_malformed += 1
-            self._signals.reports.write(
+            self._converter.hub.counters.requests_malformed += 1
+            self._converter.hub.reports.write(
                 "requests_malformed",
                 "refused a request whose path is not UTF-8: {path}",
                 level=LogLevel.info,
@@ -130,10 +130,10 @@ class SignalsResource:
 
     def _reference(self, request: Request) -> Any:
         try:
-            return self._signals.checked_reference(request)
+            return self._converter.checked_reference(request)
         except ClientIdRefused:
-            self._signals.counters.references_refused += 1
-            self._signals.reports.write(
+            self._converter.hub.counters.references_refused += 1
+            self._converter.hub.reports.write(
                 "references_refused",
                 "refused a request with a bad X-PODE-SIGNAL-CLIENT-ID: {path}",
                 level=LogLevel.info,

@@ -87,7 +87,7 @@ def check_upgrade(request: Request, state: RequestState, hub: Hub) -> UpgradeOff
         AlreadyConverted, ResponseStarted, ClientGone: the request is past converting.
     """
     channel = getattr(request, "channel", None)  # a request that has ended has none
-    if isinstance(channel, ConvertedChannel) or state.connection is not None:
+    if isinstance(channel, ConvertedChannel) or state.link is not None:
         raise AlreadyConverted
     if request.startedWriting or request.finished:
         raise ResponseStarted
@@ -176,7 +176,7 @@ def _check_origin(request: Request, headers: _Headers, hub: Hub) -> None:
     if origin is None:  # no browser, for which rules need no more to be looked at
         allowed = settings.allow_missing_origin
         if allowed is None:  # a proxy that drops the header makes every page look like no browser
-            allowed = not hub.is_trusted_proxy(request)
+            allowed = not hub.identities.is_trusted_proxy(request)
         if not allowed:
             raise OriginRefused(hint="there is no Origin, see allow_missing_origin")
         return

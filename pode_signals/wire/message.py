@@ -14,7 +14,7 @@ from attrs import frozen
 from ..core.model import Target
 from .frames import text_frame
 
-__all__ = ["PLAIN_WEBSOCKET", "Closing", "Encoding", "Message", "Outgoing", "plain_form"]
+__all__ = ["PLAIN_WEBSOCKET", "Closing", "Encoding", "Message", "Outgoing", "encoded_once", "plain_form"]
 
 
 @frozen(eq=False)
@@ -38,23 +38,33 @@ class Message:
         key: what a newer message may replace this one by in the queue of a slow client; None is nothing.
     """
 
-    __slots__ = ("_made", "key", "payload")
+    __slots__ = ("_frame", "_made", "key", "payload")
 
     def __init__(self, payload: bytes, key: str | None = None) -> None:
         self.payload = payload
         self.key = key
-        # By encoding the bytes, by form the text: most messages only ever go out in one encoding.
-        self._made: dict[Any, bytes] = {}
+        # Nearly all clients get the plain frame, which has a place of its own.
+        self._frame: bytes | None = None
+        # By encoding the bytes, by form the text.
+        self._made: dict[Any, bytes] | None = None
 
     def encoded(self, encoding: Encoding) -> bytes:
         """The bytes that a client of an encoding gets; made when they are first asked for."""
-        made = self._made.get(encoding)
+        if encoding is PLAIN_WEBSOCKET:
+            frame = self._frame
+            if frame is None:
+                frame = self._frame = text_frame(self.payload)
+            return frame
+        made = self._made
         if made is None:
-            text = self._made.get(encoding.form)
+            made = self._made = {plain_form: self.payload}
+        data = made.get(encoding)
+        if data is None:
+            text = made.get(encoding.form)
             if text is None:
-                text = self._made[encoding.form] = encoding.form(self)
-            made = self._made[encoding] = encoding.framing(text)
-        return made
+                text = made[encoding.form] = encoding.form(self)
+            data = made[encoding] = encoding.framing(text)
+        return data
 
 
 @frozen
@@ -85,6 +95,11 @@ class Outgoing:
         self.target = target
         self.content = content
         self.tally = tally
+
+
+def encoded_once(payload: bytes, encoding: Encoding, key: str | None = None) -> bytes:
+    """The bytes of a message that goes to one client alone: nothing has to be kept for others."""
+    return text_frame(payload) if encoding is PLAIN_WEBSOCKET else Message(payload, key).encoded(encoding)
 
 
 def plain_form(message: Message) -> bytes:

@@ -20,6 +20,7 @@ from twisted.web.static import File
 
 from pode_signals import Endpoint, EventType, SignalConnection, SignalEvent, Signals, SignalsService, TriggeredEvent
 from pode_signals.hub.connection import ConnectionState
+from pode_signals.signals import hub_of
 
 FEW_DESCRIPTORS = 200
 USUAL_DESCRIPTORS = 1_024
@@ -68,7 +69,7 @@ class Inside:
         return {
             "open": Counter(each.name for each in signals.open_connections()),
             "news_left": news_left,
-            "queued_bytes": signals._fan_out.queued_bytes,
+            "queued_bytes": hub_of(signals).fan_out.queued_bytes,
             "disconnects": list(self._disconnects),
             "sent": self._sent,
             "limits_hit": signals.counters.limits_hit,

@@ -16,6 +16,7 @@ from twisted.logger import LogEvent, LogLevel, formatEvent, globalLogPublisher
 from pode_signals import Endpoint, Signals
 from pode_signals.command.tap import Options, makeService
 from pode_signals.errors import ConfigurationInvalid
+from pode_signals.signals import hub_of
 
 SECRETS = [f"secret number {number}, of at least 32 bytes" for number in range(4)]
 PROGRAM = """
@@ -64,7 +65,7 @@ def command(*arguments: str) -> Any:
     options = Options()
     options.parseOptions(arguments)
     made: Any = makeService(options)
-    made._service.signals.clock = Clock()
+    hub_of(made._service.signals).runtime.clock = Clock()
     return made
 
 
@@ -174,8 +175,8 @@ class TestSecrets:
         assert signals.new_client_id("ada") == ids[2]
         assert [signals.is_client_id_valid(ids[number]) for number in range(4)] == [True, False, True, False]
         assert holder.connection.client_id == ids[0]
-        assert signals.client_ids_hold((ids[0], ids[2]))
-        assert not signals.client_ids_hold((ids[1],))
+        assert hub_of(signals).client_ids_hold((ids[0], ids[2]))
+        assert not hub_of(signals).client_ids_hold((ids[1],))
 
     def test_signing_stays_as_strict_as_the_program_has_it(self, folder: Path) -> None:
         """S8.2: --secret-file gives other secrets to a program that signs strictly, and no other strictness."""

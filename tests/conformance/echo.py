@@ -10,23 +10,27 @@ from typing import Any
 from klein import Klein
 
 from pode_signals import Endpoint, Signals, SignalsService
+from pode_signals.hub.connection import view_of
+from pode_signals.hub.hub import Hub
+from pode_signals.hub.link import Link
+from pode_signals.signals import hub_of
 from pode_signals.transports.websocket import SignalFactory
 
 MOST_BYTES = 16 * 1024 * 1024  # of a message of the suite (cases 9.1.6 and 9.2.6)
 MOST_FRAGMENTS = 65_536  # of a message of the suite (cases 9.3.1 and 9.4.1)
 
 
-def answer(connection: Any, payload: bytes) -> None:
+def answer(link: Link, payload: bytes) -> None:
     """In place of the JSON layer: a text goes back as it came, as an application answers, or else by Autobahn.
 
     That is nothing at all, and compressed data: RFC 7692 lets a server answer uncompressed, but the suite's text cases
     for compression can't read such an answer.
     """
-    protocol = connection._transport
+    protocol: Any = link._transport
     if not payload or protocol._perMessageCompress is not None:
         protocol.sendMessage(payload, False)
     else:
-        connection.send(payload.decode("utf-8", "replace"))
+        view_of(link).send(payload.decode("utf-8", "replace"))
 
 
 class Echo:
@@ -46,12 +50,12 @@ class EchoFactory(SignalFactory):
     """Makes our protocols with the echo in front.
 
     Args:
-        signals: whose settings hold.
+        hub: whose settings hold.
         options: class attributes of the protocol that differ from ours.
     """
 
-    def __init__(self, signals: Signals, **options: Any) -> None:
-        super().__init__(signals)
+    def __init__(self, hub: Hub, **options: Any) -> None:
+        super().__init__(hub)
         self._protocol_class = type("EchoProtocol", (Echo, self._protocol_class), options)
 
 
@@ -62,8 +66,9 @@ def serve(signals: Signals, **options: Any) -> SignalsService:
         signals: the hub.
         options: as for :class:`EchoFactory`.
     """
-    signals.message_received = answer
-    signals._factory = EchoFactory(signals, **options)
+    hub = hub_of(signals)
+    hub.received = answer  # type: ignore[method-assign]
+    signals._converter._factory = EchoFactory(hub, **options)
     app = Klein()
 
     @app.route("/")

@@ -41,6 +41,7 @@ from web_fakes import (
 
 from pode_signals.fast import lean
 from pode_signals.fast.lean import LeanServerProtocol
+from pode_signals.hub.connection import view_of
 from pode_signals.transports.websocket import SignalProtocol
 from pode_signals.web.converted import ConvertedChannel
 
@@ -69,7 +70,7 @@ def fresh() -> Any:
 
 def wire_of(world: World) -> SignalProtocol:
     """The protocol of the world's one connection."""
-    protocol = world.converted[0]._transport
+    protocol = world.converted[0]._link._transport
     assert isinstance(protocol, SignalProtocol)
     return protocol
 
@@ -225,7 +226,7 @@ def test_little_is_kept() -> None:
     assert len(vars(protocol)) <= MOST_KEPT, sorted(vars(protocol))
     assert not vars(protocol).keys() & lean._HANDSHAKE_ONLY
     client.send(message(1), frame('{"message":', fin=False) + frame("2}", CONTINUATION), frame(b"", PING))
-    protocol.connection.send("x")
+    view_of(protocol.connection).send("x")
     assert world.messages == [1, 2]
     assert len(vars(protocol)) <= MOST_KEPT + 16, sorted(vars(protocol))
 
@@ -293,10 +294,11 @@ def test_pings_and_pongs() -> None:
     world, client = opened()
     client.send(frame(b"well?", PING), frame(b"unasked", PONG))
     assert client.frames == [Frame(PONG, b"well?")]
-    world.converted[0].ping(world.clock.seconds() + 10)
+    world.turn(26)
+    world.turn(26)
     assert client.frames[-1].opcode == PING
     client.send(frame(client.frames[-1].payload, PONG))
-    assert world.converted[0].pong_due is None
+    assert world.converted[0]._link.pulse.pong_due is None
 
 
 @pytest.mark.parametrize("by", ["client", "server", "abort", "leaves", "fails"])
@@ -310,7 +312,7 @@ def test_every_end(by: str) -> None:
         connection.close(4000)
         client.send(close_frame(4000))
     elif by == "abort":
-        connection.abort()
+        connection._link.abort()
     elif by == "leaves":
         client.leave()
     else:

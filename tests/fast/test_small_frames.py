@@ -238,7 +238,7 @@ def outcome(chunks: list[bytes], *, quick: bool, extension: str = "", **options:
             if event.data.message == "close":
                 event.connection.close(4000, "asked")
             elif event.data.message == "abort":
-                event.connection.abort()
+                event.connection._link.abort()
             elif event.data.message == "raise":
                 raise ValueError
             elif event.data.message == "send":
@@ -251,7 +251,7 @@ def outcome(chunks: list[bytes], *, quick: bool, extension: str = "", **options:
         for chunk in chunks:
             if client.wire.protocol is not None:
                 client.send(chunk)
-        state = connection.state.value, connection.message_due is None
+        state = connection.state.value, connection._link.pulse.message_due is None
         world.turn()
         world.turn(60)
         counters = world.signals.counters
@@ -350,7 +350,9 @@ def test_aborting_between_two_texts_of_one_read(quick: bool, monkeypatch: pytest
     """S5.6: nothing is handled behind the message upon which the connection is aborted."""
     world, client = opened(quick, monkeypatch)
     world.signals.clear_routes()
-    world.signals.add_route("/msg", lambda event: (world.messages.append(event.data.message), event.connection.abort()))
+    world.signals.add_route(
+        "/msg", lambda event: (world.messages.append(event.data.message), event.connection._link.abort())
+    )
     client.send(message(1) + message(2) + close_frame())
     assert (world.messages, client.wire.ended) == ([1], "aborted")
 
@@ -404,17 +406,17 @@ def test_when_a_message_began(quick: bool, monkeypatch: pytest.MonkeyPatch) -> N
     world, client = opened(quick, monkeypatch)
     connection = world.converted[0]
     client.send(message(1))
-    assert connection.message_due is None
+    assert connection._link.pulse.message_due is None
     world.turn(1)
     slow = frame('{"message":', fin=False), frame("2}", CONTINUATION)
     client.send(message(0) + slow[0])
     due = world.clock.seconds() + world.signals.settings.message_timeout_seconds
-    assert connection.message_due == due
+    assert connection._link.pulse.message_due == due
     world.turn(1)
     client.send(slow[1][:-1])
-    assert connection.message_due == due
+    assert connection._link.pulse.message_due == due
     client.send(slow[1][-1:] + message(3))
-    assert connection.message_due is None
+    assert connection._link.pulse.message_due is None
     assert world.messages == [1, 0, 2, 3]
 
 

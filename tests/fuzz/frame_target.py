@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Iterable
+from typing import Any
 
 from fuzz.target import CLIENT_ID, Wire, no_logged_failure
 from twisted.internet.defer import Deferred
@@ -13,10 +14,12 @@ from twisted.python.failure import Failure
 from web_fakes import CLOSE, Frame, close_frame, frames_in, head, message
 
 from pode_signals import Signals
-from pode_signals.core.model import Scope
+from pode_signals.core.model import Identity
 from pode_signals.core.request_record import HandshakeRecord
-from pode_signals.hub.connection import ConnectionState, SignalConnection
+from pode_signals.hub.connection import ConnectionState
+from pode_signals.hub.link import Link
 from pode_signals.hub.signal_event import SignalEvent
+from pode_signals.signals import hub_of
 from pode_signals.transports.websocket import SignalFactory
 
 __all__ = ["FrameStream"]
@@ -123,7 +126,7 @@ class FrameStream:
             bad_messages_limit=3,
         )
         signals.add_route("/msg", self._answer)
-        return signals, SignalFactory(signals)
+        return signals, SignalFactory(hub_of(signals))
 
     def _answer(self, event: SignalEvent) -> Deferred[None] | None:
         """Answer at once; and be done with an object later, so that what follows it has to wait."""
@@ -140,13 +143,15 @@ class FrameStream:
 
     def _output(self, signals: Signals, factory: SignalFactory, pieces: Iterable[bytes]) -> bytes:
         transport = Wire()
-        connection = SignalConnection(
-            signals, name="Msg", group=None, client_id=CLIENT_ID, scope=Scope.GLOBAL, request=self._record
-        )
-        protocol = factory.protocol_for(connection, transport, b"")
-        connection.attach(protocol)
-        protocol.dataReceived(OPENING)
-        signals.admit(connection)
+
+        def connect(link: Link) -> Any:
+            protocol = factory.protocol_for(link, transport, b"")
+            link.attach(protocol)
+            protocol.dataReceived(OPENING)
+            return protocol
+
+        connection = hub_of(signals).open(Identity("Msg", None, CLIENT_ID), self._record, connect)
+        protocol: Any = connection._transport
         self._clock.advance(0)
         transport.clear()
         for piece in pieces:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from base64 import b64decode, b64encode
 from typing import Any, ClassVar
 
+from fakes import FakeTransport
 from fuzz.target import CLIENT_ID, PEER, SECRET, Wire, no_logged_failure
 from twisted.internet.error import ConnectionDone
 from twisted.internet.task import Clock
@@ -14,12 +15,14 @@ from twisted.web.resource import Resource
 from web_fakes import KEY, head, message
 
 from pode_signals import Endpoint, Signals, SignalsService
-from pode_signals.core.model import Scope
+from pode_signals.core.model import Identity
 from pode_signals.core.names import from_header_value
 from pode_signals.core.request_record import HandshakeRecord, header_text
 from pode_signals.core.signing import Signer
 from pode_signals.errors import ClientIdInvalid
 from pode_signals.hub.connection import SignalConnection
+from pode_signals.hub.link import Link
+from pode_signals.signals import hub_of
 
 __all__ = ["HandshakeHead", "ReferenceHeaders"]
 
@@ -199,15 +202,7 @@ class ReferenceHeaders:
             ("Other", "red", "twice"),
             ("Msg", None, "\u00fc,%"),
         ):
-            connection = SignalConnection(
-                self._signals,
-                name=name,
-                group=group,
-                client_id=self._ids[client_id],
-                scope=Scope.GLOBAL,
-                request=record,
-            )
-            self._signals.admit(connection)
+            hub_of(self._signals).open(Identity(name, group, self._ids[client_id]), record, _nowhere)
 
     def run(self, data: bytes, at: int) -> str:
         """Whether a connection is found: the one whose id was given."""
@@ -220,7 +215,7 @@ class ReferenceHeaders:
                 if line[:1] == b"i":
                     given.append(value)
         try:
-            found = self._signals.checked_reference(_Request(headers))
+            found = self._signals._converter.checked_reference(_Request(headers))
         except ClientIdInvalid:
             assert given
             return "refused"
@@ -230,3 +225,7 @@ class ReferenceHeaders:
         (value,) = given
         assert from_header_value(header_text(value)) == found.client_id
         return "found"
+
+
+def _nowhere(_link: Link) -> FakeTransport:
+    return FakeTransport(Clock(), lambda _link, _payload: None)

@@ -23,9 +23,12 @@ from twisted.internet.task import Clock, deferLater
 from twisted.web.static import File
 from web_fakes import CONTINUATION, PING, PONG, TEXT, Wire, close_frame, frame, head, message, plain
 
-from pode_signals import Scope, SignalConnection, SignalEvent
+from pode_signals import SignalEvent
+from pode_signals.core.model import Identity
 from pode_signals.core.request_record import HandshakeRecord
 from pode_signals.core.signing import Signer
+from pode_signals.hub.link import Link
+from pode_signals.signals import hub_of
 from pode_signals.transports.websocket import SignalFactory
 
 __all__ = ["SLOW_TARGETS"]
@@ -62,9 +65,9 @@ _VALUE = (
 class _Reader(FakeTransport):
     """A good client, which keeps nothing."""
 
-    def __init__(self, clock: Clock, connection: SignalConnection) -> None:
-        super().__init__(clock)
-        self._clock, self.connection = clock, connection
+    def __init__(self, clock: Clock, link: Link) -> None:
+        super().__init__(clock, lambda _link, _payload: None)
+        self.link = link
 
     def write_frames(self, frames: bytes) -> bool:
         """Read."""
@@ -72,17 +75,13 @@ class _Reader(FakeTransport):
 
     def write_ping(self, payload: bytes) -> None:
         """Answer."""
-        self._clock.callLater(0, self.connection.pong, payload)
+        self._clock.callLater(0, self.link.pong, payload)
 
 
 def _connect(world: BoundedWorld, name: str, group: str, client_id: str) -> None:
     """Connect a good client."""
     record = HandshakeRecord(b"GET", b"/", (), "192.0.2.9", False)
-    connection = SignalConnection(
-        world.signals, name=name, group=group, client_id=client_id, scope=Scope.GLOBAL, request=record
-    )
-    connection.attach(_Reader(world.clock, connection))
-    world.signals.admit(connection)
+    hub_of(world.signals).open(Identity(name, group, client_id), record, partial(_Reader, world.clock))
 
 
 def _let_pass(clock: Clock, seconds: float) -> None:
@@ -516,7 +515,7 @@ class _Connected:
         world = self._world = BoundedWorld(compression=True)
         self._last: Wire | None = None
         signals = world.signals
-        self._factory = SignalFactory(signals)
+        self._factory = SignalFactory(hub_of(signals))
         for number in range(_NAMES * _GROUPS * _EACH):
             _connect(world, f"n{number % _NAMES}", f"g{number // _NAMES % _GROUPS}", f"c{number}")
         signals.add_route("/echo", lambda event: event.send(event.data.message) and None)
@@ -530,14 +529,15 @@ class _Connected:
         clock.advance(_WAIT_SECONDS)
         path, _, extension = context.opening.partition(" ")
         record = HandshakeRecord(b"GET", path.encode(), (), PEER.host, False)
-        connection = SignalConnection(
-            signals, name="Mine", group=None, client_id=CLIENT_ID, scope=Scope.GLOBAL, request=record
-        )
         wire = self._last = Wire(clock, PEER)
-        wire.protocol = self._factory.protocol_for(connection, wire, b"")
-        connection.attach(wire.protocol)
-        wire.deliver(head(path, *([("Sec-WebSocket-Extensions", "permessage-deflate")] if extension else [])))
-        signals.admit(connection)
+
+        def connect(link: Link) -> Any:
+            wire.protocol = self._factory.protocol_for(link, wire, b"")
+            link.attach(wire.protocol)
+            wire.deliver(head(path, *([("Sec-WebSocket-Extensions", "permessage-deflate")] if extension else [])))
+            return wire.protocol
+
+        hub_of(signals).open(Identity("Mine", None, CLIENT_ID), record, connect)
         clock.advance(0)
         assert b" 101 " in wire.value(), context
         wire.clear()

@@ -6,6 +6,7 @@ from fakes import FakeTransport, connect, connected, new_signals, turn
 from pode_signals import Scope, Signals
 from pode_signals.core.model import Target
 from pode_signals.errors import UnknownName
+from pode_signals.signals import hub_of
 
 
 @pytest.fixture
@@ -74,7 +75,10 @@ def test_unknown_names(signals: Signals, people: list[FakeTransport]) -> None:
 def test_every_open_connection(signals: Signals, people: list[FakeTransport]) -> None:
     """S10.1: the service finds local connections as well, and those of one client id over all names."""
     assert set(signals.open_connections()) == {person.connection for person in people}
-    assert set(signals.connections_of(Target(None, (), ("1",)))) == {people[0].connection, people[3].connection}
+    assert set(hub_of(signals).registry.select(Target(None, (), ("1",)))) == {
+        people[0].link,
+        people[3].link,
+    }
 
 
 @pytest.mark.parametrize("way", ["closes", "vanishes", "close"])

@@ -451,7 +451,7 @@ class TestOfTheHub:
         """S16.3: whatever the wall clock is set to, a message that takes too long ends the connection in time."""
         on = OnAMachine()
         client = connected_on(on)
-        client.connection.message_begins()
+        client.link.message_begins()
         on.machine.reactor.step(step)
         on.machine.pass_seconds(9)
         assert client.got == []

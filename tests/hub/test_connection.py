@@ -14,6 +14,7 @@ from pode_signals import Scope, Signals
 from pode_signals.core.model import ClosedBy, Closure
 from pode_signals.errors import ClientIdInUse, TooManyConnections
 from pode_signals.hub.connection import ConnectionState
+from pode_signals.signals import hub_of
 
 
 @pytest.fixture
@@ -74,11 +75,11 @@ class TestReading:
     def test_a_connection_that_closes_is_not_paused(self, signals: Signals) -> None:
         """S5.6: reading is paused while a connection is open; one that closes reads on, for the client's answer."""
         client = connect(signals, answers_close=False)
-        client.connection.pause_reading()
-        client.connection.resume_reading()
+        client.link.pause_reading()
+        client.link.resume_reading()
         assert client.reading == ["pause", "resume"]
         client.connection.close()
-        client.connection.pause_reading()
+        client.link.pause_reading()
         assert client.reading == ["pause", "resume"]
 
 
@@ -87,9 +88,9 @@ class TestScopes:
         """S3.1: a global connection outlives its route, is in the registry, addressed and closed from anywhere."""
         client = connected(signals, client_id="me")
         assert client.connection.is_global
-        signals.route_ended(client.connection, failed=False)
+        hub_of(signals).route_ended(client.link, failed=False)
         with capturedLogs() as logs:
-            signals.route_ended(client.connection, failed=True)
+            hub_of(signals).route_ended(client.link, failed=True)
         assert len(logs) == 1
         assert (client.connection.state, client.got) == (ConnectionState.OPEN, [])
         assert signals.connection("Msg", "me") is client.connection
@@ -107,11 +108,11 @@ class TestScopes:
         client.connection.send("mine")
         assert client.got == ["mine"]
         with capturedLogs():
-            signals.route_ended(client.connection, failed=failed)
+            hub_of(signals).route_ended(client.link, failed=failed)
         turn(signals)
         assert client.got == ["mine", Close(code)]
         assert client.connection.closure == Closure(code, "", by)
-        signals.route_ended(client.connection, failed=True)
+        hub_of(signals).route_ended(client.link, failed=True)
         assert client.connection.closure == Closure(code, "", by)
 
     def test_local_events(self, signals: Signals) -> None:
@@ -446,7 +447,7 @@ class TestRoom:
         assert [each.aborts for each in others] == [1, 1, 1, 1, 0, 0, 1, 1, 0, 0]  # the last one has time
         turn(signals, seconds=6)
         assert len(signals.open_connections()) == 3
-        assert not signals._replaced
+        assert not hub_of(signals).capacity._replaced
 
     def test_no_more_than_have_to(self) -> None:
         """S2.4: where places are needed, those go that were replaced first, and of an address only its own."""

@@ -12,6 +12,7 @@ from twisted.logger import capturedLogs
 
 from pode_signals import Delivery, SignalEvent, Signals
 from pode_signals.hub.context import current_event
+from pode_signals.signals import hub_of
 
 
 @pytest.fixture
@@ -44,13 +45,13 @@ class TestNumbers:
     def test_queued(self, signals: Signals) -> None:
         """S4.7: behind unsent data a message is queued, until the client has read it all."""
         slow, quick, other = connected(signals), connected(signals), connected(signals, "Other")
-        slow.connection.congested()
+        slow.link.congested()
         assert numbers(signals.send("1", name="Msg")) == (2, 1, 1, 0)
         assert numbers(signals.send("2", name="Msg", client_id=slow.client_id)) == (1, 0, 1, 0)
         assert numbers(signals.send("3", name="Msg", client_id=quick.client_id)) == (1, 1, 0, 0)
         assert numbers(signals.send("4", name="Other")) == (1, 1, 0, 0)
         assert numbers(slow.connection.send("5")) == (1, 0, 1, 0)
-        slow.connection.drained()
+        slow.link.drained()
         assert numbers(signals.send("6", name="Msg")) == (2, 2, 0, 0)
         turn(signals)
         assert slow.got == ["1", "2", "5", "6"]
@@ -64,14 +65,14 @@ class TestNumbers:
         assert numbers(client.connection.send("1")) == (1, 1, 0, 0)
         assert numbers(client.connection.send("2")) == (1, 0, 1, 0)
         assert client.got == ["1"]
-        client.connection.drained()
+        client.link.drained()
         assert client.got == ["1", "2"]
 
     def test_they_are_final(self, signals: Signals) -> None:
         """S4.7: the numbers are final when send returns, whatever happens in the rest of the turn."""
         clients = [connected(signals), connected(signals)]
         delivery = signals.send("x", name="Msg")
-        clients[0].connection.congested()
+        clients[0].link.congested()
         clients[1].vanishes()
         turn(signals)
         assert numbers(delivery) == (2, 2, 0, 0)
@@ -79,7 +80,7 @@ class TestNumbers:
     def test_a_congested_client_that_left(self, signals: Signals) -> None:
         """S4.7: who has left is no recipient, congested or not; nothing is kept of it."""
         slow, other = connected(signals, client_id="1"), connected(signals)
-        slow.connection.congested()
+        slow.link.congested()
         slow.connection.close()
         turn(signals)
         again = connected(signals, client_id="1")
@@ -92,8 +93,8 @@ class TestNumbers:
         leaving = connect(signals, answers_close=False)
         turn(signals)
         leaving.connection.close()
-        leaving.connection.congested()
-        assert signals._fan_out.congested == set()
+        leaving.link.congested()
+        assert hub_of(signals).fan_out.congested == set()
         assert numbers(signals.send("x", name="Msg")) == (0, 0, 0, 0)
 
     def test_dropped(self, signals: Signals) -> None:
@@ -120,7 +121,7 @@ class TestNumbers:
         """
         slow, bad, _good = connected(signals), connected(signals), connected(signals)
         bad.raises = OSError()
-        slow.connection.congested()
+        slow.link.congested()
         with capturedLogs():
             found = [numbers(signals.send("x" * 60_000, name="Msg")) for _ in range(6)]
         assert found == [(3, 2, 1, 0)] * 4 + [(3, 1, 1, 1), (2, 1, 1, 0)]
@@ -128,7 +129,7 @@ class TestNumbers:
     def test_nothing_is_kept(self, signals: Signals) -> None:
         """S4.7: a connection that is gone is forgotten, though its wire was full and its messages were many."""
         slow, other = connected(signals), connected(signals)
-        slow.connection.congested()
+        slow.link.congested()
         signals.send("x", name="Msg")
         slow.vanishes()
         turn(signals)
@@ -142,7 +143,7 @@ class TestNumbers:
         """S4.7: the hub counts what its deliveries count."""
         slow, bad = connected(signals), connected(signals, "Bad")
         connected(signals)
-        slow.connection.congested()
+        slow.link.congested()
         bad.raises = OSError()
         signals.send("x", name="Msg")
         slow.connection.send("y")

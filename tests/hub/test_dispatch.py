@@ -881,7 +881,7 @@ class TestContexts:
         local = connected(signals, scope=Scope.LOCAL)
         client = connected(signals)
         slot = RouteSlot()
-        slot.connection = local.connection
+        slot.link = local.link
         context = copy_context()
         context.run(current_route.set, slot)
         errors: list[Any] = []

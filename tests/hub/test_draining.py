@@ -21,6 +21,12 @@ class Connection:
         self.aborted_at: float | None = None
         self._waiting: list[Deferred[Closure]] = []
 
+    def shut(self, code: int, _reason: str, by: ClosedBy) -> None:
+        assert (code, by) == (1001, ClosedBy.SHUTDOWN)
+        if self.told_at is None:
+            self.told_at = self.hub.clock.seconds()
+            self.hub.answer(self)
+
     def when_disconnected(self) -> Deferred[Closure]:
         if self not in self.hub.open:
             return succeed(Closure(1001))
@@ -53,13 +59,8 @@ class Hub:
         self.all += new
         self.open.update(dict.fromkeys(new))
 
-    def open_connections(self) -> tuple[Connection, ...]:
+    def links(self) -> tuple[Connection, ...]:
         return tuple(self.open)
-
-    def shut_down(self, connection: Connection) -> None:
-        if connection.told_at is None:
-            connection.told_at = self.clock.seconds()
-            self.answer(connection)
 
 
 class Draining:

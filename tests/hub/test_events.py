@@ -15,6 +15,8 @@ from pode_signals.core.model import ClosedBy
 from pode_signals.errors import EventAlreadyRegistered, EventNotRegistered
 from pode_signals.hub.connection import ConnectionState
 from pode_signals.hub.context import RouteSlot, current_event, current_route
+from pode_signals.hub.draining import send_away
+from pode_signals.signals import hub_of
 
 CONNECT, DISCONNECT = EventType.CONNECT, EventType.DISCONNECT
 
@@ -224,11 +226,11 @@ def by_replacement(_: FakeTransport, signals: Signals) -> None:
 
 
 def by_shutdown(client: FakeTransport, signals: Signals) -> None:
-    signals.shut_down(client.connection)
+    send_away(client.link)
 
 
 def by_abort(client: FakeTransport, _: Signals) -> None:
-    client.connection.abort()
+    client.link.abort()
 
 
 def by_a_broken_wire(client: FakeTransport, _: Signals) -> None:
@@ -319,7 +321,7 @@ class TestOnceEach:
         client.vanishes()
         client.closes(4000)
         client.connection.close(4001)
-        client.connection.abort()
+        client.link.abort()
         client.says("x")
         turn(signals, seconds=60)
         assert client.connection.closure is not None
@@ -565,7 +567,7 @@ class TestWhenConnected:
         for waiter in [signals.when_connected("Msg") for _ in range(3)]:
             waiter.addErrback(lambda _: None)
             waiter.cancel()
-        assert signals._connect_waiters == {}
+        assert hub_of(signals).events._connect_waiters == {}
         connected(signals)
 
     def test_a_callback_that_raises(self, signals: Signals) -> None:

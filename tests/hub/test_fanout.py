@@ -11,6 +11,7 @@ from twisted.logger import capturedLogs
 from pode_signals import EVERY_NAME, Signals
 from pode_signals.core.model import ClosedBy
 from pode_signals.hub.connection import ConnectionState
+from pode_signals.hub.draining import send_away
 
 
 @pytest.fixture
@@ -120,7 +121,7 @@ class TestOrder:
             "signals": lambda: signals.close("Msg", client_id=0),
             "client": first.closes,
             "replaced": lambda: connect(signals, client_id=0),
-            "shutdown": lambda: signals.shut_down(first.connection),
+            "shutdown": lambda: send_away(first.link),
         }
         ways[close]()
         signals.send("after", name="Msg")

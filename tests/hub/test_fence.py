@@ -6,14 +6,13 @@ from contextvars import ContextVar, copy_context
 from typing import Any, cast
 
 import pytest
-from fakes import fence_of
+from fakes import new_runtime
 from twisted.internet.defer import CancelledError, Deferred, fail, inlineCallbacks, succeed
 from twisted.internet.task import Clock
 from twisted.logger import LogLevel, capturedLogs
 
-from pode_signals.core.counters import Counters
 from pode_signals.hub.context import current_event
-from pode_signals.hub.fence import FAILED, Place
+from pode_signals.hub.fence import FAILED, Fence, Place
 
 colour: ContextVar[str] = ContextVar("colour", default="none")
 
@@ -23,8 +22,9 @@ class Fenced:
 
     def __init__(self) -> None:
         self.clock = Clock()
-        self.counters = Counters()
-        self.fence = fence_of(lambda: self.clock, self.counters)
+        runtime = new_runtime(self.clock)
+        self.counters = runtime.counters
+        self.fence = Fence(runtime)
         self.later: list[Any] = []
 
     def run(self, function: Any, *args: Any, **options: Any) -> tuple[Any] | None:

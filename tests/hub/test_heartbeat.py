@@ -12,6 +12,7 @@ from pode_signals import Scope, Signals
 from pode_signals.core.model import ClosedBy, Closure
 from pode_signals.hub.connection import ConnectionState
 from pode_signals.hub.heartbeat import SWEEP_SECONDS
+from pode_signals.signals import hub_of
 
 
 @pytest.fixture
@@ -111,11 +112,11 @@ class TestPongs:
     def test_wrong_pongs(self, signals: Signals) -> None:
         """S16.1: a pong with another payload, and one that nobody asked for, do not count."""
         client = silent(signals)
-        client.connection.pong(b"")
+        client.link.pong(b"")
         wait(signals, 26)
         (ping,) = client.pings
         for payload in (b"", b"\0", ping + b"\0", ping[:-1], ping[::-1], b"\xff\xff\xff\xff"):
-            client.connection.pong(payload)
+            client.link.pong(payload)
         wait(signals, 11)
         assert client.aborts == 1
 
@@ -139,7 +140,7 @@ class TestPongs:
             wait(signals, 60)
             drawn.append(client.pings)
         assert drawn[0] == drawn[1] != []
-        assert isinstance(Signals(clock=Clock())._random, SystemRandom)
+        assert isinstance(hub_of(Signals(clock=Clock())).runtime.random, SystemRandom)
 
     def test_a_pong_that_comes_twice(self, signals: Signals) -> None:
         """S16.1: a pong answers one ping: sent again, it answers no later one."""
@@ -147,7 +148,7 @@ class TestPongs:
         wait(signals, 26)
         client.answers_pings = False
         for _ in range(60):
-            client.connection.pong(client.pings[0])
+            client.link.pong(client.pings[0])
             wait(signals, 1)
         assert client.aborts == 1
 
@@ -158,7 +159,7 @@ class TestPongs:
         client.answers_pings = False
         wait(signals, 26)
         assert len(client.pings) == 2
-        client.connection.pong(client.pings[0])
+        client.link.pong(client.pings[0])
         wait(signals, 11)
         assert client.aborts == 1
 
@@ -166,7 +167,7 @@ class TestPongs:
         """S16.1: a pong that comes before the deadline counts."""
         client = silent(signals)
         wait(signals, 34)
-        client.connection.pong(client.pings[0])
+        client.link.pong(client.pings[0])
         wait(signals, 10)
         assert client.connection.state is ConnectionState.OPEN
 
@@ -186,10 +187,10 @@ class TestWhoseFaultItIs:
         signals = new_signals()
         client = silent(signals)
         wait(signals, 30)
-        client.connection.pause_reading()
+        client.link.pause_reading()
         wait(signals, 100)
         assert client.connection.state is ConnectionState.OPEN
-        client.connection.resume_reading()
+        client.link.resume_reading()
         wait(signals, 4)
         assert client.connection.state is ConnectionState.OPEN
         wait(signals, 4)
@@ -225,9 +226,9 @@ class TestWhoseFaultItIs:
         signals = new_signals()
         client = silent(signals)
         wait(signals, 30)
-        client.connection.pause_reading()
+        client.link.pause_reading()
         turn(signals, seconds=100)
-        client.connection.resume_reading()
+        client.link.resume_reading()
         wait(signals, 9)
         assert client.aborts == 1
 
@@ -236,7 +237,7 @@ class TestMessages:
     def test_one_that_takes_too_long(self, signals: Signals) -> None:
         """S16.3: a message that is not complete after 10 s closes its connection with 1008."""
         client = connected(signals)
-        client.connection.message_begins()
+        client.link.message_begins()
         wait(signals, 9.5)
         assert client.got == []
         wait(signals, 2)
@@ -247,16 +248,16 @@ class TestMessages:
         """S16.3: a message that ends in time is none of the next one's time, nor is the time between them."""
         client = connected(signals)
         for _ in range(5):
-            client.connection.message_begins()
+            client.link.message_begins()
             wait(signals, 8)
-            client.connection.message_ended()
+            client.link.message_ended()
             wait(signals, 20)
         assert client.connection.state is ConnectionState.OPEN
 
     def test_one_that_never_ends_since_we_close(self, signals: Signals) -> None:
         """S16.7: a message that is not complete when its connection closes breaks no limit."""
         client = connected(signals, answers_close=False)
-        client.connection.message_begins()
+        client.link.message_begins()
         wait(signals, 8)
         client.connection.close()
         wait(signals, 4)
@@ -266,7 +267,7 @@ class TestMessages:
         """S16.3: the time for a message is a setting."""
         signals = new_signals(message_timeout_seconds=2)
         client = connected(signals)
-        client.connection.message_begins()
+        client.link.message_begins()
         wait(signals, 4)
         assert client.got == [Close(1008, "the message took too long")]
 
@@ -274,11 +275,11 @@ class TestMessages:
         """S16.3: while we do not read from a client, its message has time, and goes on having it."""
         signals = new_signals()
         client = connected(signals)
-        client.connection.message_begins()
+        client.link.message_begins()
         wait(signals, 5)
-        client.connection.pause_reading()
+        client.link.pause_reading()
         wait(signals, 60)
-        client.connection.resume_reading()
+        client.link.resume_reading()
         wait(signals, 3)
         assert client.connection.state is ConnectionState.OPEN
         wait(signals, 5)
@@ -287,7 +288,7 @@ class TestMessages:
     def test_a_late_sweep_of_our_own(self, signals: Signals) -> None:
         """S16.3: where this process was held up, a message has as much more time, in the next sweeps too."""
         client = connected(signals)
-        client.connection.message_begins()
+        client.link.message_begins()
         wait(signals, 5)
         turn(signals, seconds=60)
         wait(signals, 3)
@@ -342,7 +343,7 @@ class TestReports:
         with capturedLogs() as logs:
             if setting == "message_timeout_seconds":
                 for client in clients:
-                    client.connection.message_begins()
+                    client.link.message_begins()
             wait(signals, 40)
         assert signals.counters.limits_hit == {setting: 2}
         assert [event["kind"] for event in logs] == [setting, setting]

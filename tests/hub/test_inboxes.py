@@ -17,6 +17,7 @@ from web_fakes import World, frame
 from pode_signals import Signals
 from pode_signals.core.limits import TokenBucket
 from pode_signals.hub.connection import ConnectionState
+from pode_signals.signals import hub_of
 
 
 class Waiting:
@@ -62,7 +63,7 @@ def says(client: FakeTransport, number: int, size_bytes: int) -> None:
 
 def inbox_bytes(client: FakeTransport) -> int:
     """What waits for a client's function."""
-    return sum(map(len, client.connection.inbox or ()))
+    return sum(map(len, client.link.inbox or ()))
 
 
 class TestOne:
@@ -84,7 +85,7 @@ class TestOne:
             waiting.end_one(client)
         assert waiting.of(client) == list(range(11))
         assert waiting.signals.counters.limits_hit == {"inbox_bytes": 1}
-        assert waiting.signals.inboxes.waiting_bytes == 0
+        assert hub_of(waiting.signals).inboxes.waiting_bytes == 0
 
     def test_a_message_alone(self) -> None:
         """S5.6: one message always fits, however large; it is handled, and its client is read on."""
@@ -109,7 +110,7 @@ class TestOne:
         assert client.reading == ["pause"]
         assert waiting.signals.counters.limits_hit == {"inbox_bytes" if count == 3 else "max_pending_messages": 1}
         while client.reading == ["pause"]:
-            assert inbox_bytes(client) > 250 or len(client.connection.inbox or ()) > 2
+            assert inbox_bytes(client) > 250 or len(client.link.inbox or ()) > 2
             waiting.end_one(client)
         assert client.reading == ["pause", "resume"]
 
@@ -163,7 +164,7 @@ class TestAll:
             waiting.end_one(most)
         assert most.reading == ["pause", "resume"]
         assert waiting.of(most) == list(range(11))
-        assert not waiting.signals.inboxes.is_full
+        assert not hub_of(waiting.signals).inboxes.is_full
 
     def test_those_who_connect(self) -> None:
         """S9.3: who waits for a Connect function counts as busy, and is read on behind it."""
@@ -184,8 +185,8 @@ class TestAll:
         waiting.end_one(fast)
         for number in range(1, 12):
             says(most, number, 100)
-        fast.connection.message_bucket = TokenBucket(1.0, 1, clock_of(waiting.signals).seconds())
-        fast.connection.message_bucket.take(clock_of(waiting.signals).seconds())
+        fast.link.intake.bucket = TokenBucket(1.0, 1, clock_of(waiting.signals).seconds())
+        fast.link.intake.bucket.take(clock_of(waiting.signals).seconds())
         says(fast, 1, 100)
         assert (waiting.of(fast), fast.reading) == ([0], ["pause"])
         turn(waiting.signals, seconds=1.1)
@@ -203,7 +204,7 @@ class TestAll:
         while client.client_id in waiting.running:
             waiting.end_one(client)
         assert waiting.of(client) == list(range(7))
-        inboxes = waiting.signals.inboxes
+        inboxes = hub_of(waiting.signals).inboxes
         assert (inboxes.waiting_bytes, inboxes.incomplete_bytes, inboxes.is_full) == (0, 0, False)
 
     @pytest.mark.parametrize("seed", range(20))
@@ -216,12 +217,12 @@ class TestAll:
         for _ in range(600):
             client = random.choice(clients)
             if random.random() < 0.6:
-                if not client.connection.reading_paused:
+                if not client.link.reading_paused:
                     says(client, said[client], random.choice([40, 100, 300]))
                     said[client] += 1
             elif client.client_id in waiting.running:
                 waiting.end_one(client)
-            assert waiting.signals.inboxes.waiting_bytes == sum(map(inbox_bytes, clients)) <= 1_500 + 300
+            assert hub_of(waiting.signals).inboxes.waiting_bytes == sum(map(inbox_bytes, clients)) <= 1_500 + 300
             assert max(map(inbox_bytes, clients)) < 600 + 300 - 40
         while waiting.running:
             for client in clients:
@@ -229,7 +230,7 @@ class TestAll:
                     waiting.end_one(client)
         for client in clients:
             assert waiting.of(client) == list(range(said[client]))
-            assert not client.connection.reading_paused
+            assert not client.link.reading_paused
 
 
 # On the wire.
@@ -269,7 +270,7 @@ def test_compressed_messages() -> None:
         held_bytes = tracemalloc.get_traced_memory()[0]
     finally:
         tracemalloc.stop()
-    assert world.signals.inboxes.waiting_bytes <= 1_000_000 + len(text)
+    assert hub_of(world.signals).inboxes.waiting_bytes <= 1_000_000 + len(text)
     assert held_bytes < 6_000_000  # with what the 40 functions have
     done = 0
     while running:
@@ -292,7 +293,7 @@ class TestIncomplete:
     def test_it_counts(self, fragments: bool) -> None:
         """S5.6: what has come of a message counts while it is not complete, and as long as its connection is open."""
         world, _ = worlds()
-        inboxes = world.signals.inboxes
+        inboxes = hub_of(world.signals).inboxes
         clients = [world.client().open() for _ in range(4)]
         for client in clients:
             client.send(unfinished(1_000, fragments=fragments))
@@ -312,14 +313,14 @@ class TestIncomplete:
         clients = [world.client().open() for _ in range(12)]
         for client in clients:
             client.send(unfinished(10_000, fragments=fragments))
-            assert world.signals.inboxes.incomplete_bytes <= 100_000
+            assert hub_of(world.signals).inboxes.incomplete_bytes <= 100_000
         gone = [client for client in clients if client.closed == (1013, "no room for messages")]
         assert gone == clients[: len(gone)] != []
         assert world.signals.counters.limits_hit["total_inbox_bytes"] == 1 + len(gone)
         left = [client for client in clients if client not in gone]
         for client in left:
             client.send(frame("}", opcode=0) if fragments else frame("x" * 60_000)[10_008:])
-        assert world.signals.inboxes.incomplete_bytes == 0
+        assert hub_of(world.signals).inboxes.incomplete_bytes == 0
         assert world.signals.counters.messages_bad == len(left)
 
     def test_a_message_alone(self, fragments: bool) -> None:
@@ -355,7 +356,7 @@ def test_no_pause_behind_a_close_frame(signals: Signals) -> None:
     """S9.3: a connection that closes is not paused any more, or its client's close frame would never be read."""
     client = connected(signals, answers_close=False)
     client.connection.close()
-    client.connection.pause_reading()
-    assert (client.reading, client.connection.reading_paused) == ([], False)
+    client.link.pause_reading()
+    assert (client.reading, client.link.reading_paused) == ([], False)
     assert client.connection.state is ConnectionState.CLOSING
     assert client.got == [Close(1000)]

@@ -15,6 +15,7 @@ from web_fakes import World, plain
 
 from pode_signals import BroadcastLevel, Signals
 from pode_signals.core.model import Target
+from pode_signals.signals import hub_of
 
 FEW, MANY = 20, 320
 GROUPS = [f"g{number}" for number in range(100)]
@@ -99,7 +100,7 @@ def test_what_is_reached() -> None:
 def test_selections_of_the_application() -> None:
     """S4.2: many names beside many groups, or beside many client ids, are looked up once each."""
     signals, _ = crowd(FEW, group="g", client_id="i")
-    registry = signals._registry
+    registry = hub_of(signals).registry
     names = tuple(f"n{number}" for number in range(500))
 
     def cost(count: int, groups: list[str], ids: list[str]) -> int:
@@ -139,7 +140,7 @@ def replaced(count: int, address: str) -> Signals:
         for _ in range(2):
             connect(signals, client_id=f"{number}", answers_close=False, address=where)
     turn(signals)
-    assert len(signals._replaced) == count
+    assert len(hub_of(signals).capacity._replaced) == count
     return signals
 
 
@@ -162,7 +163,7 @@ def test_too_much_for_all_slow_clients() -> None:
         for client in clients:
             client.connection.send("first")
             client.connection.send("x" * (2_000 if client is clients[7] else 800))
-        object.__setattr__(signals.settings, "total_queue_bytes", signals._fan_out.queued_bytes)
+        object.__setattr__(signals.settings, "total_queue_bytes", hub_of(signals).fan_out.queued_bytes)
         counts.append(steps(partial(clients[11].connection.send, "y")))
         assert signals.counters.limits_hit == {"total_queue_bytes": 1}
         assert isinstance(clients[7].got[-1], Close)

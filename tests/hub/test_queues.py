@@ -17,6 +17,8 @@ from pode_signals.core.model import ClosedBy
 from pode_signals.core.outbox import SlowClient
 from pode_signals.hub import fanout
 from pode_signals.hub.connection import ConnectionState
+from pode_signals.hub.draining import send_away
+from pode_signals.signals import hub_of
 from pode_signals.wire.frames import text_frame
 
 TOO_SLOW = Close(4008, "the client reads too slowly")
@@ -47,7 +49,7 @@ def room_for(*texts: str) -> int:
 
 def nothing_is_kept(signals: Signals) -> bool:
     """Whether no queue is left, nor anybody who is thought to be slow."""
-    return not signals._fan_out.queued_bytes and not signals._fan_out.congested
+    return not hub_of(signals).fan_out.queued_bytes and not hub_of(signals).fan_out.congested
 
 
 class TestWaiting:
@@ -71,7 +73,7 @@ class TestWaiting:
         turn(signals)
         assert [numbers(delivery) for delivery in deliveries] == [(2, 2, 0, 0)] * 5
         assert len(client.got) == 5
-        assert client.connection.outbox is None
+        assert client.link.outbox is None
 
     def test_delivery(self, signals: Signals) -> None:
         """S4.7: a delivery tells who has the message behind unread data, and who at once."""
@@ -95,7 +97,7 @@ class TestWaiting:
         """S4.6: a wire that fills while a turn collects gets what was collected before, then what waits."""
         client, other = slowed(connected(signals)), connected(signals)
         signals.send("1", name="Msg")
-        client.connection.congested()  # by a ping of ours, say
+        client.link.congested()  # by a ping of ours, say
         client.is_full, client.unread_bytes = True, 1
         signals.send("2", name="Msg")
         client.connection.send("3")
@@ -266,10 +268,10 @@ class TestClosing:
         ways = {
             "connection": client.connection.close,
             "signals": lambda: signals.close("Msg", client_id="1"),
-            "shutdown": lambda: signals.shut_down(client.connection),
+            "shutdown": lambda: send_away(client.link),
             "replaced": lambda: connect(signals, client_id="1"),
             "client": client.closes,
-            "message": lambda: client.connection.shut(1008, "", ClosedBy.ERROR),
+            "message": lambda: client.link.shut(1008, "", ClosedBy.ERROR),
         }
         ways[close]()
         signals.send("5", name="Msg")
@@ -337,7 +339,7 @@ class TestTotal:
         assert [each.connection.state for each in (few, most, some)] == [ConnectionState.OPEN] * 3
         few.connection.send("y")
         assert most.got == ["first", TOO_SLOW]
-        assert signals._fan_out.queued_bytes == room_for("x", "x", "x", "y")
+        assert hub_of(signals).fan_out.queued_bytes == room_for("x", "x", "x", "y")
         few.connection.send("z" * 500)
         assert few.got == ["first", TOO_SLOW]
         some.reads_all()
@@ -367,7 +369,7 @@ class TestTotal:
         assert delivery.sent == 1
         assert delivery.queued + delivery.dropped == 5
         turn(signals)
-        assert signals._fan_out.queued_bytes <= room_for("x", "x", "x")
+        assert hub_of(signals).fan_out.queued_bytes <= room_for("x", "x", "x")
         left = [each for each in clients if each.connection.state is ConnectionState.OPEN]
         assert len(left) == 3
         for client in clients:
@@ -385,7 +387,7 @@ class TestTotal:
         most.connection.send("x" * 1_000)
         assert numbers(signals.send("x", name="Msg")) == (3, 0, 2, 1)
         assert most.got == ["first", TOO_SLOW]
-        assert most.connection.outbox is None
+        assert most.link.outbox is None
         assert signals.counters.recipients_dropped == 2
         for client in (most, *others):
             client.vanishes()
@@ -422,14 +424,14 @@ class TestMemory:
             assert tracemalloc.get_traced_memory()[0] - before < 1_000_000
         finally:
             tracemalloc.stop()
-        assert all(client.connection.outbox is not None for client in clients)
+        assert all(client.link.outbox is not None for client in clients)
 
     def test_a_client_that_has_caught_up_has_no_queue(self, signals: Signals) -> None:
         """S16.2: a queue that is empty takes no memory."""
         client = slow(signals)
         client.connection.send("x")
         client.reads_all()
-        assert client.connection.outbox is None
+        assert client.link.outbox is None
 
 
 class TestReports:
@@ -553,9 +555,9 @@ class Crowd:
             self.join(number)
         for each in self.clients:
             each.check()
-        fan_out = self._signals._fan_out
+        fan_out = hub_of(self._signals).fan_out
         assert fan_out.queued_bytes == sum(each.queue.size_bytes for each in self.here)
-        assert fan_out.congested == {each.connection for each in self.here if each.transport.is_full}
+        assert fan_out.congested == {each.connection._link for each in self.here if each.transport.is_full}
 
     def join(self, _number: int) -> None:
         if len(self.here) < 12:
@@ -613,7 +615,7 @@ class Crowd:
         for each in audience:
             if each in full:
                 continue
-            if each.connection.outbox:  # what was written before this message has filled its wire
+            if each.connection._link.outbox:  # what was written before this message has filled its wire
                 outcomes[each.has_to_wait(number, size, key)] += 1
             else:
                 each.collected.append(number)

@@ -428,7 +428,7 @@ class TestWithinARoute:
         """S3.2: within the route of a local connection signals.send goes to it alone, whatever name it gives."""
         route = Route()
         local = connected(signals, "Local", scope=Scope.LOCAL)
-        route.slot.connection = local.connection
+        route.slot.link = local.link
         for number, arguments in enumerate(({}, {"name": "Msg"}, {"name": EVERY_NAME}, {"client_id": "1"})):
             assert route.run(signals.send, str(number), **arguments).recipients == 1
         assert local.got == ["0", "1", "2", "3"]
@@ -438,7 +438,7 @@ class TestWithinARoute:
         """S4.3: ignore_event and BROADCAST send beyond the route of a local connection."""
         route = Route()
         local = connected(signals, "Local", scope=Scope.LOCAL)
-        route.slot.connection = local.connection
+        route.slot.link = local.link
         for how in ({"ignore_event": True}, {"mode": SendMode.BROADCAST}):
             route.run(signals.send, "x", name="Other", **how)
             assert reached(signals, people) == {"other red 1", "other 5"}
@@ -449,7 +449,7 @@ class TestWithinARoute:
     def test_sends_of_a_global_route(self, signals: Signals, people: dict[str, FakeTransport]) -> None:
         """S4.3: in the route of a global connection a send is a broadcast, and DIRECT is that connection."""
         route = Route()
-        route.slot.connection = people["msg 4"].connection
+        route.slot.link = people["msg 4"].link
         route.run(signals.send, "x", name="Other")
         assert reached(signals, people) == {"other red 1", "other 5"}
         route.run(signals.send, "x", mode=SendMode.DIRECT)
@@ -463,8 +463,8 @@ class TestWithinARoute:
         with pytest.raises(NoCurrentConnection):
             route.run(signals.send, "x", name="Msg", mode=SendMode.DIRECT)
         local = connected(signals, "Local", scope=Scope.LOCAL)
-        route.slot.connection = local.connection
-        route.slot.connection = None
+        route.slot.link = local.link
+        route.slot.link = None
         assert route.run(signals.send, "x", name="Local").recipients == 0
         assert local.got == []
 
@@ -472,7 +472,7 @@ class TestWithinARoute:
         """S3.2: the connection that a route converted with another hub is none of this one's."""
         route = Route()
         stranger = connected(new_signals(), scope=Scope.LOCAL)
-        route.slot.connection = stranger.connection
+        route.slot.link = stranger.link
         route.run(signals.send, "x", name="Other")
         assert reached(signals, people) == {"other red 1", "other 5"}
         assert stranger.got == []

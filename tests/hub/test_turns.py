@@ -10,6 +10,7 @@ from twisted.internet.testing import MemoryReactorClock
 
 from pode_signals import Signals
 from pode_signals.hub.turns import SHARE_SECONDS, TURN_SECONDS, Turns
+from pode_signals.signals import hub_of
 
 
 def one_turn(clock: Clock) -> None:
@@ -24,11 +25,11 @@ def test_what_measures() -> None:
     """S16.1: where time is a reactor's, durations are the machine's, which nobody sets; else those of the clock."""
     reactor = SelectReactor()
     try:
-        assert Signals(clock=reactor).turns.seconds is time.monotonic
+        assert hub_of(Signals(clock=reactor)).turns.seconds is time.monotonic
     finally:
         reactor.removeAll()
     for clock in (Clock(), MemoryReactorClock()):
-        assert Signals(clock=clock).turns.seconds == clock.seconds
+        assert hub_of(Signals(clock=clock)).turns.seconds == clock.seconds
 
 
 def test_bounds() -> None:

@@ -20,7 +20,7 @@ from pode_signals.errors import ConfigurationInvalid
 from pode_signals.ports import listening
 from pode_signals.ports.endpoints import Endpoint
 from pode_signals.service import SignalsService
-from pode_signals.signals import Signals
+from pode_signals.signals import Signals, hub_of
 
 IPV6 = socket.has_ipv6
 Serve = Callable[..., SignalsService]
@@ -73,7 +73,7 @@ async def test_localhost_is_both_families(serve: Serve) -> None:
     assert port > 0
     assert accepts("127.0.0.1", port)
     assert accepts("::1", port)
-    assert service.signals.own_ports == {port}
+    assert hub_of(service.signals).own_ports == {port}
 
 
 @pytest.mark.skipif(not IPV6, reason="there is no IPv6 here")
@@ -176,7 +176,7 @@ async def test_a_unix_socket(serve: Serve, tmp_path: Path) -> None:
     page, chat = Endpoint("http", listen=f"unix:{path}"), Endpoint("ws", listen=f"unix:{path}")
     service = serve(page, chat)
     assert service.addresses[page][0].name == str(path).encode()
-    assert service.signals.own_ports == set()
+    assert hub_of(service.signals).own_ports == set()
     assert path.is_socket()
 
 

@@ -243,7 +243,7 @@ async def serving(kind: str = "tcp", **settings: Any) -> AsyncIterator[Server]:
             yield server
         finally:
             for connection in server.signals.open_connections():
-                connection.abort()
+                connection._link.abort()
             await until(lambda: not server.signals.open_connections())
             for plug in server.plugs:
                 plug.close()

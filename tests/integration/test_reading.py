@@ -150,7 +150,7 @@ class Server:
         (client.connection,) = set(self.signals.open_connections()) - known
         await turn()
         client.send(frame(b"", PONG))  # which says nothing
-        transport: Any = client.connection._transport
+        transport: Any = client.connection._link._transport
         await until(lambda: not transport._may_share)
         return client
 
@@ -176,7 +176,7 @@ async def turn(times: int = 3) -> None:
 
 def is_shared(connection: SignalConnection) -> bool:
     """Whether another reads in its transport's place."""
-    transport: Any = connection._transport
+    transport: Any = connection._link._transport
     return transport._shared is not None
 
 
@@ -201,7 +201,7 @@ async def serving(listen: Callable[[Site], Any] | None = None, **settings: Any) 
         yield server
     finally:
         for connection in server.signals.open_connections():
-            connection.abort()
+            connection._link.abort()
         await until(lambda: not server.signals.open_connections())
         for client in server.clients:
             client.connected.close()
@@ -276,7 +276,7 @@ async def test_pausing(shared: bool) -> None:
             await turn(1)
         quick.send(message("quick"))
         await until(lambda: "quick" in server.got)
-        assert slow.connection.reading_paused
+        assert slow.connection._link.reading_paused
         assert server.got == [0, "quick"]
         assert slow.connection.inbox is not None
         assert len(slow.connection.inbox) == 4
@@ -285,7 +285,7 @@ async def test_pausing(shared: bool) -> None:
             waiting[ended].callback(None)
         assert [each for each in server.got if each != "quick"] == [*range(20)]
         assert is_shared(slow.connection) is shared
-        assert not slow.connection.reading_paused
+        assert not slow.connection._link.reading_paused
 
 
 async def test_a_client_that_stalls(shared: bool) -> None:
@@ -358,7 +358,7 @@ async def test_the_server_ends_it(shared: bool, aborts: bool) -> None:
         client = await server.open()
         client.send(message(1))
         if aborts:
-            client.connection.abort()
+            client.connection._link.abort()
         else:
             client.connection.close(4000)
             client.send(message(2) + close_frame(4000))
@@ -382,7 +382,7 @@ async def test_an_end_within_a_batch(shared: bool, way: str) -> None:
                 if way == "leaves":
                     victim.reset()
                 elif way == "aborts another":
-                    victim.connection.abort()
+                    victim.connection._link.abort()
                 else:
                     victim.connection.close(4000)
 
@@ -448,7 +448,7 @@ async def test_a_child_process_holds_the_socket(ends: str, monkeypatch: pytest.M
     monkeypatch.setattr(reading_module, "SHARED_READS", True)
     async with serving() as server:
         client, _staying = await server.open(), await server.open()
-        transport: Any = client.connection._transport
+        transport: Any = client.connection._link._transport
         held = os.dup(transport.transport.fileno())  # as a child that was forked
         try:
             if ends == "leaves":
@@ -456,7 +456,7 @@ async def test_a_child_process_holds_the_socket(ends: str, monkeypatch: pytest.M
             elif ends == "closes":
                 client.send(close_frame(1000))
             elif ends == "aborts":
-                client.connection.abort()
+                client.connection._link.abort()
                 assert transport._shared is None  # at once, as its transport reads no more
             else:
                 transport.transport.connectionLost(Failure(ConnectionLost()))  # as where a write fails
@@ -476,7 +476,7 @@ async def test_a_transport_that_has_no_producer(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(reading_module, "SHARED_READS", True)
     async with serving() as server:
         client = await server.open()
-        transport: Any = client.connection._transport
+        transport: Any = client.connection._link._transport
         transport.unregisterProducer()
         transport.transport.connectionLost(Failure(ConnectionLost()))
         await until(lambda: server.ends)
@@ -526,8 +526,8 @@ async def test_paused_by_what_was_pipelined(shared: bool, path: str) -> None:
         client.send(head(path) + b"".join(message(number) for number in range(5)))
         await until(lambda: waiting)
         (connection,) = server.signals.open_connections()
-        assert connection.reading_paused
-        transport: Any = connection._transport
+        assert connection._link.reading_paused
+        transport: Any = connection._link._transport
         assert connection.inbox is not None
         held = len(connection.inbox), transport.data
         client.send(message(5))
@@ -648,7 +648,8 @@ def msg(request):
 
 @signals.route("/msg")
 def got(event):
-    event.connection.send([type(reactor).__name__, event.connection._transport._shared is not None, event.data.message])
+    transport: Any = event.connection._link._transport
+    event.connection.send([type(reactor).__name__, transport._shared is not None, event.data.message])
 
 port = reactor.listenTCP(0, Site(signals.resource(app.resource())), interface="127.0.0.1")
 print(port.getHost().port, flush=True)

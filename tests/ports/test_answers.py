@@ -9,6 +9,7 @@ from twisted.logger import capturedLogs, formatEvent
 from web_fakes import Client, head, plain
 
 from pode_signals.ports.answers import LEAST_READ_BYTES
+from pode_signals.signals import hub_of
 
 LARGE = 10 * LEAST_READ_BYTES
 
@@ -165,7 +166,7 @@ def test_an_upgrade_behind_it(world: BoundedWorld) -> None:
     world.turn()
     assert len(world.converted) == 1
     assert [answer.status for answer in client.answers] == [200, 101]
-    world.signals._heartbeat.end()
+    hub_of(world.signals).heartbeat.end()
     world.wait(100)
     assert client.wire.ended is None
 

@@ -12,10 +12,11 @@ from twisted.protocols.tls import TLSMemoryBIOFactory
 from twisted.web.http_headers import _nameEncoder
 from web_fakes import Client, head, message, plain
 
-from pode_signals.hub import hub
+from pode_signals.hub import capacity
 from pode_signals.ports.certificates import ServerCertificate
 from pode_signals.ports.endpoints import Endpoint, Listener
 from pode_signals.ports.heads import MAX_HEADERS, BoundedChannel
+from pode_signals.signals import hub_of
 
 HEAD_BYTES = 16_384
 
@@ -405,7 +406,7 @@ class TestPending:
 
     def test_a_thousand(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """S16.4: by default a thousand requests may be incomplete."""
-        monkeypatch.setattr(hub, "_descriptor_limit", lambda: 100_000)
+        monkeypatch.setattr(capacity, "_descriptor_limit", lambda: 100_000)
         world = BoundedWorld()
         clients = [world.client("192.0.2.66") for _ in range(1_000)]
         assert {each.wire.ended for each in clients} == {None}
@@ -423,11 +424,14 @@ class TestPending:
         self, monkeypatch: pytest.MonkeyPatch, descriptors: int, pending: int, connections: int
     ) -> None:
         """S16.4: where files are few the bound is lower, so that newcomers come in before the files run out."""
-        monkeypatch.setattr(hub, "_descriptor_limit", lambda: descriptors)
+        monkeypatch.setattr(capacity, "_descriptor_limit", lambda: descriptors)
         world = BoundedWorld()
-        assert (world.signals.max_pending_handshakes, world.signals._max_connections) == (pending, connections)
-        assert BoundedWorld(max_connections=7).signals._max_connections == 7
-        assert BoundedWorld(pending_handshakes=1).signals.max_pending_handshakes == 1
+        assert (hub_of(world.signals).max_pending_handshakes, hub_of(world.signals).capacity.max_connections) == (
+            pending,
+            connections,
+        )
+        assert hub_of(BoundedWorld(max_connections=7).signals).capacity.max_connections == 7
+        assert hub_of(BoundedWorld(pending_handshakes=1).signals).max_pending_handshakes == 1
 
     def test_who_is_pending(self, world: BoundedWorld) -> None:
         """S16.4: pending is who has no complete request: not the upgraded, nor who waits for an answer."""

@@ -8,6 +8,7 @@ from web_fakes import Client, head, message, plain
 
 from pode_signals.hub.turns import SHARE_SECONDS, TURN_SECONDS
 from pode_signals.ports.paced_channel import PacedChannel
+from pode_signals.signals import hub_of
 
 HALF = SHARE_SECONDS / 2
 
@@ -32,7 +33,7 @@ class BusyWorld(BoundedWorld):
             return b"busy"
 
         # The time of a turn passes while a route works, and the clock's timers come in turns.
-        self.signals.turns.seconds = lambda: self.clock.seconds() + self.worked
+        hub_of(self.signals).turns.seconds = lambda: self.clock.seconds() + self.worked
 
 
 def test_many_requests_in_one_read() -> None:
@@ -97,7 +98,7 @@ def test_many_chunks_in_one_read() -> None:
         looks.append(0.0)
         return world.clock.seconds() + len(looks) * SHARE_SECONDS
 
-    world.signals.turns.seconds = seconds
+    hub_of(world.signals).turns.seconds = seconds
     client.send(b"1\r\nx\r\n" * 5_000 + b"0\r\n\r\n")
     assert client.answers == []
     assert client.wire.producerState == "paused"

@@ -11,6 +11,7 @@ from pode_signals import Signals
 from pode_signals.ports.endpoints import Endpoint, Listener
 from pode_signals.ports.heads import RequestLimits
 from pode_signals.ports.site import SignalSite
+from pode_signals.signals import hub_of
 
 CLIENT = IPv4Address("TCP", "192.0.2.1", 5555)
 
@@ -51,7 +52,7 @@ def site(clock: MemoryReactorClock) -> SignalSite:
         listener=Listener((Endpoint("http"),)),
         timeout_seconds=10,
         clock=clock,
-        limits=RequestLimits(Signals(clock=clock)),
+        limits=RequestLimits(hub_of(Signals(clock=clock))),
     )
     site.is_open = True
     return site

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextvars import Context, ContextVar
 from datetime import UTC, datetime, timedelta
 from random import Random
@@ -9,15 +10,13 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
-from fakes import fence_of
 from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
 from twisted.logger import capturedLogs
 
-from pode_signals.core.counters import Counters
+from pode_signals import Signals
 from pode_signals.errors import CronInvalid, NotInReactorThread, ScheduleAlreadyExists, UnknownSchedule
 from pode_signals.scheduling.planning import ScheduleState
-from pode_signals.scheduling.schedules import Schedules
 
 START = datetime(2026, 1, 1, 0, 0, 30, tzinfo=UTC)
 BERLIN = ZoneInfo("Europe/Berlin")
@@ -29,15 +28,9 @@ class Bench:
     def __init__(self, now: datetime = START) -> None:
         self.clock = Clock()
         self.clock.rightNow = now.timestamp()
-        self.counters = Counters()
         self.calls: list[Any] = []
-        self.schedules = Schedules(
-            lambda: self.clock,
-            fence_of(lambda: self.clock, self.counters),
-            self.counters,
-            Random(1),
-            lambda _: None,
-        )
+        self.schedules = Signals(clock=self.clock, random=Random(1))
+        self.counters = self.schedules.counters
 
     def add(self, name: str = "job", cron: Any = "* * * * *", function: Any = None, **options: Any) -> None:
         options.setdefault("timezone", UTC)
@@ -281,14 +274,15 @@ def test_states_before_the_start(bench: Bench) -> None:
     )
 
 
-def test_registering_asks_for_no_clock() -> None:
+def test_registering_asks_for_no_clock(monkeypatch: pytest.MonkeyPatch) -> None:
     """S13.1: a schedule can be registered where no reactor is yet."""
 
-    def clock() -> Clock:
+    def clock(_reactor: object) -> Clock:
         raise AssertionError("asked for the clock")
 
-    counters = Counters()
-    schedules = Schedules(clock, fence_of(clock, counters), counters, Random(1), lambda _: None)
+    # Of a reactor the clock is taken when it is first asked for.
+    monkeypatch.setattr("pode_signals.hub.runtime.clock_for", clock)
+    schedules = Signals()
     schedules.add_schedule("job", "@daily", print)
     schedules.edit_schedule("job", cron="@hourly")
     schedules.add_timer("job", 1, print)
@@ -313,7 +307,7 @@ def test_a_name_is_taken_once(bench: Bench) -> None:
         lambda schedules: schedules.next_trigger("nobody"),
     ],
 )
-def test_an_unknown_name(bench: Bench, call: Callable[[Schedules], object]) -> None:
+def test_an_unknown_name(bench: Bench, call: Callable[[Signals], object]) -> None:
     """S13.1: what there is not can't be removed, edited, invoked or asked for."""
     with pytest.raises(UnknownSchedule, match="'nobody'"):
         call(bench.schedules)
@@ -367,22 +361,11 @@ def test_a_naive_after(bench: Bench) -> None:
         lambda schedules: schedules.invoke_timer("job"),
     ],
 )
-def test_registrations_belong_to_the_reactor_thread(call: Callable[[Schedules], object]) -> None:
+def test_registrations_belong_to_the_reactor_thread(call: Callable[[Signals], object]) -> None:
     """S4.8: registrations from another thread are refused."""
-
-    def refuse(name: str) -> None:
-        raise NotInReactorThread(name)
-
-    clock, counters = Clock(), Counters()
-    schedules = Schedules(
-        lambda: clock,
-        fence_of(lambda: clock, counters),
-        counters,
-        Random(1),
-        refuse,
-    )
-    with pytest.raises(NotInReactorThread):
-        call(schedules)
+    signals = Signals(clock=Clock())
+    with ThreadPoolExecutor() as threads, pytest.raises(NotInReactorThread):
+        threads.submit(call, signals).result()
 
 
 # Expressions
@@ -741,9 +724,8 @@ def test_the_context_is_the_hubs() -> None:
     variable: ContextVar[str] = ContextVar("variable")
     context = Context()
     context.run(variable.set, "hub")
-    clock, counters, seen = Clock(), Counters(), []
-    fence = fence_of(lambda: clock, counters)
-    schedules = Schedules(lambda: clock, fence, counters, Random(1), lambda _: None, context.copy)
+    seen: list[str] = []
+    schedules = context.run(Signals, clock=Clock())
     schedules.add_schedule("job", "@daily", lambda: seen.append(variable.get()))
     schedules.invoke_schedule("job")
     assert seen == ["hub"]

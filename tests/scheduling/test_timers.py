@@ -5,14 +5,12 @@ from random import Random
 from typing import Any
 
 import pytest
-from fakes import fence_of
 from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
 from twisted.logger import capturedLogs
 
-from pode_signals.core.counters import Counters
+from pode_signals import Signals
 from pode_signals.errors import ScheduleAlreadyExists, UnknownSchedule
-from pode_signals.scheduling.schedules import Schedules
 from pode_signals.scheduling.timers import TimerState
 
 START = 1_000_000_000.0
@@ -24,15 +22,9 @@ class Bench:
     def __init__(self) -> None:
         self.clock = Clock()
         self.clock.rightNow = START
-        self.counters = Counters()
         self.calls: list[Any] = []
-        self.timers = Schedules(
-            lambda: self.clock,
-            fence_of(lambda: self.clock, self.counters),
-            self.counters,
-            Random(1),
-            lambda _: None,
-        )
+        self.timers = Signals(clock=self.clock, random=Random(1))
+        self.counters = self.timers.counters
 
     def add(self, name: str = "job", interval: float = 10, function: Any = None, **options: Any) -> None:
         self.timers.add_timer(name, interval, function or self.note, **options)

@@ -112,7 +112,7 @@ class Connection:
     """
 
     def __init__(self, clock: Clock) -> None:
-        self.hub = SimpleNamespace(clock=clock, turns=Turns(lambda: clock))
+        self.runtime = SimpleNamespace(clock=clock, turns=Turns(lambda: clock))
         self.reading_paused = False
         self.told: list[str] = []
         self.clock, self.wire, self.reader = clock, Wire(clock, PEER), Reader()
@@ -496,10 +496,10 @@ def test_pausing_while_behind(quick: bool, monkeypatch: pytest.MonkeyPatch) -> N
     client.send(frame("", PING) + message(1) + message(2))
     world.clock.turn()
     assert client.wire.protocol.data == message(1) + message(2)
-    world.converted[0].pause_reading()
+    world.converted[0]._link.pause_reading()
     world.turn()
     assert (world.messages, client.wire.producerState) == ([], "paused")
-    world.converted[0].resume_reading()
+    world.converted[0]._link.resume_reading()
     world.turn()
     assert (world.messages, client.wire.producerState) == ([1, 2], "producing")
 
@@ -512,7 +512,11 @@ def test_ending_while_behind(quick: bool, how: str, monkeypatch: pytest.MonkeyPa
     world.listening()
     client.send(frame("", PING) + message(1) + message(2) + close_frame(4000))
     assert client.wire.producerState == "paused"
-    getattr(world.converted[0], how)(*([4000] if how == "close" else []))
+    connection = world.converted[0]
+    if how == "close":
+        connection.close(4000)
+    else:
+        connection._link.abort()
     world.turn()
     assert world.messages == []
     assert client.wire.ended == {"close": "closed", "abort": "aborted"}[how]
@@ -798,7 +802,7 @@ def test_tls_ends_behind_messages(quick: bool, how: str, monkeypatch: pytest.Mon
         found.check(30)
         assert ended == [(1006, 30)]
     else:
-        getattr(connection, how)(*([4000] if how == "close" else []))
+        (connection.close if how == "close" else connection._link.abort)(*([4000] if how == "close" else []))
         found.turns()
         assert ended == [({"close": 4000, "abort": 1006}[how], 1)]
     assert found.world.signals.open_connections() == ()
@@ -812,12 +816,12 @@ def test_tls_ends_while_reading_is_paused(quick: bool, monkeypatch: pytest.Monke
     found, client = busy(monkeypatch)
     connection = found.world.converted[0]
     client.send(SMALL)
-    connection.pause_reading()
+    connection._link.pause_reading()
     client.leave()
     found.turns()
     assert (len(found.heard), connection.state.value) == (1, "open")
-    connection.pause_reading()
-    connection.resume_reading()
+    connection._link.pause_reading()
+    connection._link.resume_reading()
     found.turns()
     found.check(30)
     assert connection.state.value == "closed"

@@ -31,6 +31,7 @@ from web_fakes import (
 from pode_signals.core.model import ClosedBy, Closure
 from pode_signals.hub.connection import SignalConnection
 from pode_signals.hub.dispatch import Dispatch
+from pode_signals.signals import hub_of
 from pode_signals.transports.websocket import SignalFactory
 
 GOOD_EXTENSION = ("Sec-WebSocket-Extensions", "permessage-deflate")
@@ -324,7 +325,7 @@ def test_what_is_sent_is_not_compressed() -> None:
 
 def test_offers_of_other_compression_are_passed_over() -> None:
     """S6.2: where Autobahn knows other ways to compress, as it does beside some libraries, they are not taken."""
-    protocol: Any = SignalFactory(World(compression=True).signals)._protocol_class
+    protocol: Any = SignalFactory(hub_of(World(compression=True).signals))._protocol_class
     other, good = object(), PerMessageDeflateOffer()
     assert protocol.perMessageCompressionAccept([other]) is None
     assert protocol.perMessageCompressionAccept([other, good]).offer is good
@@ -576,7 +577,7 @@ def test_what_begins_behind_our_close_frame() -> None:
     world, client = opened(max_fragments=2)
     world.converted[0].close(4000)
     client.send(frame("{", fin=False), *[frame("", CONTINUATION, fin=False)] * 5)
-    assert world.converted[0].message_due is None
+    assert world.converted[0]._link.pulse.message_due is None
     client.send(close_frame(4000))
     assert finish(world, client) == Closure(4000, "", ClosedBy.SERVER)
     assert world.signals.counters.limits_hit == {}

@@ -36,6 +36,7 @@ from pode_signals.core.model import ClosedBy, Closure, Scope
 from pode_signals.errors import PodeSignalsError
 from pode_signals.fast import lean
 from pode_signals.hub.connection import ConnectionState
+from pode_signals.signals import hub_of
 from pode_signals.transports.websocket import SignalProtocol
 
 
@@ -744,7 +745,7 @@ def test_nothing_is_kept_after_the_end(end: Callable[[World, Client], object]) -
         channel = request.channel
         connection = world.signals.convert(request, "Msg", group="Group")
         world.signals.send("hello", name="Msg")
-        watched.extend(map(weakref.ref, (request, channel, connection, connection._transport)))
+        watched.extend(map(weakref.ref, (request, channel, connection, connection._link._transport)))
         return Deferred()
 
     world = route_world(route)
@@ -757,7 +758,7 @@ def test_nothing_is_kept_after_the_end(end: Callable[[World, Client], object]) -
     gc.collect()
     assert [each() for each in watched] == [None] * 4
     assert world.signals.names() == ()
-    assert not world.signals._by_address
+    assert not hub_of(world.signals).capacity._by_address
 
 
 def test_an_open_connection_keeps_no_request() -> None:
@@ -803,7 +804,7 @@ def test_a_handshake_that_autobahn_refuses(monkeypatch: pytest.MonkeyPatch) -> N
     assert len(raised) == 1
     assert events == []
     assert world.signals.open_connections() == ()
-    assert not world.signals._by_address
+    assert not hub_of(world.signals).capacity._by_address
     assert world.signals.counters.connections_closed == {}
 
 

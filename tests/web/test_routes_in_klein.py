@@ -480,7 +480,7 @@ def test_nothing_leaks_out_of_a_route(kind: Callable[..., None]) -> None:
     def page(request: Any) -> bytes:
         slot = current_route.get()
         assert slot is not None
-        assert slot.connection is None
+        assert slot.link is None
         with pytest.raises(NoCurrentConnection):
             world.signals.send("x", mode=SendMode.DIRECT)
         seen.append("page")

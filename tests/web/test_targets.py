@@ -19,6 +19,7 @@ from web_fakes import World, failures_in, head, message, plain
 from pode_signals.core.model import Unrouted
 from pode_signals.core.request_record import HandshakeRecord
 from pode_signals.hub.connection import SignalConnection
+from pode_signals.signals import hub_of
 
 NIGHTLY = os.environ.get("HYPOTHESIS_PROFILE") == "nightly"
 TABLES = 5_000 if NIGHTLY else 500
@@ -314,7 +315,7 @@ def test_a_resource_in_front_that_rewrites_the_path() -> None:
     world._resource = Rewriting()
     world.client().open("/old/a").send(message("x"))
     assert world.converted[0].request.path == "/new/a"
-    assert [match and match.route.path for match in [world.converted[0].route]] == ["/new/<room>"]
+    assert [match and match.route.path for match in [world.converted[0]._link.intake.route]] == ["/new/<room>"]
 
 
 # The route of the HTTP side decides, not the path alone.
@@ -477,7 +478,7 @@ def test_an_app_with_many_routes_keeps_a_bounded_number_of_tables() -> None:
     for number in range(300):
         world.client().open(f"/r{number}").send(message(number, path="nobody"))
     assert world.messages == [0, 100, 200]
-    assert len(world.signals._signal_routes._tables) <= 256
+    assert len(hub_of(world.signals).routes._tables) <= 256
 
 
 # The property. Routes of Klein all convert, and each has a signal route or not.
@@ -746,7 +747,9 @@ BAD_CALLS: list[tuple[str, Callable[[World, Any], object]]] = [
     ("a signed one", lambda world, request: world.signals.new_client_id("s:a.b")),
     (
         "identify",
-        lambda world, request: world.signals.identify("", None, None, HandshakeRecord(b"GET", b"/", [], "", False)),
+        lambda world, request: hub_of(world.signals).identities.identify(
+            "", None, None, HandshakeRecord(b"GET", b"/", [], "", False)
+        ),
     ),
 ]
 

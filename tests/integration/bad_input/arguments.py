@@ -28,6 +28,7 @@ from pode_signals.errors import (
     UnknownSchedule,
 )
 from pode_signals.hub.connection import SignalConnection
+from pode_signals.signals import hub_of
 
 __all__ = ["CASES", "Stage"]
 
@@ -49,7 +50,7 @@ class Stage(NamedTuple):
 def _names() -> Iterator[Call]:
     def convert(**arguments: Any) -> Callable[[Stage], object]:
         given = {"name": "Msg", **arguments}
-        return lambda stage: stage.signals.identify(
+        return lambda stage: hub_of(stage.signals).identities.identify(
             given["name"], given.get("group"), given.get("client_id"), stage.connection.request
         )
 

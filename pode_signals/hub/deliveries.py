@@ -1,0 +1,99 @@
+"""The one door for all that is to be delivered here, whether this node sent it or another. It never publishes."""
+
+from __future__ import annotations
+
+from ..core.levels import BroadcastLevels
+from ..core.model import ClosedBy, ConnectionState, Target
+from ..core.registry import Registry
+from ..wire.message import Closing, Message, Outgoing
+from .delivery import Delivery
+from .fanout import FanOut, Sent
+from .link import Link
+from .runtime import Runtime
+
+__all__ = ["Deliveries"]
+
+# An attribute of an enumeration takes several times as long to look up as a name.
+_OPEN, _SENT, _QUEUED = ConnectionState.OPEN, Sent.SENT, Sent.QUEUED
+
+
+class Deliveries:
+    """From a target to the connections that it means, and to what each of them gets.
+
+    Args:
+        runtime: the surroundings.
+        registry: the global connections.
+        fan_out: writes to them.
+
+    Attributes:
+        levels: how narrow sends have to be; a send to every name passes over the names whose level refuses it.
+    """
+
+    def __init__(self, runtime: Runtime, registry: Registry[Link], fan_out: FanOut) -> None:
+        self._counters = runtime.counters
+        self._registry = registry
+        self._fan_out = fan_out
+        self.levels = BroadcastLevels()
+
+    def deliver(self, outgoing: Outgoing) -> None:
+        """Deliver a send, or close connections. Of a send, the tally is final when this returns."""
+        target, content = outgoing.target, outgoing.content
+        if isinstance(content, Closing):
+            for link in self._registry.select(target):
+                link.shut(content.code, content.reason, ClosedBy.SERVER)
+            return
+        delivery: Delivery = outgoing.tally or Delivery(self._fan_out)
+        # Single clients are looked up, and nobody else is looked at.
+        if target.client_ids:
+            for link in self._registry.select(target):
+                self.to_one(link, content.encoded(link.encoding), content.key, delivery)
+            return
+        names = self._names(target, delivery)
+        if len(names) == 1:
+            self._to_all(self._registry.audience(names[0], target.groups), content, delivery)
+        else:
+            for _, audience in self._registry.audiences(names, target.groups):
+                self._to_all(audience, content, delivery)
+
+    def to_one(self, link: Link, data: bytes, key: str | None, delivery: Delivery) -> None:
+        """Deliver an encoded message to one connection, and count in a delivery what became of it."""
+        if link.state is not _OPEN:
+            return
+        delivery.recipients += 1
+        sent = self._fan_out.send_one(link, data, key)
+        if sent is _SENT:
+            delivery.sent += 1
+            self._counters.recipients_sent += 1
+        elif sent is _QUEUED:
+            delivery.queued += 1
+            self._counters.recipients_queued += 1
+        else:
+            delivery.dropped += 1
+            self._counters.recipients_dropped += 1
+
+    def _names(self, target: Target, delivery: Delivery) -> tuple[str, ...]:
+        """The names to send to.
+
+        Of every name only those are looked at that have one of the groups: a client may name groups that nobody has.
+        """
+        if target.names is not None:
+            return target.names
+        allowed, delivery.refused = self.levels.divide(self._registry.names(target.groups), target.groups)
+        return allowed
+
+    def _to_all(self, audience: tuple[Link, ...], message: Message, delivery: Delivery) -> None:
+        if len(audience) == 1:
+            link = audience[0]
+            self.to_one(link, message.encoded(link.encoding), message.key, delivery)
+            return
+        if not audience:
+            return
+        queued, dropped = self._fan_out.send(audience[0].name, audience, message)
+        sent = len(audience) - queued - dropped
+        delivery.recipients += len(audience)
+        delivery.sent += sent
+        delivery.queued += queued
+        delivery.dropped += dropped
+        self._counters.recipients_sent += sent
+        self._counters.recipients_queued += queued
+        self._counters.recipients_dropped += dropped
