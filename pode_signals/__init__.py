@@ -6,13 +6,13 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from .core.endpoints import Endpoint
     from .core.model import EVERY_NAME, BroadcastLevel, DuplicateClientId, EventType, Scope, SendMode, Unrouted
     from .core.outbox import SlowClient
     from .hub.connection import SignalConnection
     from .hub.delivery import Delivery
     from .hub.events import TriggeredEvent
     from .hub.signal_event import SignalEvent
-    from .ports.endpoints import Endpoint
     from .scheduling.cron_builder import cron
     from .service import SignalsService
     from .signals import Signals
@@ -45,7 +45,7 @@ _MODULES = {
     "CloseCode": "wire.frames",
     "Delivery": "hub.delivery",
     "DuplicateClientId": "core.model",
-    "Endpoint": "ports.endpoints",
+    "Endpoint": "core.endpoints",
     "EventType": "core.model",
     "Scope": "core.model",
     "SendMode": "core.model",

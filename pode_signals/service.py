@@ -3,6 +3,7 @@
 It installs no handlers of signals; ``tap.py`` does.
 """
 
+# The methods of Twisted that are called here have no annotations: hence the ignores.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
@@ -15,21 +16,23 @@ from typing import Any
 from twisted.application.service import MultiService
 from twisted.internet import defer
 from twisted.internet.address import IPv4Address, IPv6Address
-from twisted.internet.defer import CancelledError, Deferred, gatherResults, maybeDeferred, succeed
+from twisted.internet.defer import CancelledError, Deferred, maybeDeferred, succeed
 from twisted.internet.error import CannotListenError
-from twisted.internet.interfaces import IAddress, IListeningPort, IProtocolFactory, IReactorTime
+from twisted.internet.interfaces import IAddress, IProtocolFactory, IReactorTime
 from twisted.logger import Logger
 from twisted.protocols.tls import TLSMemoryBIOFactory
-from twisted.web.resource import IResource
 
+from .core.contracts import ResourceLike
+from .core.endpoints import Endpoint
 from .errors import ConfigurationInvalid
 from .hub.clocks import clock_for
 from .hub.draining import Drain
 from .ports.accepting import Acceptance
+from .ports.bound_ports import BoundPorts
 from .ports.certificates import ServerCertificate
-from .ports.endpoints import Endpoint, Listener, group_endpoints
-from .ports.heads import RequestLimits
-from .ports.listening import check_free, listen
+from .ports.listeners import Listener, group_endpoints
+from .ports.listening import check_free
+from .ports.request_limits import RequestLimits
 from .ports.site import SignalSite
 from .signals import Signals, hub_of
 
@@ -56,13 +59,13 @@ class SignalsService(MultiService):
     Args:
         signals: the hub.
         resource: the application's resource: Klein's ``app.resource()`` or any other.
-        endpoints: where to listen and for what.
+        endpoints: where to listen and for what, as a list.
         reactor: None is the reactor that runs when it is first needed.
         drain_seconds: how long a stop may take until clients that are left are aborted.
         random: decides the order and the pauses in which clients are closed; None is the system's source.
 
     Raises:
-        ConfigurationInvalid: endpoints that do not go together.
+        ConfigurationInvalid: endpoints that do not go together, or an argument that is something else.
 
     Attributes:
         signals: the hub.
@@ -75,26 +78,27 @@ class SignalsService(MultiService):
     def __init__(
         self,
         signals: Signals,
-        resource: IResource,
+        resource: ResourceLike,
         endpoints: Iterable[Endpoint],
         *,
         reactor: Any = None,
         drain_seconds: float = 30,
         random: Random | None = None,
     ) -> None:
-        super().__init__()  # type: ignore[no-untyped-call]  # Twisted
+        _check_arguments(signals, resource)
+        super().__init__()  # type: ignore[no-untyped-call]
         self.signals = signals
         self._hub = hub_of(signals)
         self.state = ServiceState.STOPPED
         self.drain_seconds = drain_seconds
-        self._resource = resource
+        self._resource: Any = resource
         self._given_reactor = reactor
         self._random = random or SystemRandom()
         self._limits = RequestLimits(self._hub)
         self._listeners = group_endpoints(endpoints)
         self._certificates: dict[Listener, ServerCertificate] = {}
         self._sites: list[SignalSite] = []
-        self._ports: list[IListeningPort] = []
+        self._ports: BoundPorts | None = None
         self._own_ports: set[int] = set()
         self._drain: Drain | None = None
         self._schedules: Deferred[None] | None = None
@@ -160,13 +164,13 @@ class SignalsService(MultiService):
             CannotListenError: a port that is taken.
         """
         self._bind()
-        super().privilegedStartService()  # type: ignore[no-untyped-call]  # Twisted
+        super().privilegedStartService()  # type: ignore[no-untyped-call]
 
     def startService(self) -> None:
         """Start: bind, unless ``privilegedStartService`` did, then schedules, then requests are served."""
         if self.state is ServiceState.STOPPED:
             self._bind()
-        super().startService()  # type: ignore[no-untyped-call]  # Twisted
+        super().startService()  # type: ignore[no-untyped-call]
         self.signals.start_schedules()
         for site in self._sites:
             site.is_open = True
@@ -211,20 +215,21 @@ class SignalsService(MultiService):
     def _bind(self) -> None:
         self.state = ServiceState.STARTING
         acceptance = Acceptance(self._clock, self._hub.counters, self._hub.reports)
+        self._ports = BoundPorts(self._reactor, self._hub.settings.listen_backlog, acceptance, self._bound)
         try:
             for listener in self._listeners:
-                factory = self._factory(listener)
-                ports = listen(self._reactor, listener, factory, self._hub.settings.listen_backlog)
-                self._ports += ports
-                for port in ports:
-                    acceptance.watch(port)
+                self._ports.bind(listener, self._factory(listener))
         except (CannotListenError, ConfigurationInvalid):
-            for port in self._ports:
-                port.stopListening()
+            self._ports.let_go()
             self._forget()
             raise
-        self._own_ports = {port for listener in self._listeners for port in _page_ports(listener)}
+
+    def _bound(self, listener: Listener) -> None:
+        """A listener is bound: at the start, or later where its Twisted endpoint took a while."""
+        self._own_ports |= set(_page_ports(listener))
         self._hub.own_ports |= self._own_ports
+        if self.state is ServiceState.READY:
+            self._log.info("listening: {where}", where=_where(listener))
 
     def _factory(self, listener: Listener) -> IProtocolFactory:
         site = SignalSite(
@@ -251,7 +256,8 @@ class SignalsService(MultiService):
         self._stop_end_seconds = self._clock.seconds() + self.drain_seconds
         for site in self._sites:
             site.is_open = False
-        await gatherResults([maybeDeferred(port.stopListening) for port in self._ports])
+        assert self._ports is not None
+        await self._ports.let_go()
         self._schedules = self.signals.stop_schedules()
         await drain.run()
         left_seconds = max(0.0, self._stop_end_seconds - self._clock.seconds())
@@ -264,12 +270,12 @@ class SignalsService(MultiService):
         without = [each for each in self._listeners if not any(endpoint.takes_upgrades for endpoint in each.endpoints)]
         if without and len(without) == len(self._listeners):
             self._log.warn(
-                "no WebSocket connection gets in: there is no ws or wss endpoint beside {endpoints}",
+                "no WebSocket can connect: there is no ws or wss endpoint beside {endpoints}",
                 endpoints=", ".join(map(str, without)),
             )
         elif without:
             self._log.info(
-                "pages alone reach {endpoints}: no ws or wss endpoint shares that address and port",
+                "no WebSocket can connect to {endpoints}: no ws or wss endpoint has the same address and port",
                 endpoints=", ".join(map(str, without)),
             )
         reached = {each.name for each in self.endpoints if each.takes_upgrades}
@@ -277,7 +283,7 @@ class SignalsService(MultiService):
         for route in self.signals.routes():
             if route.endpoint in for_pages:
                 self._log.warn(
-                    "the signal route {path} gets no messages: its endpoint is {endpoint}, which is for pages",
+                    "the signal route {path} gets no messages: its endpoint {endpoint} takes no WebSockets",
                     path=route.path,
                     endpoint=route.endpoint,
                 )
@@ -301,9 +307,27 @@ class SignalsService(MultiService):
         self._hub.own_ports -= self._own_ports
         for listener in self._listeners:
             listener.addresses = ()
-        self._certificates, self._sites, self._ports, self._own_ports = {}, [], [], set()
-        self._drain = self._schedules = None
+        self._certificates, self._sites, self._own_ports = {}, [], set()
+        self._ports = self._drain = self._schedules = None
         self.state = ServiceState.STOPPED
+
+
+def _check_arguments(signals: object, resource: object) -> None:
+    """Refuse what would fail with each request, in the words of the line that is wrong."""
+    if not isinstance(signals, Signals):
+        raise ConfigurationInvalid(f"the first argument of SignalsService is the Signals, not {_a(signals)}")
+    if isinstance(resource, type):
+        raise ConfigurationInvalid(f"the resource of SignalsService is the class {resource.__name__}: make an instance")
+    if all(hasattr(resource, name) for name in ("isLeaf", "getChildWithDefault", "render")):
+        return
+    makes_one = callable(getattr(resource, "resource", None))
+    hint = ": write app.resource() in place of app" if makes_one else ", which is no resource of twisted.web"
+    raise ConfigurationInvalid(f"the resource of SignalsService is {_a(resource)}{hint}")
+
+
+def _a(value: object) -> str:
+    name = type(value).__name__
+    return f"{'an' if name[:1].lower() in 'aeiou' else 'a'} {name}"
 
 
 def _page_ports(listener: Listener) -> list[int]:
@@ -315,6 +339,8 @@ def _page_ports(listener: Listener) -> list[int]:
 
 def _where(listener: Listener) -> str:
     protocols = "+".join(dict.fromkeys(endpoint.protocol for endpoint in listener.endpoints))
+    if not listener.addresses:
+        return f"{listener} (not yet)"
     return f"{protocols} on {' and '.join(map(_address, listener.addresses))}"
 
 

@@ -36,7 +36,7 @@ from .wire.message import Closing, Outgoing
 if TYPE_CHECKING:
     from twisted.web.resource import IResource
 
-    from .ports.endpoints import Listener
+    from .ports.listeners import Listener
 
 __all__ = ["Signals", "hub_of"]
 

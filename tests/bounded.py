@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from twisted.internet.defer import Deferred
 from twisted.web.resource import IResource
 from twisted.web.server import Site
-from web_fakes import World
+from web_fakes import World, plain
 
-from pode_signals.ports.endpoints import Endpoint, Listener
-from pode_signals.ports.heads import RequestLimits
+from pode_signals.core.endpoints import Endpoint
+from pode_signals.ports.listeners import Listener
+from pode_signals.ports.request_limits import RequestLimits
 from pode_signals.ports.site import SignalSite
 from pode_signals.signals import hub_of
 
-__all__ = ["BoundedWorld"]
+__all__ = ["BoundedWorld", "bytes_of", "head_of_size"]
 
 
 class BoundedWorld(World):
@@ -71,3 +72,18 @@ class BoundedWorld(World):
     def hit(self) -> dict[str, int]:
         """The limits that acted, and how often."""
         return dict(self.signals.counters.limits_hit)
+
+
+def head_of_size(size: int, *, path: str = "/ok", lines: int = 1) -> bytes:
+    """A good head that has so many bytes in its lines, their ends not counted."""
+    start = plain(path)
+    assert start.endswith(b"\r\n\r\n")
+    used = len(start.replace(b"\r\n", b""))
+    each, rest = divmod(size - used, lines)
+    headers = [b"X: " + b"x" * (each - 3 + (rest if number == 0 else 0)) for number in range(lines)]
+    return start[:-2] + b"\r\n".join(headers) + b"\r\n\r\n"
+
+
+def bytes_of(data: bytes) -> Iterator[bytes]:
+    """One byte after the other."""
+    return (data[at : at + 1] for at in range(len(data)))

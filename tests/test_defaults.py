@@ -20,7 +20,7 @@ from pode_signals.command.tap import Options, makeService
 from pode_signals.core.outbox import SlowClient
 from pode_signals.core.settings import SETTING_NAMES
 from pode_signals.hub import capacity
-from pode_signals.ports.heads import BoundedChannel
+from pode_signals.ports.channel import SignalChannel
 from pode_signals.signals import hub_of
 from pode_signals.transports.websocket import SignalFactory
 
@@ -141,7 +141,7 @@ def test_request_heads(monkeypatch: pytest.MonkeyPatch) -> None:
         channel.makeConnection(StringTransport())
         channels.append(channel)
     for channel in channels:
-        assert isinstance(channel, BoundedChannel)
+        assert isinstance(channel, SignalChannel)
         assert (channel.timeOut, channel.totalHeadersSize, channel.maxHeaders) == (10, 16 * KIB, 100)
         assert channel.limits is channels[0].limits
     assert len(channels[0].limits.pending) == len(channels) > 0

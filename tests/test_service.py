@@ -1,94 +1,32 @@
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable
+from typing import Any
 
 import pytest
 from attrs import evolve
+from klein import Klein
+from served import PAGE, SOCKET, Served, fired
 from twisted.application.service import Application, IService, IServiceCollection, MultiService, Service
 from twisted.internet.address import IPv4Address
 from twisted.internet.defer import Deferred
 from twisted.internet.error import CannotListenError
 from twisted.internet.protocol import connectionDone
-from twisted.internet.testing import MemoryReactorClock, StringTransport
+from twisted.internet.task import Clock
 from twisted.logger import LogEvent, formatEvent, globalLogPublisher
 from twisted.web.resource import Resource
 
+from pode_signals.core.endpoints import Endpoint
 from pode_signals.core.model import Unrouted
 from pode_signals.errors import ConfigurationInvalid
-from pode_signals.ports.endpoints import Endpoint
 from pode_signals.service import ServiceState, SignalsService
 from pode_signals.signals import Signals, hub_of
 
-PAGE = Endpoint("http", listen="tcp:8091:interface=127.0.0.1")
-SOCKET = Endpoint("ws", listen="tcp:8091:interface=127.0.0.1")
 HANDSHAKE = (
     b"GET /msg HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
     b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
 )
 CLOSE_GOING_AWAY = b"\x03\xe9"  # 1001
-
-
-class Reactor(MemoryReactorClock):
-    """A reactor in memory whose ports know whether they are open."""
-
-    def __init__(self, taken: Sequence[int] = ()) -> None:
-        super().__init__()
-        self.taken = set(taken)
-        self.listening: dict[int, object] = {}
-
-    def listenTCP(self, port: int, factory, backlog: int = 50, interface: str = ""):
-        if port in self.taken:
-            raise CannotListenError(interface, port, OSError(98, "Address already in use"))
-        self.listening[port] = factory
-        made = super().listenTCP(port, factory, backlog, interface)
-        made._hostAddress = IPv4Address("TCP", interface, port)
-        made.stopListening = lambda: self.listening.pop(port, None)
-        return made
-
-
-class Root(Resource):
-    """An application: it converts ``/msg`` and answers everything else."""
-
-    isLeaf = True
-
-    def __init__(self, signals: Signals) -> None:
-        super().__init__()
-        self.signals = signals
-
-    def render_GET(self, request) -> bytes:
-        if request.path == b"/msg":
-            self.signals.convert(request, name="Msg")
-        return b"hello"
-
-
-class Served:
-    """A service on a reactor in memory."""
-
-    def __init__(self, *endpoints: Endpoint, taken: Sequence[int] = (), drain_seconds: float = 30) -> None:
-        self.reactor = Reactor(taken)
-        self.signals = Signals(clock=self.reactor)
-        self.service = SignalsService(
-            self.signals,
-            Root(self.signals),
-            endpoints or (PAGE, SOCKET),
-            reactor=self.reactor,
-            drain_seconds=drain_seconds,
-        )
-
-    def talk(self, request: bytes, port: int = 8091) -> StringTransport:
-        """A client that sends something to a port."""
-        transport = StringTransport(IPv4Address("TCP", "127.0.0.1", 8091), IPv4Address("TCP", "127.0.0.1", 5))
-        transport.abortConnection = transport.loseConnection  # type: ignore[method-assign]
-        channel = self.reactor.listening[port].buildProtocol(transport.getPeer())  # type: ignore[attr-defined]
-        transport.protocol = channel
-        channel.makeConnection(transport)
-        channel.dataReceived(request)
-        self.reactor.advance(0)
-        return transport
-
-    def get(self) -> bytes:
-        """The answer to a request for a page."""
-        return self.talk(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n").value()
 
 
 @pytest.fixture
@@ -103,13 +41,6 @@ def lines():
     globalLogPublisher.addObserver(observe)
     yield found
     globalLogPublisher.removeObserver(observe)
-
-
-def fired(deferred: Deferred[None]) -> bool:
-    """Whether a Deferred has fired; a failure is raised."""
-    results: list[object] = []
-    deferred.addCallback(results.append)
-    return bool(results)
 
 
 def test_it_is_a_service() -> None:
@@ -211,6 +142,60 @@ def test_addresses_and_own_ports() -> None:
     assert hub_of(served.signals).own_ports == set()
 
 
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (
+            lambda signals: (signals, Klein(), [PAGE]),
+            "the resource of SignalsService is a Klein: write app.resource() in place of app",
+        ),
+        (
+            lambda signals: (signals, "page", [PAGE]),
+            "the resource of SignalsService is a str, which is no resource of twisted.web",
+        ),
+        (
+            lambda signals: (signals, Resource, [PAGE]),
+            "the resource of SignalsService is the class Resource: make an instance",
+        ),
+        (
+            lambda signals: (Resource(), signals, [PAGE]),
+            "the first argument of SignalsService is the Signals, not a Resource",
+        ),
+        (
+            lambda signals: (signals, Resource(), ["http://localhost:8091"]),
+            "endpoints has a text in place of an endpoint: write Endpoint.parse('http://localhost:8091')",
+        ),
+        (
+            lambda signals: (signals, Resource(), PAGE),
+            "endpoints has to be a list of endpoints: put the endpoint http tcp:8091:interface=127.0.0.1 in brackets",
+        ),
+    ],
+)
+def test_mistakes_of_the_programmer(arguments: Callable[[Signals], Any], sentence: str) -> None:
+    """S20.1: an argument of a service that is something else is refused at its line, in a sentence."""
+    with pytest.raises(ConfigurationInvalid) as refused:
+        SignalsService(*arguments(Signals(clock=Clock())))
+    assert str(refused.value) == sentence
+
+
+def test_a_resource_of_ones_own() -> None:
+    """S12.2: whatever has what a resource has is one, whether it names Twisted's class or not."""
+
+    class Mine:
+        isLeaf = True
+
+        def getChildWithDefault(self, name: bytes, request: object) -> object:
+            return self
+
+        def render(self, request: object) -> bytes:
+            return b"mine"
+
+    served = Served()
+    served.service = SignalsService(served.signals, Mine(), [PAGE], reactor=served.reactor)
+    served.service.startService()
+    assert b"mine" in served.get()
+
+
 def test_one_line_at_start(lines: list[str]) -> None:
     """S5.4: at start the service says in one line what listens where and what becomes of unrouted messages."""
     served = Served()
@@ -223,8 +208,7 @@ def test_no_endpoint_for_websockets(lines: list[str]) -> None:
     """S20.2: a service whose endpoints let no WebSocket connection in says so when it starts."""
     Served(PAGE).service.startService()
     assert len(lines) == 2
-    assert "no WebSocket connection gets in" in lines[1]
-    assert str(PAGE) in lines[1]
+    assert lines[1] == f"no WebSocket can connect: there is no ws or wss endpoint beside {PAGE}"
 
 
 def test_an_endpoint_that_pages_alone_reach(lines: list[str]) -> None:
@@ -232,8 +216,7 @@ def test_an_endpoint_that_pages_alone_reach(lines: list[str]) -> None:
     lonely = Endpoint("http", listen="tcp:8092:interface=127.0.0.1")
     Served(PAGE, SOCKET, lonely).service.startService()
     assert len(lines) == 2
-    assert f"pages alone reach {lonely}:" in lines[1]
-    assert str(PAGE) not in lines[1]
+    assert lines[1] == (f"no WebSocket can connect to {lonely}: no ws or wss endpoint has the same address and port")
 
 
 def test_a_signal_route_tied_to_an_endpoint_for_pages(lines: list[str]) -> None:
@@ -243,8 +226,7 @@ def test_a_signal_route_tied_to_an_endpoint_for_pages(lines: list[str]) -> None:
         served.signals.add_route("/status", print, endpoint=endpoint)
     served.service.startService()
     assert len(lines) == 2
-    assert "/status" in lines[1]
-    assert "is admin, which is for pages" in lines[1]
+    assert lines[1] == "the signal route /status gets no messages: its endpoint admin takes no WebSockets"
 
 
 def test_stop_closes_ports_and_tells_clients() -> None:
@@ -347,7 +329,7 @@ def test_a_second_stop_while_ports_close() -> None:
 
     served.service.startService()
     served.reactor.pump([0.5] * 3)
-    served.service._ports[0].stopListening = lambda: closed
+    served.service._ports._ports[0].stopListening = lambda: closed
     stopped = served.service.stopService()
     served.service.stopService()
     closed.callback(None)

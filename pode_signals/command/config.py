@@ -7,8 +7,8 @@ from typing import Any
 
 from attrs import evolve, field, frozen
 
+from ..core.endpoints import Endpoint
 from ..errors import ConfigurationInvalid
-from ..ports.endpoints import Endpoint
 from ..ports.files import read_password, read_secrets
 from .keys import SERVICE_KEYS, checked_settings, checked_value
 

@@ -8,9 +8,9 @@ from typing import Any
 
 from attrs import fields
 
+from ..core.endpoints import Endpoint
 from ..core.nearest import nearest, unknown
 from ..errors import ConfigurationInvalid
-from ..ports.endpoints import Endpoint
 from ..ports.files import read_text
 from .keys import FILE_KEYS, PATHS, SERVICE_KEYS, checked_settings, checked_value
 

@@ -14,10 +14,10 @@ from typing import Any, ClassVar
 from attrs import fields
 from twisted.python import usage
 
+from ..core.endpoints import Endpoint
 from ..core.nearest import nearest
+from ..core.paths import absolute_path
 from ..core.settings import SETTING_NAMES, Settings
-from ..ports.endpoints import Endpoint
-from ..ports.files import absolute_path
 from .config import Configuration
 from .config_file import read_file
 from .help import dashed, help_text, setting_text

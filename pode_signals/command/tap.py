@@ -25,9 +25,9 @@ from twisted.internet.interfaces import IReactorFromThreads
 from twisted.logger import ILogObserver, LegacyLogObserverWrapper, Logger, textFileLogObserver
 from twisted.python.logfile import LogFile
 
+from ..core.endpoints import Endpoint
 from ..errors import ConfigurationInvalid, SigningInUse
 from ..hub.clocks import clock_for
-from ..ports.endpoints import Endpoint
 from ..ports.files import read_secrets, why_not_readable
 from ..service import ServiceState, SignalsService
 from ..signals import hub_of

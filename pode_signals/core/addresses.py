@@ -7,7 +7,16 @@ from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 
-__all__ = ["LOCALHOST", "UNIX_PEER", "TrustedProxies", "ip_text", "is_loopback", "limit_key", "plain_address"]
+__all__ = [
+    "LOCALHOST",
+    "UNIX_PEER",
+    "TrustedProxies",
+    "bracketed",
+    "ip_text",
+    "is_loopback",
+    "limit_key",
+    "plain_address",
+]
 
 LOCALHOST = "localhost"
 
@@ -54,6 +63,11 @@ def limit_key(address: str) -> str:
 def is_loopback(address: str) -> bool:
     """Whether nobody but this machine reaches an address: an IP address in text, or ``localhost``."""
     return address == LOCALHOST or (ip_text(address) is not None and ip_address(address).is_loopback)
+
+
+def bracketed(address: str) -> str:
+    """An address as it stands in a URL or a Host header: one of IPv6 in brackets, anything else as it is."""
+    return f"[{address}]" if ":" in address and not address.startswith("[") else address
 
 
 def ip_text(address: str) -> str | None:

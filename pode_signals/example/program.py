@@ -11,9 +11,9 @@ from importlib.resources import files
 from random import randint
 from typing import Any, Unpack
 
+from ..core.endpoints import Endpoint
 from ..core.settings import SettingsArguments
 from ..hub.signal_event import SignalEvent
-from ..ports.endpoints import Endpoint
 from ..service import SignalsService
 from ..signals import Signals
 

@@ -21,10 +21,11 @@ from twisted.internet.ssl import CertificateOptions, TLSVersion
 from twisted.logger import Logger
 from zope.interface import implementer
 
+from ..core.endpoints import Endpoint
 from ..core.origin import host_name
 from ..errors import ConfigurationInvalid
-from .endpoints import Endpoint, Listener
 from .files import read_bytes, read_password
+from .listeners import Listener
 
 if TYPE_CHECKING:
     from twisted.protocols.tls import TLSMemoryBIOProtocol

@@ -9,16 +9,11 @@ from pathlib import Path
 
 from ..errors import ConfigurationInvalid
 
-__all__ = ["absolute_path", "read_bytes", "read_password", "read_secrets", "read_text", "why_not_readable"]
+__all__ = ["read_bytes", "read_password", "read_secrets", "read_text", "why_not_readable"]
 
 _MARK = "\ufeff"
 _WIDE_MARKS = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE, codecs.BOM_UTF32_BE)  # that of UTF-32-LE begins with the first
 _LINE_ENDS = ("\r\n", "\r")
-
-
-def absolute_path(path: str | Path) -> str:
-    """A path that means the same file whatever folder the process goes to; links stay links, which may be changed."""
-    return str(Path(path).absolute())
 
 
 def read_bytes(path: str | Path, *, again: bool = False) -> bytes:

@@ -1,4 +1,4 @@
-"""Binding the ports of endpoints: sockets for addresses, Twisted's own way for endpoint strings. It serves nothing."""
+"""Binding the ports of endpoints: sockets for addresses, Twisted's own way for all others. It serves nothing."""
 
 from __future__ import annotations
 
@@ -7,30 +7,32 @@ import socket
 from collections.abc import Callable
 from typing import Any
 
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import CancelledError, Deferred, maybeDeferred
 from twisted.internet.endpoints import _parse as parse_string
 from twisted.internet.endpoints import serverFromString
 from twisted.internet.error import CannotListenError
 from twisted.internet.interfaces import IListeningPort, IProtocolFactory, IStreamServerEndpoint
 from twisted.python.failure import Failure
 
+from ..core.endpoints import Endpoint
 from ..errors import ConfigurationInvalid
-from .endpoints import Endpoint, Listener, interfaces
+from .listeners import Listener, interfaces
 
-__all__ = ["check_free", "listen"]
+__all__ = ["check_free", "listen", "listen_later"]
 
 _ATTEMPTS = 20
-_UNIX_MODE = "660"  # Twisted's own is 666: every user of the machine
+# Twisted's own is 666: every user of the machine.
+_UNIX_MODE = "660"
 # What a machine without IPv6 answers for ::1 and ::.
 _NO_SUCH_FAMILY = (errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL, errno.EPROTONOSUPPORT)
 
 
 def listen(reactor: Any, listener: Listener, factory: IProtocolFactory, backlog: int) -> list[IListeningPort]:
-    """Bind a listener now.
+    """Bind a listener that has an address and a port, or a Twisted endpoint string, now.
 
     Args:
         reactor: the reactor.
-        listener: what to bind; its ``addresses`` are set.
+        listener: what to bind.
         factory: what serves the connections.
         backlog: how many connections the system keeps until they are accepted.
 
@@ -39,39 +41,66 @@ def listen(reactor: Any, listener: Listener, factory: IProtocolFactory, backlog:
         ConfigurationInvalid: a Twisted endpoint string can't be used.
     """
     endpoint = listener.endpoints[0]
-    if endpoint.listen is not None:
-        ports = [_listen_by_string(reactor, endpoint, factory)]
-    else:
-        sockets = _sockets(endpoint, backlog)
-        try:
-            ports = [reactor.adoptStreamPort(each.fileno(), each.family, factory) for each in sockets]
-        finally:
-            for each in sockets:
-                each.close()  # the reactor has duplicates
-    listener.addresses = tuple(port.getHost() for port in ports)
-    return ports
+    if isinstance(endpoint.listen, str):
+        return [_listen_by_string(reactor, endpoint, endpoint.listen, factory)]
+    sockets = _sockets(endpoint, backlog)
+    try:
+        return [reactor.adoptStreamPort(each.fileno(), each.family, factory) for each in sockets]
+    finally:
+        # The reactor has duplicates.
+        for each in sockets:
+            each.close()
+
+
+def listen_later(listener: Listener, factory: IProtocolFactory) -> Deferred[IListeningPort]:
+    """Bind a listener that has a Twisted endpoint.
+
+    Args:
+        listener: what to bind.
+        factory: what serves the connections.
+
+    Returns:
+        Fires with the port, now or later; or with a ``CannotListenError`` or a ``ConfigurationInvalid``, which names
+        the endpoint. Cancelling it gives up.
+    """
+    endpoint = listener.endpoints[0]
+    assert endpoint.listen is not None
+    assert not isinstance(endpoint.listen, str)
+
+    def check_port(port: IListeningPort) -> IListeningPort:
+        if not callable(getattr(port, "stopListening", None)):
+            raise TypeError(f"its listen gave {port!r}, which is no port")
+        return port
+
+    def no_port(failure: Failure) -> Failure:
+        if failure.check(CannotListenError, CancelledError):
+            return failure
+        why = str(failure.value) or repr(failure.value)
+        return Failure(ConfigurationInvalid(f"the endpoint {endpoint} can't be used: {why}"))
+
+    return maybeDeferred(endpoint.listen.listen, factory).addCallback(check_port).addErrback(no_port)
 
 
 def check_free(reactor: Any, listener: Listener) -> None:
-    """Bind a listener's addresses and let them go again. A Twisted endpoint string is only parsed.
+    """Bind a listener's addresses and let them go again. A string is only parsed, a Twisted endpoint left alone.
 
     Raises:
         CannotListenError: a port is taken, or may not be had.
         ConfigurationInvalid: a Twisted endpoint string can't be used.
     """
     endpoint = listener.endpoints[0]
-    if endpoint.listen is not None:
-        _server(reactor, endpoint)
-    else:
+    if isinstance(endpoint.listen, str):
+        _server(reactor, endpoint, endpoint.listen)
+    elif endpoint.listen is None:
         for each in _sockets(endpoint, None):
             each.close()
 
 
-def _server(reactor: Any, endpoint: Endpoint) -> IStreamServerEndpoint:
-    assert endpoint.listen is not None
+def _server(reactor: Any, endpoint: Endpoint, text: str) -> IStreamServerEndpoint:
     try:
-        server: IStreamServerEndpoint = serverFromString(reactor, _with_mode(endpoint.listen))
-    except (ValueError, TypeError, LookupError, OSError, RuntimeError) as error:  # what the parsers of Twisted raise
+        server: IStreamServerEndpoint = serverFromString(reactor, _with_mode(text))
+    # What the parsers of Twisted raise.
+    except (ValueError, TypeError, LookupError, OSError, RuntimeError) as error:
         why = f"there is no {error}" if isinstance(error, LookupError) else error
         raise ConfigurationInvalid(f"the endpoint {endpoint} can't be used: {why}") from error
     return server
@@ -86,9 +115,9 @@ def _with_mode(text: str) -> str:
     return f"{text}:mode={_UNIX_MODE}" if arguments[:1] == ["unix"] and not has_mode else text
 
 
-def _listen_by_string(reactor: Any, endpoint: Endpoint, factory: IProtocolFactory) -> IListeningPort:
+def _listen_by_string(reactor: Any, endpoint: Endpoint, text: str, factory: IProtocolFactory) -> IListeningPort:
     outcome: list[Any] = []
-    listening: Deferred[Any] = _server(reactor, endpoint).listen(factory)
+    listening: Deferred[Any] = _server(reactor, endpoint, text).listen(factory)
     listening.addBoth(outcome.append)
     if not outcome:
         listening.cancel()

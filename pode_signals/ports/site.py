@@ -11,9 +11,10 @@ from twisted.web.server import Site
 
 from ..core.text import printable_bytes
 from ..errors import UpgradeRefused
-from .bodies import BoundedRequest
-from .endpoints import Listener
-from .heads import BoundedChannel, RequestLimits
+from .channel import SignalChannel
+from .listeners import Listener
+from .request import BoundedRequest
+from .request_limits import RequestLimits
 
 __all__ = ["SignalSite"]
 
@@ -58,7 +59,7 @@ class SignalSite(Site):
         self.listener = listener
         self._limits = limits
         self.is_open = False
-        self.protocol = BoundedChannel  # type: ignore[assignment, method-assign]  # HTTP/1.1 alone: no negotiation
+        self.protocol = SignalChannel  # type: ignore[assignment, method-assign]  # HTTP/1.1 alone: no negotiation
 
     def buildProtocol(self, addr: IAddress | None) -> Any:
         """The protocol of one connection."""

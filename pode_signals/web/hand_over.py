@@ -12,7 +12,7 @@ from ..core.text import FORBIDDEN as _FORBIDDEN
 from ..core.text import TOKEN as _TOKEN
 from ..errors import PodeSignalsError
 from ..hub.turns import Turns
-from ..ports.paced_channel import PacedChannel
+from ..ports.channel import SignalChannel
 from .converted import ConvertedChannel
 
 if TYPE_CHECKING:
@@ -175,7 +175,7 @@ def _detach(channel: Any) -> bytes:
     pipelined = b"".join(channel._dataBuffer)
     channel._dataBuffer = []
     # A channel of ours may hold back more of what has come; what Twisted's holds, it hands on by itself.
-    return pipelined + channel.take_unparsed() if isinstance(channel, PacedChannel) else pipelined
+    return pipelined + channel.take_unparsed() if isinstance(channel, SignalChannel) else pipelined
 
 
 def _outer(transport: Any) -> tuple[str, Any] | None:

@@ -9,8 +9,8 @@ from zope.interface import Interface, implementer
 from ..hub.context import RouteSlot
 
 if TYPE_CHECKING:
+    from ..core.endpoints import Endpoint
     from ..hub.link import Link
-    from ..ports.endpoints import Endpoint
 
 __all__ = ["RequestState", "request_state"]
 

@@ -25,7 +25,7 @@ from .upgrade import is_upgrade
 if TYPE_CHECKING:
     from twisted.web.server import Request
 
-    from ..ports.endpoints import Listener
+    from ..ports.listeners import Listener
     from .converter import Converter
 
 __all__ = ["SignalsResource"]

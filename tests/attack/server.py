@@ -31,7 +31,7 @@ NAMES = ("Echo", "Sink", "News", "Bait")
 LEFT_BEHIND = (
     "SignalProtocol",
     "SignalConnection",
-    "BoundedChannel",
+    "SignalChannel",
     "ConvertedChannel",
     "BoundedRequest",
     "Request",

@@ -3,8 +3,8 @@ from __future__ import annotations
 import pytest
 
 from pode_signals.command.config import Configuration
+from pode_signals.core.endpoints import Endpoint
 from pode_signals.errors import ConfigurationInvalid
-from pode_signals.ports.endpoints import Endpoint
 
 
 def test_certificates_for_those_that_have_none() -> None:

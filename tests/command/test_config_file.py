@@ -10,10 +10,10 @@ from attrs import fields
 
 from pode_signals.command.config import Configuration
 from pode_signals.command.config_file import read_file
+from pode_signals.core.endpoints import Endpoint
 from pode_signals.core.model import Scope, Unrouted
 from pode_signals.core.settings import Settings
 from pode_signals.errors import ConfigurationInvalid
-from pode_signals.ports.endpoints import Endpoint
 
 
 def configured(text: str, tmp_path: Path) -> Configuration:

@@ -83,7 +83,7 @@ def test_what_passes(log: Log, module: str, how: str) -> None:
 
 def test_who_logs_counts_and_not_its_namespace(log: Log) -> None:
     """S20.4: a library's code logs in the namespace of what it is a base class of: that hides nothing."""
-    log.logger = Logger("pode_signals.ports.bodies.BoundedRequest")
+    log.logger = Logger("pode_signals.ports.request.BoundedRequest")
     logs = log.code("def f(): log.info('x')", "twisted.web.server")
     for _ in range(60):
         logs()

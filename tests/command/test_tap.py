@@ -13,9 +13,9 @@ from twisted.logger import FileLogObserver, ILogObserver, Logger
 from twisted.python.syslog import SyslogObserver
 
 from pode_signals.command.tap import Options, makeService
+from pode_signals.core.endpoints import Endpoint
 from pode_signals.core.model import Unrouted
 from pode_signals.errors import ConfigurationInvalid
-from pode_signals.ports.endpoints import Endpoint
 from pode_signals.service import ServiceState, SignalsService
 
 HERE = "http+tcp:8091"  # a Twisted endpoint string: it is not tried before the start
@@ -24,7 +24,7 @@ from functools import partial
 from klein import Klein
 from pode_signals.service import SignalsService
 from pode_signals.signals import Signals
-from pode_signals.ports.endpoints import Endpoint
+from pode_signals.core.endpoints import Endpoint
 
 signals = Signals()
 service = SignalsService(signals, Klein().resource(), [Endpoint("http", listen="tcp:8092")])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
+import ssl
 import stat
 from collections.abc import Callable, Iterator
 from contextlib import closing
@@ -13,12 +14,15 @@ import pytest
 from programs import free_port
 from pytest_twisted import blockon
 from twisted.internet import reactor
+from twisted.internet.endpoints import TCP4ServerEndpoint, UNIXServerEndpoint
 from twisted.internet.error import CannotListenError
+from twisted.internet.task import deferLater
+from twisted.internet.threads import deferToThread
 from twisted.web.resource import Resource
 
+from pode_signals.core.endpoints import Endpoint
 from pode_signals.errors import ConfigurationInvalid
 from pode_signals.ports import listening
-from pode_signals.ports.endpoints import Endpoint
 from pode_signals.service import SignalsService
 from pode_signals.signals import Signals, hub_of
 
@@ -178,6 +182,55 @@ async def test_a_unix_socket(serve: Serve, tmp_path: Path) -> None:
     assert service.addresses[page][0].name == str(path).encode()
     assert hub_of(service.signals).own_ports == set()
     assert path.is_socket()
+
+
+async def test_a_twisted_endpoint(serve: Serve) -> None:
+    """S1.6: an endpoint can be any endpoint of Twisted; http and ws share it, and a stop lets its port go."""
+    by = TCP4ServerEndpoint(reactor, 0, interface="127.0.0.1")
+    page, chat = Endpoint("http", listen=by), Endpoint("ws", listen=by)
+    service = serve(page, chat)
+    (address,) = service.addresses[page]
+    assert service.addresses[chat] == (address,)
+    assert hub_of(service.signals).own_ports == {address.port}
+    assert accepts("127.0.0.1", address.port)
+    await service.stopService()
+    assert not accepts("127.0.0.1", address.port)
+    service.startService()
+    assert accepts("127.0.0.1", service.addresses[page][0].port)
+
+
+async def test_a_twisted_endpoint_with_tls(serve: Serve) -> None:
+    """S1.5: a Twisted endpoint without TLS serves https with the certificate that is given."""
+    secure = Endpoint("https", listen=TCP4ServerEndpoint(reactor, 0, interface="127.0.0.1"), self_signed=True)
+    (address,) = serve(secure).addresses[secure]
+    context = ssl.create_default_context()
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    raw = socket.create_connection(("127.0.0.1", address.port), 5)
+    with closing(await deferToThread(context.wrap_socket, raw)) as wrapped:
+        assert wrapped.version() in ("TLSv1.2", "TLSv1.3")
+
+
+async def test_a_twisted_endpoint_of_a_unix_socket(serve: Serve, tmp_path: Path) -> None:
+    """S1.6: a Twisted endpoint of a UNIX socket says everything about its file itself."""
+    path = tmp_path / "chat.socket"
+    page = Endpoint("http", listen=UNIXServerEndpoint(reactor, str(path), mode=0o600))
+    service = serve(page)
+    assert service.addresses[page][0].name == str(path).encode()
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    await service.stopService()
+    assert not path.exists()
+
+
+async def test_a_twisted_endpoint_whose_port_is_taken(serve: Serve, taken: int) -> None:
+    """S12.1: a Twisted endpoint whose port is taken stops the start, and the ports before it are let go."""
+    before = Endpoint("http", port=free_port())
+    by = TCP4ServerEndpoint(reactor, taken, interface="127.0.0.1")
+    service = SignalsService(Signals(), Resource(), [before, Endpoint("http", listen=by)], reactor=reactor)
+    service.check()
+    with pytest.raises(CannotListenError, match=rf"127\.0\.0\.1:{taken}"):
+        service.startService()
+    await deferLater(reactor, 0)
+    assert not accepts("127.0.0.1", before.port)
 
 
 @pytest.mark.parametrize(

@@ -23,8 +23,8 @@ import websockets
 from fakes import connected, new_signals, turn
 from programs import TWIST, TWISTD, Program, free_port, start
 
+from pode_signals.core.endpoints import Endpoint
 from pode_signals.example.program import example
-from pode_signals.ports.endpoints import Endpoint
 
 SECONDS = 30
 CLIENTS = 500

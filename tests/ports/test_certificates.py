@@ -15,10 +15,11 @@ from cryptography.hazmat.primitives.serialization import NoEncryption, pkcs12
 from OpenSSL import SSL
 from twisted.logger import LogEvent, LogLevel, formatEvent, globalLogPublisher
 
+from pode_signals.core.endpoints import Endpoint
 from pode_signals.errors import ConfigurationInvalid
 from pode_signals.ports import certificates
 from pode_signals.ports.certificates import ServerCertificate
-from pode_signals.ports.endpoints import Endpoint, group_endpoints
+from pode_signals.ports.listeners import group_endpoints
 
 
 @pytest.fixture(scope="module")

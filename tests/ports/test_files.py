@@ -13,10 +13,11 @@ from OpenSSL import crypto
 from pode_signals import Endpoint, Signals
 from pode_signals.command.config import Configuration
 from pode_signals.command.tap import Options
+from pode_signals.core.paths import absolute_path
 from pode_signals.errors import ConfigurationInvalid
 from pode_signals.ports.certificates import ServerCertificate
-from pode_signals.ports.endpoints import group_endpoints
-from pode_signals.ports.files import absolute_path, read_password, read_secrets, read_text, why_not_readable
+from pode_signals.ports.files import read_password, read_secrets, read_text, why_not_readable
+from pode_signals.ports.listeners import group_endpoints
 
 SECRET = "geheim: schön, und lang genug für uns"
 MARK = codecs.BOM_UTF8

@@ -8,8 +8,9 @@ from twisted.logger import LogEvent, formatEvent, globalLogPublisher
 from twisted.web.resource import Resource
 
 from pode_signals import Signals
-from pode_signals.ports.endpoints import Endpoint, Listener
-from pode_signals.ports.heads import RequestLimits
+from pode_signals.core.endpoints import Endpoint
+from pode_signals.ports.listeners import Listener
+from pode_signals.ports.request_limits import RequestLimits
 from pode_signals.ports.site import SignalSite
 from pode_signals.signals import hub_of
 

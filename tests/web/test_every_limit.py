@@ -220,6 +220,7 @@ def test_paths_are_escaped(path: bytes) -> None:
 NAMED_BY = {
     "limit": slice(0, 1),
     "_limit_acts": slice(0, 2),
+    "limit_acted": slice(0, 1),
     "_break_limit": slice(0, 1),
     "_read_no_further": slice(1, 2),
     "_too_slow": slice(1, 2),

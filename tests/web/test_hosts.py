@@ -12,9 +12,9 @@ from twisted.logger import capturedLogs, formatEvent
 from web_fakes import World, failures_in, head, plain
 from werkzeug.routing import Map
 
+from pode_signals.core.endpoints import Endpoint
 from pode_signals.core.origin import MAX_HOST_LENGTH, host_name
 from pode_signals.hub.reports import printable
-from pode_signals.ports.endpoints import Endpoint
 
 LABEL = "a" * 63
 LONGEST = f"{LABEL}.{LABEL}.{LABEL}.{'a' * 61}"

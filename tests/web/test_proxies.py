@@ -9,7 +9,7 @@ from bounded import BoundedWorld
 from twisted.logger import capturedLogs, formatEvent
 from web_fakes import Client, World, head, message, plain
 
-from pode_signals.ports.endpoints import Endpoint
+from pode_signals.core.endpoints import Endpoint
 from pode_signals.signals import hub_of
 
 PROXY, OUTER, CLIENT = "10.0.0.1", "10.0.0.2", "203.0.113.7"

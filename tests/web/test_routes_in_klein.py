@@ -20,11 +20,12 @@ from twisted.web.template import Element, XMLString, renderer, slot, tags
 from web_fakes import Client, World, close_frame, failures_in, head, message, plain
 from werkzeug.exceptions import Forbidden
 
+from pode_signals.core.endpoints import Endpoint
 from pode_signals.core.model import ClosedBy, Scope, SendMode
 from pode_signals.errors import NameRequired, NoCurrentConnection, UpgradeRefused
 from pode_signals.hub.connection import SignalConnection
 from pode_signals.hub.context import current_route
-from pode_signals.ports.endpoints import Endpoint, Listener
+from pode_signals.ports.listeners import Listener
 
 Converted = Callable[[SignalConnection], Any]
 

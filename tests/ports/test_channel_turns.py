@@ -7,7 +7,7 @@ from bounded import BoundedWorld
 from web_fakes import Client, head, message, plain
 
 from pode_signals.hub.turns import SHARE_SECONDS, TURN_SECONDS
-from pode_signals.ports.paced_channel import PacedChannel
+from pode_signals.ports.channel import SignalChannel
 from pode_signals.signals import hub_of
 
 HALF = SHARE_SECONDS / 2
@@ -152,7 +152,7 @@ def test_nothing_is_kept_behind_the_end(bad: bytes) -> None:
     world = BusyWorld()
     client = world.client()
     client.send(bad + b"x" * 60_000)
-    channel: PacedChannel = client.wire.protocol
+    channel: SignalChannel = client.wire.protocol
     assert (channel._buffer, channel._unparsed) == (b"", b"")
 
 

@@ -1,11 +1,15 @@
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from attrs import evolve
 from twisted.internet.address import IPv4Address, UNIXAddress
+from twisted.internet.endpoints import TCP4ServerEndpoint
 
+from pode_signals.core.endpoints import Endpoint
 from pode_signals.errors import ConfigurationInvalid, UpgradeRefused
-from pode_signals.ports.endpoints import Endpoint, Listener, group_endpoints, interfaces
+from pode_signals.ports.listeners import Listener, group_endpoints, interfaces
 
 
 def only(*endpoints: Endpoint) -> Listener:
@@ -21,14 +25,6 @@ def refusal(listener: Listener, *, upgrade: bool, host: str | None) -> UpgradeRe
     return refused.value
 
 
-@pytest.mark.parametrize(("protocol", "port"), [("http", 8080), ("https", 8443), ("ws", 9080), ("wss", 9443)])
-def test_default_ports(protocol: str, port: int) -> None:
-    """S1.1: without a port an endpoint has the one that Pode gives its protocol, on localhost."""
-    endpoint = Endpoint(protocol)
-    assert (endpoint.address, endpoint.port) == ("localhost", port)
-    assert Endpoint(protocol, port=0).port == 0
-
-
 @pytest.mark.parametrize(
     ("address", "expected"),
     [
@@ -41,100 +37,6 @@ def test_default_ports(protocol: str, port: int) -> None:
 def test_interfaces(address: str, expected: tuple[str, ...]) -> None:
     """S1.1: localhost is IPv4 and IPv6, and so is every interface; any other address is itself."""
     assert interfaces(address) == expected
-
-
-@pytest.mark.parametrize(
-    ("make", "named"),
-    [
-        (lambda: Endpoint("ftp"), "'ftp'"),
-        (lambda: Endpoint("http", "example.com", 80), "http example.com:80"),
-        (lambda: Endpoint("http", port=65_536), "http localhost:65536"),
-        (lambda: Endpoint("http", port=-1), "http localhost:-1"),
-        (lambda: Endpoint("http", port=True), "http localhost:True"),
-        (lambda: Endpoint("http", port="80"), "http localhost:80"),  # type: ignore[arg-type]
-        (lambda: Endpoint("http", port=81, name="admin", hostname="a b"), "http localhost:81 (admin)"),
-        (lambda: Endpoint("http", port=82, hostname="example.com:82"), "http localhost:82"),
-        (lambda: Endpoint("http", port=83, name=5), "http localhost:83"),  # type: ignore[arg-type]
-        (lambda: Endpoint("http", port=84, auto_upgrade=True), "http localhost:84"),
-        (lambda: Endpoint("ws", port=85, auto_upgrade="no"), "ws localhost:85"),  # type: ignore[arg-type]
-        (lambda: Endpoint("http", port=86, certificate="a.pem"), "http localhost:86"),
-        (lambda: Endpoint("https", port=87, certificate="a.pem", self_signed=True), "https localhost:87"),
-        (lambda: Endpoint("https", port=88, certificate_key="a.pem"), "https localhost:88"),
-        (lambda: Endpoint("http", port=89, listen="tcp:89"), "http tcp:89"),
-        (lambda: Endpoint("http", listen="ssl:90"), "http ssl:90"),
-        (lambda: Endpoint("https", listen="ssl:91", self_signed=True), "https ssl:91"),
-        (lambda: Endpoint("http", listen=""), "http"),
-    ],
-)
-def test_what_can_not_work(make: object, named: str) -> None:
-    """S1.1: an endpoint that can't work is refused when it is made, by a sentence that names it."""
-    with pytest.raises(ConfigurationInvalid) as refused:
-        make()  # type: ignore[operator]
-    assert named in str(refused.value)
-
-
-def test_the_password_is_not_shown() -> None:
-    """S1.5: the representation of an endpoint does not have the certificate's password."""
-    endpoint = Endpoint("https", certificate="a.pfx", certificate_password="open sesame")
-    assert "sesame" not in f"{endpoint!r} {endpoint}"
-
-
-@pytest.mark.parametrize(
-    ("text", "expected"),
-    [
-        ("http://localhost:8091", Endpoint("http", "localhost", 8091)),
-        ("ws://127.0.0.1", Endpoint("ws", "127.0.0.1", 9080)),
-        ("wss://*:8443/", Endpoint("wss", "*", 8443)),
-        ("http://[::1]:0", Endpoint("http", "::1", 0)),
-        (
-            "wss://*:8443?name=admin&hostname=example.com&auto_upgrade=yes&certificate=/a+b.pem&certificate_key=k.pem",
-            Endpoint(
-                "wss",
-                "*",
-                8443,
-                name="admin",
-                hostname="example.com",
-                auto_upgrade=True,
-                certificate="/a b.pem",
-                certificate_key="k.pem",
-            ),
-        ),
-        ("https://localhost:1?self_signed=yes", Endpoint("https", "localhost", 1, self_signed=True)),
-        ("http+tcp:8091:interface=127.0.0.1", Endpoint("http", listen="tcp:8091:interface=127.0.0.1")),
-        ("ws+unix:/run/chat?1.socket", Endpoint("ws", listen="unix:/run/chat?1.socket")),
-    ],
-)
-def test_parse(text: str, expected: Endpoint) -> None:
-    """S1.6: an endpoint can be written as an address with options, or as a protocol and a Twisted endpoint string."""
-    assert Endpoint.parse(text) == expected
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        "",
-        "http",
-        "http:localhost:8091",
-        "localhost:8091",
-        "http://",
-        "http://localhost:x",
-        "http://localhost:99999",
-        "http://[::1",
-        "http://user@localhost:80",
-        "http://localhost:80/path",
-        "http://localhost:80#x",
-        "http://localhost:80?nam=x",
-        "http://localhost:80?port=81",
-        "http://localhost:80?name",
-        "ws://localhost:80?auto_upgrade=perhaps",
-        "https://localhost:80?certificate=a.pfx&certificate_password=secret",
-        "ftp+tcp:80",
-    ],
-)
-def test_parse_refuses(text: str) -> None:
-    """S1.6: what can't be read as an endpoint is refused."""
-    with pytest.raises(ConfigurationInvalid):
-        Endpoint.parse(text)
 
 
 def test_http_and_websocket_share_a_port() -> None:
@@ -285,3 +187,59 @@ def test_the_loopback_rule_of_endpoint_strings() -> None:
     assert listener.endpoint_for(upgrade=False, host="example.com")
     listener.addresses = (UNIXAddress(b"/run/x"),)
     assert listener.endpoint_for(upgrade=False, host="example.com")
+
+
+@pytest.mark.parametrize(
+    ("endpoints", "sentence"),
+    [
+        (
+            ["http://localhost:8091"],
+            "endpoints has a text in place of an endpoint: write Endpoint.parse('http://localhost:8091')",
+        ),
+        (
+            "http://localhost:8091",
+            "endpoints has to be a list of endpoints, not a text: write [Endpoint.parse('http://localhost:8091')]",
+        ),
+        (
+            Endpoint("http", port=8091),
+            "endpoints has to be a list of endpoints: put the endpoint http localhost:8091 in brackets",
+        ),
+        (8091, "endpoints has to be a list of endpoints, not 8091"),
+        (None, "endpoints has to be a list of endpoints, not None"),
+        ([Endpoint("http"), 8091], "endpoints has 8091 in place of an endpoint"),
+    ],
+)
+def test_what_is_no_list_of_endpoints(endpoints: Any, sentence: str) -> None:
+    """S20.1: texts or one endpoint, where a list of endpoints belongs, are refused in a sentence."""
+    with pytest.raises(ConfigurationInvalid) as refused:
+        group_endpoints(endpoints)
+    assert str(refused.value) == sentence
+
+
+@pytest.mark.parametrize(
+    ("host", "forwarded_host", "came"),
+    [
+        ("evil.example", None, 'Host: "evil.example"'),
+        (None, None, "no Host"),
+        ("localhost", "evil.example", 'Host: "localhost", X-Forwarded-Host: "evil.example"'),
+    ],
+)
+def test_what_to_set_for_a_host(host: str | None, forwarded_host: str | None, came: str) -> None:
+    """S20.2: the log line of a 421 has the Host that came, and says that ``hostname`` decides."""
+    listener = only(Endpoint("http", port=80, hostname="example.com"))
+    with pytest.raises(UpgradeRefused) as refused:
+        listener.endpoint_for(upgrade=False, host=host, forwarded_host=forwarded_host)
+    assert refused.value.code == 421
+    assert refused.value.hint == (
+        f"{came}; an endpoint serves the Host in its hostname=, and on loopback without hostname= localhost alone"
+    )
+
+
+def test_endpoints_of_twisted_share_a_port() -> None:
+    """S1.2: endpoints with the same endpoint of Twisted share its port; others do not overlap."""
+    by, other = TCP4ServerEndpoint(None, 80), TCP4ServerEndpoint(None, 80)
+    page, socket = Endpoint("http", listen=by), Endpoint("ws", listen=by)
+    assert only(page, socket).endpoints == (page, socket)
+    assert len(group_endpoints([page, Endpoint("ws", listen=other), Endpoint("ws", port=80)])) == 3
+    with pytest.raises(ConfigurationInvalid, match="one is TLS"):
+        group_endpoints([page, Endpoint("wss", listen=by, self_signed=True)])

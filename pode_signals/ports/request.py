@@ -1,8 +1,9 @@
-"""Requests whose bodies are bounded in size, and whose forms are read in bounded time. They send no answer themselves.
+"""Requests whose bodies are bounded in size, and whose forms are read in bounded time. They answer nothing themselves.
 
-What is over a bound is never kept; channel and site answer it.
+What is over a bound is never kept; the channel and the site answer it.
 """
 
+# The methods of Twisted that are called here have no annotations: hence the ignores.
 from __future__ import annotations
 
 from io import BytesIO
@@ -32,7 +33,7 @@ class BodyTooLarge(Exception):
 
 
 class BoundedRequest(Request):
-    """A request of a :class:`~pode_signals.ports.heads.BoundedChannel`, whose site leaves forms to it.
+    """A request of a :class:`~pode_signals.ports.channel.SignalChannel`, whose site leaves forms to it.
 
     Attributes:
         refusal: what answers the request in place of the application; None where nothing is wrong.
@@ -52,7 +53,7 @@ class BoundedRequest(Request):
         self._is_urlencoded = length != 0 and media_type(self._content_type()) == URLENCODED
         if length is not None:
             self._check_size(length)
-        super().gotLength(length)  # type: ignore[no-untyped-call]  # Twisted
+        super().gotLength(length)  # type: ignore[no-untyped-call]
 
     def handleContentChunk(self, data: bytes) -> None:
         """A part of the body, decoded.
@@ -61,14 +62,15 @@ class BoundedRequest(Request):
             BodyTooLarge: it is one part too many, and was not kept.
         """
         self._check_size(self.content.tell() + len(data))
-        super().handleContentChunk(data)  # type: ignore[no-untyped-call]  # Twisted
+        super().handleContentChunk(data)  # type: ignore[no-untyped-call]
 
     def _handleStar(self) -> None:
-        """Twisted answers ``*`` before any resource does; an upgrade of it is refused as every other target is."""
+        """The target is ``*``. An upgrade of it is refused as one of every other target is."""
+        # Private in Twisted 26.10, which answers "*" here before any resource is asked; there is no public way around.
         if asks_for_websocket(self.requestHeaders.getRawHeaders(b"upgrade", ())):
-            self.render(self.channel.site.getResourceFor(self))  # type: ignore[no-untyped-call]  # Twisted
+            self.render(self.channel.site.getResourceFor(self))  # type: ignore[no-untyped-call]
         else:
-            super()._handleStar()  # type: ignore[no-untyped-call]  # Twisted
+            super()._handleStar()  # type: ignore[no-untyped-call]
 
     def drop_body(self) -> None:
         """Forget what came of the body, which is too large."""
@@ -81,16 +83,16 @@ class BoundedRequest(Request):
         """The request is complete: read its form, then have it answered."""
         if self.method == b"POST" and self.refusal is None:
             self._read_form()
-        super().process()  # type: ignore[no-untyped-call]  # Twisted
+        super().process()  # type: ignore[no-untyped-call]
 
     def finish(self) -> None:
         """The answer is complete, though the transport may hold much of it yet."""
-        super().finish()  # type: ignore[no-untyped-call]  # Twisted
+        super().finish()  # type: ignore[no-untyped-call]
         self._let_go()
 
     def connectionLost(self, reason: Failure) -> None:
         """The client is gone before its answer was complete."""
-        super().connectionLost(reason)  # type: ignore[no-untyped-call]  # Twisted
+        super().connectionLost(reason)  # type: ignore[no-untyped-call]
         self._let_go()
 
     def _let_go(self) -> None:
@@ -122,13 +124,7 @@ class BoundedRequest(Request):
         except FormMalformed as malformed:
             self.refusal = UpgradeRefused(400, f"The form can't be read: {malformed}.")
             limits.counters.requests_malformed += 1
-            limits.reports.write(
-                "requests_malformed",
-                "the form of a request of {address} can't be read: {why}",
-                level=LogLevel.info,
-                address=address,
-                why=str(malformed),
-            )
+            limits.say_malformed("the form of a request of {address} can't be read: {why}", address, str(malformed))
 
     def _check_size(self, size_bytes: int) -> None:
         limits = self.channel.limits

@@ -8,7 +8,7 @@ from twisted.internet.defer import Deferred
 from twisted.logger import capturedLogs, formatEvent
 from web_fakes import Client, head, plain
 
-from pode_signals.ports.answers import LEAST_READ_BYTES
+from pode_signals.ports.answer_writer import LEAST_READ_BYTES
 from pode_signals.signals import hub_of
 
 LARGE = 10 * LEAST_READ_BYTES

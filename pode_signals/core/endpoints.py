@@ -1,42 +1,51 @@
-"""Endpoints: where a service listens, for what, and which one a request came in by. Nothing here opens a socket."""
+"""Endpoint: where a service listens and for what, as a checked value. Nothing here opens a socket or a file."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Hashable, Iterable
+from enum import Enum
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
-from attrs import Attribute, define, field, fields, frozen
-from twisted.internet.interfaces import IAddress
+from attrs import Attribute, field, fields, frozen
 
-from ..core.addresses import LOCALHOST, ip_text, is_loopback
-from ..core.origin import host_name, known_host_name
-from ..core.text import shown
-from ..errors import ConfigurationInvalid, UpgradeRefused
-from .files import absolute_path
+from ..errors import ConfigurationInvalid
+from .addresses import LOCALHOST, bracketed, ip_text
+from .contracts import EndpointLike
+from .origin import host_name
+from .paths import absolute_path
 
-__all__ = ["EVERY_HOST", "Endpoint", "Listener", "group_endpoints", "interfaces"]
+__all__ = ["EVERY_ADDRESS", "EVERY_HOST", "Endpoint", "address_host", "place_of", "served_host"]
 
+EVERY_ADDRESS = "*"
+"""``Endpoint(…, "*")``: every interface, IPv4 and IPv6."""
 EVERY_HOST = "*"
 """``Endpoint(…, hostname="*")``: requests with any Host, on loopback too (a proxy in front)."""
 
 _DEFAULT_PORTS = {"http": 8080, "https": 8443, "ws": 9080, "wss": 9443}
 _SECURE = ("https", "wss")
 _UPGRADED = ("ws", "wss")
-_EVERY_ADDRESS = "*"
-_LOOPBACK_HOSTS = ("localhost", "127.0.0.1", "[::1]")
 _TLS_STRINGS = ("ssl", "tls")
-_NOT_IN_TEXT = {"protocol", "address", "port", "listen", "certificate_password"}  # every user sees a command line
+# What the string "ssl:…" stands for. By its name, since nothing of Twisted is imported here.
+_TLS_CLASS = "SSL4ServerEndpoint"
+# A command line has other places for the first ones, and is seen by every user of the machine.
+_NOT_IN_TEXT = {"protocol", "address", "port", "listen", "certificate_password"}
 _YES_OR_NO = {"yes": True, "true": True, "no": False, "false": False}
 
 
 def _check_protocol(endpoint: Endpoint, _attribute: Attribute[str], value: object) -> None:
-    if value not in _DEFAULT_PORTS:
-        raise ConfigurationInvalid(f"an endpoint's protocol is one of {', '.join(_DEFAULT_PORTS)}, not {value!r}")
+    if not isinstance(value, str) or value not in _DEFAULT_PORTS:
+        hint = f": write Endpoint.parse({value!r})" if isinstance(value, str) and "://" in value else ""
+        raise ConfigurationInvalid(f"the protocol of an endpoint is {_words(_DEFAULT_PORTS)}, not {value!r}{hint}")
 
 
 def _check_address(endpoint: Endpoint, _attribute: Attribute[str], value: object) -> None:
-    if value not in (LOCALHOST, _EVERY_ADDRESS) and (not isinstance(value, str) or ip_text(value) is None):
+    if isinstance(value, int) and not isinstance(value, bool):
+        raise ConfigurationInvalid(
+            f"Endpoint({endpoint.protocol!r}, {value}): the address comes second;"
+            f" write Endpoint({endpoint.protocol!r}, port={value})"
+        )
+    if not isinstance(value, str) or (value not in (LOCALHOST, EVERY_ADDRESS) and ip_text(value) is None):
         raise ConfigurationInvalid(
             f"the endpoint {endpoint}: the address has to be an IP address, localhost or *; names belong in hostname"
         )
@@ -48,9 +57,9 @@ def _check_port(endpoint: Endpoint, _attribute: Attribute[int | None], value: ob
 
 
 def _check_hostname(endpoint: Endpoint, _attribute: Attribute[str | None], value: object) -> None:
-    if value in (None, EVERY_HOST):
+    if value is None or value == EVERY_HOST:
         return
-    if not isinstance(value, str) or _host(value) is None or (value.count(":") == 1 and "[" not in value):
+    if not isinstance(value, str) or _as_host(value) is None or (value.count(":") == 1 and "[" not in value):
         raise ConfigurationInvalid(f"the endpoint {endpoint}: {value!r} is no host name (without a port)")
 
 
@@ -60,12 +69,34 @@ def _check_text(endpoint: Endpoint, attribute: Attribute[str | None], value: obj
 
 
 def _check_password(endpoint: Endpoint, attribute: Attribute[str | None], value: object) -> None:
-    if not isinstance(value, str | None):  # the empty text is a password too
+    # The empty text is a password too.
+    if not isinstance(value, str | None):
         raise ConfigurationInvalid(f"the endpoint {endpoint}: {attribute.name} has to be a text")
+
+
+def _check_listen(endpoint: Endpoint, _attribute: Attribute[Any], value: object) -> None:
+    if value is not None and not _is_endpoint(value) and (not isinstance(value, str) or not value):
+        raise ConfigurationInvalid(
+            f"the endpoint {endpoint}: listen has to be a Twisted endpoint or a string for one, not {value!r}"
+        )
+
+
+def _is_endpoint(value: object) -> bool:
+    return callable(getattr(value, "listen", None)) and not isinstance(value, type)
 
 
 def _path(value: str | None) -> str | None:
     return absolute_path(value) if isinstance(value, str) and value else value
+
+
+def _text(value: Any) -> Any:
+    """The text that an enumeration of the user's stands for; anything else as it is."""
+    return value.value if isinstance(value, Enum) else value
+
+
+def _identity(listen: str | EndpointLike | None) -> Hashable:
+    """By what two values of ``listen`` are told apart: endpoints of Twisted can't be compared."""
+    return listen if listen is None or isinstance(listen, str) else id(listen)
 
 
 def _check_flag(endpoint: Endpoint, attribute: Attribute[bool], value: object) -> None:
@@ -80,7 +111,7 @@ class Endpoint:
     An ``http`` and a ``ws`` endpoint with one address and port share it, and so do ``https`` and ``wss``.
 
     Args:
-        protocol: ``http``, ``https``, ``ws`` or ``wss``.
+        protocol: ``http``, ``https``, ``ws`` or ``wss``, as a text or as an enumeration's member with that value.
         address: an IP address; ``localhost``, which is 127.0.0.1 and ::1; or ``*``, every interface, IPv4 and IPv6.
         port: the port; 0 is a free one, the same for all endpoints of one address with port 0, which
             ``service.addresses`` tells; None is 8080, 8443, 9080 or 9443, by the protocol.
@@ -97,16 +128,18 @@ class Endpoint:
         certificate_password_file: a file whose first line is the password, which is read again with the certificate.
         certificate_key: the PEM file with the key; None where the certificate's file has it.
         self_signed: make a certificate at start, for development.
-        listen: a Twisted endpoint string instead of an address and a port: ``tcp:8091:interface=127.0.0.1``,
-            ``unix:/run/chat.socket``, ``systemd:domain=INET:name=web``. With ``ssl:`` and ``tls:`` Twisted brings
-            the certificate; with any other and https or wss the certificate given here is used. The file of a UNIX
-            socket gets the mode 0660, whatever the umask is, unless the string has a ``mode=``.
+        listen: what listens in place of an address and a port. Either a Twisted endpoint string:
+            ``tcp:8091:interface=127.0.0.1``, ``unix:/run/chat.socket``, ``systemd:domain=INET:name=web``. The file of a
+            UNIX socket gets the mode 0660, whatever the umask is, unless the string has a ``mode=``. Or any
+            ``IStreamServerEndpoint``, which may bind its port later than the start; a port that comes later and fails
+            is an error in the log. With ``ssl:``, ``tls:`` and an ``SSL4ServerEndpoint`` Twisted brings the
+            certificate; with any other and https or wss the certificate given here is used.
 
     Raises:
         ConfigurationInvalid: what was given can't work; the sentence names the endpoint.
     """
 
-    protocol: str = field(validator=_check_protocol)
+    protocol: str = field(converter=_text, validator=_check_protocol)
     address: str = field(default=LOCALHOST, validator=_check_address)
     port: int | None = field(default=None, validator=_check_port)
     name: str | None = field(default=None, kw_only=True, validator=_check_text)
@@ -117,7 +150,7 @@ class Endpoint:
     certificate_password_file: str | None = field(default=None, kw_only=True, converter=_path, validator=_check_text)
     certificate_key: str | None = field(default=None, kw_only=True, converter=_path, validator=_check_text)
     self_signed: bool = field(default=False, kw_only=True, validator=_check_flag)
-    listen: str | None = field(default=None, kw_only=True, validator=_check_text)
+    listen: str | EndpointLike | None = field(default=None, kw_only=True, validator=_check_listen, eq=_identity)
 
     def __attrs_post_init__(self) -> None:
         if self.listen is not None:
@@ -168,8 +201,10 @@ class Endpoint:
 
     @property
     def brings_tls(self) -> bool:
-        """Whether its Twisted endpoint string has TLS of its own."""
-        return self.listen is not None and self.listen.partition(":")[0] in _TLS_STRINGS
+        """Whether what it listens by has TLS of its own."""
+        if self.listen is None or isinstance(self.listen, str):
+            return self.listen is not None and self.listen.partition(":")[0] in _TLS_STRINGS
+        return any(each.__name__ == _TLS_CLASS for each in type(self.listen).__mro__)
 
     @property
     def certificate_files(self) -> tuple[str, ...]:
@@ -183,7 +218,10 @@ class Endpoint:
         return self.certificate is not None or self.self_signed
 
     def __str__(self) -> str:
-        where = self.listen if self.listen is not None else f"{_bracketed(self.address)}:{self.port}"
+        if self.listen is None:
+            where = f"{bracketed(str(self.address))}:{self.port}"
+        else:
+            where = type(self.listen).__name__ if _is_endpoint(self.listen) else str(self.listen)
         return f"{self.protocol} {where}" + ("" if self.name is None else f" ({self.name})")
 
     def _check_certificate(self) -> None:
@@ -200,133 +238,22 @@ class Endpoint:
             raise ConfigurationInvalid(f"the endpoint {self}: a password, or a file with the password, not both")
 
 
-@define(eq=False)
-class Listener:
-    """The endpoints that share one address and port; :func:`group_endpoints` makes it.
-
-    Attributes:
-        endpoints: these endpoints, in their order.
-        addresses: what it is bound to; empty while it is not.
-    """
-
-    endpoints: tuple[Endpoint, ...]
-    addresses: tuple[IAddress, ...] = ()
-
-    def endpoint_for(self, *, upgrade: bool, host: str | None, forwarded_host: str | None = None) -> Endpoint:
-        """The endpoint that a request came in by.
-
-        A loopback endpoint without a hostname looks at the Host alone: a page that has rebound its name to this machine
-        can send an X-Forwarded-Host of its own, from an address that a proxy may have too.
-
-        Args:
-            upgrade: whether it is a WebSocket handshake.
-            host: its Host header; None where there is none.
-            forwarded_host: the Host that trusted proxies say it was for, which is compared with hostnames in place of
-                the Host; None where there is none.
-
-        Raises:
-            UpgradeRefused: 400 for an upgrade where none is taken, 426 for any other request where only upgrades are,
-                421 for a Host that is not served.
-        """
-        candidates = [each for each in self.endpoints if each.takes_upgrades == upgrade]
-        if not candidates:
-            raise _wrong_kind(upgrade)
-        name = None if host is None else known_host_name(host)
-        asked_for = name if forwarded_host is None else known_host_name(forwarded_host)
-        for endpoint in candidates:
-            if endpoint.hostname is not None and asked_for is not None and _host(endpoint.hostname) == asked_for:
-                return endpoint
-        for endpoint in candidates:
-            if endpoint.hostname == EVERY_HOST or (endpoint.hostname is None and self._takes_host(endpoint, name)):
-                return endpoint
-        raise UpgradeRefused(421, "This Host is not served here.", hint=_not_served(host, forwarded_host))
-
-    @property
-    def place(self) -> tuple[str, int | None]:
-        """The address and port, or the Twisted endpoint string: two listeners never share one."""
-        return _place(self.endpoints[0])
-
-    @property
-    def is_secure(self) -> bool:
-        """Whether it speaks TLS."""
-        return self.endpoints[0].is_secure
-
-    @property
-    def brings_tls(self) -> bool:
-        """Whether the TLS is that of a Twisted endpoint string."""
-        return self.endpoints[0].brings_tls
-
-    def __str__(self) -> str:
-        return " + ".join(map(str, self.endpoints))
-
-    def _takes_host(self, endpoint: Endpoint, name: str | None) -> bool:
-        if not self._is_loopback(endpoint):
-            return True
-        return name in _LOOPBACK_HOSTS or (name is not None and name == _host(endpoint.address))
-
-    def _is_loopback(self, endpoint: Endpoint) -> bool:
-        if endpoint.listen is None:
-            return is_loopback(endpoint.address)
-        hosts = [getattr(each, "host", None) for each in self.addresses]  # a UNIX socket has none
-        return bool(hosts) and all(host is not None and is_loopback(host) for host in hosts)
+def place_of(endpoint: Endpoint) -> tuple[Hashable, int | None]:
+    """The address and port of an endpoint, or what it listens by: endpoints with the same place share a port."""
+    if endpoint.listen is not None:
+        return _identity(endpoint.listen), None
+    return ip_text(endpoint.address) or endpoint.address, endpoint.port
 
 
-def group_endpoints(endpoints: Iterable[Endpoint]) -> tuple[Listener, ...]:
-    """Put endpoints that share an address and port together.
-
-    Raises:
-        ConfigurationInvalid: TLS and plain on one port, overlapping addresses on one port, or two endpoints that no
-            request could tell apart; the sentence names both.
-    """
-    groups: dict[tuple[str, int | None], list[Endpoint]] = {}
-    for endpoint in endpoints:
-        groups.setdefault(_place(endpoint), []).append(endpoint)
-    for group in groups.values():
-        for index, endpoint in enumerate(group):
-            for other in group[:index]:
-                _check_pair(other, endpoint)
-    places = list(groups)
-    for index, place in enumerate(places):
-        for other_place in places[:index]:
-            if _overlap(place, other_place):
-                pair = f"{groups[other_place][0]} and {groups[place][0]}"
-                raise ConfigurationInvalid(f"{pair} overlap: give them the same address to share a port")
-    return tuple(Listener(tuple(group)) for group in groups.values())
+def served_host(endpoint: Endpoint) -> str | None:
+    """The name of the Host that an endpoint takes, in one spelling; None where ``hostname`` names none."""
+    name = endpoint.hostname
+    return None if name is None or name == EVERY_HOST else _as_host(name)
 
 
-def interfaces(address: str) -> tuple[str, ...]:
-    """The IP addresses that an endpoint's address stands for, IPv4 first."""
-    if address == LOCALHOST:
-        return "127.0.0.1", "::1"
-    if address == _EVERY_ADDRESS:
-        return "0.0.0.0", "::"
-    return (address,)
-
-
-def _check_pair(one: Endpoint, other: Endpoint) -> None:
-    if one.is_secure != other.is_secure:
-        raise ConfigurationInvalid(f"{one} and {other} can't share a port: one is TLS, the other is not")
-    if one.protocol == other.protocol and _hostname_key(one) == _hostname_key(other):
-        raise ConfigurationInvalid(f"{one} and {other} are for the same requests: give them different hostnames")
-    if one.has_certificate and other.has_certificate and _certificate(one) != _certificate(other):
-        raise ConfigurationInvalid(f"{one} and {other} share a port, which has one certificate")
-
-
-def _wrong_kind(upgrade: bool) -> UpgradeRefused:
-    if upgrade:
-        return UpgradeRefused(400, "This port takes no WebSocket connections: it has no ws or wss endpoint.")
-    return UpgradeRefused(
-        426,
-        "This port takes WebSocket connections only.",
-        [("Upgrade", "websocket"), ("Connection", "Upgrade")],
-    )
-
-
-def _not_served(host: str | None, forwarded_host: str | None) -> str:
-    came = "no Host" if host is None else f"Host: {shown(host)}"
-    if forwarded_host is not None:
-        came += f", X-Forwarded-Host: {shown(forwarded_host)}"
-    return f"{came}; hostname= of an endpoint says which is served, and on loopback without one it is localhost alone"
+def address_host(endpoint: Endpoint) -> str | None:
+    """The name of a Host that names the address of an endpoint."""
+    return _as_host(endpoint.address)
 
 
 def _option(text: str, key: str, value: str) -> Any:
@@ -340,41 +267,10 @@ def _option(text: str, key: str, value: str) -> Any:
     return _YES_OR_NO[value]
 
 
-def _place(endpoint: Endpoint) -> tuple[str, int | None]:
-    if endpoint.listen is not None:
-        return endpoint.listen, None
-    return ip_text(endpoint.address) or endpoint.address, endpoint.port
+def _words(words: Iterable[str]) -> str:
+    *others, last = words
+    return f"{', '.join(others)} or {last}"
 
 
-def _overlap(one: tuple[str, int | None], other: tuple[str, int | None]) -> bool:
-    if one[1] != other[1] or one[1] in (None, 0):
-        return False
-    return any(_covers(a, b) or _covers(b, a) for a in interfaces(one[0]) for b in interfaces(other[0]))
-
-
-def _covers(interface: str, other: str) -> bool:
-    return interface in (other, "::" if ":" in other else "0.0.0.0")
-
-
-def _certificate(endpoint: Endpoint) -> tuple[object, ...]:
-    return (
-        endpoint.certificate,
-        endpoint.certificate_key,
-        endpoint.certificate_password,
-        endpoint.certificate_password_file,
-        endpoint.self_signed,
-    )
-
-
-def _hostname_key(endpoint: Endpoint) -> str | None:
-    if endpoint.hostname in (None, EVERY_HOST):
-        return None
-    return _host(endpoint.hostname)
-
-
-def _host(name: str) -> str | None:
-    return host_name(_bracketed(name))
-
-
-def _bracketed(address: str) -> str:
-    return f"[{address}]" if ":" in address and not address.startswith("[") else address
+def _as_host(name: str) -> str | None:
+    return host_name(bracketed(name))

@@ -1,0 +1,97 @@
+"""The ports of one service, bound in the order of its listeners and let go together. It knows nothing of requests."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from twisted.internet.defer import CancelledError, Deferred, gatherResults, maybeDeferred
+from twisted.internet.interfaces import IListeningPort, IProtocolFactory
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+
+from .accepting import Acceptance
+from .listeners import Listener
+from .listening import listen, listen_later
+
+__all__ = ["BoundPorts"]
+
+
+class BoundPorts:
+    """The ports of one start of a service; the next start has others.
+
+    Args:
+        reactor: the reactor.
+        backlog: how many connections the system keeps until they are accepted.
+        acceptance: how the ports wait where no client can be accepted.
+        bound: told of each listener that is bound, once its ``addresses`` are set.
+    """
+
+    _log = Logger()
+
+    def __init__(self, reactor: Any, backlog: int, acceptance: Acceptance, bound: Callable[[Listener], None]) -> None:
+        self._reactor = reactor
+        self._backlog = backlog
+        self._acceptance = acceptance
+        self._bound = bound
+        self._ports: list[IListeningPort] = []
+        # Of the Twisted endpoints that have no port yet.
+        self._pending: list[Deferred[Any]] = []
+        self._is_let_go = False
+
+    def bind(self, listener: Listener, factory: IProtocolFactory) -> None:
+        """Bind a listener now, or as soon as its Twisted endpoint has a port.
+
+        Raises:
+            CannotListenError: a port is taken, or may not be had.
+            ConfigurationInvalid: what the listener listens by can't be used.
+        """
+        by = listener.endpoints[0].listen
+        if by is None or isinstance(by, str):
+            self._have(listener, listen(self._reactor, listener, factory, self._backlog))
+        else:
+            self._bind_later(listener, factory)
+
+    def let_go(self) -> Deferred[Any]:
+        """Give up what is not bound yet, and stop listening.
+
+        Returns:
+            Fires once nobody listens any more.
+        """
+        self._is_let_go = True
+        pending = list(self._pending)
+        for each in pending:
+            each.cancel()
+        return gatherResults([*pending, *(maybeDeferred(port.stopListening) for port in self._ports)])
+
+    def _bind_later(self, listener: Listener, factory: IProtocolFactory) -> None:
+        failures: list[Failure] = []
+        is_starting = True
+
+        def bound(port: IListeningPort) -> Deferred[Any] | None:
+            # An endpoint that does not let itself be cancelled may have its port after the stop.
+            if self._is_let_go:
+                return maybeDeferred(port.stopListening)
+            self._have(listener, [port])
+            return None
+
+        def failed(failure: Failure) -> None:
+            # After the start there is nobody to raise an error for.
+            if is_starting:
+                failures.append(failure)
+            elif not failure.check(CancelledError):
+                self._log.error("a port is missing: {why}", why=failure.getErrorMessage())
+
+        waiting: Deferred[Any] = listen_later(listener, factory).addCallback(bound).addErrback(failed)
+        self._pending.append(waiting)
+        waiting.addBoth(lambda _: self._pending.remove(waiting))
+        is_starting = False
+        if failures:
+            failures[0].raiseException()
+
+    def _have(self, listener: Listener, ports: list[IListeningPort]) -> None:
+        self._ports += ports
+        for port in ports:
+            self._acceptance.watch(port)
+        listener.addresses = tuple(port.getHost() for port in ports)
+        self._bound(listener)

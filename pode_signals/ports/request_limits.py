@@ -1,0 +1,71 @@
+"""The bounds of requests that all connections of one hub share, and where each is counted. It closes no connection."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from twisted.logger import LogLevel
+
+from ..core.pending import PendingHandshakes
+
+if TYPE_CHECKING:
+    from ..hub.hub import Hub
+    from .channel import SignalChannel
+
+__all__ = ["RequestLimits"]
+
+
+class RequestLimits:
+    """The limits of one hub on requests, for all of its ports.
+
+    Args:
+        hub: the hub.
+
+    Attributes:
+        pending: the connections whose request is not complete.
+        head_bytes: how large the head of a request may be.
+        body_bytes: how large its body may be.
+        form_bytes: how large an urlencoded form may be.
+        request_timeout_seconds: how long a body may take.
+        response_timeout_seconds: how long a client may leave 64 KiB of an answer unread.
+        counters: the counters of the hub.
+        reports: the log lines that clients can cause.
+        turns: the turns of the hub's clock.
+    """
+
+    def __init__(self, hub: Hub) -> None:
+        settings = hub.settings
+        self._hub = hub
+        self.pending: PendingHandshakes[SignalChannel] = PendingHandshakes(hub.max_pending_handshakes)
+        self.head_bytes = settings.handshake_head_bytes
+        self.body_bytes = settings.max_request_body_bytes
+        self.form_bytes = settings.max_form_bytes
+        self.request_timeout_seconds = settings.request_timeout_seconds
+        self.response_timeout_seconds = settings.response_timeout_seconds
+        self.counters = hub.counters
+        self.reports = hub.reports
+        self.turns = hub.turns
+
+    def seconds(self) -> float:
+        """The time of the hub's clock, which the hub has only once there is a reactor."""
+        return self._hub.clock.seconds()
+
+    def limit_acted(self, setting: str, text: str, address: str) -> None:
+        """Count and log that a limit acted.
+
+        Args:
+            setting: the name of the setting.
+            text: the line in the log, with a place for the ``{address}``.
+            address: the address of the client.
+        """
+        self.reports.limit(setting, text, address=address)
+
+    def say_malformed(self, text: str, address: str, why: str) -> None:
+        """Log that a request is malformed; who refuses the request counts it.
+
+        Args:
+            text: the line in the log, with places for the ``{address}`` and for ``{why}``.
+            address: the address of the client.
+            why: what is wrong with the request.
+        """
+        self.reports.write("requests_malformed", text, level=LogLevel.info, address=address, why=why)
