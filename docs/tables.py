@@ -1,57 +1,72 @@
-"""The tables of settings.md, made from the package: ``python docs/tables.py`` writes them anew, and nothing else."""
+"""The tables of the pages that are made from the package: ``python docs/tables.py`` writes them anew, nothing else."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from enum import Enum
-from inspect import cleandoc
 from pathlib import Path
 from typing import Any
 
 from attrs import Attribute, fields
 
+from pode_signals.command.keys import SERVICE_KEYS
 from pode_signals.core.counters import Counters
+from pode_signals.core.descriptions import description
 from pode_signals.core.settings import Settings
+from pode_signals.wire.frames import CloseCode
 
-PAGE = Path(__file__).parent / "settings.md"
+PAGES = sorted(Path(__file__).parent.glob("*.md"))
 
-_DOCUMENTED = re.compile(r"^ {4}(\w+): (.+(?:\n {8}.+)*)", re.MULTILINE)
 _TABLE = re.compile(r"(<!-- table: (\w+) -->\n).*?(<!-- end of table -->)", re.DOTALL)
 
 
 def rendered(page: str) -> str:
     """The text of a page with its tables as they have to be."""
-    tables = {"settings": settings_table(), "counters": counters_table()}
-    return _TABLE.sub(lambda match: f"{match[1]}\n{tables[match[2]]}\n\n{match[3]}", page)
+    return _TABLE.sub(lambda match: f"{match[1]}\n{TABLES[match[2]]()}\n\n{match[3]}", page)
 
 
 def settings_table() -> str:
-    """Each setting with its default, its unit and what it does."""
-    said = documented(Settings)
-    rows = ((f"`{each.name}`", _default(each), _unit(each), said[each.name]) for each in fields(Settings))
-    return _table(("setting", "default", "unit", "meaning"), rows)
+    """Each setting with its default, what it may be and what it means."""
+    rows = (
+        (f"`{each.name}`", _default(each), _values(each), _markdown(description(each).text))
+        for each in fields(Settings)
+    )
+    return _table(("setting", "default", "value", "meaning"), rows)
+
+
+def options_table() -> str:
+    """Each option of the command that is no setting."""
+    rows = (
+        (f"`--{'endpoint' if name == 'endpoints' else name.replace('_', '-')}`", _markdown(key.text), key.default)
+        for name, key in SERVICE_KEYS.items()
+    )
+    return _table(("option", "meaning", "without the option"), rows)
 
 
 def counters_table() -> str:
     """Each counter with what it counts."""
-    said = documented(Counters)
-    rows = ((f"`{each.name}{_braces(each)}`", said[each.name]) for each in fields(Counters))
+    rows = ((f"`{each.name}{_braces(each)}`", _markdown(description(each).text)) for each in fields(Counters))
     return _table(("counter", "counts"), rows)
 
 
-def documented(kind: type[Any]) -> Mapping[str, str]:
-    """What the docstring of an attrs class says about each of its fields.
+def close_codes_table() -> str:
+    """Each close code with its name, who defined it and when it is used."""
+    rows = ((str(each.value), f"`{each.name}`", each.source, _markdown(each.meaning)) for each in CloseCode)
+    return _table(("code", "`CloseCode`", "defined by", "meaning"), rows)
 
-    Raises:
-        ValueError: it leaves one out, or has one that is no field.
-    """
-    found = _DOCUMENTED.findall(cleandoc(kind.__doc__ or ""))
-    said = {name: " ".join(text.split()).replace("``", "`") for name, text in found}
-    names = {each.name for each in fields(kind)}
-    if said.keys() != names:
-        raise ValueError(f"the docstring of {kind.__name__} and its fields differ: {sorted(said.keys() ^ names)}")
-    return said
+
+TABLES: Mapping[str, Callable[[], str]] = {
+    "settings": settings_table,
+    "options": options_table,
+    "counters": counters_table,
+    "close_codes": close_codes_table,
+}
+"""What makes the table that a page names."""
+
+
+def _markdown(text: str) -> str:
+    return text.replace("``", "`")
 
 
 def _braces(attribute: Attribute[Any]) -> str:
@@ -61,29 +76,17 @@ def _braces(attribute: Attribute[Any]) -> str:
 def _default(attribute: Attribute[Any]) -> str:
     value = attribute.default
     if isinstance(value, Enum):
-        return f"`{type(value).__name__}.{value.name}`"
+        return f"`{value.value}`"
     if isinstance(value, (int, float)) and not isinstance(value, bool):
         return f"{value:,}".removesuffix(".0")
-    if isinstance(value, str):
-        return f'`"{value}"`'
     return "none" if value == () else str(value)
 
 
-def _unit(attribute: Attribute[Any]) -> str:
-    name, kind = attribute.name, str(attribute.type)
-    for unit in ("bytes", "seconds"):
-        if name.endswith(f"_{unit}"):
-            return unit
-    if name.endswith("_per_second"):
-        return "a second"
-    literal = re.match(r"Literal\[(.*)\]", kind)
-    if literal is not None:
-        return " or ".join(f"`{each.strip()}`" for each in literal[1].replace("'", '"').split(","))
+def _values(attribute: Attribute[Any]) -> str:
+    values = _markdown(description(attribute).values)
     if isinstance(attribute.default, Enum):
-        return f"`{kind}`"
-    words = {"bool": "True or False", "int": "number", "float": "number", "tuple[str, ...]": "list of texts"}
-    plain = kind.removesuffix(" | None")
-    return words[plain] + ("" if plain == kind else " or None")
+        return f"{values} (`{type(attribute.default).__name__}`)"
+    return values
 
 
 def _table(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:
@@ -92,4 +95,5 @@ def _table(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:
 
 
 if __name__ == "__main__":
-    PAGE.write_text(rendered(PAGE.read_text(encoding="utf-8")), encoding="utf-8")
+    for path in PAGES:
+        path.write_text(rendered(path.read_text(encoding="utf-8")), encoding="utf-8")

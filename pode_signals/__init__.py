@@ -2,20 +2,28 @@
 
 from __future__ import annotations
 
-from .core.endpoints import Endpoint
-from .core.model import EVERY_NAME, BroadcastLevel, EventType, Scope, SendMode, Unrouted
-from .hub.connection import SignalConnection
-from .hub.delivery import Delivery
-from .hub.events import TriggeredEvent
-from .hub.signal_event import SignalEvent
-from .scheduling.cron_builder import cron
-from .service import SignalsService
-from .signals import Signals
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .core.endpoints import Endpoint
+    from .core.model import EVERY_NAME, BroadcastLevel, DuplicateClientId, EventType, Scope, SendMode, Unrouted
+    from .core.outbox import SlowClient
+    from .hub.connection import SignalConnection
+    from .hub.delivery import Delivery
+    from .hub.events import TriggeredEvent
+    from .hub.signal_event import SignalEvent
+    from .scheduling.cron_builder import cron
+    from .service import SignalsService
+    from .signals import Signals
+    from .wire.frames import CloseCode
 
 __all__ = [
     "EVERY_NAME",
     "BroadcastLevel",
+    "CloseCode",
     "Delivery",
+    "DuplicateClientId",
     "Endpoint",
     "EventType",
     "Scope",
@@ -24,7 +32,44 @@ __all__ = [
     "SignalEvent",
     "Signals",
     "SignalsService",
+    "SlowClient",
     "TriggeredEvent",
     "Unrouted",
     "cron",
 ]
+
+# Where each public name is (PEP 562): a program imports what its names need, and Scope needs no web server.
+_MODULES = {
+    "EVERY_NAME": "core.model",
+    "BroadcastLevel": "core.model",
+    "CloseCode": "wire.frames",
+    "Delivery": "hub.delivery",
+    "DuplicateClientId": "core.model",
+    "Endpoint": "core.endpoints",
+    "EventType": "core.model",
+    "Scope": "core.model",
+    "SendMode": "core.model",
+    "SignalConnection": "hub.connection",
+    "SignalEvent": "hub.signal_event",
+    "Signals": "signals",
+    "SignalsService": "service",
+    "SlowClient": "core.outbox",
+    "TriggeredEvent": "hub.events",
+    "Unrouted": "core.model",
+    "cron": "scheduling.cron_builder",
+}
+
+# Type checkers would let pass any name of a module that has this function.
+if not TYPE_CHECKING:
+
+    def __getattr__(name: str) -> Any:
+        if name == "errors":
+            return import_module(".errors", __name__)
+        if name not in _MODULES:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        found = globals()[name] = getattr(import_module(f".{_MODULES[name]}", __name__), name)
+        return found
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__, "errors"})

@@ -35,7 +35,7 @@ from .web.arguments import check_arguments
 from .web.converter import Converter
 from .web.requests import check_is_request
 from .web.resource import SignalsResource
-from .wire.frames import check_close_code
+from .wire.frames import CloseCode, check_close_code
 from .wire.message import Closing, Outgoing
 
 if TYPE_CHECKING:
@@ -362,7 +362,13 @@ class Signals:
         return tuple(map(view_of, self._hub.links()))
 
     def close(
-        self, name: str, *, group: Several = None, client_id: Several = None, code: int = 1000, reason: str = ""
+        self,
+        name: str,
+        *,
+        group: Several = None,
+        client_id: Several = None,
+        code: int = CloseCode.NORMAL,
+        reason: str = "",
     ) -> None:
         """Close every connection of a name that matches (Pode: ``Close-PodeSignalConnection``); none is no error.
 
@@ -371,7 +377,7 @@ class Signals:
             group: only connections in this group or one of these; None is any. An empty list, or ``""``, is nobody,
                 whereas for ``send`` it is as good as None.
             client_id: only connections with this client id or one of these; None is any, and an empty list nobody.
-            code: the close code (RFC 6455 section 7.4).
+            code: a :class:`~pode_signals.CloseCode`, or a number of the application's own from 3000 to 4999.
             reason: text for the clients, cut to 123 bytes of UTF-8.
 
         Raises:

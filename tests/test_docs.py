@@ -23,7 +23,8 @@ from twisted.scripts.twistd import ServerOptions
 from web_fakes import World, message, plain
 
 import pode_signals
-from pode_signals.command.config import Configuration, read_file
+from pode_signals.command.config import Configuration
+from pode_signals.command.config_file import read_file
 from pode_signals.command.options import Options
 
 # Snippets.

@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
+import ast
+import subprocess
+import sys
+from importlib import import_module
+from pathlib import Path
+
+import pytest
+
 import pode_signals
 
 NAMES = [
     "EVERY_NAME",
     "BroadcastLevel",
+    "CloseCode",
     "Delivery",
+    "DuplicateClientId",
     "Endpoint",
     "EventType",
     "Scope",
@@ -16,6 +26,7 @@ NAMES = [
     "SignalEvent",
     "Signals",
     "SignalsService",
+    "SlowClient",
     "TriggeredEvent",
     "Unrouted",
     "cron",
@@ -30,3 +41,58 @@ def test_public_names() -> None:
 def test_public_names_exist() -> None:
     """S0.1: each public name can be imported."""
     assert [name for name in pode_signals.__all__ if not hasattr(pode_signals, name)] == []
+
+
+def imported_for_type_checkers() -> dict[str, str]:
+    """The names that the package imports for type checkers alone, with their modules."""
+    tree = ast.parse(Path(pode_signals.__file__).read_text(encoding="utf-8"))
+    (block,) = (each for each in tree.body if isinstance(each, ast.If) and ast.unparse(each.test) == "TYPE_CHECKING")
+    return {
+        alias.name: statement.module or ""
+        for statement in block.body
+        if isinstance(statement, ast.ImportFrom)
+        for alias in statement.names
+    }
+
+
+def test_the_table_of_public_names() -> None:
+    """S0.1: the table of public names, ``__all__`` and what type checkers see have the same names and modules."""
+    assert imported_for_type_checkers() == pode_signals._MODULES
+    assert sorted(pode_signals._MODULES) == sorted(pode_signals.__all__)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_where_public_names_are(name: str) -> None:
+    """S0.1: a public name is what its module has under the same name, and stays the same object."""
+    module = import_module(f"pode_signals.{pode_signals._MODULES[name]}")
+    assert getattr(pode_signals, name) is getattr(module, name)
+    assert vars(pode_signals)[name] is getattr(module, name)
+
+
+def test_completion() -> None:
+    """S0.1: completion shows each public name, and the errors, before any is used."""
+    assert {*NAMES, "errors"} <= set(dir(pode_signals))
+
+
+def test_a_name_that_does_not_exist() -> None:
+    """S0.1: a name that is not public is an AttributeError, or an ImportError in an import, as for any module."""
+    with pytest.raises(AttributeError, match=r"^module 'pode_signals' has no attribute 'Signal'$"):
+        pode_signals.Signal  # type: ignore[attr-defined]  # noqa: B018
+    with pytest.raises(ImportError):
+        exec("from pode_signals import Signal")
+
+
+@pytest.mark.parametrize("statement", ["import pode_signals", "from pode_signals import CloseCode, Scope, Unrouted"])
+def test_what_an_import_brings(statement: str) -> None:
+    """S12.4: to import the package, or an enumeration, imports no web server, no WebSocket library and no Twisted."""
+    program = f"import sys; {statement}; print(*sorted({{each.partition('.')[0] for each in sys.modules}}))"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=True)
+    heavy = {"autobahn", "cryptography", "klein", "twisted", "werkzeug"}
+    assert set(done.stdout.split()) & heavy == set()
+
+
+def test_the_errors_of_the_package() -> None:
+    """S0.1: ``pode_signals.errors`` is there without an import of its own."""
+    program = "import pode_signals; print(pode_signals.errors.UpgradeRefused.__name__)"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=True)
+    assert done.stdout.split() == ["UpgradeRefused"]

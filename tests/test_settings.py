@@ -1,13 +1,17 @@
 from __future__ import annotations
 
+from enum import Enum
 from math import inf, nan
-from typing import Any, get_type_hints
+from typing import Any, Literal, get_type_hints
 
 import pytest
+from attrs import fields
 from fakes import new_signals
 from twisted.internet.task import Clock
 
 from pode_signals import Scope, Signals, Unrouted
+from pode_signals.core.model import DuplicateClientId
+from pode_signals.core.outbox import SlowClient
 from pode_signals.core.settings import SETTING_NAMES, Settings, SettingsArguments
 
 COUNT = [0, -1, 1.5, nan, inf, "5", None, True, [5]]
@@ -108,12 +112,43 @@ def test_sense(name: str, value: Any) -> None:
     assert taken == (tuple(value) if isinstance(value, (list, set)) else value)
 
 
-def test_unknown() -> None:
-    """S16: a setting that does not exist is a TypeError that names it; all are keyword-only."""
-    with pytest.raises(TypeError, match="max_mesage_bytes"):
-        Signals(max_mesage_bytes=5)  # type: ignore[call-arg]
+def test_types_for_type_checkers() -> None:
+    """S20.5: type checkers know what a setting takes: its type, any sequence for a tuple, an enumeration's texts."""
+    taken, kept = get_type_hints(SettingsArguments), get_type_hints(Settings)
+    for each in fields(Settings):
+        kind = kept[each.name]
+        if isinstance(each.default, Enum):
+            texts = tuple(member.value for member in type(each.default))
+            assert taken[each.name] == kind | Literal[texts], each.name  # type: ignore[valid-type]
+        elif each.name in ("allowed_origins", "trusted_proxies"):
+            assert str(taken[each.name]).replace("collections.abc.Sequence[str]", "tuple[str, ...]") == str(kind)
+        else:
+            assert taken[each.name] == kind, each.name
+
+
+@pytest.mark.parametrize("each", [*Scope, *Unrouted, *SlowClient, *DuplicateClientId])
+def test_enumerations(each: Enum) -> None:
+    """S20.5: a setting that is a choice is taken as the member or as its text, and kept as the member."""
+    (name,) = (setting.name for setting in fields(Settings) if isinstance(setting.default, type(each)))
+    assert getattr(new_signals(**{name: each}).settings, name) is each
+    assert getattr(new_signals(**{name: each.value}).settings, name) is each
+
+
+@pytest.mark.parametrize("make", [Settings, new_signals])
+def test_unknown(make: Any) -> None:
+    """S20.1: a setting that does not exist is a TypeError that names it, and the nearest one that does."""
+    with pytest.raises(TypeError, match=r"^there is no setting max_msg_bytes; did you mean max_message_bytes\?$"):
+        make(max_msg_bytes=3)
+    with pytest.raises(TypeError, match=r"^there is no setting workers$"):
+        make(workers=3)
+
+
+def test_keywords_only() -> None:
+    """S16.7: settings are given by their names alone."""
     with pytest.raises(TypeError):
         Signals(5)  # type: ignore[misc]
+    with pytest.raises(TypeError):
+        Settings(5)  # type: ignore[misc]
 
 
 def test_settings_do_not_change() -> None:

@@ -109,11 +109,11 @@ def _load(app: str, settings: Mapping[str, Any]) -> SignalsService:
     )
     if settings and not takes_settings:
         names = ", ".join(settings)
-        raise ConfigurationInvalid(f"{names}: --app {app} takes no settings; a function with **settings would")
+        raise ConfigurationInvalid(f"--app {app} takes no settings ({names}); a function with **settings takes them")
     if callable(found):
         found = found(**settings) if takes_settings else found()
     if not isinstance(found, SignalsService):
-        raise ConfigurationInvalid(f"--app {app}: it is no SignalsService, and no function that returns one: {found!r}")
+        raise ConfigurationInvalid(f"--app {app} is {found!r}, not a SignalsService or a function that returns one")
     return found
 
 

@@ -1,60 +1,69 @@
-"""What a hub counts. Plain numbers that only grow; whoever shows them reads them from here."""
+"""What a hub counts. Plain numbers that only grow; whatever shows the numbers reads them from here."""
 
 from __future__ import annotations
 
 from collections import Counter
+from typing import Any
 
-from attrs import define, field
+from attrs import define
+
+from .descriptions import described, with_descriptions
 
 __all__ = ["Counters"]
 
 
+def _number(text: str) -> Any:
+    return described(text, default=0)
+
+
+def _numbers(text: str) -> Any:
+    return described(text, factory=Counter)
+
+
+@with_descriptions
 @define
 class Counters:
-    """Everything that happened since the hub was made.
+    """Everything that happened since the hub was made."""
 
-    Attributes:
-        connections_opened: conversions that succeeded.
-        connections_closed: connections that ended, by who closed (``client``, ``server``, …).
-        upgrades_refused: upgrades that became no connection, by the error and the HTTP status.
-        requests_refused: requests that are no upgrades and were refused, by the HTTP status: 421 for a Host that is
-            not served, 426 where only upgrades are taken.
-        messages_received: text messages of clients.
-        messages_bad: messages that were no messages.
-        messages_refused: messages for which a broadcast level or a signature stood in the way.
-        messages_unrouted_dropped: messages without a signal route under ``Unrouted.DROP``.
-        recipients_sent: deliveries taken by a transport with nothing waiting ahead.
-        recipients_queued: deliveries that wait behind unsent data.
-        recipients_dropped: deliveries that were given up.
-        limits_hit: how often a limit acted, by the name of its setting.
-        functions_failed: functions of the user that raised.
-        functions_timed_out: functions of the user that were cancelled at their time limit.
-        callbacks_failed: protocol callbacks that raised; each is a defect of this package.
-        requests_malformed: requests that got 400, because they could not be read, because of their Host (unless they
-            are upgrades), or because their path is not UTF-8.
-        forms_too_large: forms that got 413 for their number of fields, or for the heads of their parts.
-        accepts_failed: clients that could not be accepted: no file descriptor was left, or another error of the system.
-        references_refused: requests with a bad X-PODE-SIGNAL-CLIENT-ID.
-        schedule_triggers_skipped: triggers passed over, because the clock jumped or the last run was not over.
-    """
-
-    connections_opened: int = 0
-    connections_closed: Counter[str] = field(factory=Counter)
-    upgrades_refused: Counter[tuple[str, int]] = field(factory=Counter)
-    requests_refused: Counter[int] = field(factory=Counter)
-    messages_received: int = 0
-    messages_bad: int = 0
-    messages_refused: int = 0
-    messages_unrouted_dropped: int = 0
-    recipients_sent: int = 0
-    recipients_queued: int = 0
-    recipients_dropped: int = 0
-    limits_hit: Counter[str] = field(factory=Counter)
-    functions_failed: int = 0
-    functions_timed_out: int = 0
-    callbacks_failed: int = 0
-    requests_malformed: int = 0
-    forms_too_large: int = 0
-    accepts_failed: int = 0
-    references_refused: int = 0
-    schedule_triggers_skipped: int = 0
+    connections_opened: int = _number("Requests that became connections.")
+    connections_closed: Counter[str] = _numbers(
+        "Connections that ended, by the side that closed: ``client``, ``server``, ``timeout``, ``error``, ``shutdown``."
+    )
+    upgrades_refused: Counter[tuple[str, int]] = _numbers(
+        "WebSocket handshakes that became no connection, by the error and the HTTP status."
+    )
+    requests_refused: Counter[int] = _numbers(
+        "Refused requests that were no WebSocket handshakes, by the HTTP status: 421 for a Host that is not served, 426"
+        " where only WebSocket handshakes are served."
+    )
+    messages_received: int = _number("Text messages of clients.")
+    messages_bad: int = _number("Texts of clients that could not be read as messages.")
+    messages_refused: int = _number(
+        "Messages of clients that a broadcast level, or the signature of a client id, did not allow."
+    )
+    messages_unrouted_dropped: int = _number("Messages without a signal route that ``Unrouted.DROP`` dropped.")
+    recipients_sent: int = _number("Deliveries that the transport took at once, with nothing waiting ahead of them.")
+    recipients_queued: int = _number("Deliveries that wait behind unsent data.")
+    recipients_dropped: int = _number("Deliveries that were given up.")
+    limits_hit: Counter[str] = _numbers("How often a limit acted, by the name of its setting.")
+    functions_failed: int = _number("Functions of yours that raised an exception.")
+    functions_timed_out: int = _number("Functions of yours that were cancelled at their time limit.")
+    callbacks_failed: int = _number(
+        "Callbacks of the protocol that raised an exception. Each is a defect of this package."
+    )
+    requests_malformed: int = _number(
+        "Requests that were answered with 400: unreadable ones, those with a bad Host (WebSocket handshakes excepted),"
+        " and those whose path is not UTF-8."
+    )
+    forms_too_large: int = _number(
+        "Forms that were answered with 413 because they have too many fields, or because the heads of their parts are"
+        " too large."
+    )
+    accepts_failed: int = _number(
+        "Clients that the server could not accept, because no file descriptor was left or the operating system reported"
+        " another error."
+    )
+    references_refused: int = _number("Requests with a bad X-PODE-SIGNAL-CLIENT-ID header.")
+    schedule_triggers_skipped: int = _number(
+        "Runs of schedules that were left out, because the clock had jumped or the run before was not over."
+    )

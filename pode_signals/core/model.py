@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from enum import Enum
+from enum import Enum, StrEnum
 from typing import Any, Final
 
 from attrs import define, field, frozen
@@ -14,6 +14,7 @@ __all__ = [
     "ClosedBy",
     "Closure",
     "ConnectionState",
+    "DuplicateClientId",
     "EventType",
     "EveryName",
     "Identity",
@@ -68,6 +69,15 @@ class Unrouted(Enum):
     SAME_NAME = "same_name"
     """As BROADCAST, but never beyond the name of the connection that sent it."""
     DROP = "drop"
+
+
+class DuplicateClientId(StrEnum):
+    """What happens when a client connects with the name and client id of an open connection."""
+
+    REPLACE = "replace"
+    """The older connection is closed with 4409."""
+    REFUSE = "refuse"
+    """The newer request is answered with 409."""
 
 
 class ClosedBy(Enum):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from enum import Enum
+from enum import StrEnum
 
 __all__ = ["Outbox", "SlowClient"]
 
@@ -12,7 +12,7 @@ _PLACE_BYTES = 160
 """What a place in a queue takes beside its frame; else many small frames would be far more than they seem."""
 
 
-class SlowClient(Enum):
+class SlowClient(StrEnum):
     """What happens when a client's queue is full."""
 
     CLOSE = "close"

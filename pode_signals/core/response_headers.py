@@ -7,12 +7,10 @@ from collections.abc import Iterable, Sequence
 from functools import lru_cache
 
 from .names import header_value
+from .text import FORBIDDEN, TOKEN
 
 __all__ = ["response_header_lines"]
 
-# RFC 9110 section 5.6.2.
-_TOKEN = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
-_FORBIDDEN = re.compile(rb"[\r\n\0]")
 # Of the hop (RFC 9110 section 7.6.1), of the body, of the handshake, and our own.
 _NOT_FROM_THE_ROUTE = re.compile(
     rb"connection|keep-alive|proxy-.*|te|trailer|transfer-encoding|upgrade"
@@ -49,7 +47,7 @@ def response_header_lines(
     theirs = [(header, value) for header, values in headers if _comes_from_the_route(header) for value in values]
     for header, value in (*theirs, *((b"Set-Cookie", cookie) for cookie in cookies)):
         # Twisted refuses line breaks in headers, but cookies are a list that a route can append to.
-        if not _is_token(header) or _FORBIDDEN.search(value):
+        if not _is_token(header) or FORBIDDEN.search(value):
             raise ValueError(f"the response header {header!r} can't be sent")
         lines.append(header + b": " + value)
     lines.append(b"")
@@ -71,4 +69,4 @@ def _comes_from_the_route(header: bytes) -> bool:
 
 @lru_cache(maxsize=256)
 def _is_token(header: bytes) -> bool:
-    return bool(_TOKEN.fullmatch(header))
+    return bool(TOKEN.fullmatch(header))

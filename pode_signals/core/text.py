@@ -1,15 +1,25 @@
-"""Text of clients on its way into a log: nothing that forges a line, commands a terminal or hides; and no signature."""
+"""Text that clients send: what its characters may be, and what a log line shows of it. It reads no header itself.
+
+Text on its way into a log has nothing that forges a line, commands a terminal or hides; and no signature.
+"""
 
 from __future__ import annotations
 
 import re
 from unicodedata import category
 
-__all__ = ["printable", "printable_bytes", "shown"]
+__all__ = ["FORBIDDEN", "TOKEN", "VISIBLE", "printable", "printable_bytes", "shown"]
+
+TOKEN = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
+"""A whole token, such as the name of a header or of a subprotocol (RFC 9110 section 5.6.2)."""
+VISIBLE = re.compile(rb"[\x20-\x7e\t]*")
+"""A whole header value of visible ASCII, spaces and tabs: what RFC 9110 section 5.5 asks new headers to have."""
+FORBIDDEN = re.compile(rb"[\r\n\0]")
+"""A character that no header value may have, since it could end the header (RFC 9110 section 5.5)."""
 
 # A space of another width, or one that breaks no line, hides nothing.
 _SPACE = "Zs"
-# What follows the id in a signed client id (base64 of 32 bytes), in a URL too: whoever has it can address the client.
+# What follows the id in a signed client id (base64 of 32 bytes), in a URL too: it lets its reader send to the client.
 _SIGNATURE = re.compile(r"\.(?:[A-Za-z0-9+/]|%2[BbFf]){43}(?:=|%3[Dd])")
 _UNPRINTABLE_BYTES = re.compile(r'[^ -~]|["\\]')
 _SHOWN_CHARACTERS = 200

@@ -15,7 +15,7 @@ from .hosts import check_forwarded_host, check_host
 from .origin import is_origin, origin_allowed
 from .request_head import RequestHead
 from .request_record import header_text
-from .text import shown
+from .text import FORBIDDEN, TOKEN, VISIBLE, shown
 
 __all__ = [
     "UpgradeOffer",
@@ -32,12 +32,8 @@ _SEEN_BY_AUTOBAHN = (b"host", b"origin", b"upgrade", b"connection")
 _ONCE = (b"host", b"origin", b"sec-websocket-key", b"sec-websocket-version")
 # 16 bytes in base64 (RFC 6455 section 4.1): the last character has four bits that no byte has.
 _KEY = re.compile(rb"[A-Za-z0-9+/]{21}[AQgw]==")
-# RFC 9110 section 5.6.2.
-_TOKEN = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 # RFC 6455 section 4.3.
 _VERSION = re.compile(rb"0|[1-9][0-9]?|1[0-9]{2}|2[0-4][0-9]|25[0-5]")
-_VISIBLE = re.compile(rb"[\x20-\x7e\t]*")
-_FORBIDDEN = re.compile(rb"[\r\n\0]")
 _DEFLATE_PARAMETER = re.compile(
     rb"(?:server|client)_no_context_takeover|server_max_window_bits=(?:9|1[0-5])|client_max_window_bits(?:=(?:9|1[0-5]))?"
 )
@@ -152,7 +148,7 @@ def _check_headers(head: RequestHead) -> None:
         part = strict if _is_strict(name) else others
         for value in values:
             part += value
-    if not _VISIBLE.fullmatch(strict) or _FORBIDDEN.search(others):
+    if not VISIBLE.fullmatch(strict) or FORBIDDEN.search(others):
         raise UpgradeRefused(400, "A header has a character that it must not have.", hint=_strange_header(head))
     for name in _ONCE:
         if len(head.lines(name)) > 1:
@@ -170,7 +166,7 @@ def _is_strict(name: bytes) -> bool:
 def _strange_header(head: RequestHead) -> str:
     for name, values in head.headers.items():
         for value in values:
-            if not _VISIBLE.fullmatch(value) if _is_strict(name) else _FORBIDDEN.search(value):
+            if not VISIBLE.fullmatch(value) if _is_strict(name) else FORBIDDEN.search(value):
                 return f"{header_text(name).title()}: {shown(header_text(value))}"
     raise AssertionError("unreachable")
 
@@ -235,7 +231,7 @@ def _subprotocols(head: RequestHead) -> tuple[str, ...]:
     if not values:
         return ()
     offered = _listed(values)
-    if not all(_TOKEN.fullmatch(each) for each in offered) or len(set(offered)) != len(offered):
+    if not all(TOKEN.fullmatch(each) for each in offered) or len(set(offered)) != len(offered):
         hint = f"Sec-WebSocket-Protocol: {shown(b', '.join(values).decode('ascii'))}"
         raise UpgradeRefused(400, "The Sec-WebSocket-Protocol is malformed.", hint=hint)
     return tuple(each.decode("ascii") for each in offered)

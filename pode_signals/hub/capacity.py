@@ -7,7 +7,7 @@ from itertools import islice
 from typing import Any
 
 from ..core.addresses import limit_key
-from ..core.model import Identity, Scope
+from ..core.model import DuplicateClientId, Identity, Scope
 from ..core.registry import Registry
 from ..errors import ClientIdInUse, TooManyConnections
 from .link import Link
@@ -54,7 +54,7 @@ class Capacity:
         """
         limits = self._settings
         replaced = self._registry.get(identity.name, identity.client_id) if scope is Scope.GLOBAL else None
-        if replaced is not None and limits.duplicate_client_id == "refuse":
+        if replaced is not None and limits.duplicate_client_id is DuplicateClientId.REFUSE:
             raise ClientIdInUse
         if len(self.links) - len(self._replaced) - (replaced is not None) >= self.max_connections:
             raise TooManyConnections(503, "max_connections")

@@ -14,7 +14,7 @@ from ..core.request_record import RequestRecord
 from ..core.settings import Settings
 from ..core.signing import bare_client_id
 from ..core.targets import Names, Several
-from ..wire.frames import check_close_code
+from ..wire.frames import CloseCode, check_close_code
 from .delivery import Delivery
 from .link import Link
 
@@ -54,7 +54,13 @@ class ConnectionHub(Protocol):
         """Send to all connections of a name, to a group of it, or to single clients."""
 
     def close(
-        self, name: str, *, group: Several = None, client_id: Several = None, code: int = 1000, reason: str = ""
+        self,
+        name: str,
+        *,
+        group: Several = None,
+        client_id: Several = None,
+        code: int = CloseCode.NORMAL,
+        reason: str = "",
     ) -> None:
         """Close every connection of a name that matches."""
 
@@ -198,11 +204,11 @@ class SignalConnection:
         link.runtime.check_thread("send")
         return link.hub.send_to(link, data, depth, key)
 
-    def close(self, code: int = 1000, reason: str = "") -> None:
+    def close(self, code: int = CloseCode.NORMAL, reason: str = "") -> None:
         """Close the connection; nothing happens where it is closing or closed.
 
         Args:
-            code: the close code (RFC 6455 section 7.4).
+            code: a :class:`~pode_signals.CloseCode`, or a number of the application's own from 3000 to 4999.
             reason: text for the client, cut to 123 bytes of UTF-8.
 
         Raises:

@@ -11,6 +11,7 @@ from ..core.limits import TokenBucket, WindowCounter
 from ..core.model import ClosedBy, ConnectionState, EveryName, SendMode, Unrouted
 from ..core.routes import RouteMatch, SignalRoutes
 from ..errors import BroadcastRefused, MessageInvalid, MessageTooBig
+from ..wire.frames import CloseCode
 from ..wire.plain import decode_client_message
 from .connection import view_of
 from .fence import Fence
@@ -22,7 +23,7 @@ from .signal_event import EventParts, SignalEvent
 
 __all__ = ["Dispatch", "DispatchHub"]
 
-_POLICY_VIOLATION = 1008
+_POLICY_VIOLATION = CloseCode.POLICY_VIOLATION
 # Names are quicker to look up than attributes of an enumeration.
 _OPEN, _AUTO = ConnectionState.OPEN, SendMode.AUTO
 

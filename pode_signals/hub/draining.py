@@ -13,12 +13,13 @@ from twisted.internet.task import deferLater
 from twisted.logger import Logger
 
 from ..core.model import ClosedBy
+from ..wire.frames import CloseCode
 from .hub import Hub
 from .link import Link
 
 __all__ = ["Drain", "send_away"]
 
-_GOING_AWAY = 1001
+_GOING_AWAY = CloseCode.GOING_AWAY
 _CLIENTS_PER_SECOND = 250
 _SMALLEST_BATCH = 25
 _MOST_BATCHES = 100

@@ -15,6 +15,7 @@ from twisted.internet.defer import Deferred, succeed
 from ..core.largest import Largest
 from ..core.model import ClosedBy, ConnectionState
 from ..core.outbox import Outbox, SlowClient
+from ..wire.frames import CloseCode
 from ..wire.message import PLAIN_WEBSOCKET, Encoding, Message
 from .link import Link
 from .runtime import Runtime
@@ -27,7 +28,7 @@ _MAX_BATCH_BYTES = 262_144
 _CHUNK_BYTES = 65_536
 # A close frame behind unread data is unlikely to arrive.
 _SLOW_CLOSE_SECONDS = 2.0
-_TOO_SLOW = 4008
+_TOO_SLOW = CloseCode.SLOW_CLIENT
 
 Audience = tuple[Link, ...]
 _NOBODY: frozenset[Link] = frozenset()
@@ -85,7 +86,7 @@ class FanOut:
     def __init__(self, runtime: Runtime) -> None:
         self._runtime = runtime
         self._settings = runtime.settings
-        self._policy = SlowClient(runtime.settings.slow_client)
+        self._policy = runtime.settings.slow_client
         self._counters = runtime.counters
         self._reports = runtime.reports
         self._batches: dict[str, _Batch] = {}

@@ -11,13 +11,14 @@ from collections.abc import Callable, Iterable
 from twisted.internet.interfaces import IDelayedCall
 
 from ..core.model import ClosedBy, ConnectionState
+from ..wire.frames import CloseCode
 from .link import Link
 from .runtime import Runtime
 
 __all__ = ["SWEEP_SECONDS", "Heartbeat"]
 
 SWEEP_SECONDS = 1.0
-_POLICY_VIOLATION = 1008
+_POLICY_VIOLATION = CloseCode.POLICY_VIOLATION
 _PING_BYTES = 8
 
 

@@ -14,6 +14,7 @@ from ..core.registry import Registry
 from ..core.request_record import RequestRecord
 from ..core.routes import SignalRoutes
 from ..core.targets import Names, Several
+from ..wire.frames import CloseCode
 from ..wire.message import PLAIN_WEBSOCKET, Encoding, Outgoing
 from .capacity import Capacity
 from .deliveries import Deliveries
@@ -33,7 +34,7 @@ from .transport import ClientTransport
 
 __all__ = ["Hub"]
 
-_REPLACED = 4409
+_REPLACED = CloseCode.REPLACED
 
 
 class Hub:
@@ -163,7 +164,7 @@ class Hub:
         if failed:
             self.reports.write("routes_failed", "the route that converted {client_id} failed", client_id=link.client_id)
         if link.is_local:
-            code, by = (1011, ClosedBy.ERROR) if failed else (1000, ClosedBy.SERVER)
+            code, by = (CloseCode.INTERNAL_ERROR, ClosedBy.ERROR) if failed else (CloseCode.NORMAL, ClosedBy.SERVER)
             link.shut(code, "", by)
 
     # What links call.

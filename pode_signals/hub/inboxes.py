@@ -10,13 +10,14 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterable
 
 from ..core.model import ClosedBy
+from ..wire.frames import CloseCode
 from .link import Link
 from .records import Inbox
 from .runtime import Runtime
 
 __all__ = ["Inboxes"]
 
-_TRY_AGAIN_LATER = 1013  # of the registry that RFC 6455 section 11.7 set up
+_TRY_AGAIN_LATER = CloseCode.TRY_AGAIN_LATER
 
 
 class Inboxes:

@@ -15,7 +15,7 @@ from twisted.logger import LogLevel
 from ..core.model import ClosedBy, Closure, ConnectionState, Identity, Scope
 from ..core.outbox import Outbox
 from ..core.request_record import RequestRecord
-from ..wire.frames import close_reason
+from ..wire.frames import CloseCode, close_reason
 from ..wire.message import PLAIN_WEBSOCKET, Encoding
 from .delivery import Delivery
 from .records import Inbox, Intake, Pulse
@@ -203,12 +203,12 @@ class Link:
 
     def fail(self) -> None:
         """Give the connection up: its transport raised."""
-        self.left(Closure(1006, "the transport failed", ClosedBy.ERROR))
+        self.left(Closure(CloseCode.ABNORMAL, "the transport failed", ClosedBy.ERROR))
         self.abort()
 
     def abort(self, by: ClosedBy = ClosedBy.SERVER) -> None:
         """Drop the transport; a connection that is open leaves the hub first."""
-        self.left(Closure(1006, "", by))
+        self.left(Closure(CloseCode.ABNORMAL, "", by))
         if self.state is not ConnectionState.CLOSED:
             assert self._transport is not None
             self._transport.abort()
@@ -220,7 +220,7 @@ class Link:
 
     def vanished(self) -> None:
         """The client answers no more."""
-        self.left(Closure(1006, "no pong in time", ClosedBy.TIMEOUT))
+        self.left(Closure(CloseCode.ABNORMAL, "no pong in time", ClosedBy.TIMEOUT))
         self.abort()
 
     def pause_reading(self) -> None:
@@ -292,7 +292,7 @@ class Link:
         self.write = _not_open
         self._transport = None
         if self.closure is None:
-            self.closure = Closure(1006, "", ClosedBy.CLIENT)
+            self.closure = Closure(CloseCode.ABNORMAL, "", ClosedBy.CLIENT)
             self.hub.leaves(self)
         if self._close_timer is not None:
             self._close_timer.cancel()

@@ -8,8 +8,8 @@ from ..core.levels import BroadcastLevels
 from ..core.model import ClientMessage, SendMode
 from ..core.targets import Names, Several, client_ids_of, groups_of, target_of
 from ..errors import BroadcastRefused, MessageTooBig, NoCurrentConnection
+from ..wire.json import encode
 from ..wire.message import Message, Outgoing, encoded_once
-from ..wire.plain import encode
 from .deliveries import Deliveries
 from .delivery import Delivery, Writer
 from .link import Link

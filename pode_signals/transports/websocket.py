@@ -16,6 +16,7 @@ from twisted.python.failure import Failure
 
 from ..core.limits import TokenBucket
 from ..core.model import ClosedBy, Closure
+from ..wire.frames import CloseCode
 from .inflate import Inflater
 from .pace import PacedServerProtocol
 
@@ -30,10 +31,10 @@ _CLOSED = WebSocketServerProtocol.STATE_CLOSED
 _CLOSE, _PING = 8, 9
 # How many bytes a control frame may have (RFC 6455 section 5.5).
 _MOST_CONTROL = 125
-_INTERNAL_ERROR = 1011
-_NO_STATUS = 1005
-_POLICY_VIOLATION = 1008
-_UNSUPPORTED_DATA = 1003
+_INTERNAL_ERROR = CloseCode.INTERNAL_ERROR
+_NO_STATUS = CloseCode.NO_STATUS
+_POLICY_VIOLATION = CloseCode.POLICY_VIOLATION
+_UNSUPPORTED_DATA = CloseCode.UNSUPPORTED_DATA
 
 
 class _Silence:

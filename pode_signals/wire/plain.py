@@ -1,31 +1,18 @@
-"""Texts of clients to :class:`ClientMessage`, and data to JSON. Never knows a connection, and never repeats a payload.
+"""Pode's wire: what the text of a plain client means. Never knows a connection, and never repeats a payload.
 
-The wire keys of a client's message (``message``, ``path``, ``group``, ``clientId``, ``direct``) are known here.
+The wire keys of a client's message (``message``, ``path``, ``group``, ``clientId``, ``direct``) are known here alone.
 """
 
 from __future__ import annotations
 
-import json
-import math
-import re
-from collections import UserString
-from collections.abc import Mapping, Sequence
-from dataclasses import fields as dataclass_fields
-from dataclasses import is_dataclass
-from datetime import date, time
-from enum import Enum
-from typing import Any, NoReturn
+from typing import Any
 from urllib.parse import unquote
-from uuid import UUID
-
-import attrs
-
-from pode_signals.errors import DataTooDeep, MessageInvalid
 
 from ..core.model import ClientMessage
-from .fast_json import UNSURE, quick_encoder, quick_loads
+from ..errors import MessageInvalid
+from .json import decode
 
-__all__ = ["MAX_ADDRESSED", "decode_client_message", "encode"]
+__all__ = ["MAX_ADDRESSED", "decode_client_message"]
 
 MAX_ADDRESSED = 100
 """The most groups, and the most client ids, that one message of a client names."""
@@ -33,8 +20,6 @@ MAX_ADDRESSED = 100
 
 def decode_client_message(payload: bytes, *, max_depth: int, max_keys: int) -> ClientMessage:
     """Read a text frame of a plain client.
-
-    Depth and keys are counted as they are written: what a duplicate key hides counts too.
 
     Args:
         payload: the text frame, decompressed, as bytes; its size has been checked before.
@@ -47,126 +32,13 @@ def decode_client_message(payload: bytes, *, max_depth: int, max_keys: int) -> C
     Raises:
         MessageInvalid: it is no message; its reason holds nothing of the payload.
     """
-    # Nearly every message has so few digits and brackets that no number in it is long, and nothing nested deep. A key
-    # and its value take four bytes at least.
-    size = len(payload)
-    marks = size - len(payload.translate(None, _DIGITS_AND_BRACKETS))
-    document = quick_loads(payload, marks)
-    if document is UNSURE:
-        document = _parsed(payload)
-    if marks > max_depth and payload.count(b"{") + payload.count(b"[") > max_depth and _is_deeper(payload, max_depth):
-        raise MessageInvalid("the message is nested too deep", "max_json_depth")
-    if size > 4 * max_keys and _has_more_keys(payload, max_keys):
-        raise MessageInvalid("the message has too many keys", "max_json_keys")
-    if _BACKSLASH in payload and _has_lone_surrogate(payload):
-        raise MessageInvalid("the message has a lone surrogate")
+    document = decode(payload, max_depth, max_keys)
     if not isinstance(document, dict):
         raise MessageInvalid("the message is not a JSON object")
-    if len(document) == 1 and (message := document.get("message")) is not None:  # what most pages send
+    # Most pages send nothing but the message.
+    if len(document) == 1 and (message := document.get("message")) is not None:
         return ClientMessage(message)
     return _message(_with_known_keys(document))
-
-
-def encode(data: object, *, depth: int | None = None) -> bytes | None:
-    """Write data for the wire.
-
-    A ``str`` is sent as it is. Anything else becomes compact JSON:
-
-    ============================================  =========================================
-    ``bool``, ``int``, ``float``, None            as ``json`` writes them
-    ``list``, ``tuple``, other sequences          array (also named tuples)
-    ``dict``, other mappings                      object; keys are ``str``, ``int``, ``float``, ``bool``, None (as
-                                                  ``json`` writes them), ``UUID`` or ``Enum`` (its value)
-    dataclasses, attrs classes                    object of their fields
-    ``datetime``, ``date``, ``time``              ISO 8601 text
-    ``UUID``                                      text
-    ``Enum``                                      its value
-    ============================================  =========================================
-
-    Sets have no order, ``Decimal`` and ``timedelta`` no one form, ``bytes`` no text: these, ``UserString`` and all
-    others are a ``TypeError``, so that the sender chooses.
-
-    Args:
-        data: what to send.
-        depth: refuse what is nested deeper; a text or a number is 0, ``{}`` is 1. None is no limit.
-
-    Returns:
-        UTF-8, or None where there is nothing to send: None, ``""``, an empty list or tuple.
-
-    Raises:
-        DataTooDeep: it is nested deeper than ``depth``. Also a ``ValueError``.
-        TypeError: something in it has no JSON form.
-        ValueError: it has NaN or Infinity, a lone surrogate, or is circular or too deep to be written at all.
-    """
-    if isinstance(data, str):
-        return _utf8(data) if data else None
-    if data is None or (isinstance(data, (list, tuple)) and not data):
-        return None
-    encoded = _quick_encode(data)
-    if encoded is None:
-        encoded = _utf8(_json(data))
-    if depth is not None and _is_deeper(encoded, depth):
-        raise DataTooDeep(depth)
-    return encoded
-
-
-_DIGITS_AND_BRACKETS = b"0123456789{["
-_BACKSLASH = ord("\\")
-
-# A whole string of valid JSON.
-_STRING = re.compile(rb'"(?:[^"\\]++|\\.)*+"')
-
-_BRACES_TO_BRACKETS = bytes.maketrans(b"{}", b"[]")
-_ALL_BUT_BRACKETS = bytes(byte for byte in range(256) if byte not in b"[]{}")
-
-# Every escape but \uXXXX, and \uXXXX\uXXXX where it is one character: what is left of surrogates is alone.
-_PAIRED_OR_OTHER = re.compile(rb"\\(?:[^u]|u[dD][89abAB]..\\u[dD][c-fC-F]..)")
-_SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
-
-
-def _is_deeper(text: bytes, depth: int) -> bool:
-    """Whether valid JSON is nested deeper; each round takes the innermost level away, in C and without recursion."""
-    brackets = _STRING.sub(b"", text).translate(_BRACES_TO_BRACKETS, _ALL_BUT_BRACKETS)
-    for _ in range(depth):
-        if not brackets:
-            return False
-        brackets = brackets.replace(b"[]", b"")
-    return bool(brackets)
-
-
-def _has_more_keys(text: bytes, count: int) -> bool:
-    return text.count(b":") > count and _STRING.sub(b"", text).count(b":") > count
-
-
-def _has_lone_surrogate(text: bytes) -> bool:
-    # What a browser or Python writes has escaped surrogates only in pairs; both write the "u" in lower case.
-    return (b"\\ud" in text or b"\\uD" in text) and bool(_SURROGATE.search(_PAIRED_OR_OTHER.sub(b"", text)))
-
-
-def _finite(digits: str) -> float:
-    number = float(digits)
-    if math.isinf(number):
-        raise MessageInvalid("the message has a number that is too large")
-    return number
-
-
-def _no_constant(_name: str) -> NoReturn:
-    raise MessageInvalid("the message has NaN or Infinity, which JSON does not know")
-
-
-_DECODER = json.JSONDecoder(parse_float=_finite, parse_constant=_no_constant)
-
-
-def _parsed(payload: bytes) -> Any:
-    try:
-        # Not left to json: it would take bytes for UTF-16 where they look like it.
-        return _DECODER.decode(payload.decode("utf-8"))
-    except UnicodeDecodeError:
-        raise MessageInvalid("the message is not UTF-8") from None
-    except RecursionError:
-        raise MessageInvalid("the message is nested too deep", "max_json_depth") from None
-    except ValueError:  # a JSONDecodeError, or an integer of over 4,300 digits
-        raise MessageInvalid("the message is not JSON") from None
 
 
 _KNOWN_KEYS = frozenset({"message", "path", "group", "clientId", "direct"})
@@ -230,66 +102,3 @@ def _addressed_text(key: str, item: object) -> str:
     if not isinstance(item, str) or not item:
         raise MessageInvalid(f"{key} has to be a text, an integer, or a list of these")
     return item
-
-
-def _plain(value: object) -> object:
-    """One step from a value that ``json`` does not know to one that it may know."""
-    if isinstance(value, Enum):
-        return value.value
-    if isinstance(value, (date, time)):  # a datetime is a date
-        return value.isoformat()
-    if isinstance(value, UUID):
-        return str(value)
-    if is_dataclass(value) and not isinstance(value, type):
-        return {item.name: getattr(value, item.name) for item in dataclass_fields(value)}
-    kind = type(value)
-    if attrs.has(kind):
-        return {item.name: getattr(value, item.name) for item in attrs.fields(kind)}
-    if isinstance(value, Mapping):
-        return dict(value)
-    # A UserString is a sequence of UserStrings, without end.
-    if isinstance(value, Sequence) and not isinstance(value, (bytes, bytearray, memoryview, UserString)):
-        return list(value)
-    raise TypeError(f"a {kind.__qualname__} can't be sent as JSON")
-
-
-_ENCODER = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":"), default=_plain)
-
-
-_quick_encode = quick_encoder(_plain)
-
-
-def _json(data: object) -> str:
-    try:
-        try:
-            return _ENCODER.encode(data)
-        except TypeError:
-            # Some type without a JSON form; if it was only a key, this turns it into text.
-            return _ENCODER.encode(_with_plain_keys(data))
-    except RecursionError:
-        raise ValueError("the data is circular, or nested too deep to be written") from None
-
-
-def _with_plain_keys(value: object) -> object:
-    if value is None or isinstance(value, (str, int, float)):
-        return value
-    if isinstance(value, dict):
-        return {_plain_key(key): _with_plain_keys(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_with_plain_keys(item) for item in value]
-    return _with_plain_keys(_plain(value))
-
-
-def _plain_key(key: object) -> object:
-    if isinstance(key, Enum):
-        return key.value
-    if isinstance(key, UUID):
-        return str(key)
-    return key  # json takes it or refuses it with a TypeError
-
-
-def _utf8(text: str) -> bytes:
-    try:
-        return text.encode("utf-8")
-    except UnicodeEncodeError:
-        raise ValueError("the data has a lone surrogate, which UTF-8 can't hold") from None

@@ -256,7 +256,7 @@ def signed(secret: str, client_id: str) -> str:
         ("cert.pfx", None, "cert.pfx: No such file"),
         ("cert.pfx", b"rubbish", "cert.pfx: "),
         ("chat.toml", b"certificate = ", "chat.toml: "),
-        ("chat.toml", b"certificat = 'x'", "the nearest is 'certificate'"),
+        ("chat.toml", b"certificat = 'x'", "did you mean certificate?"),
         ("chat.toml", b"max_names = 'many'\nendpoints = []", "max_names"),
         ("chat.toml", None, "chat.toml: No such file"),
     ],

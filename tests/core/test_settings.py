@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from pode_signals.core.model import Scope, Unrouted
+from pode_signals.core.outbox import SlowClient
 from pode_signals.core.settings import Settings
 
 
@@ -27,7 +28,7 @@ from pode_signals.core.settings import Settings
         ("ping_interval_seconds", "25", "a number above 0, not '25'"),
         ("compression", 1, "True or False, not 1"),
         ("slow_client", "drop", "one of close, drop_oldest, drop_newest, latest, not 'drop'"),
-        ("default_scope", "LOCAL", "one of "),
+        ("default_scope", "LOCAL", "one of global, local, not 'LOCAL'"),
         ("allowed_origins", "*", "None or a list of origins such as https://example.com, without a path, not '*'"),
         ("allowed_origins", ["example.com"], "None or a list of origins"),
         ("allowed_origins", ["https://example.com", 5], "None or a list of origins"),
@@ -56,7 +57,8 @@ def test_a_bad_value_is_refused(name: str, value: Any, wanted: str) -> None:
         ("ping_interval_seconds", 1, 1),
         ("ping_interval_seconds", 0.001, 0.001),
         ("compression", True, True),
-        ("slow_client", "latest", "latest"),
+        ("slow_client", "latest", SlowClient.LATEST),
+        ("unrouted", "same_name", Unrouted.SAME_NAME),
         ("default_scope", Scope.LOCAL, Scope.LOCAL),
         ("unrouted", Unrouted.DROP, Unrouted.DROP),
         ("allowed_origins", None, None),

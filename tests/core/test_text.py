@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pode_signals.core.signing import Signer
-from pode_signals.core.text import printable, printable_bytes
+from pode_signals.core.text import FORBIDDEN, TOKEN, VISIBLE, printable, printable_bytes
 
 HIDDEN = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}
 NAMED = [0x061C, *range(0x200B, 0x2010), *range(0x2028, 0x202F), *range(0x2060, 0x206A), 0xFEFF, 0xAD, 0x180E, 0xE0041]
@@ -67,3 +67,16 @@ def test_signatures(client_id: str) -> None:
     signature = signed.rpartition(".")[2]
     assert printable(f"to {signed}, please") == printable(f"to s:{client_id}, please")
     assert signature not in printable_bytes(f"/{signed}".encode())
+
+
+OCTETS = [bytes([number]) for number in range(256)]
+
+
+def test_the_characters_of_headers() -> None:
+    """S16.8: what a token, a strict value and any value of a header may have is what RFC 9110 says, octet by octet."""
+    digits_and_letters = {octet for octet in OCTETS if octet.isalnum()}
+    marks = {bytes([number]) for number in b"!#$%&'*+-.^_`|~"}
+    assert {octet for octet in OCTETS if TOKEN.fullmatch(octet)} == digits_and_letters | marks
+    assert {octet for octet in OCTETS if VISIBLE.fullmatch(octet)} == {b"\t", *OCTETS[0x20:0x7F]}
+    assert {octet for octet in OCTETS if FORBIDDEN.search(octet)} == {b"\r", b"\n", b"\0"}
+    assert (TOKEN.fullmatch(b""), VISIBLE.fullmatch(b"token\n")) == (None, None)

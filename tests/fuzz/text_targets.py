@@ -10,7 +10,8 @@ from pode_signals.core.names import from_header_value
 from pode_signals.core.request_record import header_text
 from pode_signals.core.signing import Caller, Signer, bare_client_id, is_signed
 from pode_signals.errors import MessageInvalid, NameInvalid
-from pode_signals.wire.plain import decode_client_message, encode
+from pode_signals.wire.json import encode
+from pode_signals.wire.plain import decode_client_message
 
 __all__ = ["ClientMessages", "SignedIds"]
 

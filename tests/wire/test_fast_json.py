@@ -25,8 +25,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pode_signals.wire import fast_json as quick_json
-from pode_signals.wire import plain as codec
-from pode_signals.wire.plain import decode_client_message, encode
+from pode_signals.wire import json as codec
+from pode_signals.wire.json import encode
+from pode_signals.wire.plain import decode_client_message
 
 WAYS = ("orjson", "json", "careful")
 
@@ -631,7 +632,7 @@ import os, sys
 os.environ["PODE_SIGNALS_FAST"] = {wanted!r}
 {before}
 from pode_signals.wire import fast_json as quick_json
-from pode_signals.wire.plain import encode
+from pode_signals.wire.json import encode
 print(quick_json.LIBRARY, quick_json.quick_loads.__name__, encode({{"a": [1]}}).decode())
 """
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=True)

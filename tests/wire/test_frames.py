@@ -1,12 +1,13 @@
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pode_signals.wire.frames import check_close_code, close_reason, text_frame
+from pode_signals.wire.frames import CloseCode, check_close_code, close_reason, text_frame
 
 
 @pytest.mark.parametrize(
@@ -38,6 +39,27 @@ def test_codes_that_may_not_be_sent(code: Any) -> None:
     with pytest.raises(ValueError, match=r"is no close code that may be sent") as caught:
         check_close_code(code)
     assert str(caught.value).startswith(repr(code))
+
+
+def test_close_codes() -> None:
+    """S10.2: each close code is its number, and tells who defined the number and what it means here."""
+    assert [each.value for each in CloseCode] == sorted(set(map(int, CloseCode)))
+    assert CloseCode(4008) is CloseCode.SLOW_CLIENT
+    assert (CloseCode.SLOW_CLIENT, f"{CloseCode.SLOW_CLIENT}") == (4008, "4008")
+    for each in CloseCode:
+        source = "RFC 6455 section 7.4.1" if each < 1012 or each == 1015 else "IANA registry"
+        assert each.source == ("pode_signals" if each >= 3000 else source)
+        assert re.fullmatch(r"[`A-Z].*\.", each.meaning)
+
+
+@pytest.mark.parametrize("code", CloseCode)
+def test_close_codes_are_sent_or_never(code: CloseCode) -> None:
+    """S10.2: a close code is taken as well as its number; those that say so are never sent."""
+    if code.meaning.startswith("Never sent: "):
+        with pytest.raises(ValueError, match=r"is no close code that may be sent"):
+            check_close_code(code)
+    else:
+        assert check_close_code(code) == code.value
 
 
 @pytest.mark.parametrize(

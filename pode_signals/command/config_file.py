@@ -1,0 +1,107 @@
+"""A configuration file, TOML: from its text to checked values. Each mistake is one sentence that names the file."""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+from typing import Any
+
+from attrs import fields
+
+from ..core.endpoints import Endpoint
+from ..core.nearest import nearest, unknown
+from ..errors import ConfigurationInvalid
+from ..ports.files import read_text
+from .keys import FILE_KEYS, PATHS, SERVICE_KEYS, checked_settings, checked_value
+
+__all__ = ["read_file"]
+
+_ENDPOINT_KEYS = tuple(attribute.name for attribute in fields(Endpoint))
+
+
+def read_file(path: Path, *, again: bool = False) -> dict[str, Any]:
+    """Read a configuration file.
+
+    Args:
+        path: the file. Other files that it names are relative to its folder.
+        again: whether it was read before.
+
+    Returns:
+        The values by their keys, checked.
+
+    Raises:
+        ConfigurationInvalid: it can't be read, or has a mistake; one sentence that names the file and the key.
+    """
+    text = read_text(path, again=again)
+    try:
+        values = tomllib.loads(text)
+    except ValueError as error:
+        raise ConfigurationInvalid(f"{path}: {error}") from error
+    try:
+        return _checked(values, path.parent)
+    except ConfigurationInvalid as error:
+        raise ConfigurationInvalid(f"{path}: {error}") from error
+
+
+def _checked(values: dict[str, Any], folder: Path) -> dict[str, Any]:
+    for key, value in values.items():
+        _check_place(key, value)
+    _make_relative(values, folder)
+    checked = {key: checked_value(key, value) for key, value in values.items() if key in SERVICE_KEYS}
+    found = enumerate(checked.get("endpoints", ()), 1)
+    checked["endpoints"] = [_endpoint(number, each, folder) for number, each in found]
+    return {**checked, **checked_settings(values)}
+
+
+def _check_place(key: str, value: Any) -> None:
+    """Refuse a key or a section that does not exist, and a key in another place than its own."""
+    section = _section(key, value)
+    if key in FILE_KEYS:
+        if section == "[endpoints]":
+            raise ConfigurationInvalid("endpoints has to be a list: write [[endpoints]] above each endpoint")
+        if section is not None and key != "endpoints":
+            raise ConfigurationInvalid(f"{key} is a key with a value, not a section {section}")
+    elif section is not None:
+        near = nearest(key, ["endpoints"])
+        hint = "did you mean [[endpoints]]?" if near else "keys stand at the top, and endpoints below [[endpoints]]"
+        raise ConfigurationInvalid(f"there is no section {section}; {hint}")
+    elif key in _ENDPOINT_KEYS:
+        raise ConfigurationInvalid(f"{key} belongs below [[endpoints]], not at the top")
+    else:
+        raise ConfigurationInvalid(unknown("key", key, FILE_KEYS))
+
+
+def _section(key: str, value: Any) -> str | None:
+    """How the head of a section is written that gives a key this value; None where the value is no section's."""
+    if isinstance(value, dict):
+        return f"[{key}]"
+    if isinstance(value, list) and value and all(isinstance(each, dict) for each in value):
+        return f"[[{key}]]"
+    return None
+
+
+def _endpoint(number: int, value: Any, folder: Path) -> Endpoint:
+    if isinstance(value, str):
+        return Endpoint.parse(value)
+    if not isinstance(value, dict):
+        raise ConfigurationInvalid(f"endpoint {number} has to be a text or a table, not {value!r}")
+    for key in value:
+        if key not in _ENDPOINT_KEYS:
+            raise ConfigurationInvalid(f"endpoint {number}: {_why_no_endpoint_key(key)}")
+    if "protocol" not in value:
+        raise ConfigurationInvalid(f"endpoint {number} has no protocol")
+    _make_relative(value, folder)
+    return Endpoint(**value)
+
+
+def _why_no_endpoint_key(key: str) -> str:
+    # In TOML all that follows [[endpoints]] is part of that endpoint, to the next head of a section.
+    if key in FILE_KEYS:
+        return f"{key} belongs at the top, above the first [[endpoints]]"
+    return unknown("key", key, _ENDPOINT_KEYS)
+
+
+def _make_relative(values: dict[str, Any], folder: Path) -> None:
+    for key in PATHS:
+        if isinstance(values.get(key), str):
+            values[key] = str(folder / values[key])
