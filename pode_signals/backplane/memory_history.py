@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable
-from heapq import heappop, heappush
+from heapq import heapify, heappop, heappush
 
 from twisted.internet.defer import Deferred, fail, succeed
 from twisted.internet.interfaces import IReactorTime
@@ -19,6 +19,9 @@ __all__ = ["MemoryHistoryLog"]
 _PLACE_BYTES = 700
 """What an entry takes beside its payload, and a log beside its entries; else small messages would be far more than they
 seem."""
+
+_SPARE = 64
+"""So many outdated places may stand in the line beside one for each log; else it is made anew."""
 
 _EPOCH_BYTES = 6
 _SALT_BITS = 50
@@ -95,7 +98,7 @@ class MemoryHistoryLog:
         if log is not None and log.deliver is not None:
             log.deliver = None
             if not log.place:
-                self._remember_empty(log)
+                self._emptied(log)
 
     def forget(self, name: str) -> None:
         """Drop the log of a name."""
@@ -109,10 +112,10 @@ class MemoryHistoryLog:
         """Add an entry, and deliver it where the name is followed."""
         if target.names is None or len(target.names) != 1:
             raise ValueError(f"an entry is for the log of one name, not for {target.names!r}")
+        self._let_old_go()
         log = self._logs.get(target.names[0])
         if log is None:
             return fail(UnknownHistory(target.names[0]))
-        self._let_old_go()
         salt = secrets.randbits(_SALT_BITS)
         signal = log.history.append(target, data, acknowledgement, salt=salt, now=self._clock.seconds())
         self._count(log)
@@ -168,29 +171,39 @@ class MemoryHistoryLog:
         while self._total_bytes > self._most_bytes and (largest := self._largest.largest()):
             largest.history.drop_oldest()
             self._count(largest)
+            if not len(largest.history):
+                self._emptied(largest)
 
     def _stand_in_line(self, log: _Log) -> None:
         self._last_place += 1
         log.place = self._last_place
         heappush(self._line, (log.history.empty_after, log.place, log.name))
+        if len(self._line) > 2 * len(self._logs) + _SPARE:
+            self._line = [place for place in self._line if self._in_place(place) is not None]
+            heapify(self._line)
+
+    def _in_place(self, place: tuple[float, int, str]) -> _Log | None:
+        """Whose place in the line this is; None where the log went before, whatever log its name has now."""
+        log = self._logs.get(place[2])
+        return log if log is not None and log.place == place[1] else None
 
     def _let_old_go(self) -> None:
         """Trim each log whose entries may all be too old, so that names which are quiet for ever take no room."""
         now = self._clock.seconds()
         while self._line and self._line[0][0] < now:
-            _, place, name = heappop(self._line)
-            log = self._logs.get(name)
-            # The place of a log that was forgotten stays, and its name may have another log.
-            if log is None or log.place != place:
+            log = self._in_place(heappop(self._line))
+            if log is None:
                 continue
-            log.place = 0
             self._settle(log)
             if len(log.history):
                 self._stand_in_line(log)
-            elif log.deliver is None:
-                self._remember_empty(log)
+            else:
+                self._emptied(log)
 
-    def _remember_empty(self, log: _Log) -> None:
-        self._empty[log.name] = None
-        if len(self._empty) > self._max_empty_names:
-            self.forget(next(iter(self._empty)))
+    def _emptied(self, log: _Log) -> None:
+        """A log has no entries. Where nobody follows its name, its epoch is one of those that are remembered."""
+        log.place = 0
+        if log.deliver is None:
+            self._empty[log.name] = None
+            if len(self._empty) > self._max_empty_names:
+                self.forget(next(iter(self._empty)))
