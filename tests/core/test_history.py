@@ -125,6 +125,8 @@ def test_until() -> None:
     assert missed(positions[3], positions[1]) == Missed(complete=True, signals=())
     for offset in ("5-7", "4-8", "x"):
         assert missed(positions[1], Position("abcdef", offset)) == Missed(complete=False, signals=())
+    assert missed(positions[4], positions[4]) == Missed(complete=True, signals=())
+    assert missed(positions[4], Position("abcdef", "4-8")) == Missed(complete=False, signals=())
     assert missed(positions[1], Position("ghijkl", "4-7")) == Missed(complete=False, signals=())
 
 
