@@ -88,12 +88,10 @@ class MemoryHistoryLog:
         self._empty.pop(name, None)
         log.deliver = deliver
         log.history.limits = limits
-        self._settle(log)
         return succeed(log.history.position)
 
     def unfollow(self, name: str) -> None:
         """Deliver no more of a name; its log stays as long as its limits say."""
-        self._let_old_go()
         log = self._logs.get(name)
         if log is not None and log.deliver is not None:
             log.deliver = None

@@ -361,6 +361,8 @@ class TestMemoryBackplane:
         assert node.clock.getDelayedCalls() == []
         assert node.ids() == []
         assert node.result(node.backplane.recall("key")) is None
+        node.join(ADA, BOB)
+        assert node.ids() == ["ada", "bob"]
         node.follow()
         assert node.now_at().epoch != epoch
         node.backplane.start(node.delivered.append, lambda state: None, lambda question: succeed(b"again"))
