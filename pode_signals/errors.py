@@ -23,13 +23,16 @@
     ├── CronInvalid               also a ValueError
     ├── ConfigurationInvalid      options, endpoints, certificates; also a ValueError
     ├── SigningInUse
+    ├── UnknownHistory
+    ├── BackplaneUnavailable      the nodes can't share something now
+    │   └── HistoryUnavailable    a message that is to be logged
     └── NotInReactorThread
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from werkzeug.exceptions import HTTPException
 
@@ -38,6 +41,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "AlreadyConverted",
+    "BackplaneUnavailable",
     "BroadcastRefused",
     "ClientGone",
     "ClientIdInUse",
@@ -48,6 +52,7 @@ __all__ = [
     "DataTooDeep",
     "EventAlreadyRegistered",
     "EventNotRegistered",
+    "HistoryUnavailable",
     "MessageInvalid",
     "MessageTooBig",
     "NameInvalid",
@@ -62,6 +67,7 @@ __all__ = [
     "ScheduleAlreadyExists",
     "SigningInUse",
     "TooManyConnections",
+    "UnknownHistory",
     "UnknownName",
     "UnknownSchedule",
     "UpgradeRefused",
@@ -359,6 +365,38 @@ class SigningInUse(PodeSignalsError, RuntimeError):
 
     def __init__(self) -> None:
         super().__init__("signing can be enabled or disabled only while no connection is open")
+
+
+class UnknownHistory(PodeSignalsError, LookupError):
+    """No history of a name is kept, or it has no such position any more."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"there is no history of {name!r} from there on")
+        self.name = name
+
+
+class BackplaneUnavailable(PodeSignalsError):
+    """What nodes share can't be read or written now.
+
+    Attributes:
+        why: what stands in the way, in a few words.
+    """
+
+    def __init__(self, why: str) -> None:
+        super().__init__(f"the backplane can't do this: {why}")
+        self.why = why
+
+
+class HistoryUnavailable(BackplaneUnavailable):
+    """A message could not be logged.
+
+    Attributes:
+        outcome: ``"refused"`` where the message is not in the log and nobody gets it; ``"unknown"`` where it may be.
+    """
+
+    def __init__(self, why: str, outcome: Literal["refused", "unknown"]) -> None:
+        super().__init__(why)
+        self.outcome = outcome
 
 
 class NotInReactorThread(PodeSignalsError, RuntimeError):

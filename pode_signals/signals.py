@@ -389,7 +389,7 @@ class Signals:
         groups, client_ids = groups_of(group), client_ids_of(client_id)
         if (group is not None and not groups) or (client_id is not None and not client_ids):
             return
-        self._hub.publish(Outgoing(Target((name,), groups, client_ids), Closing(code, reason)))
+        self._hub.backplane.publish(Outgoing(Target((name,), groups, client_ids), Closing(code, reason)))
 
     # Signal routes.
 

@@ -127,7 +127,7 @@ def test_a_module_that_it_needs_and_that_is_missing(tmp_path: Path) -> None:
     shutil.copy(PACKAGE / "wire" / "frames.py", copy / "wire")
     program = """
 try:
-    import pode_signals
+    import pode_signals.signals
 except ModuleNotFoundError as missing:
     print(missing.name)
 """

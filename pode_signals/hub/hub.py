@@ -7,15 +7,18 @@ from datetime import datetime
 from functools import partial
 from typing import Any
 
+from twisted.internet.defer import succeed
 from twisted.internet.interfaces import IReactorTime
 
+from ..backplane.contract import Backplane
+from ..backplane.memory import MemoryBackplane
 from ..core.model import ClosedBy, ConnectionState, Identity, Scope, SendMode
 from ..core.registry import Registry
 from ..core.request_record import RequestRecord
 from ..core.routes import SignalRoutes
 from ..core.targets import Names, Several
 from ..wire.frames import CloseCode
-from ..wire.message import PLAIN_WEBSOCKET, Encoding, Outgoing
+from ..wire.message import PLAIN_WEBSOCKET, Encoding
 from .capacity import Capacity
 from .deliveries import Deliveries
 from .delivery import Delivery
@@ -50,7 +53,7 @@ class Hub:
         registry: the global connections.
         capacity: all connections, and how many there may be.
         deliveries: the door for all that is to be delivered here.
-        publish: hands a send or a close to all nodes, this one among them.
+        backplane: what hands a send or a close to all nodes, this one among them.
         sender: how it sends.
         fan_out: what writes messages.
         fence: what runs functions of the user.
@@ -77,8 +80,10 @@ class Hub:
         self.capacity = Capacity(runtime, self.registry)
         self.fan_out = FanOut(runtime)
         self.deliveries = Deliveries(runtime, self.registry, self.fan_out)
-        self.publish: Callable[[Outgoing], None] = self.deliveries.deliver
-        self.sender = Sender(runtime, self.deliveries, self.fan_out, self.publish)
+        self.backplane: Backplane = MemoryBackplane(runtime.late_clock)
+        # In memory all of it is done when this returns.
+        self.backplane.start(self.deliveries.deliver, lambda _state: None, lambda _question: succeed(None))
+        self.sender = Sender(runtime, self.deliveries, self.fan_out, self.backplane)
         self.send_to: Callable[[Link, object, int | None, str | None], Delivery] = self.sender.send_to
         self.fence = Fence(runtime)
         self.events = Events(runtime, self.fence)

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextvars import Context
 from datetime import datetime
 from functools import cached_property
 from random import Random, SystemRandom
 from threading import get_ident
 
-from twisted.internet.interfaces import IReactorTime
+from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.python import threadable
+from zope.interface import implementer
 
 from ..core.counters import Counters
 from ..core.settings import Settings
@@ -20,6 +21,23 @@ from .reports import Reports
 from .turns import Turns
 
 __all__ = ["Runtime"]
+
+
+@implementer(IReactorTime)
+class _LateClock:
+    """The clock of a runtime, which is not asked for before it is used: to ask for a reactor would install one."""
+
+    def __init__(self, runtime: Runtime) -> None:
+        self._runtime = runtime
+
+    def seconds(self) -> float:
+        return self._runtime.clock.seconds()
+
+    def callLater(self, delay: float, callable: Callable[..., object], *args: object, **kwargs: object) -> IDelayedCall:
+        return self._runtime.clock.callLater(delay, callable, *args, **kwargs)
+
+    def getDelayedCalls(self) -> Sequence[IDelayedCall]:
+        return self._runtime.clock.getDelayedCalls()
 
 
 class Runtime:
@@ -39,6 +57,7 @@ class Runtime:
         reports: log lines that clients can cause.
         turns: how much of a turn of the reactor a client gets.
         fresh_context: as above.
+        late_clock: the clock, for parts that need one before anything may ask for a reactor.
     """
 
     def __init__(
@@ -59,6 +78,7 @@ class Runtime:
         self.fresh_context = fresh_context
         self.reports = Reports(lambda: self.clock, self.counters)
         self.turns = Turns(lambda: self.clock)
+        self.late_clock: IReactorTime = _LateClock(self)
 
     @cached_property
     def clock(self) -> IReactorTime:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
+from ..backplane.contract import Backplane
 from ..core.levels import BroadcastLevels
 from ..core.model import ClientMessage, SendMode
 from ..core.targets import Names, Several, client_ids_of, groups_of, target_of
@@ -25,18 +24,16 @@ class Sender:
         runtime: the surroundings.
         deliveries: where messages for single connections of this node go.
         writer: what has the messages of a turn.
-        publish: hands a send to all nodes, this one among them.
+        backplane: hands a send to all nodes, this one among them.
     """
 
-    def __init__(
-        self, runtime: Runtime, deliveries: Deliveries, writer: Writer, publish: Callable[[Outgoing], None]
-    ) -> None:
+    def __init__(self, runtime: Runtime, deliveries: Deliveries, writer: Writer, backplane: Backplane) -> None:
         self._reports = runtime.reports
         self._max_bytes = runtime.settings.max_outgoing_bytes
         self._deliveries = deliveries
         self._levels: BroadcastLevels = deliveries.levels
         self._writer = writer
-        self._publish = publish
+        self._backplane = backplane
 
     def send(
         self,
@@ -69,7 +66,7 @@ class Sender:
         delivery = Delivery(self._writer)
         payload = self._payload(data, depth)
         if payload is not None:
-            self._publish(Outgoing(target, Message(payload, key), delivery))
+            self._backplane.publish(Outgoing(target, Message(payload, key), delivery))
         return delivery
 
     def send_to(self, link: Link, data: object, depth: int | None = None, key: str | None = None) -> Delivery:
