@@ -32,12 +32,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any, Literal
+from enum import Enum
+from typing import Any, Literal
 
 from werkzeug.exceptions import HTTPException
-
-if TYPE_CHECKING:
-    from .core.model import BroadcastLevel
 
 __all__ = [
     "AlreadyConverted",
@@ -272,7 +270,7 @@ class BroadcastRefused(PodeSignalsError):
         level: its :class:`~pode_signals.BroadcastLevel`.
     """
 
-    def __init__(self, name: str, level: BroadcastLevel) -> None:
+    def __init__(self, name: str, level: Enum) -> None:
         super().__init__(f"the broadcast level of {name!r} is {level.name}: the send has to be narrower")
         self.name = name
         self.level = level

@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime, tzinfo
 from random import Random
-from typing import TYPE_CHECKING, Any, TypeVar, Unpack
+from typing import Any, TypeVar, Unpack
 
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 
+from .core.contracts import ClockLike, ResourceLike
 from .core.counters import Counters
 from .core.environment import FAST
+from .core.mistakes import check_decorator, check_function
 from .core.model import BroadcastLevel, EventType, Scope, SendMode, Target, Unrouted
 from .core.names import client_id_text
 from .core.routes import IfExists, SignalRoute
@@ -26,6 +28,7 @@ from .hub.hub import Hub
 from .hub.route_group import IfExistsName, RouteGroup
 from .hub.runtime import Runtime
 from .hub.signal_event import Lockable
+from .ports.listeners import Listener
 from .scheduling.jobs import Runs
 from .scheduling.planning import ScheduleState
 from .scheduling.schedules import ScheduleOptions, Schedules
@@ -37,11 +40,6 @@ from .web.requests import check_is_request
 from .web.resource import SignalsResource
 from .wire.frames import CloseCode, check_close_code
 from .wire.message import Closing, Outgoing
-
-if TYPE_CHECKING:
-    from twisted.web.resource import IResource
-
-    from .ports.listeners import Listener
 
 __all__ = ["Signals", "hub_of"]
 
@@ -73,8 +71,8 @@ class Signals:
             signals.send(event.data.message, name="Chat")
 
     Args:
-        clock: an ``IReactorTime`` that time is taken from; None is the reactor that runs when it is first needed. On
-            a reactor time is counted by a clock that nobody sets.
+        clock: what time is taken from, such as ``task.Clock``; None is the reactor that runs when it is first needed.
+            On a reactor time is counted by a clock that nobody sets.
         random: where new client ids and random schedule times come from; None is the system's source.
         settings: every setting of :class:`~pode_signals.core.settings.Settings`, by its name.
 
@@ -86,7 +84,7 @@ class Signals:
     def __init__(
         self,
         *,
-        clock: IReactorTime | None = None,
+        clock: ClockLike | None = None,
         random: Random | None = None,
         **settings: Unpack[SettingsArguments],
     ) -> None:
@@ -201,7 +199,7 @@ class Signals:
         return None if link is None else view_of(link)
 
     def resource(
-        self, root: IResource, *, listener: Listener | None = None, auto_upgrade: bool = False
+        self, root: ResourceLike, *, listener: Listener | None = None, auto_upgrade: bool = False
     ) -> SignalsResource:
         """An ``IResource`` around an application's own, for any ``Site``.
 
@@ -395,6 +393,7 @@ class Signals:
 
     def route(self, path: str, *, endpoint: str | None = None, if_exists: IfExistsName = "error") -> Callable[[F], F]:
         """A decorator: :meth:`add_route`."""
+        check_decorator("route", path, '@signals.route("/path")')
 
         def register(function: F) -> F:
             self.add_route(path, function, endpoint=endpoint, if_exists=if_exists)
@@ -426,6 +425,7 @@ class Signals:
             NotInReactorThread: called from another thread.
         """
         self._runtime.check_thread("add_route")
+        check_function("add_route", function)
         self._hub.routes.add(path, function, endpoint=endpoint, if_exists=IfExists(if_exists))
 
     def remove_route(self, path: str, *, endpoint: str | None = None) -> None:
@@ -490,6 +490,7 @@ class Signals:
             NotInReactorThread: called from another thread.
         """
         self._runtime.check_thread("register_event")
+        check_function("register_event", function)
         self._events.register(name, type, event_name, function, *args)
 
     def unregister_event(self, name: str | Iterable[str], type: EventType | str, event_name: str) -> None:
@@ -914,6 +915,7 @@ class Signals:
         return self._timers.invoke(name)
 
     def _on(self, name: str | Iterable[str], type: EventType) -> Callable[[F], F]:
+        check_decorator(f"on_{type.value}", name, f'@signals.on_{type.value}("Name")')
         names = (name,) if isinstance(name, str) else tuple(name)
 
         def register(function: F) -> F:

@@ -169,12 +169,12 @@ class FastProtocol(SignalProtocol):
 
     # Between Autobahn and the transport.
 
-    def parse(self, data: bytes) -> None:
-        """Give Autobahn what has come, without its log line about it."""
+    def feed(self, data: bytes) -> None:
+        """Give Autobahn a piece, without its log line about it."""
         if QUIET_READS:
             self._dataReceived(data)
         else:
-            super().parse(data)
+            super().feed(data)
 
     def sendData(self, data: bytes, sync: bool = False, chopsize: int | None = None) -> None:
         """All of Autobahn's output, without its log line about it."""

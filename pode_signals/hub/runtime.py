@@ -8,11 +8,13 @@ from datetime import datetime
 from functools import cached_property
 from random import Random, SystemRandom
 from threading import get_ident
+from typing import cast
 
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.python import threadable
 from zope.interface import implementer
 
+from ..core.contracts import ClockLike
 from ..core.counters import Counters
 from ..core.settings import Settings
 from ..errors import NotInReactorThread
@@ -64,7 +66,7 @@ class Runtime:
         self,
         settings: Settings,
         *,
-        clock: IReactorTime | None = None,
+        clock: ClockLike | None = None,
         random: Random | None = None,
         fresh_context: Callable[[], Context] = Context,
     ) -> None:
@@ -72,7 +74,7 @@ class Runtime:
         self.counters = Counters()
         self.random = random or SystemRandom()
         if clock is not None:
-            self.clock = clock_for(clock)
+            self.clock = clock_for(cast(IReactorTime, clock))
         # Before the reactor runs, its thread is taken to be the one that makes the hub.
         self._thread = get_ident()
         self.fresh_context = fresh_context

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import Any
 
 from twisted.logger import LogLevel
 
 from ..core.pending import PendingHandshakes
-
-if TYPE_CHECKING:
-    from ..hub.hub import Hub
-    from .channel import SignalChannel
+from ..hub.hub import Hub
 
 __all__ = ["RequestLimits"]
 
@@ -36,7 +33,7 @@ class RequestLimits:
     def __init__(self, hub: Hub) -> None:
         settings = hub.settings
         self._hub = hub
-        self.pending: PendingHandshakes[SignalChannel] = PendingHandshakes(hub.max_pending_handshakes)
+        self.pending: PendingHandshakes[Any] = PendingHandshakes(hub.max_pending_handshakes)
         self.head_bytes = settings.handshake_head_bytes
         self.body_bytes = settings.max_request_body_bytes
         self.form_bytes = settings.max_form_bytes

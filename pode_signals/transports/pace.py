@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 
 __all__ = ["PacedServerProtocol"]
 
+# A read brings up to 64 KiB, in which there may be thousands of frames.
+_PIECE_BYTES = 4_096
+
 
 class PacedServerProtocol(WebSocketServerProtocol):
     """Autobahn's protocol that keeps no turn to itself, nor reads on while its connection does not.
@@ -87,7 +90,18 @@ class PacedServerProtocol(WebSocketServerProtocol):
         self.parse(data)
 
     def parse(self, data: bytes) -> None:
-        """Give Autobahn what has come."""
+        """Have Autobahn parse what has come, a piece at a time: it copies all that is left for each frame."""
+        if len(data) <= _PIECE_BYTES:
+            self.feed(data)
+            return
+        for start in range(0, len(data), _PIECE_BYTES):
+            if self._behind or self.state == self.STATE_CLOSED:
+                self.data += data[start:]
+                return
+            self.feed(data[start : start + _PIECE_BYTES])
+
+    def feed(self, data: bytes) -> None:
+        """Give Autobahn a piece."""
         super().dataReceived(data)
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:

@@ -6,7 +6,7 @@ It decides nothing about the application's routes.
 from __future__ import annotations
 
 from contextvars import copy_context
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from twisted.logger import LogLevel
 from twisted.web.error import UnsupportedMethod
@@ -14,6 +14,7 @@ from twisted.web.resource import IResource, getChildForRequest
 from twisted.web.server import NOT_DONE_YET
 from zope.interface import implementer
 
+from ..core.contracts import ResourceLike
 from ..core.hosts import check_forwarded_host, check_host
 from ..core.request_head import RequestHead
 from ..core.request_record import header_text
@@ -46,7 +47,7 @@ class SignalsResource:
     isLeaf = True
 
     def __init__(
-        self, converter: Converter, root: IResource, *, listener: Listener | None = None, auto_upgrade: bool = False
+        self, converter: Converter, root: ResourceLike, *, listener: Listener | None = None, auto_upgrade: bool = False
     ) -> None:
         self._converter = converter
         self._root = root
@@ -88,7 +89,7 @@ class SignalsResource:
     def _render_child(self, request: Request) -> Any:
         before = list(request.prepath or ()), list(request.postpath or ())
         try:
-            return getChildForRequest(self._root, request).render(request)
+            return getChildForRequest(cast(IResource, self._root), request).render(request)
         except UnsupportedMethod:
             # Where it was HEAD, Twisted renders once more, as GET.
             request.prepath, request.postpath = before

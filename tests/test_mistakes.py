@@ -1,0 +1,57 @@
+"""What a program is told where it makes a mistake: one sentence, at the line that made it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from fakes import new_signals
+
+from pode_signals import Signals
+
+
+def plain(_event: object) -> None:
+    """A function of the user."""
+
+
+MISTAKES: list[tuple[Callable[[Any], object], str]] = [
+    (lambda signals: signals.route(plain), 'route needs its parentheses: @signals.route("/path")'),
+    (lambda signals: signals.route(7), 'route takes a text, as in @signals.route("/path"), not 7'),
+    (lambda signals: signals.on_connect(plain), 'on_connect needs its parentheses: @signals.on_connect("Name")'),
+    (
+        lambda signals: signals.on_disconnect(plain),
+        'on_disconnect needs its parentheses: @signals.on_disconnect("Name")',
+    ),
+    (lambda signals: signals.add_route("/x", "print"), "add_route takes a function that can be called, not 'print'"),
+    (
+        lambda signals: signals.register_event("Msg", "connect", "it", None),
+        "register_event takes a function that can be called, not None",
+    ),
+    (lambda signals: signals.send("x", name=3), "name has to be a text, several texts or EVERY_NAME, not 3"),
+    (
+        lambda signals: signals.send("x", name=["a", 3]),
+        "name has to be a text, several texts or EVERY_NAME, not ['a', 3]",
+    ),
+    (lambda signals: signals.send("x", name="Msg", group=3.5), "group has to be a text or several texts, not 3.5"),
+    (
+        lambda signals: signals.send("x", name="Msg", client_id=b"1"),
+        "client_id has to be a text, a whole number or several of them, not b'1'",
+    ),
+]
+
+
+@pytest.mark.parametrize(("mistake", "sentence"), MISTAKES)
+def test_a_mistake_is_a_sentence(mistake: Callable[[Signals], object], sentence: str) -> None:
+    """S20.1: a mistake is told at once, and nothing is registered or sent."""
+    signals = new_signals()
+    with pytest.raises(TypeError) as raised:
+        mistake(signals)
+    assert str(raised.value) == sentence
+    assert (signals.routes(), signals.events(), signals.counters.recipients_sent) == ((), (), 0)
+
+
+def test_a_name_in_the_wrong_place() -> None:
+    """S20.1: who gives the name without its keyword is told so by a method that the reference has."""
+    with pytest.raises(TypeError, match=r"^Signals\.send\(\) takes 2 positional arguments but 3 were given$"):
+        new_signals().send("x", "Msg")  # type: ignore[misc]
