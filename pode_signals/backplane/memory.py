@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable
+from typing import cast
 
 from twisted.internet import defer
 from twisted.internet.defer import CancelledError, Deferred, fail, succeed
@@ -11,6 +12,7 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
+from ..core.contracts import ClockLike
 from ..errors import BackplaneUnavailable
 from ..wire.message import Outgoing
 from .contract import Answers, Question
@@ -46,7 +48,7 @@ class MemoryBackplane:
     publish: Callable[[Outgoing], None]
 
     def __init__(
-        self, clock: IReactorTime, *, total_history_bytes: int = 67_108_864, remembered_bytes: int = 16_777_216
+        self, clock: ClockLike, *, total_history_bytes: int = 67_108_864, remembered_bytes: int = 16_777_216
     ) -> None:
         self._clock = clock
         self._values = KeptValues(remembered_bytes)
@@ -102,7 +104,11 @@ class MemoryBackplane:
             del self._waiting[waiting]
             return result
 
-        waiting = self._answer(question).addTimeout(timeout_seconds, self._clock).addCallbacks(answered, failed)
+        waiting = (
+            self._answer(question)
+            .addTimeout(timeout_seconds, cast(IReactorTime, self._clock))
+            .addCallbacks(answered, failed)
+        )
         self._waiting[waiting] = None
         return waiting.addBoth(over)
 

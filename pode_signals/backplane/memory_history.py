@@ -7,8 +7,8 @@ from collections.abc import Callable
 from heapq import heapify, heappop, heappush
 
 from twisted.internet.defer import Deferred, fail, succeed
-from twisted.internet.interfaces import IReactorTime
 
+from ..core.contracts import ClockLike
 from ..core.history import History, HistoryLimits, LoggedSignal, Missed, Position
 from ..core.largest import Largest
 from ..core.model import Target
@@ -55,7 +55,7 @@ class MemoryHistoryLog:
             Beyond that the name goes whose log has been empty for longest.
     """
 
-    def __init__(self, clock: IReactorTime, *, total_bytes: int = 67_108_864, max_empty_names: int = 10_000) -> None:
+    def __init__(self, clock: ClockLike, *, total_bytes: int = 67_108_864, max_empty_names: int = 10_000) -> None:
         self._clock = clock
         self._most_bytes = total_bytes
         self._max_empty_names = max_empty_names

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from twisted.internet.defer import Deferred, succeed
-from twisted.internet.interfaces import IDelayedCall, IReactorTime
+from twisted.internet.interfaces import IDelayedCall
 
+from ..core.contracts import ClockLike
 from .contract import Member, PresenceChange
 
 __all__ = ["MemoryPresence"]
@@ -19,7 +20,7 @@ class MemoryPresence:
         clock: has the timers.
     """
 
-    def __init__(self, clock: IReactorTime) -> None:
+    def __init__(self, clock: ClockLike) -> None:
         self._clock = clock
         self._names: dict[str, dict[str, Member]] = {}
         self._leaving: dict[tuple[str, str], IDelayedCall] = {}
