@@ -10,6 +10,7 @@ from typing import Any, TypeVar, Unpack
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 
+from .core.choices import chosen
 from .core.contracts import ClockLike, ResourceLike
 from .core.counters import Counters
 from .core.environment import FAST
@@ -180,7 +181,7 @@ class Signals:
         self._runtime.check_thread("convert")
         check_arguments(request, name, group, client_id, scope, subprotocols)
         link = self._converter.convert(
-            request, name, group, client_id, Scope(scope or self._default_scope), subprotocols
+            request, name, group, client_id, chosen(Scope, scope or self._default_scope, "scope"), subprotocols
         )
         return view_of(link)
 
@@ -220,7 +221,7 @@ class Signals:
 
     @default_scope.setter
     def default_scope(self, scope: Scope | str) -> None:
-        self._default_scope = Scope(scope)
+        self._default_scope = chosen(Scope, scope, "default_scope")
 
     def only_on(self, *endpoints: str) -> Callable[[F], F]:
         """A decorator for Klein routes: they serve these endpoints alone, and others get 404.
@@ -291,7 +292,7 @@ class Signals:
             name: the name it is for; None is every name that has no level of its own.
         """
         self._runtime.check_thread("set_broadcast_level")
-        self._hub.deliveries.levels.set(BroadcastLevel(level), name)
+        self._hub.deliveries.levels.set(chosen(BroadcastLevel, level, "level"), name)
 
     def broadcast_level(self, name: str) -> BroadcastLevel:
         """The level that holds for a name."""
@@ -426,7 +427,7 @@ class Signals:
         """
         self._runtime.check_thread("add_route")
         check_function("add_route", function)
-        self._hub.routes.add(path, function, endpoint=endpoint, if_exists=IfExists(if_exists))
+        self._hub.routes.add(path, function, endpoint=endpoint, if_exists=chosen(IfExists, if_exists, "if_exists"))
 
     def remove_route(self, path: str, *, endpoint: str | None = None) -> None:
         """Remove a route (Pode: ``Remove-PodeSignalRoute``); one that is not there is no error."""
@@ -463,7 +464,7 @@ class Signals:
 
     @unrouted.setter
     def unrouted(self, unrouted: Unrouted | str) -> None:
-        self._hub.unrouted = Unrouted(unrouted)
+        self._hub.unrouted = chosen(Unrouted, unrouted, "unrouted")
 
     # Connect and Disconnect.
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from fakes import new_signals
 
-from pode_signals import Signals
+from pode_signals import BroadcastLevel, Scope, Signals, Unrouted
 
 
 def plain(_event: object) -> None:
@@ -39,6 +39,45 @@ MISTAKES: list[tuple[Callable[[Any], object], str]] = [
         "client_id has to be a text, a whole number or several of them, not b'1'",
     ),
 ]
+
+CHOICES: list[tuple[Callable[[Any], object], str]] = [
+    (
+        lambda signals: signals.set_broadcast_level("GROUP"),
+        "level has to be one of name, group, client_id, not 'GROUP'",
+    ),
+    (
+        lambda signals: signals.send("x", name="Msg", mode="loud"),
+        "mode has to be one of auto, direct, broadcast, not 'loud'",
+    ),
+    (
+        lambda signals: signals.register_event("Msg", "open", "it", plain),
+        "type has to be one of connect, disconnect, not 'open'",
+    ),
+    (
+        lambda signals: signals.add_route("/x", plain, if_exists="replace"),
+        "if_exists has to be one of error, overwrite, skip, not 'replace'",
+    ),
+]
+
+
+@pytest.mark.parametrize(("mistake", "sentence"), CHOICES)
+def test_a_choice_that_there_is_not(mistake: Callable[[Signals], object], sentence: str) -> None:
+    """S20.5: where an argument is a choice, the sentence names all that can be chosen."""
+    with pytest.raises(ValueError) as raised:  # noqa: PT011  # the sentence is compared as a whole
+        mistake(new_signals())
+    assert str(raised.value) == sentence
+
+
+def test_choices_are_members_or_texts() -> None:
+    """S20.5: an enumeration is taken as its member or as its text, by every method."""
+    signals = new_signals()
+    signals.set_broadcast_level("group", "Msg")
+    signals.unrouted = "drop"  # type: ignore[assignment]  # a property has one type for mypy
+    signals.default_scope = "local"  # type: ignore[assignment]
+    signals.register_event("Msg", "connect", "it", plain)
+    assert signals.broadcast_level("Msg") is BroadcastLevel.GROUP
+    assert (signals.unrouted, signals.default_scope) == (Unrouted.DROP, Scope.LOCAL)
+    assert signals.has_event("Msg", "connect")
 
 
 @pytest.mark.parametrize(("mistake", "sentence"), MISTAKES)

@@ -14,6 +14,7 @@ from typing import Any
 from attrs import define, field, frozen
 from twisted.internet.defer import Deferred
 
+from ..core.choices import chosen
 from ..core.model import EventType
 from ..errors import EventAlreadyRegistered, EventNotRegistered
 from .connection import SignalConnection, view_of
@@ -94,7 +95,7 @@ class Events:
         *args: Any,
     ) -> None:
         """``signals.register_event``."""
-        names, known_type = _several(name), EventType(type)
+        names, known_type = _several(name), chosen(EventType, type, "type")
         for each in names:
             if event_name in self._registrations.get((each, known_type), ()):
                 raise EventAlreadyRegistered(each, known_type.value, event_name)
@@ -104,7 +105,7 @@ class Events:
 
     def unregister(self, name: str | Iterable[str], type: EventType | str, event_name: str) -> None:
         """``signals.unregister_event``."""
-        names, known_type = _several(name), EventType(type)
+        names, known_type = _several(name), chosen(EventType, type, "type")
         for each in names:
             if event_name not in self._registrations.get((each, known_type), ()):
                 raise EventNotRegistered(each, known_type.value, event_name)
@@ -118,7 +119,7 @@ class Events:
         self, name: str | None, type: EventType | str | None, event_name: str | None
     ) -> Iterator[EventRegistration]:
         """The registrations; None matches all."""
-        wanted = None if type is None else EventType(type)
+        wanted = None if type is None else chosen(EventType, type, "type")
         for registrations in self._registrations.values():
             for each in registrations.values():
                 if name in (None, each.name) and wanted in (None, each.type) and event_name in (None, each.event_name):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from ..backplane.contract import Backplane
+from ..core.choices import chosen
 from ..core.levels import BroadcastLevels
 from ..core.model import ClientMessage, SendMode
 from ..core.targets import Names, Several, client_ids_of, groups_of, target_of
@@ -82,7 +83,8 @@ class Sender:
     ) -> Link | None:
         """The one connection that this send is for, or None where it is a broadcast."""
         # A text that is none of them must not become a broadcast.
-        mode = SendMode(mode)
+        if not isinstance(mode, SendMode):
+            mode = chosen(SendMode, mode, "mode")
         if mode is SendMode.BROADCAST:
             return None
         forced = mode is SendMode.DIRECT

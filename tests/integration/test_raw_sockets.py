@@ -751,7 +751,7 @@ def everybody(request):
 
 @app.route("/page")
 def page(request):
-    return b"leaked" if current_route.get().connection is not None else b"clean"
+    return b"leaked" if current_route.get().link is not None else b"clean"
 
 @signals.route("/msg")
 def got(event):

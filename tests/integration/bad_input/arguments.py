@@ -161,7 +161,7 @@ def _targets() -> Iterator[Call]:
         None,
     )
     yield Call("to send to a forged id", lambda stage: stage.signals.send(1, name=EVERY_NAME, client_id="s:a.b"), None)
-    yield Call("to send to a number for a name", lambda stage: stage.signals.send(1, name=5), None)
+    yield Call("to send to a number for a name", lambda stage: stage.signals.send(1, name=5), TypeError)
     yield Call("to send to an object", lambda stage: stage.signals.send(1, name=object()), TypeError)
     yield Call("to send in an unknown mode", lambda stage: stage.signals.send(1, name="Msg", mode="loud"), ValueError)
     yield Call(
@@ -175,7 +175,7 @@ def _targets() -> Iterator[Call]:
     yield Call("to send too widely", refused, BroadcastRefused)
     for level in ("GROUP", None, 1):
         yield Call(
-            f"the level {level!r}", lambda stage, level=level: stage.signals.set_broadcast_level(level), TypeError
+            f"the level {level!r}", lambda stage, level=level: stage.signals.set_broadcast_level(level), ValueError
         )
     for code in (0, 999, 1004.0, 1005, 1006, 1015, 5000, 65_536, -1, True, "1000", None):
         yield Call(f"to close with {code!r}", lambda stage, code=code: stage.signals.close("x", code=code), ValueError)
