@@ -15,8 +15,8 @@ from twisted.internet.task import Clock
 
 from pode_signals import SignalEvent, Signals
 from pode_signals.core.model import Identity
-from pode_signals.core.request_record import HandshakeRecord
-from pode_signals.fast.shortcuts import unmasked_text
+from pode_signals.core.request_record import RequestRecord
+from pode_signals.fast.frames import unmasked_text
 from pode_signals.hub.link import Link
 from pode_signals.hub.transport import ClientTransport
 from pode_signals.signals import hub_of
@@ -31,7 +31,7 @@ class Wire(ClientTransport):
 
     message_began = None
 
-    def write_frames(self, frames: bytes) -> bool:
+    def write(self, data: bytes) -> bool:
         return True
 
     def write_close(self, code: int, reason: bytes) -> None: ...
@@ -46,7 +46,7 @@ def new_signals() -> Signals:
 
 
 def connect(signals: Signals, number: int) -> Link:
-    record = HandshakeRecord(b"GET", b"/ws", [(b"Host", b"example.com")], "192.0.2.1", False)
+    record = RequestRecord(b"GET", b"/ws", [(b"Host", b"example.com")], "192.0.2.1", False)
     return hub_of(signals).open(Identity("Bench", None, str(number)), record, lambda _link: Wire())
 
 

@@ -362,8 +362,20 @@ class SigningInUse(PodeSignalsError, RuntimeError):
 
 
 class NotInReactorThread(PodeSignalsError, RuntimeError):
-    """A call from a thread other than the reactor's."""
+    """A call from a thread other than the reactor's.
+
+    Attributes:
+        call: the method that was called.
+    """
 
     def __init__(self, call: str) -> None:
-        super().__init__(f"{call} runs in the reactor's thread only: use reactor.callFromThread(signals.{call}, …)")
+        instead = _INSTEAD_OF_THREADS.get(call, f"use reactor.callFromThread(signals.{call}, …)")
+        super().__init__(f"{call} runs in the reactor's thread only: {instead}")
         self.call = call
+
+
+# What is done with a request belongs to its route, which runs in the reactor's thread and would not wait for a call
+# that another thread leaves to the reactor.
+_INSTEAD_OF_THREADS = {
+    "convert": "call it in the route itself, and defer only the work that takes long to a thread (deferToThread)"
+}

@@ -11,10 +11,12 @@ from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 
 from .core.counters import Counters
+from .core.environment import FAST
 from .core.model import BroadcastLevel, EventType, Scope, SendMode, Target, Unrouted
 from .core.names import client_id_text
 from .core.routes import IfExists, SignalRoute
 from .core.settings import Settings, SettingsArguments
+from .core.signing import Caller
 from .core.targets import Names, Several, client_ids_of, groups_of
 from .hub.connection import SignalConnection, view_of
 from .hub.context import current_event, current_route, fresh_contexts
@@ -28,7 +30,10 @@ from .scheduling.jobs import Runs
 from .scheduling.planning import ScheduleState
 from .scheduling.schedules import ScheduleOptions, Schedules
 from .scheduling.timers import Timers, TimerState
+from .transports.websocket import SignalFactory
+from .web.arguments import check_arguments
 from .web.converter import Converter
+from .web.requests import check_is_request
 from .web.resource import SignalsResource
 from .wire.frames import CloseCode, check_close_code
 from .wire.message import Closing, Outgoing
@@ -39,6 +44,15 @@ if TYPE_CHECKING:
     from .ports.listeners import Listener
 
 __all__ = ["Signals", "hub_of"]
+
+# What exists only for speed may be missing: the folder can be deleted.
+FastFactory: type[SignalFactory] | None = None
+if FAST:
+    try:
+        from .fast.websocket import FastFactory
+    except ModuleNotFoundError as missing:
+        if missing.name not in (f"{__package__}.fast", f"{__package__}.fast.websocket"):
+            raise
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -88,7 +102,8 @@ class Signals:
         self._runs = Runs(runtime, hub.fence)
         self._schedules = Schedules(runtime, self._runs)
         self._timers = Timers(runtime, self._runs)
-        self._converter = Converter(hub)
+        fast = FastFactory if runtime.settings.fast else None
+        self._converter = Converter(hub, fast or SignalFactory)
 
     @property
     def settings(self) -> Settings:
@@ -160,10 +175,12 @@ class Signals:
             AlreadyConverted: the second call for a request.
             ResponseStarted: the route has begun to answer.
             ClientGone: the client went away.
-            ValueError: a response header that the route set can't be sent.
+            ValueError: a response header that the route set can't be sent, or there is no such scope.
+            TypeError: an argument is of a wrong type.
             NotInReactorThread: called from another thread.
         """
         self._runtime.check_thread("convert")
+        check_arguments(request, name, group, client_id, scope, subprotocols)
         link = self._converter.convert(
             request, name, group, client_id, Scope(scope or self._default_scope), subprotocols
         )
@@ -179,6 +196,7 @@ class Signals:
             ClientIdRefused: a bad reference, outside of ``signals.resource(…)``, which refuses it before any route; a
                 ``ClientIdInvalid`` too.
         """
+        check_is_request("connection_of", request)
         link = self._converter.link_of(request)
         return None if link is None else view_of(link)
 
@@ -587,7 +605,7 @@ class Signals:
             ValueError: signing is strict, and there is neither a request nor a current event.
             TypeError: it is neither a ``str`` nor an ``int``.
         """
-        return self._identities.new_client_id(client_id, self._current(request))
+        return self._identities.issue(client_id, self._caller("new_client_id", request))
 
     def is_client_id_signed(self, client_id: str | int, request: Any = None) -> bool:
         """Whether an id has a valid signature (Pode: ``Test-PodeSignalClientIdSigned``); False where signing is off.
@@ -596,7 +614,7 @@ class Signals:
             ValueError: signing is strict, and there is neither a request nor a current event.
             TypeError: the id is neither a ``str`` nor an ``int``, which is taken as its text.
         """
-        return self._identities.is_client_id_signed(client_id, self._current(request))
+        return self._identities.is_signed(client_id, self._caller("is_client_id_signed", request))
 
     def is_client_id_valid(self, client_id: str | int, request: Any = None) -> bool:
         """Whether an id could be one of ours (Pode: ``Test-PodeSignalClientIdValid``).
@@ -607,7 +625,7 @@ class Signals:
             ValueError: signing is strict, and there is neither a request nor a current event.
             TypeError: the id is neither a ``str`` nor an ``int``, which is taken as its text.
         """
-        return self._identities.is_client_id_valid(client_id, self._current(request))
+        return self._identities.is_valid(client_id, self._caller("is_client_id_valid", request))
 
     def client_address(self, request: Any) -> str:
         """The address of a request's client.
@@ -619,7 +637,7 @@ class Signals:
             The socket's address, or the one that trusted proxies report; ``""`` where there is neither, on a UNIX
             socket.
         """
-        return self._identities.client_address(request)
+        return self._converter.address_of(request)
 
     # Schedules.
 
@@ -905,12 +923,12 @@ class Signals:
 
         return register
 
-    def _current(self, request: Any) -> Any:
-        """The request that a client id is for; where none is given, that of the current event."""
-        if request is not None:
-            return request
-        event = current_event.get()
-        return event.request if event is not None and event.connection._link.hub is self._hub else None
+    def _caller(self, call: str, request: Any) -> Caller | None:
+        """The client that an id is for; where no request is given, that of the current event."""
+        if request is None:
+            event = current_event.get()
+            request = event.request if event is not None and event.connection._link.hub is self._hub else None
+        return self._converter.caller_of(call, request)
 
 
 def hub_of(signals: Signals) -> Hub:

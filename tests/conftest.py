@@ -17,6 +17,7 @@ from typing import Any
 
 import hypothesis_profiles  # noqa: F401  # loads the one that HYPOTHESIS_PROFILE names
 import pytest
+import web_fakes
 from growing import DECREASES, Growing, grows
 
 from pode_signals.core.counters import Counters
@@ -79,6 +80,13 @@ def _own_signals() -> Iterator[None]:
     yield
     for number, handler in before.items():
         signal.signal(number, handler)
+
+
+@pytest.fixture(params=["plain", "fast"])
+def protocol(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """The protocol that serves the WebSockets of each World of a test, which is run with both."""
+    monkeypatch.setitem(web_fakes.DEFAULTS, "fast", request.param == "fast")
+    return str(request.param)
 
 
 @pytest.fixture(scope="session")

@@ -17,7 +17,7 @@ from twisted.web.http_headers import Headers
 
 from pode_signals import Scope, SignalConnection, Signals
 from pode_signals.core.model import ClosedBy, Closure
-from pode_signals.core.request_record import HandshakeRecord
+from pode_signals.core.request_record import RequestRecord
 from pode_signals.core.settings import Settings
 from pode_signals.hub.connection import view_of
 from pode_signals.hub.fence import Fence
@@ -80,10 +80,10 @@ class FakeTransport(ClientTransport):
 
     # The server's side.
 
-    def write_frames(self, frames: bytes) -> bool:
+    def write(self, data: bytes) -> bool:
         if self.raises is not None:
             raise self.raises
-        self.written.append(frames)
+        self.written.append(data)
         if self.congested_by_writing:
             self.link.congested()
         return True
@@ -222,7 +222,7 @@ def connect(
 ) -> FakeTransport:
     """Make a connection as ``convert`` does, with a fake wire. Its Connect functions run in the next turn."""
     raw_headers = [(key.encode("ascii"), value.encode("utf-8")) for key, value in headers]
-    record = HandshakeRecord(b"GET", path.encode("ascii"), raw_headers, address, is_secure)
+    record = RequestRecord(b"GET", path.encode("ascii"), raw_headers, address, is_secure)
     hub = hub_of(signals)
     transport = FakeTransport(clock_of(signals), hub.received, answers_close=answers_close, at_once=at_once)
 
@@ -248,12 +248,14 @@ def connected(signals: Signals, name: str = "Msg", **details: Any) -> FakeTransp
 
 
 class FakeRequest:
-    """What the hub reads of a ``twisted.web`` request: headers and address.
+    """What is read of a ``twisted.web`` request: headers and address; the rest is that of a good one.
 
     Args:
         headers: name and value of each header line.
         address: the socket's address; None is a unix socket.
     """
+
+    method, uri, clientproto = b"GET", b"/", b"HTTP/1.1"
 
     def __init__(self, headers: Sequence[tuple[str, str]] = (), address: str | None = "192.0.2.1") -> None:
         self.requestHeaders = Headers()
@@ -261,9 +263,11 @@ class FakeRequest:
             self.requestHeaders.addRawHeader(name, value)
         self._address = address
 
-    def getHeader(self, name: bytes) -> bytes | None:
-        values = self.requestHeaders.getRawHeaders(name)
-        return None if not values else values[-1]
+    def isSecure(self) -> bool:
+        return False
+
+    def getHost(self) -> Any:
+        return self.getClientAddress()
 
     def getClientAddress(self) -> Any:
         return self if self._address is not None else UNIXAddress(None)

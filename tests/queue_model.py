@@ -82,9 +82,9 @@ class SlowTransport(FakeTransport):
         self.unread_bytes = 0
         self.is_full = False
 
-    def write_frames(self, frames: bytes) -> bool:
-        super().write_frames(frames)
-        self.unread_bytes += len(frames)
+    def write(self, data: bytes) -> bool:
+        super().write(data)
+        self.unread_bytes += len(data)
         if self.unread_bytes > self.holds_bytes and not self.is_full:
             self.is_full = True
             self.link.congested()

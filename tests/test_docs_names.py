@@ -18,7 +18,7 @@ from twisted.web.resource import Resource
 import pode_signals
 from pode_signals import errors
 from pode_signals.core.model import ClientMessage, Closure, Identity
-from pode_signals.core.request_record import HandshakeRecord
+from pode_signals.core.request_record import RequestRecord
 from pode_signals.hub.connection import view_of
 from pode_signals.hub.link import Link
 from pode_signals.signals import hub_of
@@ -29,7 +29,7 @@ from pode_signals.signals import hub_of
 def roots() -> dict[str, list[Any]]:
     """What the first word of a name in the text stands for; for some words there are several."""
     signals = pode_signals.Signals(clock=Clock())
-    record = HandshakeRecord(b"GET", b"/msg", [], "192.0.2.7", False)
+    record = RequestRecord(b"GET", b"/msg", [], "192.0.2.7", False)
     link = Link(hub_of(signals), Identity("Msg", None, "ada"), record)
     connection = view_of(link)
     link.closure = closure = Closure(1000)

@@ -16,7 +16,7 @@ missing = []
 for module in pkgutil.walk_packages(pode_signals.__path__, "pode_signals."):
     importlib.import_module(module.name)
 from pode_signals import Signals
-from pode_signals.fast.shortcuts import SHARED_READS
+from pode_signals.fast.probes import SHARED_READS
 from twisted.internet.task import Clock
 Signals(clock=Clock())
 print(SHARED_READS)

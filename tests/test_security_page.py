@@ -15,7 +15,7 @@ from pode_signals import Endpoint, Signals
 from pode_signals.core.settings import SETTING_NAMES, Settings
 
 PAGE = ROOT / "SECURITY.md"
-NO_PROTECTIONS = {"default_scope", "listen_backlog"}
+NO_PROTECTIONS = {"default_scope", "fast", "listen_backlog"}
 
 
 class Threat(NamedTuple):

@@ -67,6 +67,7 @@ SETTINGS: dict[str, tuple[Any, list[Any], list[Any]]] = {
         [["10.0.0.0/8", "::1"], {"10.0.0.1"}],
     ),
     "compression": (False, FLAG, [True, False]),
+    "fast": (True, FLAG, [True, False]),
     "duplicate_client_id": ("replace", ["reject", "", None, True, 1], ["replace", "refuse"]),
     "unrouted": (Unrouted.BROADCAST, ["nonsense", None, True, 1, Scope.GLOBAL], list(Unrouted)),
     "default_scope": (Scope.GLOBAL, ["nonsense", None, True, 1, Unrouted.DROP], list(Scope)),

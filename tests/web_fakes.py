@@ -25,6 +25,9 @@ from pode_signals.signals import Signals
 
 CONTINUATION, TEXT, BINARY, CLOSE, PING, PONG = 0, 1, 2, 8, 9, 10
 
+DEFAULTS = {"fast": True}
+"""What settings a :class:`World` has that a test does not name; the fixture ``protocol`` sets it for a test."""
+
 KEY = b"dGhlIHNhbXBsZSBub25jZQ=="  # the example of RFC 6455 section 1.3
 ACCEPT = b"s3pPLMBiTxaQ9kYGzzhZRbK+xOo="
 
@@ -368,7 +371,7 @@ class World:
         self, resource: Any = None, *, wrapped: bool = True, auto_upgrade: bool = False, **settings: Any
     ) -> None:
         self.clock = Clock()
-        self.signals = Signals(clock=self.clock, **settings)
+        self.signals = Signals(clock=self.clock, **{"fast": DEFAULTS["fast"], **settings})
         self.app = Klein()
         self.path = "/msg"
         self.converted: list[SignalConnection] = []

@@ -46,7 +46,7 @@ def check_name(kind: str, text: str) -> str:
     return text
 
 
-def client_id_text(client_id: str | int) -> str:
+def client_id_text(client_id: object) -> str:
     """A client id as applications give it, as text: an ``int`` is its decimal text.
 
     Raises:

@@ -9,7 +9,7 @@ from urllib.parse import unquote_to_bytes
 
 from .routes import HttpRoute
 
-__all__ = ["HandshakeRecord", "decoded_path", "header_text", "header_value_text", "path_text"]
+__all__ = ["RequestRecord", "decoded_path", "header_text", "header_value_text", "path_text"]
 
 # What belongs to the one hop and the one handshake (RFC 9110 section 7.6.1, RFC 6455 section 11.3), not to the client.
 _NOT_KEPT = frozenset(
@@ -33,7 +33,7 @@ _SPACE = b" \t"
 _KEPT_PATH_BYTES = 256
 
 
-class HandshakeRecord:
+class RequestRecord:
     """The handshake of a connection, read-only. It is kept as bytes, and read anew each time that it is asked.
 
     Where a route reads something of its request as well, the record has what the route read: the path that the HTTP
@@ -77,7 +77,7 @@ class HandshakeRecord:
 
     def __repr__(self) -> str:
         # Without the query, which may hold a token.
-        return f"<HandshakeRecord {self._method} {self.path!r} from {self._address or '?'}>"
+        return f"<RequestRecord {self._method} {self.path!r} from {self._address or '?'}>"
 
     @property
     def method(self) -> str:

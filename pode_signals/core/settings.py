@@ -211,6 +211,11 @@ class Settings:
         "Whether the server accepts permessage-deflate (RFC 7692). Clients may then compress what they send. The server"
         " itself never compresses.",
     )
+    fast: bool = flag(
+        True,
+        "Whether WebSockets are served by shorter ways past Twisted and Autobahn. Clients see no difference; the server"
+        " needs less time and memory. ``PODE_SIGNALS_FAST=off`` in the environment turns the shorter ways off as well.",
+    )
     duplicate_client_id: DuplicateClientId = choice(
         DuplicateClientId.REPLACE,
         "What happens when a client connects with the name and client id of an open connection. ``replace`` closes the"
@@ -277,6 +282,7 @@ class SettingsArguments(TypedDict, total=False):
     allow_missing_origin: bool | None
     trusted_proxies: Sequence[str]
     compression: bool
+    fast: bool
     duplicate_client_id: DuplicateClientId | Literal["replace", "refuse"]
     unrouted: Unrouted | Literal["broadcast", "same_name", "drop"]
     default_scope: Scope | Literal["global", "local"]

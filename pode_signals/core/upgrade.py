@@ -1,17 +1,252 @@
-"""Which requests may become a connection: rules on headers. Nothing here reads a request."""
+"""Which requests may become a WebSocket connection, and what they ask for. It changes nothing and knows no request.
+
+Everything that can be refused by what a client sent is refused here, before the transport is touched.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections.abc import Collection, Iterable, Sequence
 
-__all__ = ["asks_for_websocket", "listed"]
+from attrs import frozen
+
+from ..errors import OriginRefused, UpgradeRefused
+from .hosts import check_forwarded_host, check_host
+from .origin import is_origin, origin_allowed
+from .request_head import RequestHead
+from .request_record import header_text
+from .text import FORBIDDEN, TOKEN, VISIBLE, shown
+
+__all__ = [
+    "UpgradeOffer",
+    "UpgradeRules",
+    "asks_for_websocket",
+    "check",
+    "check_target",
+    "is_handshake",
+    "is_upgrade",
+]
+
+_UPGRADE = (("Upgrade", "websocket"), ("Connection", "Upgrade"))
+_SEEN_BY_AUTOBAHN = (b"host", b"origin", b"upgrade", b"connection")
+_ONCE = (b"host", b"origin", b"sec-websocket-key", b"sec-websocket-version")
+# 16 bytes in base64 (RFC 6455 section 4.1): the last character has four bits that no byte has.
+_KEY = re.compile(rb"[A-Za-z0-9+/]{21}[AQgw]==")
+# RFC 6455 section 4.3.
+_VERSION = re.compile(rb"0|[1-9][0-9]?|1[0-9]{2}|2[0-4][0-9]|25[0-5]")
+_DEFLATE_PARAMETER = re.compile(
+    rb"(?:server|client)_no_context_takeover|server_max_window_bits=(?:9|1[0-5])|client_max_window_bits(?:=(?:9|1[0-5]))?"
+)
+
+
+@frozen
+class UpgradeRules:
+    """What a hub allows. The other arguments of a decision are in the head of the request.
+
+    Attributes:
+        allowed_origins: the pages that may connect beside our own; None is nobody else.
+        allow_null_origin: whether ``Origin: null`` may connect.
+        allow_missing_origin: whether a client without an Origin may connect; None is unless it came through a trusted
+            proxy.
+        own_ports: the ports of this service's http and https endpoints: pages from there may connect.
+        compression: whether permessage-deflate is taken.
+    """
+
+    allowed_origins: tuple[str, ...] | None = None
+    allow_null_origin: bool = False
+    allow_missing_origin: bool | None = None
+    own_ports: Collection[int] = ()
+    compression: bool = False
+
+
+@frozen
+class UpgradeOffer:
+    """What a good upgrade request asks for.
+
+    Attributes:
+        key: Sec-WebSocket-Key.
+        subprotocols: in the client's order of preference.
+        deflate: the permessage-deflate offers that can be understood (RFC 7692), joined; empty for none, and where
+            the hub takes none.
+    """
+
+    key: bytes
+    subprotocols: tuple[str, ...]
+    deflate: bytes
+
+
+def check(head: RequestHead, rules: UpgradeRules) -> UpgradeOffer:
+    """Refuse what can't become a connection.
+
+    Args:
+        head: the request.
+        rules: what the hub allows.
+
+    Raises:
+        UpgradeRefused: with the answer for the client.
+    """
+    _check_request_line(head)
+    _check_headers(head)
+    check_host(head)
+    key = _checked_key(head)
+    if _has_body(head):
+        raise UpgradeRefused(400, "An upgrade has no body.", hint="Content-Length is over 0, or Transfer-Encoding came")
+    _check_origin(head, rules)
+    deflate = b", ".join(_deflate_offers(head)) if rules.compression else b""
+    return UpgradeOffer(key, _subprotocols(head), deflate)
+
+
+def check_target(target: bytes) -> None:
+    """Refuse an upgrade whose target could be read in two ways.
+
+    Twisted and Klein take ``admin`` for the path ``/dmin`` and ``x:///admin`` for ``/:///admin``.
+
+    Raises:
+        UpgradeRefused: the target does not begin with a slash (RFC 9112 section 3.2.1), or has a fragment (RFC 6455
+            section 3).
+    """
+    if target[:1] != b"/":
+        raise UpgradeRefused(400, "The target of an upgrade has to begin with a slash.")
+    if b"#" in target:
+        raise UpgradeRefused(400, "A WebSocket URL has no fragment.")
+
+
+def is_upgrade(head: RequestHead) -> bool:
+    """Whether a request asks for the WebSocket protocol, well or badly."""
+    return asks_for_websocket(head.lines(b"upgrade"))
+
+
+def is_handshake(head: RequestHead) -> bool:
+    """Whether a client meant a request to be an upgrade, also where a proxy has dropped its Upgrade header."""
+    return is_upgrade(head) or bool(head.lines(b"sec-websocket-key"))
 
 
 def asks_for_websocket(values: Sequence[bytes]) -> bool:
     """Whether the lines of an Upgrade header ask for the WebSocket protocol (RFC 6455 section 4.2.1), well or badly."""
-    return list(values) == [b"websocket"] or b"websocket" in (each.lower() for each in listed(values))
+    return list(values) == [b"websocket"] or b"websocket" in (each.lower() for each in _listed(values))
 
 
-def listed(values: Sequence[bytes]) -> list[bytes]:
+def _check_request_line(head: RequestHead) -> None:
+    if head.method != b"GET":
+        raise UpgradeRefused(405, "Only GET can be upgraded.", [("Allow", "GET")])
+    if head.version != b"HTTP/1.1":
+        raise UpgradeRefused(505, "WebSocket connections need HTTP/1.1.")
+    if not is_upgrade(head) or not _asks_for_upgrade(head.lines(b"connection")):
+        hint = "there is no Upgrade: websocket with Connection: Upgrade; a proxy has to pass these two on"
+        raise UpgradeRefused(426, "This is a WebSocket endpoint.", _UPGRADE, hint=hint)
+    check_target(head.target)
+
+
+def _asks_for_upgrade(values: Sequence[bytes]) -> bool:
+    return list(values) == [b"Upgrade"] or b"upgrade" in (each.lower() for each in _listed(values))
+
+
+def _check_headers(head: RequestHead) -> None:
+    # One look at all values of a kind: nearly every request is good, and has ten headers or more.
+    strict, others = bytearray(), bytearray()
+    for name, values in head.headers.items():
+        part = strict if _is_strict(name) else others
+        for value in values:
+            part += value
+    if not VISIBLE.fullmatch(strict) or FORBIDDEN.search(others):
+        raise UpgradeRefused(400, "A header has a character that it must not have.", hint=_strange_header(head))
+    for name in _ONCE:
+        if len(head.lines(name)) > 1:
+            raise UpgradeRefused(400, f"The {name.decode('ascii').title()} header is repeated.")
+    origin = head.first(b"origin")
+    if origin is not None and not is_origin(origin.decode("ascii")):
+        raise UpgradeRefused(400, "The Origin header is malformed.", hint=f"Origin: {shown(origin.decode('ascii'))}")
+
+
+def _is_strict(name: bytes) -> bool:
+    """Whether a header is one of the handshake's, which has to be visible ASCII."""
+    return name in _SEEN_BY_AUTOBAHN or name.startswith(b"sec-websocket-")
+
+
+def _strange_header(head: RequestHead) -> str:
+    for name, values in head.headers.items():
+        for value in values:
+            if not VISIBLE.fullmatch(value) if _is_strict(name) else FORBIDDEN.search(value):
+                return f"{header_text(name).title()}: {shown(header_text(value))}"
+    raise AssertionError("unreachable")
+
+
+def _checked_key(head: RequestHead) -> bytes:
+    version = head.first(b"sec-websocket-version")
+    if version is not None and not _VERSION.fullmatch(version):
+        hint = f"Sec-WebSocket-Version: {shown(version.decode('ascii'))}"
+        raise UpgradeRefused(400, "The Sec-WebSocket-Version is malformed.", hint=hint)
+    if version != b"13":
+        raise UpgradeRefused(426, "The WebSocket version has to be 13.", [*_UPGRADE, ("Sec-WebSocket-Version", "13")])
+    key = head.first(b"sec-websocket-key")
+    if key is None or not _KEY.fullmatch(key):
+        raise UpgradeRefused(400, "The Sec-WebSocket-Key is missing or malformed.")
+    return key
+
+
+def _has_body(head: RequestHead) -> bool:
+    if head.lines(b"transfer-encoding"):
+        return True
+    return any(value.strip() != b"0" for value in head.lines(b"content-length"))
+
+
+def _check_origin(head: RequestHead, rules: UpgradeRules) -> None:
+    origin = head.first(b"origin")
+    # Without one it is no browser, for which rules need no more to be looked at.
+    if origin is None:
+        allowed = rules.allow_missing_origin
+        # A proxy that drops the header makes every page look like no browser.
+        if allowed is None:
+            allowed = not head.is_from_trusted_proxy
+        if not allowed:
+            raise OriginRefused(hint="there is no Origin, see allow_missing_origin")
+        return
+    page, host = origin.decode("ascii"), head.lines(b"host")[0].decode("ascii")
+    forwarded = check_forwarded_host(head)
+    if not origin_allowed(
+        page,
+        host,
+        allowed_origins=rules.allowed_origins,
+        own_ports=rules.own_ports,
+        secure=head.is_secure,
+        allow_null=rules.allow_null_origin,
+        allow_missing=False,
+        forwarded_host=forwarded,
+    ):
+        raise OriginRefused(hint=_foreign(page, host, forwarded, bool(head.lines(b"x-forwarded-host"))))
+
+
+def _foreign(page: str, host: str, forwarded: str | None, proxied: bool) -> str:
+    setting = "allow_null_origin" if page == "null" else "allowed_origins"
+    came = f"Origin: {shown(page)}, Host: {shown(host)}"
+    if forwarded is not None:
+        came += f", X-Forwarded-Host: {shown(forwarded)}"
+    elif proxied:
+        came += ", and an X-Forwarded-Host that does not count, since the proxy is not in trusted_proxies"
+    return f"{came}; see {setting}"
+
+
+def _subprotocols(head: RequestHead) -> tuple[str, ...]:
+    values = head.lines(b"sec-websocket-protocol")
+    if not values:
+        return ()
+    offered = _listed(values)
+    if not all(TOKEN.fullmatch(each) for each in offered) or len(set(offered)) != len(offered):
+        hint = f"Sec-WebSocket-Protocol: {shown(b', '.join(values).decode('ascii'))}"
+        raise UpgradeRefused(400, "The Sec-WebSocket-Protocol is malformed.", hint=hint)
+    return tuple(each.decode("ascii") for each in offered)
+
+
+def _deflate_offers(head: RequestHead) -> Iterable[bytes]:
+    """The offers that Autobahn can take; others are declined, as RFC 7692 section 5 wants."""
+    for offer in _listed(head.lines(b"sec-websocket-extensions")):
+        name, *parameters = (each.strip() for each in offer.split(b";"))
+        keys = [each.partition(b"=")[0] for each in parameters]
+        if name == b"permessage-deflate" and len(set(keys)) == len(keys):
+            if all(_DEFLATE_PARAMETER.fullmatch(each) for each in parameters):
+                yield b"; ".join((name, *parameters))
+
+
+def _listed(values: Sequence[bytes]) -> list[bytes]:
     """The elements of a header that is a list, over all its lines."""
     return [each.strip() for value in values for each in value.split(b",") if each.strip()]

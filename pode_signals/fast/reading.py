@@ -20,15 +20,18 @@ from zope.interface import implementer
 
 from ..hub.reports import Reports
 from ..hub.turns import TURN_SECONDS
-from .shortcuts import SHARED_READS
+from .probes import SHARED_READS
 
 __all__ = ["Reading", "SharedReader"]
 
-_MOST_AT_ONCE = 1_000  # sockets in one turn; the rest are ready in the next one
-_MOST_BYTES = 65_536  # of one read, as Twisted's transports
+# Sockets in one turn. The rest are ready in the next one.
+_MOST_AT_ONCE = 1_000
+# Bytes of one read, as Twisted's transports read.
+_MOST_BYTES = 65_536
 # Readable and nothing else. Systems without epoll never come to use it, but they import this module as well.
 _READABLE = getattr(select, "EPOLLIN", 1)
-_DONE = Failure(ConnectionDone())  # one for all, as the reactor has it
+# One for all, as the reactor has it.
+_DONE = Failure(ConnectionDone())
 
 
 class Reading:
@@ -52,7 +55,8 @@ class Reading:
     def pauseProducing(self) -> None:
         """Read no further."""
         self._reader.leave(self)
-        self.transport.stopReading()  # which reads itself where the reader could not
+        # It reads by itself where the reader could not.
+        self.transport.stopReading()
 
     def resumeProducing(self) -> None:
         """Read on, unless the transport is about to end."""
@@ -76,11 +80,14 @@ class SharedReader:
     def __init__(self, reports: Reports, seconds: Callable[[], float] = monotonic) -> None:
         self._reports = reports
         self._seconds = seconds
-        self._left: list[tuple[Reading, int]] = []  # of a turn that took too long: they come first in the next one
+        # Who was ready in a turn that took too long: they come first in the next one.
+        self._left: list[tuple[Reading, int]] = []
         self._reactor: Any = None
-        self._epoll: Any = None  # a select.epoll while somebody is there
+        # A select.epoll while somebody is there.
+        self._epoll: Any = None
         self._readings: dict[int, Reading] = {}
-        self._buffer = memoryview(bytearray(_MOST_BYTES))  # cheaper than as many bytes that are made for each read
+        # One buffer is cheaper than as many bytes that are made for each read.
+        self._buffer = memoryview(bytearray(_MOST_BYTES))
 
     def adopt(self, transport: Any, receive: Callable[[bytes], None]) -> Reading | None:
         """Read for a transport from now on, in its place, and give what it was sent to a function.
@@ -117,7 +124,8 @@ class SharedReader:
         if self._readings.get(reading.fileno) is not reading:
             return
         del self._readings[reading.fileno]
-        with suppress(OSError):  # where its socket is closed it is not there any more
+        # A socket that is closed is not in the epoll any more.
+        with suppress(OSError):
             self._epoll.unregister(reading.fileno)
         if not self._readings:
             self._close()
@@ -141,7 +149,8 @@ class SharedReader:
         ready, self._left = self._left or self._poll(), []
         end = seconds() + TURN_SECONDS
         for at, (reading, event) in enumerate(ready):
-            if readings.get(reading.fileno) is not reading:  # gone by what was read before
+            # It may be gone by what was read before.
+            if readings.get(reading.fileno) is not reading:
                 continue
             if at and seconds() >= end:
                 self._left = ready[at:]
@@ -152,7 +161,8 @@ class SharedReader:
                     size = reading.receive_into(buffer)
                 except BlockingIOError:
                     continue
-                except OSError:  # which a socket tells once: the transport would take it for a clean end
+                except OSError:
+                    # A socket tells an error once: the transport would take the connection for ended in good order.
                     self._end(reading, Failure(ConnectionLost()))
                     continue
             try:
@@ -160,10 +170,11 @@ class SharedReader:
                     reading.receive(buffer[:size].tobytes())
                 elif size == 0:
                     self.leave(reading)
-                    reading.transport.readConnectionLost(_DONE)  # as the reactor would
+                    reading.transport.readConnectionLost(_DONE)
                 else:
                     self._give_back(reading)
-            except BaseException:  # as the reactor does, for this one alone
+            except BaseException:
+                # The reactor would catch as much; here it is for this one alone.
                 failure = Failure()
                 self._reports.failure("reading", "reading from a connection raised: it ends", failure)
                 self._end(reading, failure)
@@ -192,7 +203,8 @@ class SharedReader:
             self._reports.failure("the end", "the end of a connection raised")
 
     def _open(self, reactor: Any) -> None:
-        self._epoll = select.epoll()  # there is one: SHARED_READS says so
+        # There is one: SHARED_READS says so.
+        self._epoll = select.epoll()
         self._reactor = reactor
         reactor.addReader(self)
 
@@ -208,7 +220,8 @@ def can_read_together(transport: Any) -> bool:
     return (
         SHARED_READS
         and isinstance(transport, Connection)
-        and _is_twisted_s(transport.doRead, Connection.doRead)  # which an abort replaces
+        # An abort replaces it.
+        and _is_twisted_s(transport.doRead, Connection.doRead)
         and _is_twisted_s(transport._dataReceived, Connection._dataReceived)
         and not getattr(transport, "TLS", False)
         and bool(transport.connected)

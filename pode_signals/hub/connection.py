@@ -10,7 +10,7 @@ from twisted.internet.defer import Deferred
 
 from ..core.counters import Counters
 from ..core.model import BroadcastLevel, ClosedBy, Closure, ConnectionState, Scope, SendMode
-from ..core.request_record import HandshakeRecord
+from ..core.request_record import RequestRecord
 from ..core.settings import Settings
 from ..core.signing import bare_client_id
 from ..core.targets import Names, Several
@@ -147,7 +147,7 @@ class SignalConnection:
         return self._link.address
 
     @property
-    def request(self) -> HandshakeRecord:
+    def request(self) -> RequestRecord:
         """A read-only record of the handshake."""
         return self._link.request
 

@@ -11,7 +11,7 @@ from twisted.internet.interfaces import IReactorTime
 
 from ..core.model import ClosedBy, ConnectionState, Identity, Scope, SendMode
 from ..core.registry import Registry
-from ..core.request_record import HandshakeRecord
+from ..core.request_record import RequestRecord
 from ..core.routes import SignalRoutes
 from ..core.targets import Names, Several
 from ..wire.frames import CloseCode
@@ -116,7 +116,7 @@ class Hub:
     def open(
         self,
         identity: Identity,
-        request: HandshakeRecord,
+        request: RequestRecord,
         connect: Callable[[Link], ClientTransport],
         *,
         scope: Scope = Scope.GLOBAL,

@@ -7,26 +7,27 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any
 
-from twisted.internet.address import UNIXAddress
 from twisted.logger import Logger
 
-from ..core.addresses import UNIX_PEER, TrustedProxies, plain_address
 from ..core.model import Identity
 from ..core.names import check_name, client_id_text
-from ..core.origin import forwarded_host
-from ..core.request_record import HandshakeRecord, header_value_text
+from ..core.request_record import RequestRecord
 from ..core.signing import Caller, Signer, bare_client_id
 from ..errors import ClientIdInvalid, NameInvalid, SigningInUse
 from .link import Link
 from .runtime import Runtime
 
-__all__ = ["Identities"]
+__all__ = ["Identities", "caller_of"]
 
 _SIGNED = "s:"
 _VERSION_4 = 0x4000 << 64 | 0x8000 << 48  # and the variant of RFC 9562
 _RANDOM_BITS = ~(0xF000 << 64 | 0xC000 << 48)
+
+
+def caller_of(record: RequestRecord) -> Caller:
+    """Whom a client id is bound to in strict mode: the client whose request a connection keeps."""
+    return Caller(user_agent=record.header("user-agent") or "", address=record.address)
 
 
 class Identities:
@@ -41,7 +42,6 @@ class Identities:
 
     def __init__(self, runtime: Runtime, is_empty: Callable[[], bool]) -> None:
         self._random = runtime.random
-        self._proxies = TrustedProxies(runtime.settings.trusted_proxies)
         self._is_empty = is_empty
         self._signer: Signer | None = None
         self._warned = False
@@ -75,80 +75,37 @@ class Identities:
         """``signals.disable_signing``."""
         self._set_signer(None)
 
-    def new_client_id(self, client_id: str | int | None = None, request: Any = None) -> str:
-        """``signals.new_client_id``."""
-        return self._issue(client_id, self._caller(request))
+    # What is asked with a caller: None is that of the current event, which strict signing alone looks at.
 
-    def is_client_id_signed(self, client_id: str | int, request: Any = None) -> bool:
-        """``signals.is_client_id_signed``."""
+    def issue(self, client_id: str | int | None, caller: Caller | None = None) -> str:
+        """``Signals.new_client_id``, for a caller in place of a request."""
+        return self._issue(client_id, self._caller(caller))
+
+    def is_signed(self, client_id: str | int, caller: Caller | None = None) -> bool:
+        """``Signals.is_client_id_signed``, for a caller in place of a request."""
         client_id = client_id_text(client_id)
-        return self._signer is not None and self._signer.verify(client_id, self._caller(request))
+        return self._signer is not None and self._signer.verify(client_id, self._caller(caller))
 
-    def is_client_id_valid(self, client_id: str | int, request: Any = None) -> bool:
-        """``signals.is_client_id_valid``."""
+    def is_valid(self, client_id: str | int, caller: Caller | None = None) -> bool:
+        """``Signals.is_client_id_valid``, for a caller in place of a request."""
         client_id = client_id_text(client_id)
         try:
             check_name("client id", bare_client_id(client_id))
         except NameInvalid:
             return False
         if self._signer is not None:
-            return self._signer.verify(client_id, self._caller(request))
+            return self._signer.verify(client_id, self._caller(caller))
         return not client_id.startswith(_SIGNED)
 
-    def client_address(self, request: Any) -> str:
-        """The address of a request's client.
-
-        Args:
-            request: a ``twisted.web`` request.
-
-        Returns:
-            The socket's address, or the one that trusted proxies report; ``""`` where there is neither, on a UNIX
-            socket.
-        """
-        return self._proxies.client_address(_peer(request), _lines(request, b"x-forwarded-for"))
-
-    def is_trusted_proxy(self, request: Any) -> bool:
-        """Whether a ``twisted.web`` request's socket is one of ``trusted_proxies``."""
-        return self._proxies.trusts(_peer(request))
-
-    def forwarded_host(self, request: Any) -> str | None:
-        """The Host that trusted proxies say a ``twisted.web`` request was for; None where none of them says so."""
-        lines = _lines(request, b"x-forwarded-host")
-        if not lines:
-            return None
-        addresses = _lines(request, b"x-forwarded-for")
-        hops = self._proxies.hops(_peer(request), addresses)
-        if not hops:
-            return None
-        # The socket's own end is a hop that X-Forwarded-For does not name.
-        return forwarded_host(lines, hops - 1 if addresses else None)
-
-    def identify(self, name: str, group: str | None, client_id: str | int | None, request: HandshakeRecord) -> Identity:
+    def identify(self, name: str, group: str | None, client_id: str | int | None, request: RequestRecord) -> Identity:
         """Check a conversion's name, group and client id, and issue the id."""
         check_name("name", name)
         if group is not None:
             check_name("group", group)
-        caller = None if self._signer is None else _caller_of(request)
-        if caller is not None and self._signer is not None and self._signer.strict and not caller.address:
+        caller = caller_of(request) if self._signer is not None and self._signer.strict else None
+        if caller is not None and not caller.address:
             self._warn_of_no_address()
         return Identity(name, group, self._issue(client_id, caller))
-
-    def all_hold(self, client_ids: tuple[str, ...], holders: Callable[[str], Iterable[Link]]) -> bool:
-        """Whether the client ids of a client's message are valid.
-
-        Args:
-            client_ids: the ids.
-            holders: gives the connections that have an id: a strictly signed one is valid for its holder.
-        """
-        signer = self._signer
-        if signer is None:
-            return True
-        if not signer.strict:
-            return all(signer.verify(each, None) for each in dict.fromkeys(client_ids))
-        return all(
-            any(self.is_client_id_valid(each, holder.request) for holder in holders(each))
-            for each in dict.fromkeys(client_ids)
-        )
 
     def _issue(self, client_id: str | int | None, caller: Caller | None) -> str:
         if client_id is None:
@@ -163,17 +120,29 @@ class Identities:
         check_name("client id", client_id)
         return client_id if self._signer is None else self._signer.sign(client_id, caller)
 
-    def _caller(self, request: Any) -> Caller | None:
+    def _caller(self, caller: Caller | None) -> Caller | None:
         if self._signer is None or not self._signer.strict:
             return None
-        if request is None:
-            raise ValueError("strict signing needs a request or a current event")
-        if isinstance(request, HandshakeRecord):
-            return _caller_of(request)
-        agents = request.requestHeaders.getRawHeaders(b"user-agent", [])
-        # As a HandshakeRecord gives it, so that an id made for a request is good for its conversion.
-        user_agent = ", ".join(header_value_text(agent) for agent in agents)
-        return Caller(user_agent=user_agent, address=self.client_address(request))
+        if caller is not None:
+            return caller
+        raise ValueError("strict signing needs a request or a current event")
+
+    def all_hold(self, client_ids: tuple[str, ...], holders: Callable[[str], Iterable[Link]]) -> bool:
+        """Whether the client ids of a client's message are valid.
+
+        Args:
+            client_ids: the ids.
+            holders: gives the connections that have an id: a strictly signed one is valid for its holder.
+        """
+        signer = self._signer
+        if signer is None:
+            return True
+        if not signer.strict:
+            return all(signer.verify(each, None) for each in dict.fromkeys(client_ids))
+        return all(
+            any(self.is_valid(each, caller_of(holder.request)) for holder in holders(each))
+            for each in dict.fromkeys(client_ids)
+        )
 
     def _warn_of_no_address(self) -> None:
         if not self._warned:
@@ -197,19 +166,3 @@ def _uuid4(bits: int) -> str:
     """A version-4 UUID of 128 random bits (RFC 9562 section 5.4), in half the time that ``uuid`` takes."""
     digits = f"{bits & _RANDOM_BITS | _VERSION_4:032x}"
     return f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"
-
-
-def _peer(request: Any) -> str:
-    """The other end of a request's socket: an address, ``UNIX_PEER``, or ``""`` for what is neither."""
-    address = request.getClientAddress()
-    if isinstance(address, UNIXAddress):
-        return UNIX_PEER
-    return plain_address(getattr(address, "host", None) or "")
-
-
-def _lines(request: Any, header: bytes) -> list[str]:
-    return [line.decode("latin-1") for line in request.requestHeaders.getRawHeaders(header, [])]
-
-
-def _caller_of(request: HandshakeRecord) -> Caller:
-    return Caller(user_agent=request.header("user-agent") or "", address=request.address)

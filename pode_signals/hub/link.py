@@ -14,7 +14,7 @@ from twisted.logger import LogLevel
 
 from ..core.model import ClosedBy, Closure, ConnectionState, Identity, Scope
 from ..core.outbox import Outbox
-from ..core.request_record import HandshakeRecord
+from ..core.request_record import RequestRecord
 from ..wire.frames import CloseCode, close_reason
 from ..wire.message import PLAIN_WEBSOCKET, Encoding
 from .delivery import Delivery
@@ -126,7 +126,7 @@ class Link:
         self,
         hub: LinkHub,
         identity: Identity,
-        request: HandshakeRecord,
+        request: RequestRecord,
         *,
         scope: Scope = Scope.GLOBAL,
         endpoint_name: str | None = None,
@@ -178,7 +178,7 @@ class Link:
     def attach(self, transport: ClientTransport) -> None:
         """Take the transport, once."""
         self._transport = transport
-        self.write = transport.write_frames
+        self.write = transport.write
 
     def write_close(self, code: int, reason: bytes) -> None:
         """Write a close frame; the connection has left the hub before."""

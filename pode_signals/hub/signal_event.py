@@ -11,7 +11,7 @@ from attrs import frozen
 from twisted.internet.defer import DeferredLock
 
 from ..core.model import ClientMessage, SendMode
-from ..core.request_record import HandshakeRecord
+from ..core.request_record import RequestRecord
 from ..core.routes import RouteMatch, SignalRoute
 from ..core.signing import bare_client_id
 from ..core.targets import Names, Several
@@ -140,7 +140,7 @@ class SignalEvent:
         return self.connection.request.path
 
     @property
-    def request(self) -> HandshakeRecord:
+    def request(self) -> RequestRecord:
         """A read-only record of the sender's handshake."""
         return self.connection.request
 

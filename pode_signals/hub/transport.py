@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Protocol
 
 __all__ = ["ClientTransport"]
@@ -16,12 +15,8 @@ class ClientTransport(Protocol):
     ``lost`` once when it is gone.
     """
 
-    @property
-    def write_frames(self) -> Callable[[bytes], bool]:
-        """What sends whole WebSocket frames, after everything written before; False where it did not.
-
-        A connection asks for it once, so that it can be what fits the transport best.
-        """
+    def write(self, data: bytes) -> bool:
+        """Send whole frames, after everything written before; False where it did not."""
 
     def write_close(self, code: int, reason: bytes) -> None:
         """Send a close frame (RFC 6455 section 5.5.1), after everything written before; reason is at most 123 bytes."""

@@ -14,7 +14,8 @@ from autobahn.websocket.compress import PerMessageDeflate
 
 __all__ = ["Inflater"]
 
-_TAIL = b"\0\0\xff\xff"  # what senders leave out (RFC 7692 section 7.2.1)
+# What senders leave out (RFC 7692 section 7.2.1).
+_TAIL = b"\0\0\xff\xff"
 
 
 class Inflater(PerMessageDeflate):
@@ -58,13 +59,15 @@ class Inflater(PerMessageDeflate):
         inflated = b""
         if not stream.eof:
             try:
-                inflated = stream.decompress(data, max_output_len + 1)  # one more, or zlib would not tell
+                # One byte more than may be, or zlib would not tell.
+                inflated = stream.decompress(data, max_output_len + 1)
             except zlib.error as error:
                 raise PayloadCorruptError(str(error)) from error
             rest = stream.unused_data
         if len(inflated) > max_output_len:
             raise PayloadExceededError
-        if rest.strip(b"\0"):  # zeros are the empty block with which a sender fills up the last byte
+        # Zeros are the empty block with which a sender fills up the last byte.
+        if rest.strip(b"\0"):
             raise PayloadCorruptError("data behind a final block")
         return inflated
 

@@ -8,22 +8,20 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from autobahn.twisted.websocket import WebSocketServerProtocol
 from twisted.internet.error import ConnectionDone
 from twisted.internet.interfaces import IWriteDescriptor
 from twisted.internet.protocol import connectionDone
 from twisted.protocols.policies import ProtocolWrapper
 from twisted.python.failure import Failure
 
-from ..fast.lean import LeanServerProtocol
-
 if TYPE_CHECKING:
-    from ..fast.reading import Reading
     from ..hub.link import Link
 
 __all__ = ["PacedServerProtocol"]
 
 
-class PacedServerProtocol(LeanServerProtocol):
+class PacedServerProtocol(WebSocketServerProtocol):
     """Autobahn's protocol that keeps no turn to itself, nor reads on while its connection does not.
 
     Attributes:
@@ -31,17 +29,21 @@ class PacedServerProtocol(LeanServerProtocol):
     """
 
     connection: Link
-    transport: Any  # an ITCPTransport, or TLS around one
-    factory: Any  # a SignalFactory
-    _may_share = True  # a reader has not been asked to read in the transport's place
-    _shared: Reading | None = None  # what reads there
-    _full = False  # as the transport says
-    _congested = False  # as the connection was told
-    _behind = False  # the client has had its share of this turn: its data waits, and nothing is read
+    # An ITCPTransport, or TLS around one.
+    transport: Any
+    # A SignalFactory.
+    factory: Any
+    # The transport holds more than it likes, as it says itself; and as the connection was told.
+    _full = False
+    _congested = False
+    # The client has had its share of this turn: its data waits in ``data``, and nothing more is read.
+    _behind = False
     _catching_up = False
-    _end: Failure | None = None  # how the transport ended, while data of before that waits
-    _turn = -1  # the last one in which the transport brought data,
-    _used_seconds = 0.0  # and what that has taken
+    # How the transport ended, while data that came before its end still waits.
+    _end: Failure | None = None
+    # The last turn in which the transport brought data, and how long that data has taken.
+    _turn = -1
+    _used_seconds = 0.0
 
     def pause_reading(self) -> None:
         """Read no further from the socket."""
@@ -63,11 +65,9 @@ class PacedServerProtocol(LeanServerProtocol):
         self.transport.registerProducer(self, True)
 
     def dataReceived(self, data: bytes) -> None:
-        """Data that the transport has read itself: the first, after which the shared reader reads where it can."""
-        if self._may_share:
-            self._may_share = False
-            self._shared = self.factory.reader.adopt(self.transport, self.take)
-        if not isinstance(self.transport, ProtocolWrapper):  # it reads once in a turn
+        """Data that the transport has read itself."""
+        # A plain socket is read once in a turn.
+        if not isinstance(self.transport, ProtocolWrapper):
             self.take(data)
             return
         # TLS brings each record by itself, and there may be thousands in what was read in one turn.
@@ -86,9 +86,12 @@ class PacedServerProtocol(LeanServerProtocol):
         """Data of the client, whoever has read it."""
         self.parse(data)
 
+    def parse(self, data: bytes) -> None:
+        """Give Autobahn what has come."""
+        super().dataReceived(data)
+
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         """The transport is gone. TLS may end in order right behind data that still waits here, and that comes first."""
-        self._stop_shared_reading()
         if self._behind and self._end is None and reason.check(ConnectionDone):
             self._end = reason
             if not self.connection.reading_paused:
@@ -119,7 +122,6 @@ class PacedServerProtocol(LeanServerProtocol):
 
     def stopProducing(self) -> None:
         """IPushProducer: the transport ends, which connectionLost reports. Its socket is still open."""
-        self._stop_shared_reading()
 
     # What Autobahn calls.
 
@@ -155,13 +157,7 @@ class PacedServerProtocol(LeanServerProtocol):
     @property
     def _reading(self) -> Any:
         """What pauses and resumes reading."""
-        return self._shared or self.transport
-
-    def _stop_shared_reading(self) -> None:
-        """For good, and before the socket is closed: an epoll forgets it only when no child process holds it either."""
-        shared, self._shared = self._shared, None
-        if shared is not None:
-            shared.stopProducing()
+        return self.transport
 
     def _catch_up_later(self) -> None:
         if not self._catching_up:
@@ -196,5 +192,6 @@ class PacedServerProtocol(LeanServerProtocol):
         transport, before = self.transport, None
         while self._full and before != (held := (transport.offset, len(transport.dataBuffer))):
             before = held
+            # An error of the system is met by the reactor again, which sees to it.
             if transport.doWrite() is not None:
-                return  # the reactor will meet the same error, and see to it
+                return

@@ -1,4 +1,4 @@
-"""Autobahn's WebSocket protocol as the wire of a Link. It has no rules of its own.
+"""Autobahn's WebSocket protocol as the wire of a SignalConnection. It has no rules of its own.
 
 Autobahn validates and parses frames, answers pings and runs the closing handshake. Its timers are off, since they use
 the real reactor whatever clock a hub has; the connection's own take their place.
@@ -16,8 +16,6 @@ from twisted.python.failure import Failure
 
 from ..core.limits import TokenBucket
 from ..core.model import ClosedBy, Closure
-from ..fast.reading import SharedReader
-from ..fast.shortcuts import QUICK_FRAMES, can_write_directly, unmasked_text, unmasked_texts
 from ..wire.frames import CloseCode
 from .inflate import Inflater
 from .pace import PacedServerProtocol
@@ -28,13 +26,24 @@ if TYPE_CHECKING:
 
 __all__ = ["SignalFactory", "SignalProtocol"]
 
-_OPEN, _CLOSED = WebSocketServerProtocol.STATE_OPEN, WebSocketServerProtocol.STATE_CLOSED
-_CLOSE, _PING = 8, 9  # opcodes
-_MOST_CONTROL = 125  # bytes of a control frame (RFC 6455 section 5.5)
+_CLOSED = WebSocketServerProtocol.STATE_CLOSED
+# Opcodes (RFC 6455 section 5.2).
+_CLOSE, _PING = 8, 9
+# How many bytes a control frame may have (RFC 6455 section 5.5).
+_MOST_CONTROL = 125
 _INTERNAL_ERROR = CloseCode.INTERNAL_ERROR
 _NO_STATUS = CloseCode.NO_STATUS
 _POLICY_VIOLATION = CloseCode.POLICY_VIOLATION
 _UNSUPPORTED_DATA = CloseCode.UNSUPPORTED_DATA
+
+
+class _Silence:
+    """In place of Autobahn's logger: what matters is logged by the hub, once, and never with what a client sent."""
+
+    def _drop(self, *_args: Any, **_fields: Any) -> None:
+        """Nothing."""
+
+    trace = debug = info = warn = error = critical = failure = _drop
 
 
 class SignalProtocol(PacedServerProtocol):
@@ -46,38 +55,57 @@ class SignalProtocol(PacedServerProtocol):
         deliver: takes the connection and a text message.
     """
 
+    log = _Silence()
     connection: Link
     deliver: Callable[[Link, bytes], None]
     response_headers: bytes = b""
-    transport: Any  # an ITCPTransport, or TLS around one
-    _isMessageCompressed = False  # Autobahn's
+    # An ITCPTransport, or TLS around one.
+    transport: Any
+    # Autobahn's own: the limit on messages, and what a frame of which nothing is left has.
+    maxMessagePayloadSize: int
+    current_frame: Any
+    # Autobahn sets it with each message, and we ask for it before the first one.
+    _isMessageCompressed = False
     _control_bucket: TokenBucket | None = None
     _fragments = 0
-    _incomplete_bytes = 0  # of a message of which more has to come
-    _broken_limit: str | None = None  # the setting for which the connection is failed
+    # How much has come of a message that is not complete.
+    _incomplete_bytes = 0
+    # The setting for which the connection is failed.
+    _broken_limit: str | None = None
+
+    def shake_hands(self, key: bytes, subprotocol: str | None, deflate: bytes) -> bool:
+        """Answer a handshake that was checked.
+
+        Autobahn gets a head of nothing but what it needs, since its own parser splits lines where HTTP does not.
+
+        Args:
+            key: Sec-WebSocket-Key.
+            subprotocol: the agreed one; None is none.
+            deflate: offers of permessage-deflate; empty is none.
+
+        Returns:
+            Whether the connection is open.
+        """
+        lines = [
+            b"GET / HTTP/1.1",
+            b"Host: localhost",
+            b"Upgrade: websocket",
+            b"Connection: Upgrade",
+            b"Sec-WebSocket-Version: 13",
+            b"Sec-WebSocket-Key: " + key,
+        ]
+        if subprotocol is not None:
+            lines.append(b"Sec-WebSocket-Protocol: " + subprotocol.encode("ascii"))
+        if deflate:
+            lines.append(b"Sec-WebSocket-Extensions: " + deflate)
+        self.parse(b"\r\n".join(lines) + b"\r\n\r\n")
+        return bool(self.state == self.STATE_OPEN)
 
     # What the connection calls.
 
-    @property
-    def write_frames(self) -> Callable[[bytes], bool]:
-        """What sends whole frames; a connection asks once."""
-        return self._write_directly if can_write_directly(self.transport) else self._write
-
-    def _write(self, frames: bytes) -> bool:
-        self.transport.write(frames)
-        return True
-
-    def _write_directly(self, frames: bytes) -> bool:
-        transport = self.transport
-        if transport.dataBuffer or transport._tempDataLen or transport.disconnecting or not transport.connected:
-            transport.write(frames)
-            return True
-        try:
-            taken = transport.socket.send(frames)
-        except OSError:  # full, which BlockingIOError says; or gone, which the reactor will find out as well
-            taken = 0
-        if taken != len(frames):
-            transport.write(frames[taken:])
+    def write(self, data: bytes) -> bool:
+        """Send whole frames."""
+        self.transport.write(data)
         return True
 
     def write_close(self, code: int, reason: bytes) -> None:
@@ -92,7 +120,6 @@ class SignalProtocol(PacedServerProtocol):
 
     def abort(self) -> None:
         """Drop the transport now."""
-        self._stop_shared_reading()
         if self._end is None:
             self.transport.abortConnection()
         else:
@@ -102,33 +129,29 @@ class SignalProtocol(PacedServerProtocol):
 
     def take(self, data: bytes) -> None:
         """The fence around all that runs for a client's bytes: an exception would make Twisted drop what is unsent."""
-        state = self.state
-        if state == _CLOSED:
-            return  # Autobahn would collect it, and the end of a TLS connection can take a while
+        # After the end Autobahn would collect what comes, and the end of a TLS connection can take a while.
+        if self.state == _CLOSED:
+            return
         try:
-            is_between = state == _OPEN and self.current_frame is None and not self.inside_message and not self.data
-            if QUICK_FRAMES and is_between and not self._behind:
-                payload = unmasked_text(data, self.maxMessagePayloadSize)
-                if payload is not None:
-                    self.deliver(self.connection, payload)
-                    return
-                data = self._take_texts(data)
-            if data or self.current_frame is not None:  # a frame without a payload may wait for its end
-                self.parse(data)
-                if self.inside_message or self._incomplete_bytes:
-                    self._count_incomplete()
+            self.parse(data)
+            if self.inside_message or self._incomplete_bytes:
+                self._count_incomplete()
         except Exception:
-            self.connection.runtime.reports.failure(
-                "callbacks_failed",
-                "connection {client_id}: a protocol callback raised",
-                client_id=self.connection.client_id,
-            )
-            self.connection.runtime.counters.callbacks_failed += 1
-            self.connection.shut(_INTERNAL_ERROR, "", ClosedBy.ERROR)
+            self._callback_raised()
+
+    def _callback_raised(self) -> None:
+        """In an ``except``: a defect of our own ends this connection, with a close frame that the client can read."""
+        self.connection.runtime.reports.failure(
+            "callbacks_failed",
+            "connection {client_id}: a protocol callback raised",
+            client_id=self.connection.client_id,
+        )
+        self.connection.runtime.counters.callbacks_failed += 1
+        self.connection.shut(_INTERNAL_ERROR, "", ClosedBy.ERROR)
 
     def _count_incomplete(self) -> None:
         size = 0
-        if self.inside_message and self.state == _OPEN:
+        if self.inside_message and self.state == self.STATE_OPEN:
             frame = self.current_frame
             is_data = frame is not None and frame.opcode < _CLOSE
             missing = frame.length - self.current_frame_masker.pointer() if is_data else 0
@@ -136,27 +159,6 @@ class SignalProtocol(PacedServerProtocol):
         if size != self._incomplete_bytes:
             self._incomplete_bytes = size
             self.connection.message_grows(size)
-
-    def _take_texts(self, data: bytes) -> bytes:
-        """Hand on what small text frames hold, for a short time. The rest is for Autobahn, or waits."""
-        payloads, taken = unmasked_texts(data, self.maxMessagePayloadSize)
-        if not taken:
-            return data
-        self.data = data[taken:]  # where Autobahn goes on, also where a callback raises
-        connection, turns = self.connection, self.connection.runtime.turns
-        seconds, end = turns.seconds, turns.share_ends()
-        for number, payload in enumerate(payloads):
-            if connection.reading_paused or (number and seconds() >= end):
-                done = sum(_small_frame_bytes(each) for each in payloads[:number])
-                self.data = data[done:]
-                self._fall_behind()
-                return b""
-            self.onMessage(payload, False)
-        if self.data and seconds() >= end:
-            self._fall_behind()
-            return b""
-        rest, self.data = self.data, b""
-        return rest
 
     def ended(self, reason: Failure) -> None:
         """The transport is gone, and so is all that came by it."""
@@ -228,7 +230,8 @@ class SignalProtocol(PacedServerProtocol):
             # too large; else one that is not might be, by where the network cuts it.
             missing = frame.length - self.current_frame_masker.pointer()
             self.message_data_total_length -= missing
-        super().onFrameData(payload)  # its False, where the frame was bad, would stop Autobahn within this frame
+        # Its False, where the frame was bad, would stop Autobahn within this frame.
+        super().onFrameData(payload)
         if missing:
             self.message_data_total_length += missing
 
@@ -266,14 +269,16 @@ class SignalProtocol(PacedServerProtocol):
             super()._fail_connection(code, reason)
 
     def sendData(self, data: bytes, sync: bool = False, chopsize: int | None = None) -> None:
-        """All of Autobahn's output: control frames, and the 101, which takes the route's own headers along."""
-        if not self.response_headers:
-            self.transport.write(data)
-            return
-        status, end, rest = data.partition(b"\r\n")
-        headers = self.response_headers
-        del self.response_headers  # sent once, and not kept
-        self.write_frames(status + end + headers + rest)
+        """All of Autobahn's output, of which the 101 is the first: it takes the route's own header lines along.
+
+        They go out byte for byte. Given to Autobahn, they would be text that it encodes.
+        """
+        if self.response_headers:
+            status, end, rest = data.partition(b"\r\n")
+            data = status + end + self.response_headers + rest
+            # They are sent once, and not kept.
+            self.response_headers = b""
+        super().sendData(data, sync, chopsize)
 
     def sendCloseFrame(self, code: int | None = None, reasonUtf8: bytes | None = None, isReply: bool = False) -> None:
         """Autobahn is about to answer a close frame, or to fail the connection: it leaves the hub first."""
@@ -295,7 +300,6 @@ class SignalProtocol(PacedServerProtocol):
 
     def dropConnection(self, abort: bool = False) -> None:
         """End TCP; never by a reset after a clean close, which browsers would report as not clean."""
-        self._stop_shared_reading()
         if self._end is None:
             super().dropConnection(abort=abort and not self.wasClean)
 
@@ -307,31 +311,34 @@ class SignalFactory(WebSocketServerFactory):
         hub: whose settings hold.
     """
 
+    protocol = SignalProtocol
+
     def __init__(self, hub: Hub) -> None:
+        # Without its name and version in the 101.
         super().__init__(reactor=hub.clock, server="")  # type: ignore[no-untyped-call]  # Autobahn
-        options: dict[str, Any] = {
-            "deliver": staticmethod(hub.received),
-            "maxMessagePayloadSize": hub.settings.max_message_bytes,
-        }
-        if hub.settings.compression:
-            options["perMessageCompressionAccept"] = staticmethod(_accept_deflate)
-        self.reader = SharedReader(hub.reports, hub.turns.seconds)
-        self._protocol_class: type[Any] = type("SignalProtocol", (SignalProtocol,), options)
+        self._deliver = hub.received
+        self.setProtocolOptions(  # type: ignore[no-untyped-call]  # Autobahn
+            # Without an upgrade nobody gets here, and Autobahn's page would be an open redirect.
+            webStatus=False,
+            maxMessagePayloadSize=hub.settings.max_message_bytes,
+            # A client learns from a close frame why it is failed.
+            failByDrop=False,
+            echoCloseCodeReason=True,
+            # Autobahn's timers use the real reactor. The connection has its own, and the heartbeat is the hub's.
+            openHandshakeTimeout=0,
+            closeHandshakeTimeout=0,
+            perMessageCompressionAccept=_accept_deflate if hub.settings.compression else None,
+        )
 
     def protocol_for(self, connection: Link, transport: ITransport, response_headers: bytes) -> SignalProtocol:
-        """A protocol that has its transport and waits for the head of the handshake."""
-        protocol: SignalProtocol = self._protocol_class()
+        """A protocol that has its transport and waits for :meth:`SignalProtocol.shake_hands`."""
+        protocol = self.protocol()
         protocol.factory = self
         protocol.connection = connection
+        protocol.deliver = self._deliver
         protocol.response_headers = response_headers
         protocol.makeConnection(transport)  # type: ignore[no-untyped-call]  # Autobahn
         return protocol
-
-
-def _small_frame_bytes(payload: bytes) -> int:
-    """The size of the frame that :func:`unmasked_texts` has found a payload in: such a frame is as short as can be."""
-    size = len(payload)
-    return size + (6 if size < 126 else 8)
 
 
 def _accept_deflate(offers: list[Any]) -> PerMessageDeflateOfferAccept | None:

@@ -14,20 +14,25 @@ from twisted.logger import Logger
 from twisted.python.components import Componentized
 from werkzeug.exceptions import NotFound
 
+from ..core.addresses import TrustedProxies
 from ..core.model import Identity, Scope
-from ..core.request_record import HandshakeRecord, header_text
+from ..core.request_head import RequestHead
+from ..core.request_record import RequestRecord, header_text
+from ..core.signing import Caller
+from ..core.upgrade import UpgradeRules, check, is_handshake
 from ..errors import ClientIdInvalid, ClientIdRefused, NameInvalid, NameRefused, TooManyConnections, UpgradeRefused
 from ..hub.connection import SignalConnection, view_of
 from ..hub.events import name_for
 from ..hub.fence import Place
 from ..hub.hub import Hub
+from ..hub.identities import caller_of
 from ..hub.link import Link
 from ..transports.websocket import SignalFactory
-from .hand_over import hand_over, response_header_lines
+from .hand_over import HandOver
 from .reference import referenced_link
-from .requests import request_state
-from .targets import unrouted_path
-from .upgrade import check_upgrade, handshake_record, is_handshake
+from .requests import check_is_request, read_request, request_state
+from .targets import routed_path, unrouted_path
+from .upgrade import check_convertible
 
 __all__ = ["Converter"]
 
@@ -43,6 +48,7 @@ class Converter:
 
     Attributes:
         hub: the same.
+        proxies: whose X-Forwarded-* headers count.
         reference_check: ``reference_check(request, connection)`` is asked about each request that refers to a
             connection; anything but True refuses the request. None asks nobody.
     """
@@ -51,6 +57,7 @@ class Converter:
 
     def __init__(self, hub: Hub, new_factory: Callable[[Hub], SignalFactory] = SignalFactory) -> None:
         self.hub = hub
+        self.proxies = TrustedProxies(hub.settings.trusted_proxies)
         self.reference_check: Callable[[Any, SignalConnection], bool] | None = None
         self._new_factory = new_factory
         self._factory: SignalFactory | None = None
@@ -67,10 +74,11 @@ class Converter:
         subprotocols: Sequence[str] = (),
     ) -> Link:
         """``signals.convert``, which counts and logs what it refuses."""
+        head = read_request(request, self.proxies)
         try:
-            return self._convert(request, name, group, client_id, scope, subprotocols)
+            return self._convert(request, head, name, group, client_id, scope, subprotocols)
         except UpgradeRefused as refused:
-            self.count_refusal(request, refused)
+            self.count_refusal(head, refused)
             raise
 
     def link_of(self, request: Any) -> Link | None:
@@ -83,7 +91,9 @@ class Converter:
         for link in (state.link, state.reference):
             if link is not None and link.hub is self.hub:
                 return link
-        return None if state.slot is not None else self.checked_reference(request)
+        if state.slot is not None:
+            return None
+        return self.checked_reference(request, read_request(request, self.proxies))
 
     def only_on(self, endpoints: tuple[str, ...]) -> Callable[[F], F]:
         """``signals.only_on``."""
@@ -117,10 +127,10 @@ class Converter:
         state.unrouted_path = unrouted_path(request)
         return self.convert(request, state.unrouted_path, None, None, Scope.GLOBAL)
 
-    def count_refusal(self, request: Any, refused: UpgradeRefused) -> None:
+    def count_refusal(self, head: RequestHead, refused: UpgradeRefused) -> None:
         """One log line and one counter for a request that became no connection, as what it was: an upgrade or not."""
         kind, what = "upgrades_refused", "an upgrade of"
-        if is_handshake(request):
+        if is_handshake(head):
             self.hub.counters.upgrades_refused[refused.kind_of_refusal, refused.code] += 1
         else:
             what = "a request for"
@@ -135,20 +145,24 @@ class Converter:
             kind,
             "refused {what} {path} with {code}: {why}" + (" ({hint})" if refused.hint else ""),
             what=what,
-            path=header_text(request.path),
+            path=header_text(head.path),
             code=refused.code,
             why=refused.description,
             hint=refused.hint,
             limit=limit,
         )
 
-    def checked_reference(self, request: Any) -> Link | None:
+    def checked_reference(self, request: Any, head: RequestHead) -> Link | None:
         """The connection that a request's X-PODE-SIGNAL-* headers refer to, after ``reference_check``.
+
+        Args:
+            request: the request, for ``reference_check``.
+            head: the same, as it was read.
 
         Raises:
             ClientIdRefused: forged, unknown, ambiguous or not agreed to.
         """
-        link = referenced_link(self.hub, request)
+        link = referenced_link(self.hub, head)
         if link is not None and self.reference_check is not None:
             agreed = self.hub.fence.run(
                 Place("reference_check"), self.reference_check, (request, view_of(link)), later=lambda _: None
@@ -157,9 +171,7 @@ class Converter:
                 raise ClientIdRefused
         return link
 
-    def _identified(
-        self, name: str, group: str | None, client_id: str | int | None, record: HandshakeRecord
-    ) -> Identity:
+    def _identified(self, name: str, group: str | None, client_id: str | int | None, record: RequestRecord) -> Identity:
         # Everywhere else a bad name is the application's own mistake. Here it mostly is what a client has in its path.
         try:
             return self.hub.identities.identify(name, group, client_id, record)
@@ -168,9 +180,34 @@ class Converter:
         except ClientIdInvalid as invalid:
             raise ClientIdRefused from invalid
 
+    def caller_of(self, call: str, request: Any) -> Caller | None:
+        """The client of a request or of a record of one; None where there is no request."""
+        if request is None:
+            return None
+        if isinstance(request, RequestRecord):
+            return caller_of(request)
+        check_is_request(call, request)
+        return read_request(request, self.proxies).caller
+
+    def address_of(self, request: Any) -> str:
+        """``signals.client_address``."""
+        check_is_request("client_address", request)
+        return read_request(request, self.proxies).address
+
+    def _upgrade_rules(self) -> UpgradeRules:
+        settings = self.hub.settings
+        return UpgradeRules(
+            allowed_origins=settings.allowed_origins,
+            allow_null_origin=settings.allow_null_origin,
+            allow_missing_origin=settings.allow_missing_origin,
+            own_ports=self.hub.own_ports,
+            compression=settings.compression,
+        )
+
     def _convert(
         self,
         request: Any,
+        head: RequestHead,
         name: str,
         group: str | None,
         client_id: str | int | None,
@@ -178,25 +215,17 @@ class Converter:
         subprotocols: Sequence[str],
     ) -> Link:
         state = request_state(request)
-        offer = check_upgrade(request, state, self.hub)
-        record = handshake_record(request, state, self.hub.identities.client_address(request))
+        check_convertible(request, state)
+        offer = check(head, self._upgrade_rules())
+        path, http_route = routed_path(request) if state.unrouted_path is None else (state.unrouted_path, None)
+        record = head.record(path, http_route)
         identity = self._identified(name, group, client_id, record)
         if self._factory is None:
             self._factory = self._new_factory(self.hub)
-        factory = self._factory
-
-        def connect(link: Link) -> Any:
-            header_lines = response_header_lines(request, link)
-            protocol = hand_over(request, state, factory, link, offer, header_lines)
-            state.link = link
-            if state.slot is not None:
-                state.slot.link = link
-            return protocol
-
         return self.hub.open(
             identity,
             record,
-            connect,
+            HandOver(request, state, self._factory, offer).connect,
             scope=scope,
             endpoint_name=None if state.endpoint is None else state.endpoint.name,
             subprotocol=next((each for each in subprotocols if each in offer.subprotocols), None),

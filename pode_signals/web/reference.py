@@ -6,22 +6,22 @@ from typing import TYPE_CHECKING
 
 from ..core.model import Target
 from ..core.names import from_header_value
+from ..core.request_head import RequestHead
 from ..core.request_record import header_text
 from ..errors import ClientIdRefused, NameInvalid
 
 if TYPE_CHECKING:
-    from twisted.web.http import Request
-
     from ..hub.hub import Hub
     from ..hub.link import Link
 
 __all__ = ["referenced_link"]
 
-_SPACE = " \t"  # of HTTP (RFC 9110 section 5.6.3); Python knows more, and would take "known\x0b" for "known"
+# Of HTTP (RFC 9110 section 5.6.3). Python knows more, and would take "known\x0b" for "known".
+_SPACE = " \t"
 
 
-def referenced_link(hub: Hub, request: Request) -> Link | None:
-    """The connection that a request's headers refer to.
+def referenced_link(hub: Hub, head: RequestHead) -> Link | None:
+    """The connection that the headers of a request refer to.
 
     Returns:
         The one open global connection that fits; None where there is no X-PODE-SIGNAL-CLIENT-ID.
@@ -29,15 +29,16 @@ def referenced_link(hub: Hub, request: Request) -> Link | None:
     Raises:
         ClientIdRefused: forged, unknown or ambiguous: the same for all, so that ids can't be probed.
     """
-    values = request.requestHeaders.getRawHeaders(b"x-pode-signal-client-id", [])
+    values = head.lines(b"x-pode-signal-client-id")
     if not values:
         return None
     try:
         client_id = from_header_value(header_text(values[0]).strip(_SPACE))
-        names, groups = _listed(request, b"x-pode-signal-name"), _listed(request, b"x-pode-signal-group")
-    except NameInvalid:  # percent-encoded, and no UTF-8
+        names, groups = _listed(head, b"x-pode-signal-name"), _listed(head, b"x-pode-signal-group")
+    except NameInvalid:
+        # Percent-encoded, and no UTF-8.
         raise ClientIdRefused from None
-    if len(values) > 1 or not hub.identities.is_client_id_valid(client_id, request):
+    if len(values) > 1 or not hub.identities.is_valid(client_id, head.caller):
         raise ClientIdRefused
     found = hub.registry.select(Target(names or None, groups, (client_id,)))
     if len(found) != 1:
@@ -45,7 +46,7 @@ def referenced_link(hub: Hub, request: Request) -> Link | None:
     return found[0]
 
 
-def _listed(request: Request, header: bytes) -> tuple[str, ...]:
-    lines = [header_text(value) for value in request.requestHeaders.getRawHeaders(header, [])]
+def _listed(head: RequestHead, header: bytes) -> tuple[str, ...]:
+    lines = [header_text(value) for value in head.lines(header)]
     listed = (each.strip(_SPACE) for line in lines for each in line.split(","))
     return tuple(from_header_value(each) for each in listed if each)

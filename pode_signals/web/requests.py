@@ -1,18 +1,74 @@
-"""What this package knows of a request that is being handled, kept with the request itself."""
+"""What this package knows of a ``twisted.web`` request: its head, read once, and its state while it is handled.
+
+It decides nothing about a request.
+"""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, cast
 
+from twisted.internet.address import UNIXAddress
 from zope.interface import Interface, implementer
 
+from ..core.addresses import UNIX_PEER, TrustedProxies, plain_address
+from ..core.request_head import RequestHead
 from ..hub.context import RouteSlot
 
 if TYPE_CHECKING:
     from ..core.endpoints import Endpoint
     from ..hub.link import Link
 
-__all__ = ["RequestState", "request_state"]
+# A twisted.web.server.Request: most of what is used of it has no annotations.
+Request = Any
+
+__all__ = [
+    "RequestState",
+    "check_is_request",
+    "is_request",
+    "read_request",
+    "request_state",
+]
+
+
+def read_request(request: Request, proxies: TrustedProxies) -> RequestHead:
+    """Read a ``twisted.web.server.Request``: the one place where its headers and addresses are looked at.
+
+    ``signals.resource(…)`` reads a request before its routes, and ``convert`` reads it as it is then: what lies between
+    may have changed it, as ``twisted.web.vhost.VHostMonsterResource`` does with the Host.
+
+    Args:
+        request: the request.
+        proxies: whose X-Forwarded-* headers count.
+    """
+    return RequestHead.read(
+        request.method,
+        request.uri,
+        request.clientproto,
+        {name.lower(): tuple(lines) for name, lines in request.requestHeaders.getAllRawHeaders()},
+        peer=_peer(request),
+        proxies=proxies,
+        is_secure=request.isSecure(),
+        has_own_address=not isinstance(request.getHost(), UNIXAddress),
+    )
+
+
+def is_request(value: object) -> bool:
+    """Whether a value can be a ``twisted.web`` request; one of a test is taken for one, too."""
+    return hasattr(value, "requestHeaders")
+
+
+def check_is_request(call: str, value: object) -> None:
+    """Let nothing but a request pass.
+
+    Args:
+        call: what takes a request, for the error.
+        value: what was given in its place.
+
+    Raises:
+        TypeError: it is none.
+    """
+    if not is_request(value):
+        raise TypeError(f"{call} takes a twisted.web request, not {type(value).__name__}")
 
 
 class IRequestState(Interface):
@@ -41,10 +97,18 @@ class RequestState:
         self.slot: RouteSlot | None = None
 
 
-def request_state(request: Any) -> RequestState:
+def request_state(request: Request) -> RequestState:
     """The state of a ``twisted.web.server.Request``; made where there is none yet."""
     state = request.getComponent(IRequestState)
     if state is None:
         state = RequestState()
         request.setComponent(IRequestState, state)
     return cast(RequestState, state)
+
+
+def _peer(request: Request) -> str:
+    """The other end of a request's socket: an address, ``UNIX_PEER``, or ``""`` for what is neither."""
+    address = request.getClientAddress()
+    if isinstance(address, UNIXAddress):
+        return UNIX_PEER
+    return plain_address(getattr(address, "host", None) or "")

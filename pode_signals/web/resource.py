@@ -14,13 +14,14 @@ from twisted.web.resource import IResource, getChildForRequest
 from twisted.web.server import NOT_DONE_YET
 from zope.interface import implementer
 
+from ..core.hosts import check_forwarded_host, check_host
+from ..core.request_head import RequestHead
 from ..core.request_record import header_text
+from ..core.upgrade import check_target, is_upgrade
 from ..errors import ClientIdRefused, UpgradeRefused
 from ..hub.context import RouteSlot, current_route
-from .hosts import check_host, forwarded_host
-from .requests import RequestState, request_state
-from .targets import check_depth, check_target
-from .upgrade import is_upgrade
+from .requests import RequestState, read_request, request_state
+from .targets import check_depth
 
 if TYPE_CHECKING:
     from twisted.web.server import Request
@@ -68,10 +69,11 @@ class SignalsResource:
         state = request_state(request)
         state.slot = RouteSlot()
         current_route.set(state.slot)
+        head = read_request(request, self._converter.proxies)
         try:
-            self._check_request(request, state)
-            state.reference = self._reference(request)
-            if self._upgrades_by_itself(request, state):
+            self._check_request(request, head, state)
+            state.reference = self._reference(request, head)
+            if self._upgrades_by_itself(head, state):
                 self._converter.auto_upgrade(request)
                 return b""
             self._check_text(request)
@@ -79,34 +81,33 @@ class SignalsResource:
         except UpgradeRefused as refused:
             return refused.render(request)
         if state.link is not None and result is not NOT_DONE_YET:
-            return b""  # whatever it is: Twisted takes anything but bytes for an error of the route
+            # Whatever the route returned: Twisted takes anything but bytes for an error of the route.
+            return b""
         return result
 
     def _render_child(self, request: Request) -> Any:
         before = list(request.prepath or ()), list(request.postpath or ())
         try:
             return getChildForRequest(self._root, request).render(request)
-        except UnsupportedMethod:  # if it was HEAD, Twisted renders once more, as GET
+        except UnsupportedMethod:
+            # Where it was HEAD, Twisted renders once more, as GET.
             request.prepath, request.postpath = before
             raise
 
-    def _check_request(self, request: Request, state: RequestState) -> None:
+    def _check_request(self, request: Request, head: RequestHead, state: RequestState) -> None:
         """Choose the endpoint, and refuse what no route has to see: a Host that Klein's router would raise for, too."""
-        upgrade = is_upgrade(request)
+        upgrade = is_upgrade(head)
         try:
-            check_host(request)
+            check_host(head)
             check_depth(request)
             if self._listener is not None:
-                host = request.getHeader(b"host")
                 state.endpoint = self._listener.endpoint_for(
-                    upgrade=upgrade,
-                    host=None if host is None else header_text(host),
-                    forwarded_host=forwarded_host(request, self._converter.hub),
+                    upgrade=upgrade, host=head.host, forwarded_host=check_forwarded_host(head)
                 )
             if upgrade:
-                check_target(request.uri)
+                check_target(head.target)
         except UpgradeRefused as refused:
-            self._converter.count_refusal(request, refused)
+            self._converter.count_refusal(head, refused)
             raise
 
     def _check_text(self, request: Request) -> None:
@@ -124,19 +125,19 @@ class SignalsResource:
             )
             raise UpgradeRefused(400, "The path is not UTF-8.") from None
 
-    def _upgrades_by_itself(self, request: Request, state: RequestState) -> bool:
+    def _upgrades_by_itself(self, head: RequestHead, state: RequestState) -> bool:
         wanted = self._auto_upgrade or (state.endpoint is not None and state.endpoint.auto_upgrade)
-        return wanted and request.method == b"GET" and request.getHeader(b"sec-websocket-key") is not None
+        return wanted and head.method == b"GET" and head.first(b"sec-websocket-key") is not None
 
-    def _reference(self, request: Request) -> Any:
+    def _reference(self, request: Request, head: RequestHead) -> Any:
         try:
-            return self._converter.checked_reference(request)
+            return self._converter.checked_reference(request, head)
         except ClientIdRefused:
             self._converter.hub.counters.references_refused += 1
             self._converter.hub.reports.write(
                 "references_refused",
                 "refused a request with a bad X-PODE-SIGNAL-CLIENT-ID: {path}",
                 level=LogLevel.info,
-                path=header_text(request.path),
+                path=header_text(head.path),
             )
             raise

@@ -1,4 +1,4 @@
-"""Reads the target of a request, once for everybody who asks for its path. It never chooses a route.
+"""Reads the path of a request, once for everybody who asks for it. It never chooses a route.
 
 A request has two routers: the HTTP side's, which may refuse it, and that of signal routes, which trusts the first. So
 the second gets the path that the first one read, and never reads the target itself.
@@ -18,29 +18,15 @@ from ..core.request_record import decoded_path, path_text
 from ..core.routes import HttpRoute
 from ..errors import UpgradeRefused
 
-Request = Any  # a twisted.web.server.Request: most of what is used of it has no annotations
+# A twisted.web.server.Request: most of what is used of it has no annotations.
+Request = Any
 
-__all__ = ["MAX_PATH_SEGMENTS", "check_depth", "check_target", "routed_path", "unrouted_path"]
+__all__ = ["MAX_PATH_SEGMENTS", "check_depth", "routed_path", "unrouted_path"]
 
 MAX_PATH_SEGMENTS = 1_000
 """How many segments a path may have: Twisted's resources take them off a list one by one, each time from its front."""
 
 _KEPT_PATH_CHARACTERS = 256
-
-
-def check_target(target: bytes) -> None:
-    """Refuse an upgrade whose target could be read in two ways.
-
-    Twisted and Klein take ``admin`` for the path ``/dmin`` and ``x:///admin`` for ``/:///admin``.
-
-    Raises:
-        UpgradeRefused: the target does not begin with a slash (RFC 9112 section 3.2.1), or has a fragment (RFC 6455
-            section 3).
-    """
-    if target[:1] != b"/":
-        raise UpgradeRefused(400, "The target of an upgrade has to begin with a slash.")
-    if b"#" in target:
-        raise UpgradeRefused(400, "A WebSocket URL has no fragment.")
 
 
 def check_depth(request: Request) -> None:
@@ -79,7 +65,8 @@ def routed_path(request: Request) -> tuple[str, HttpRoute | None]:
         mapper.server_name if rules.host_matching else "",
         mapper.url_scheme,
         path_info,
-        mapper.script_name.count("/") - 1,  # werkzeug puts one at its end
+        # werkzeug puts one more at its end.
+        mapper.script_name.count("/") - 1,
     )
 
 
@@ -90,7 +77,8 @@ def _klein_route(
     try:
         adapter = rules.bind(server_name, path_info=path_info, url_scheme=url_scheme)
         rule, _ = adapter.match(return_rule=True)
-    except (HTTPException, ValueError):  # it found none, and one of its functions for errors converts
+    except (HTTPException, ValueError):
+        # Klein found none, and one of its functions for errors converts.
         return HttpRoute(rules, None, depth)
     return HttpRoute(rules, rule, depth)
 

@@ -29,6 +29,7 @@ LONG_SECONDS = 60.0
 MOST_DISCONNECTS = 1_000  # that are remembered, so that what grows is the package's
 NAMES = ("Echo", "Sink", "News", "Bait")
 LEFT_BEHIND = (
+    "FastProtocol",
     "SignalProtocol",
     "SignalConnection",
     "SignalChannel",

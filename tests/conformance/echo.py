@@ -10,8 +10,8 @@ from typing import Any
 from klein import Klein
 
 from pode_signals import Endpoint, Signals, SignalsService
+from pode_signals.fast.websocket import FastFactory
 from pode_signals.hub.connection import view_of
-from pode_signals.hub.hub import Hub
 from pode_signals.hub.link import Link
 from pode_signals.signals import hub_of
 from pode_signals.transports.websocket import SignalFactory
@@ -46,17 +46,17 @@ class Echo:
             super().onMessage(payload, False)  # type: ignore[misc]  # the protocol class behind this one
 
 
-class EchoFactory(SignalFactory):
-    """Makes our protocols with the echo in front.
+def echoing(signals: Signals, **options: Any) -> SignalFactory:
+    """A factory of our protocols with the echo in front.
 
     Args:
-        hub: whose settings hold.
+        signals: whose settings hold.
         options: class attributes of the protocol that differ from ours.
     """
-
-    def __init__(self, hub: Hub, **options: Any) -> None:
-        super().__init__(hub)
-        self._protocol_class = type("EchoProtocol", (Echo, self._protocol_class), options)
+    hub = hub_of(signals)
+    factory = FastFactory(hub) if signals.settings.fast else SignalFactory(hub)
+    factory.protocol = type("EchoProtocol", (Echo, factory.protocol), options)
+    return factory
 
 
 def serve(signals: Signals, **options: Any) -> SignalsService:
@@ -64,11 +64,11 @@ def serve(signals: Signals, **options: Any) -> SignalsService:
 
     Args:
         signals: the hub.
-        options: as for :class:`EchoFactory`.
+        options: as for :func:`echoing`.
     """
     hub = hub_of(signals)
     hub.received = answer  # type: ignore[method-assign]
-    signals._converter._factory = EchoFactory(hub, **options)
+    signals._converter._factory = echoing(signals, **options)
     app = Klein()
 
     @app.route("/")
@@ -83,8 +83,23 @@ def shipped() -> SignalsService:
     return serve(Signals())
 
 
+def shipped_plain() -> SignalsService:
+    """The same by the plain protocol."""
+    return serve(Signals(fast=False))
+
+
 def everything() -> SignalsService:
-    """What the whole suite needs: large messages in many fragments, compression, and none of our own pings.
+    """What the whole suite needs."""
+    return large(fast=True)
+
+
+def everything_plain() -> SignalsService:
+    """The same by the plain protocol."""
+    return large(fast=False)
+
+
+def large(*, fast: bool) -> SignalsService:
+    """Large messages in many fragments, compression, and none of our own pings.
 
     The suite takes a ping in the middle of a case for a wrong answer.
     """
@@ -94,6 +109,7 @@ def everything() -> SignalsService:
         max_fragments=MOST_FRAGMENTS,
         compression=True,
         ping_interval_seconds=3600,
+        fast=fast,
     )
     return serve(signals)
 

@@ -73,11 +73,12 @@ def check(verdicts: Mapping[str, Verdict], count: int) -> None:
     }
 
 
-def test_as_shipped(tmp_path: Path) -> None:
-    """S16.8: with every limit as it is shipped, groups 1 to 7 and 10 of the suite (frames, pings, reserved bits,
-    opcodes, fragments, UTF-8, closing) find nothing.
+@pytest.mark.parametrize("server", ["shipped", "shipped_plain"])
+def test_as_shipped(server: str, tmp_path: Path) -> None:
+    """S16.8: by both protocols, with every limit as it is shipped, groups 1 to 7 and 10 of the suite (frames, pings,
+    reserved bits, opcodes, fragments, UTF-8, closing) find nothing.
     """
-    check(judge("shipped", tmp_path, *QUICK_GROUPS, at_once=8, seconds=120), QUICK_CASES)
+    check(judge(server, tmp_path, *QUICK_GROUPS, at_once=8, seconds=120), QUICK_CASES)
 
 
 def test_the_suite_finds_what_is_wrong(tmp_path: Path) -> None:
@@ -87,7 +88,8 @@ def test_the_suite_finds_what_is_wrong(tmp_path: Path) -> None:
     assert Counter(verdict.behavior for verdict in verdicts.values())["FAILED"] >= 70
 
 
-@pytest.mark.skipif(not WHOLE_SUITE, reason="takes ten minutes: tox -e conformance, or PODE_SIGNALS_CONFORMANCE=all")
-def test_the_whole_suite(tmp_path: Path) -> None:
+@pytest.mark.skipif(not WHOLE_SUITE, reason="takes twenty minutes: tox -e conformance, or PODE_SIGNALS_CONFORMANCE=all")
+@pytest.mark.parametrize("server", ["everything", "everything_plain"])
+def test_the_whole_suite(server: str, tmp_path: Path) -> None:
     """S16.8: all cases of the suite find nothing, with messages up to 16 MiB and with compression."""
-    check(judge("everything", tmp_path, "*", at_once=2, seconds=3600), ALL_CASES)
+    check(judge(server, tmp_path, "*", at_once=2, seconds=3600), ALL_CASES)

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pode_signals.core.request_record import HandshakeRecord
+from pode_signals.core.request_record import RequestRecord
 
 BROWSER = [
     (b"Host", b"localhost:8091"),
@@ -30,9 +30,9 @@ BROWSER = [
 ]
 
 
-def record(uri: bytes = b"/msg", headers: Any = (), method: bytes = b"GET") -> HandshakeRecord:
+def record(uri: bytes = b"/msg", headers: Any = (), method: bytes = b"GET") -> RequestRecord:
     """A record with what a test is about."""
-    return HandshakeRecord(method, uri, headers, "192.0.2.7", True)
+    return RequestRecord(method, uri, headers, "192.0.2.7", True)
 
 
 def test_what_a_record_tells() -> None:
@@ -47,7 +47,7 @@ def test_what_a_record_tells() -> None:
 
 def test_an_empty_record() -> None:
     """S5.3: a handshake without headers or query has none, and nothing raises."""
-    it = HandshakeRecord(b"GET", b"", [], "", False)
+    it = RequestRecord(b"GET", b"", [], "", False)
     assert (dict(it.headers), it.args, it.cookies, it.header("Host")) == ({}, {}, {}, None)
     assert (it.path, it.uri, it.address, it.is_secure) == ("/", "", "", False)
     assert "?" in repr(it)
@@ -152,7 +152,7 @@ def test_cookies(header: bytes, cookies: dict[str, str]) -> None:
 @pytest.mark.parametrize("path", ["/%61dmin", "/admin/", "/räume"])
 def test_the_path_of_the_http_side(path: str) -> None:
     """S5.3: the path that the HTTP side chose a route by is the record's, whatever the target looks like."""
-    it = HandshakeRecord(b"GET", b"/other?a=1", [], "192.0.2.7", False, path)
+    it = RequestRecord(b"GET", b"/other?a=1", [], "192.0.2.7", False, path)
     assert (it.path, it.uri, it.args) == (path, "/other?a=1", {"a": ["1"]})
     assert path in repr(it)
 

@@ -33,9 +33,12 @@ from web_fakes import (
 )
 
 from pode_signals import SignalConnection, Signals
-from pode_signals.fast import shortcuts
-from pode_signals.fast.shortcuts import can_write_directly
-from pode_signals.transports.websocket import SignalProtocol
+from pode_signals.core.environment import FAST
+from pode_signals.fast import probes
+from pode_signals.fast.probes import can_write_directly
+from pode_signals.fast.websocket import FastProtocol
+
+pytestmark = pytest.mark.skipif(not FAST, reason="PODE_SIGNALS_FAST is off: nothing is written directly")
 
 # Writing: a socket that takes what it likes.
 
@@ -90,9 +93,10 @@ def direct() -> tuple[Callable[[bytes], bool], Any, Scripted, Watching]:
     skt, watching = Scripted(), Watching()
     transport: Any = Connection(skt, None, watching)  # type: ignore[arg-type]
     transport.connected = 1
-    wire = SignalProtocol()
+    wire = FastProtocol()
     wire.transport = transport
-    return wire.write_frames, transport, skt, watching
+    wire._direct = transport if can_write_directly(transport) else None
+    return wire.write, transport, skt, watching
 
 
 def drain(transport: Any, watching: Watching) -> object:
@@ -107,7 +111,6 @@ FULL = BlockingIOError(errno.EAGAIN, "full")
 SENDS = st.sampled_from([0, 1, 2, 5, 1_000, FULL])
 
 
-@pytest.mark.skipif(not shortcuts.DIRECT_WRITES, reason="direct writes are off")
 @settings(deadline=None)  # a slow machine is no failure
 @given(
     st.lists(st.tuples(st.sampled_from(["frames", "control", "turn"]), st.integers(1, 20)), max_size=20),
@@ -132,7 +135,6 @@ def test_order_holds(steps: list[tuple[str, int]], script: list[int | OSError]) 
     assert skt.taken == expected
 
 
-@pytest.mark.skipif(not shortcuts.DIRECT_WRITES, reason="direct writes are off")
 @pytest.mark.parametrize(
     ("answer", "at_once"),
     [(3, b"abc"), (0, b""), (FULL, b""), (OSError(errno.ENOBUFS, "no buffers"), b""), (InterruptedError(), b"")],
@@ -151,7 +153,6 @@ def test_what_the_socket_does_not_take(answer: int | OSError, at_once: bytes) ->
     assert transport not in watching.writers
 
 
-@pytest.mark.skipif(not shortcuts.DIRECT_WRITES, reason="direct writes are off")
 @pytest.mark.parametrize("number", [errno.EPIPE, errno.ECONNRESET, errno.EBADF])
 def test_a_socket_that_is_gone(number: int) -> None:
     """S4.5: writing to a client that is gone raises nothing; the reactor finds out."""
@@ -162,7 +163,6 @@ def test_a_socket_that_is_gone(number: int) -> None:
     assert isinstance(end, ConnectionLost)
 
 
-@pytest.mark.skipif(not shortcuts.DIRECT_WRITES, reason="direct writes are off")
 def test_a_full_transport_asks_for_a_pause() -> None:
     """S16.2: what does not go out at once fills the transport as ever: it asks for a pause, and then for more."""
     write, transport, skt, watching = direct()
@@ -176,7 +176,6 @@ def test_a_full_transport_asks_for_a_pause() -> None:
     assert skt.taken == b"x" * 100_000
 
 
-@pytest.mark.skipif(not shortcuts.DIRECT_WRITES, reason="direct writes are off")
 def test_a_transport_that_is_closing_or_gone() -> None:
     """S4.6: behind loseConnection nothing goes past the transport; behind its end nothing goes out."""
     write, transport, skt, watching = direct()
@@ -196,7 +195,7 @@ def test_a_transport_that_is_closing_or_gone() -> None:
 def test_which_transports() -> None:
     """S4.6: TCP and UNIX sockets are written to directly; TLS and whatever else is around them is not."""
     _, transport, _, _ = direct()
-    assert can_write_directly(transport) is shortcuts.DIRECT_WRITES
+    assert can_write_directly(transport) is True
     transport.TLS = True
     assert not can_write_directly(transport)
     assert not can_write_directly(World().client().wire)
@@ -204,7 +203,7 @@ def test_which_transports() -> None:
 
 def test_without_direct_writes(monkeypatch: pytest.MonkeyPatch) -> None:
     """S4.6: with direct writes off all goes by the transport's own write."""
-    monkeypatch.setattr(shortcuts, "DIRECT_WRITES", False)
+    monkeypatch.setattr(probes, "DIRECT_WRITES", False)
     write, transport, skt, watching = direct()
     assert write(b"abc")
     assert skt.taken == b""
@@ -276,7 +275,7 @@ class Server:
 @pytest.mark.parametrize("kind", ["tcp", "unix", "tls", "tcp, the long way"])
 async def test_a_client_that_stalls(kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """S4.6: broadcasts, single sends, replies and a close in one order, to clients that stall, and then read all."""
-    monkeypatch.setattr(shortcuts, "DIRECT_WRITES", shortcuts.DIRECT_WRITES and kind != "tcp, the long way")
+    monkeypatch.setattr(probes, "DIRECT_WRITES", kind != "tcp, the long way")
     server = Server(kind, tmp_path)
     clients = [await deferToThread(server.connect) for _ in range(2)]
     for number in range(BROADCASTS):

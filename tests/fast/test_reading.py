@@ -29,8 +29,8 @@ from zope.interface import implementer
 from pode_signals.core.counters import Counters
 from pode_signals.fast import reading as reading_module
 from pode_signals.fast.reading import Reading, SharedReader, can_read_together
+from pode_signals.fast.websocket import FastProtocol
 from pode_signals.hub.reports import Reports
-from pode_signals.transports.websocket import SignalProtocol
 
 pytestmark = pytest.mark.skipif(not hasattr(select, "epoll"), reason="there is no epoll on this system")
 
@@ -783,7 +783,7 @@ def test_a_client_that_says_no_more(room: Room, monkeypatch: pytest.MonkeyPatch)
 
 def test_not_before_there_is_something_to_read(room: Room) -> None:
     """S16.8: a connection takes no place among those that are read together before its client sends something."""
-    protocol, got = SignalProtocol(), []
+    protocol, got = FastProtocol(), []
     protocol.factory = SimpleNamespace(reader=room.reader)
     protocol.take = got.append  # type: ignore[method-assign]
     transport, client = room.transport(Recorder())
@@ -799,7 +799,7 @@ def test_not_before_there_is_something_to_read(room: Room) -> None:
 
 def test_who_cannot_is_asked_once(room: Room, monkeypatch: pytest.MonkeyPatch) -> None:
     """S16.8: a transport that has to read itself goes on doing so, and is not looked at with each of its reads."""
-    protocol, got, asked = SignalProtocol(), [], []
+    protocol, got, asked = FastProtocol(), [], []
     protocol.factory = SimpleNamespace(reader=room.reader)
     protocol.take = got.append  # type: ignore[method-assign]
     monkeypatch.setattr(room.reader, "adopt", lambda *who: asked.append(who))

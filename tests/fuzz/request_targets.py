@@ -17,12 +17,13 @@ from web_fakes import KEY, head, message
 from pode_signals import Endpoint, Signals, SignalsService
 from pode_signals.core.model import Identity
 from pode_signals.core.names import from_header_value
-from pode_signals.core.request_record import HandshakeRecord, header_text
+from pode_signals.core.request_record import RequestRecord, header_text
 from pode_signals.core.signing import Signer
 from pode_signals.errors import ClientIdInvalid
 from pode_signals.hub.connection import SignalConnection
 from pode_signals.hub.link import Link
 from pode_signals.signals import hub_of
+from pode_signals.web.requests import read_request
 
 __all__ = ["HandshakeHead", "ReferenceHeaders"]
 
@@ -140,7 +141,9 @@ class _Door(Resource):
 
 
 class _Request:
-    """As much of a request as a reference needs."""
+    """As much of a request as is read."""
+
+    method, uri, clientproto = b"GET", b"/", b"HTTP/1.1"
 
     def __init__(self, headers: Headers) -> None:
         self.requestHeaders = headers
@@ -148,6 +151,12 @@ class _Request:
     def getClientAddress(self) -> Any:
         """The client's address."""
         return PEER
+
+    getHost = getClientAddress
+
+    def isSecure(self) -> bool:
+        """It is not."""
+        return False
 
 
 class ReferenceHeaders:
@@ -195,7 +204,7 @@ class ReferenceHeaders:
         self._clock = Clock()
         self._signals = Signals(clock=self._clock)
         self._signals.enable_signing(SECRET)
-        record = HandshakeRecord(b"GET", b"/", (), "192.0.2.1", False)
+        record = RequestRecord(b"GET", b"/", (), "192.0.2.1", False)
         for name, group, client_id in (
             ("Msg", "red", "known"),
             ("Msg", None, "twice"),
@@ -215,7 +224,8 @@ class ReferenceHeaders:
                 if line[:1] == b"i":
                     given.append(value)
         try:
-            found = self._signals._converter.checked_reference(_Request(headers))
+            request, converter = _Request(headers), self._signals._converter
+            found = converter.checked_reference(request, read_request(request, converter.proxies))
         except ClientIdInvalid:
             assert given
             return "refused"

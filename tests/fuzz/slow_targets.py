@@ -21,15 +21,15 @@ from twisted.internet.defer import Deferred
 from twisted.internet.error import ConnectionDone
 from twisted.internet.task import Clock, deferLater
 from twisted.web.static import File
-from web_fakes import CONTINUATION, PING, PONG, TEXT, Wire, close_frame, frame, head, message, plain
+from web_fakes import CONTINUATION, KEY, PING, PONG, TEXT, Wire, close_frame, frame, head, message, plain
 
 from pode_signals import SignalEvent
 from pode_signals.core.model import Identity
-from pode_signals.core.request_record import HandshakeRecord
+from pode_signals.core.request_record import RequestRecord
 from pode_signals.core.signing import Signer
+from pode_signals.fast.websocket import FastFactory
 from pode_signals.hub.link import Link
 from pode_signals.signals import hub_of
-from pode_signals.transports.websocket import SignalFactory
 
 __all__ = ["SLOW_TARGETS"]
 
@@ -69,7 +69,7 @@ class _Reader(FakeTransport):
         super().__init__(clock, lambda _link, _payload: None)
         self.link = link
 
-    def write_frames(self, frames: bytes) -> bool:
+    def write(self, data: bytes) -> bool:
         """Read."""
         return True
 
@@ -80,7 +80,7 @@ class _Reader(FakeTransport):
 
 def _connect(world: BoundedWorld, name: str, group: str, client_id: str) -> None:
     """Connect a good client."""
-    record = HandshakeRecord(b"GET", b"/", (), "192.0.2.9", False)
+    record = RequestRecord(b"GET", b"/", (), "192.0.2.9", False)
     hub_of(world.signals).open(Identity(name, group, client_id), record, partial(_Reader, world.clock))
 
 
@@ -515,7 +515,7 @@ class _Connected:
         world = self._world = BoundedWorld(compression=True)
         self._last: Wire | None = None
         signals = world.signals
-        self._factory = SignalFactory(hub_of(signals))
+        self._factory = FastFactory(hub_of(signals))
         for number in range(_NAMES * _GROUPS * _EACH):
             _connect(world, f"n{number % _NAMES}", f"g{number // _NAMES % _GROUPS}", f"c{number}")
         signals.add_route("/echo", lambda event: event.send(event.data.message) and None)
@@ -528,13 +528,13 @@ class _Connected:
             last.client_ends("left", ConnectionDone())
         clock.advance(_WAIT_SECONDS)
         path, _, extension = context.opening.partition(" ")
-        record = HandshakeRecord(b"GET", path.encode(), (), PEER.host, False)
+        record = RequestRecord(b"GET", path.encode(), (), PEER.host, False)
         wire = self._last = Wire(clock, PEER)
 
         def connect(link: Link) -> Any:
             wire.protocol = self._factory.protocol_for(link, wire, b"")
             link.attach(wire.protocol)
-            wire.deliver(head(path, *([("Sec-WebSocket-Extensions", "permessage-deflate")] if extension else [])))
+            wire.protocol.shake_hands(KEY, None, b"permessage-deflate" if extension else b"")
             return wire.protocol
 
         hub_of(signals).open(Identity("Mine", None, CLIENT_ID), record, connect)

@@ -84,8 +84,9 @@ class TestTheFuzzer:
 
             def __init__(self) -> None:
                 super().__init__()
-                for _, factory in self._hubs:
-                    factory._protocol_class.onPing = None
+                for _, *factories in self._hubs:
+                    for factory in factories:
+                        factory.protocol = type("Careless", (factory.protocol,), {"onPing": None})
 
         assert fuzz(Careless, 200, 1).findings
 

@@ -29,14 +29,14 @@ from twisted.internet.threads import deferToThread
 from twisted.logger import capturedLogs
 from twisted.python.failure import Failure
 from twisted.web.server import Site
-from web_fakes import CLOSE, PONG, TEXT, close_frame, failures_in, frame, frames_in, head, message
+from web_fakes import CLOSE, DEFAULTS, PONG, TEXT, close_frame, failures_in, frame, frames_in, head, message
 
 from pode_signals import SignalConnection, Signals
-from pode_signals.fast import reading as reading_module
+from pode_signals.core.environment import FAST
 from pode_signals.fast.reading import SharedReader
 
 LIMIT_SECONDS = 10
-HAS_EPOLL = hasattr(select, "epoll")
+READS_TOGETHER = FAST and hasattr(select, "epoll")
 real: Any = reactor
 IS_ASYNCIO = type(reactor).__name__ == "AsyncioSelectorReactor"
 
@@ -103,7 +103,7 @@ class Server:
     """
 
     def __init__(self, **settings: Any) -> None:
-        self.signals = Signals(**settings)
+        self.signals = Signals(**{**DEFAULTS, **settings})
         self.messages: list[tuple[SignalConnection, object]] = []
         self.ends: list[tuple[int, str]] = []
         self.on_message: Callable[[Any], Any] = lambda event: event.connection.send(event.data.message)
@@ -151,7 +151,7 @@ class Server:
         await turn()
         client.send(frame(b"", PONG))  # which says nothing
         transport: Any = client.connection._link._transport
-        await until(lambda: not transport._may_share)
+        await until(lambda: not getattr(transport, "_may_share", False))
         return client
 
     @property
@@ -177,7 +177,7 @@ async def turn(times: int = 3) -> None:
 def is_shared(connection: SignalConnection) -> bool:
     """Whether another reads in its transport's place."""
     transport: Any = connection._link._transport
-    return transport._shared is not None
+    return getattr(transport, "_shared", None) is not None
 
 
 def shared_readers() -> list[Any]:
@@ -212,11 +212,11 @@ async def serving(listen: Callable[[Site], Any] | None = None, **settings: Any) 
 
 @pytest.fixture(params=["shared", "twisted"])
 def shared(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> bool:
-    """Whether sockets are read together: both ways have to come to the same."""
+    """Whether sockets are read together, by the fast protocol: the plain one has to come to the same."""
     wanted = request.param == "shared"
-    if wanted and not HAS_EPOLL:
-        pytest.skip("there is no epoll on this system")
-    monkeypatch.setattr(reading_module, "SHARED_READS", wanted)
+    if wanted and not READS_TOGETHER:
+        pytest.skip("nothing is read together here")
+    monkeypatch.setitem(DEFAULTS, "fast", wanted)
     return wanted
 
 
@@ -278,8 +278,8 @@ async def test_pausing(shared: bool) -> None:
         await until(lambda: "quick" in server.got)
         assert slow.connection._link.reading_paused
         assert server.got == [0, "quick"]
-        assert slow.connection.inbox is not None
-        assert len(slow.connection.inbox) == 4
+        assert slow.connection._link.inbox is not None
+        assert len(slow.connection._link.inbox) == 4
         for ended in range(20):
             await until(lambda ended=ended: len(waiting) > ended)
             waiting[ended].callback(None)
@@ -441,11 +441,10 @@ async def test_nobody_is_left(shared: bool) -> None:
 
 
 @pytest.mark.parametrize("ends", ["leaves", "closes", "aborts", "breaks"])
-async def test_a_child_process_holds_the_socket(ends: str, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_child_process_holds_the_socket(ends: str) -> None:
     """S16.8: a socket that a child process still holds, when it is closed here, makes nobody read for ever."""
-    if not HAS_EPOLL:
-        pytest.skip("there is no epoll on this system")
-    monkeypatch.setattr(reading_module, "SHARED_READS", True)
+    if not READS_TOGETHER:
+        pytest.skip("nothing is read together here")
     async with serving() as server:
         client, _staying = await server.open(), await server.open()
         transport: Any = client.connection._link._transport
@@ -469,11 +468,10 @@ async def test_a_child_process_holds_the_socket(ends: str, monkeypatch: pytest.M
             os.close(held)
 
 
-async def test_a_transport_that_has_no_producer(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_transport_that_has_no_producer() -> None:
     """S10.3: a transport that does not tell its producer of the end is read no more all the same."""
-    if not HAS_EPOLL:
-        pytest.skip("there is no epoll on this system")
-    monkeypatch.setattr(reading_module, "SHARED_READS", True)
+    if not READS_TOGETHER:
+        pytest.skip("nothing is read together here")
     async with serving() as server:
         client = await server.open()
         transport: Any = client.connection._link._transport
@@ -483,11 +481,10 @@ async def test_a_transport_that_has_no_producer(monkeypatch: pytest.MonkeyPatch)
         assert shared_readers() == []
 
 
-async def test_while_the_route_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_while_the_route_runs() -> None:
     """S2.5: as long as its route runs HTTP learns of a client's end, so its transport reads by itself."""
-    if not HAS_EPOLL:
-        pytest.skip("there is no epoll on this system")
-    monkeypatch.setattr(reading_module, "SHARED_READS", True)
+    if not READS_TOGETHER:
+        pytest.skip("nothing is read together here")
     ended: Deferred[None] = Deferred()
     async with serving() as server:
 
@@ -528,11 +525,11 @@ async def test_paused_by_what_was_pipelined(shared: bool, path: str) -> None:
         (connection,) = server.signals.open_connections()
         assert connection._link.reading_paused
         transport: Any = connection._link._transport
-        assert connection.inbox is not None
-        held = len(connection.inbox), transport.data
+        assert connection._link.inbox is not None
+        held = len(connection._link.inbox), transport.data
         client.send(message(5))
         await turn(10)
-        assert (len(connection.inbox), transport.data) == held
+        assert (len(connection._link.inbox), transport.data) == held
         for ended in range(6):
             await until(lambda ended=ended: len(waiting) > ended)
             waiting[ended].callback(None)
@@ -582,9 +579,8 @@ async def test_what_no_fence_keeps(shared: bool, error: type[BaseException]) -> 
 
 
 @pytest.mark.parametrize("kind", ["tls", "unix"])
-async def test_other_kinds_of_sockets(kind: str, tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_other_kinds_of_sockets(kind: str, tmp_path: Any) -> None:
     """S16.8: TLS and UNIX sockets read as they do elsewhere in Twisted, and are answered."""
-    monkeypatch.setattr(reading_module, "SHARED_READS", HAS_EPOLL)
     path = str(tmp_path / "socket")
 
     def listen(site: Site) -> Any:
@@ -648,8 +644,8 @@ def msg(request):
 
 @signals.route("/msg")
 def got(event):
-    transport: Any = event.connection._link._transport
-    event.connection.send([type(reactor).__name__, transport._shared is not None, event.data.message])
+    is_shared = getattr(event.connection._link._transport, "_shared", None) is not None
+    event.connection.send([type(reactor).__name__, is_shared, event.data.message])
 
 port = reactor.listenTCP(0, Site(signals.resource(app.resource())), interface="127.0.0.1")
 print(port.getHost().port, flush=True)
@@ -665,13 +661,13 @@ REACTORS = {
 }
 
 
-@pytest.mark.skipif(not HAS_EPOLL, reason="there is no epoll on this system")
+@pytest.mark.skipif(not READS_TOGETHER, reason="nothing is read together here")
 @pytest.mark.parametrize(
-    ("kind", "shortcuts"), [("epoll", "on"), ("poll", "on"), ("select", "on"), ("asyncio", "on"), ("epoll", "off")]
+    ("kind", "fast"), [("epoll", "on"), ("poll", "on"), ("select", "on"), ("asyncio", "on"), ("epoll", "off")]
 )
-def test_other_reactors(kind: str, shortcuts: str) -> None:
-    """S16.8: whatever reactor watches descriptors, clients are answered; PODE_SIGNALS_SHORTCUTS=off does without."""
-    environment = {**os.environ, "PODE_SIGNALS_SHORTCUTS": shortcuts}
+def test_other_reactors(kind: str, fast: str) -> None:
+    """S16.8: whatever reactor watches descriptors, clients are answered; PODE_SIGNALS_FAST=off does without."""
+    environment = {**os.environ, "PODE_SIGNALS_FAST": fast}
     program = subprocess.Popen(
         [sys.executable, "-c", PROGRAM, kind],
         env=environment,
@@ -689,7 +685,7 @@ def test_other_reactors(kind: str, shortcuts: str) -> None:
         for _ in range(3):
             for number, each in enumerate(talking):
                 each.send(f'{{"message": {number}}}')
-            shared = str(shortcuts == "on").lower()
+            shared = str(fast == "on").lower()
             assert [each.recv() for each in talking] == [
                 f'["{REACTORS[kind]}",{shared},{number}]' for number in range(3)
             ]

@@ -8,6 +8,8 @@ import pytest
 from twisted.logger import capturedLogs, formatEvent
 from web_fakes import BINARY, CONTINUATION, PING, PONG, Client, World, close_frame, frame, message
 
+pytestmark = pytest.mark.usefixtures("protocol")
+
 MAX_BYTES = 65_536
 
 

@@ -15,6 +15,7 @@ from web_fakes import CLOSE, CONTINUATION, PING, TEXT, Frame, World, close_frame
 from pode_signals.hub.dispatch import Dispatch
 from pode_signals.transports.inflate import Inflater
 
+BOTH_PROTOCOLS = pytest.mark.usefixtures("protocol")
 OFFER = ("Sec-WebSocket-Extensions", "permessage-deflate")
 LIMIT = 64
 SYNC = b"\0\0\xff\xff"  # what a sender leaves out at the end of a message
@@ -210,6 +211,7 @@ STREAMS: dict[str, tuple[bytes, int | None, list[object]]] = {
 }
 
 
+@BOTH_PROTOCOLS
 @pytest.mark.parametrize("name", STREAMS)
 def test_where_it_is_cut(name: str) -> None:
     """S6.2: messages, answers and the close frame are the same, whatever pieces the bytes of a client come in."""
@@ -228,6 +230,7 @@ def test_where_it_is_cut(name: str) -> None:
     assert told.count(told[0]) == len(told)
 
 
+@BOTH_PROTOCOLS
 def test_a_message_of_just_the_limit_in_two_packets() -> None:
     """S6.2: a message within the limit is taken, also where its second half is larger compressed than inflated."""
     text = b'{"message": "' + b"x" * 60_000
@@ -243,6 +246,7 @@ def test_a_message_of_just_the_limit_in_two_packets() -> None:
 # While the connection closes.
 
 
+@BOTH_PROTOCOLS
 def test_closing_in_the_middle_of_a_compressed_message() -> None:
     """S9.3: a client that is closed in the middle of a compressed message ends it, and its answer counts."""
     whole = packed_frame(deflated(bytes(33 + at * at % 61 for at in range(400))))
@@ -259,6 +263,7 @@ def test_closing_in_the_middle_of_a_compressed_message() -> None:
         assert (world.messages, world.signals.counters.callbacks_failed) == ([], 0)
 
 
+@BOTH_PROTOCOLS
 def test_a_compressed_message_upon_which_a_callback_raises(monkeypatch: pytest.MonkeyPatch) -> None:
     """S5.7: a defect of our own is logged once, and the client's answer to the close frame is understood."""
     world = compressing()

@@ -36,12 +36,8 @@ from web_fakes import (
 )
 from zope.interface import implementer
 
-from pode_signals.core.counters import Counters
-from pode_signals.fast.reading import SharedReader
 from pode_signals.hub import turns
-from pode_signals.hub.reports import Reports
 from pode_signals.hub.turns import SHARE_SECONDS, Turns
-from pode_signals.transports import websocket as protocol_module
 from pode_signals.transports.pace import PacedServerProtocol
 
 PARSE_SECONDS = SHARE_SECONDS  # what one client may take of a turn
@@ -118,7 +114,6 @@ class Connection:
         self.clock, self.wire, self.reader = clock, Wire(clock, PEER), Reader()
         self.wire.protocol = self.reader
         self.reader.factory = WebSocketServerFactory(reactor=clock)
-        self.reader.factory.reader = SharedReader(Reports(lambda: clock, Counters()))
         self.reader.connection = self  # type: ignore[assignment]
         self.reader.makeConnection(self.wire)
 
@@ -435,22 +430,21 @@ def test_nothing_is_lost(payloads: list[bytes], steps: list[str], sizes: list[in
 # With all that is around it.
 
 
-BOTH_WAYS = pytest.mark.parametrize("quick", [True, False], ids=["quick", "autobahn"])
+BOTH_PROTOCOLS = pytest.mark.usefixtures("protocol")
 
 
-def slow_world(quick: bool, monkeypatch: pytest.MonkeyPatch, **settings: Any) -> tuple[World, Client]:
+def slow_world(monkeypatch: pytest.MonkeyPatch, **settings: Any) -> tuple[World, Client]:
     """A world whose parser has no time in any turn and whose clock is a TurningClock, and a client."""
     monkeypatch.setattr(web_fakes, "Clock", TurningClock)
     monkeypatch.setattr(turns, "SHARE_SECONDS", 0.0)
-    monkeypatch.setattr(protocol_module, "QUICK_FRAMES", quick)
     world = World(messages_per_second=1e6, message_burst=10_000, **settings).converting()
     return world, world.client().open()
 
 
-@BOTH_WAYS
-def test_a_stalled_function(quick: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+@BOTH_PROTOCOLS
+def test_a_stalled_function(monkeypatch: pytest.MonkeyPatch) -> None:
     """S5.6: a function that stalls, then ends for one message after the other, gets all of them in order, once each."""
-    world, client = slow_world(quick, monkeypatch, max_pending_messages=4)
+    world, client = slow_world(monkeypatch, max_pending_messages=4)
     handled: list[object] = []
     waiting: list[Deferred[None]] = []
 
@@ -471,10 +465,10 @@ def test_a_stalled_function(quick: bool, monkeypatch: pytest.MonkeyPatch) -> Non
     assert client.frames == []
 
 
-@BOTH_WAYS
-def test_empty_frames_at_the_end_of_each_turn(quick: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+@BOTH_PROTOCOLS
+def test_empty_frames_at_the_end_of_each_turn(monkeypatch: pytest.MonkeyPatch) -> None:
     """S5.6: a text that comes in while the end of an empty frame waits does not overtake it."""
-    world, client = slow_world(quick, monkeypatch)
+    world, client = slow_world(monkeypatch)
     world.listening()
     protocol = client.wire.protocol
     protocol.dataReceived(frame('{"message":', fin=False))
@@ -488,10 +482,10 @@ def test_empty_frames_at_the_end_of_each_turn(quick: bool, monkeypatch: pytest.M
     assert world.messages == [1, 2]
 
 
-@BOTH_WAYS
-def test_pausing_while_behind(quick: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+@BOTH_PROTOCOLS
+def test_pausing_while_behind(monkeypatch: pytest.MonkeyPatch) -> None:
     """S5.6: of texts that wait none is handled while reading is paused, in whatever turn that was."""
-    world, client = slow_world(quick, monkeypatch)
+    world, client = slow_world(monkeypatch)
     world.listening()
     client.send(frame("", PING) + message(1) + message(2))
     world.clock.turn()
@@ -504,11 +498,11 @@ def test_pausing_while_behind(quick: bool, monkeypatch: pytest.MonkeyPatch) -> N
     assert (world.messages, client.wire.producerState) == ([1, 2], "producing")
 
 
-@BOTH_WAYS
+@BOTH_PROTOCOLS
 @pytest.mark.parametrize("how", ["close", "abort"])
-def test_ending_while_behind(quick: bool, how: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_ending_while_behind(how: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """S9.3: of what waits nothing is handled once the connection closes; the answer behind it is understood."""
-    world, client = slow_world(quick, monkeypatch)
+    world, client = slow_world(monkeypatch)
     world.listening()
     client.send(frame("", PING) + message(1) + message(2) + close_frame(4000))
     assert client.wire.producerState == "paused"
@@ -691,11 +685,10 @@ def busy(monkeypatch: pytest.MonkeyPatch, **settings: Any) -> tuple[Busy, Client
     return found, client
 
 
-@BOTH_WAYS
+@BOTH_PROTOCOLS
 @pytest.mark.parametrize("way", WAYS)
-def test_one_function_in_a_turn(quick: bool, way: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_one_function_in_a_turn(way: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """S5.6: of a client's messages that come in one packet one is handled in a turn where each takes 5 ms."""
-    monkeypatch.setattr(protocol_module, "QUICK_FRAMES", quick)
     deliver, data = WAYS[way]
     found, client = busy(monkeypatch)
     protocol = client.wire.protocol
@@ -709,10 +702,9 @@ def test_one_function_in_a_turn(quick: bool, way: str, monkeypatch: pytest.Monke
     assert found.world.converted[0].closure.code == 4001
 
 
-@BOTH_WAYS
-def test_behind_the_handshake(quick: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+@BOTH_PROTOCOLS
+def test_behind_the_handshake(monkeypatch: pytest.MonkeyPatch) -> None:
     """S2.6: of messages that came with the handshake one is handled in a turn, too."""
-    monkeypatch.setattr(protocol_module, "QUICK_FRAMES", quick)
     found = Busy(monkeypatch)
     found.world.converting()
     found.world.client().send(head() + SMALL)
@@ -720,10 +712,9 @@ def test_behind_the_handshake(quick: bool, monkeypatch: pytest.MonkeyPatch) -> N
     found.check(30)
 
 
-@BOTH_WAYS
-def test_behind_a_connect_function(quick: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+@BOTH_PROTOCOLS
+def test_behind_a_connect_function(monkeypatch: pytest.MonkeyPatch) -> None:
     """S9.3: of messages that waited for the Connect functions one is handled in a turn."""
-    monkeypatch.setattr(protocol_module, "QUICK_FRAMES", quick)
     found = Busy(monkeypatch)
     found.world.converting()
     connecting: Deferred[None] = Deferred()
@@ -738,10 +729,9 @@ def test_behind_a_connect_function(quick: bool, monkeypatch: pytest.MonkeyPatch)
     found.check(30)
 
 
-@BOTH_WAYS
-def test_behind_a_function_that_waited(quick: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+@BOTH_PROTOCOLS
+def test_behind_a_function_that_waited(monkeypatch: pytest.MonkeyPatch) -> None:
     """S5.6: of messages that waited for a function to end one is handled in a turn."""
-    monkeypatch.setattr(protocol_module, "QUICK_FRAMES", quick)
     found, client = busy(monkeypatch)
     waited = found.later = Deferred()
     client.send(SMALL)
@@ -753,10 +743,9 @@ def test_behind_a_function_that_waited(quick: bool, monkeypatch: pytest.MonkeyPa
     found.check(30)
 
 
-@BOTH_WAYS
-def test_behind_the_rate(quick: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+@BOTH_PROTOCOLS
+def test_behind_the_rate(monkeypatch: pytest.MonkeyPatch) -> None:
     """S16.3: of messages that waited for the rate one is handled in a turn, although it would let through more."""
-    monkeypatch.setattr(protocol_module, "QUICK_FRAMES", quick)
     found, client = busy(monkeypatch, messages_per_second=20.0, message_burst=10)
     client.send(b"".join(message(number) for number in range(30)))
     for _ in range(300):
@@ -765,10 +754,9 @@ def test_behind_the_rate(quick: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     found.check(30)
 
 
-@BOTH_WAYS
-def test_others_have_their_turn(quick: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+@BOTH_PROTOCOLS
+def test_others_have_their_turn(monkeypatch: pytest.MonkeyPatch) -> None:
     """S5.6: clients that have more than their share go on one after the other, 20 ms of them in a turn."""
-    monkeypatch.setattr(protocol_module, "QUICK_FRAMES", quick)
     found, first = busy(monkeypatch)
     clients = [first, *(found.world.client().send(head()) for _ in range(9))]
     found.turns()
@@ -785,11 +773,10 @@ def test_others_have_their_turn(quick: bool, monkeypatch: pytest.MonkeyPatch) ->
 # TLS that ends behind data.
 
 
-@BOTH_WAYS
+@BOTH_PROTOCOLS
 @pytest.mark.parametrize("how", ["nothing", "close", "abort"])
-def test_tls_ends_behind_messages(quick: bool, how: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_tls_ends_behind_messages(how: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """S9.3: what came before the end is handled, a message in a turn; whoever closes or aborts meanwhile is obeyed."""
-    monkeypatch.setattr(protocol_module, "QUICK_FRAMES", quick)
     found, client = busy(monkeypatch)
     ended: list[Any] = []
     connection = found.world.converted[0]
@@ -802,17 +789,19 @@ def test_tls_ends_behind_messages(quick: bool, how: str, monkeypatch: pytest.Mon
         found.check(30)
         assert ended == [(1006, 30)]
     else:
-        (connection.close if how == "close" else connection._link.abort)(*([4000] if how == "close" else []))
+        if how == "close":
+            connection.close(4000)
+        else:
+            connection._link.abort()
         found.turns()
         assert ended == [({"close": 4000, "abort": 1006}[how], 1)]
     assert found.world.signals.open_connections() == ()
     assert found.world.signals.counters.callbacks_failed == 0
 
 
-@BOTH_WAYS
-def test_tls_ends_while_reading_is_paused(quick: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+@BOTH_PROTOCOLS
+def test_tls_ends_while_reading_is_paused(monkeypatch: pytest.MonkeyPatch) -> None:
     """S9.3: an end that comes while the connection reads no further is seen when it has read all that came before."""
-    monkeypatch.setattr(protocol_module, "QUICK_FRAMES", quick)
     found, client = busy(monkeypatch)
     connection = found.world.converted[0]
     client.send(SMALL)

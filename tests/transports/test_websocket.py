@@ -31,8 +31,8 @@ from web_fakes import (
 from pode_signals.core.model import ClosedBy, Closure
 from pode_signals.hub.connection import SignalConnection
 from pode_signals.hub.dispatch import Dispatch
-from pode_signals.signals import hub_of
-from pode_signals.transports.websocket import SignalFactory
+
+pytestmark = pytest.mark.usefixtures("protocol")
 
 GOOD_EXTENSION = ("Sec-WebSocket-Extensions", "permessage-deflate")
 
@@ -325,7 +325,8 @@ def test_what_is_sent_is_not_compressed() -> None:
 
 def test_offers_of_other_compression_are_passed_over() -> None:
     """S6.2: where Autobahn knows other ways to compress, as it does beside some libraries, they are not taken."""
-    protocol: Any = SignalFactory(hub_of(World(compression=True).signals))._protocol_class
+    world, _ = opened(compression=True)
+    protocol: Any = world.converted[0]._link._transport
     other, good = object(), PerMessageDeflateOffer()
     assert protocol.perMessageCompressionAccept([other]) is None
     assert protocol.perMessageCompressionAccept([other, good]).offer is good
@@ -688,3 +689,50 @@ def test_subprotocols() -> None:
     several = head("/msg", ("Sec-WebSocket-Protocol", "x"), ("Sec-WebSocket-Protocol", "a"))
     assert world.client().ask(several).value("Sec-WebSocket-Protocol") == "a"
     assert world.client().ask(head("/none", ("Sec-WebSocket-Protocol", "a"))).value("Sec-WebSocket-Protocol") is None
+
+
+# Whatever way it ends.
+
+
+@pytest.mark.parametrize("by", ["client", "server", "abort", "leaves", "fails"])
+def test_every_end(by: str) -> None:
+    """S10.2: each way in which a connection ends works after settling, and leaves no timer."""
+    world, client = opened()
+    connection = world.converted[0]
+    if by == "client":
+        client.send(close_frame(1000))
+    elif by == "server":
+        connection.close(4000)
+        client.send(close_frame(4000))
+    elif by == "abort":
+        connection._link.abort()
+    elif by == "leaves":
+        client.leave()
+    else:
+        client.send(frame(b"x", masked=False))
+        assert client.frames[-1] == Frame(CLOSE, client.frames[-1].payload)
+        assert client.frames[-1].code == 1002
+        client.send(close_frame(1002))
+    world.turn()
+    assert connection.state.value == "closed"
+    assert world.signals.open_connections() == ()
+
+
+def test_a_count_that_comes_back() -> None:
+    """S10.3: connections are not counted any more when they have ended."""
+    world, client = opened()
+    factory: Any = world.converted[0]._link._transport.factory
+    assert factory.countConnections == 1
+    client.leave()
+    assert factory.countConnections == 0
+
+
+def test_a_text_on_its_way_while_the_route_ends() -> None:
+    """S2.6: what was pipelined comes in front of what the client sends when the route has ended."""
+    world = World().converting().listening()
+    client = world.client()
+    client.send(head() + message(1), message(2))
+    world.turn()
+    client.send(message(3))
+    assert world.messages == [1, 2, 3]
+    assert [each.opcode for each in client.frames if each.opcode == TEXT] == []

@@ -19,7 +19,7 @@ from twisted.python.failure import Failure
 from twisted.web.http import HTTPChannel, Request
 from twisted.web.resource import Resource
 from twisted.web.server import NOT_DONE_YET, Site
-from web_fakes import KEY, World, close_frame, frame, head, plain
+from web_fakes import KEY, close_frame, frame, head, plain
 
 
 class Kept(Resource):
@@ -73,24 +73,25 @@ def test_data_buffer() -> None:
 
 
 def test_buffer_of_a_synchronous_route() -> None:
-    """S2.6: within render, what came behind the request in the same read goes to rawDataReceived afterwards."""
+    """S2.6: within render, clearLineBuffer has what came behind the request in the same read, and nobody else."""
     clock = Clock()
     got: list[bytes] = []
+    what_for = "read by web/hand_over.py so that no frame is lost"
 
     class Taking(Resource):
         isLeaf = True
 
         def render(self, request: Any) -> Any:
             expect(request.channel._dataBuffer == [], "_dataBuffer", "empty while render runs")
-            request.channel.dataReceived = request.channel.rawDataReceived = got.append
+            got.append(needs(request.channel, "clearLineBuffer", what_for)())
+            request.channel.dataReceived = got.append
             return NOT_DONE_YET
 
     wrapper = Site(Taking(), reactor=clock).buildProtocol(None)
     wrapper.makeConnection(StringTransport())
     wrapper.dataReceived(head() + b"first")
     wrapper.dataReceived(b"second")
-    what_for = "patched on the instance by web/hand_over.py, and called with what follows the request"
-    expect(got == [b"first", b"second"], "dataReceived, rawDataReceived", what_for)
+    expect(got == [b"first", b"second"], "clearLineBuffer", what_for)
 
 
 def test_the_idle_timeout() -> None:
@@ -230,18 +231,14 @@ def test_autobahn_opens_at_once() -> None:
     expect("self.sendData(" in inspect.getsource(type(made).succeedHandshake), "succeedHandshake", "uses sendData")
 
 
-def test_autobahn_copies_no_option_that_the_class_has() -> None:
-    """S2.1: each option of Autobahn is a class attribute of our protocol, so that none is copied to each instance."""
-    producer = World().converting().client().open().wire.producer
-    copied = sorted(vars(producer).keys() & set(WebSocketServerProtocol.CONFIG_ATTRS))
-    expect(not copied, "CONFIG_ATTRS", f"options that web/protocol.py does not set: {copied}")
-
-
 def test_autobahn_fails_by_a_close_frame() -> None:
     """S5.8: a failure goes through _fail_connection and sendCloseFrame(isReply=False), and leaves TCP up."""
     made, transport = protocol()
     calls: list[Any] = []
-    send, fail = made.sendCloseFrame, needs(made, "_fail_connection", "web/protocol.py lets only the first one count")
+    send, fail = (
+        made.sendCloseFrame,
+        needs(made, "_fail_connection", "only the first one counts"),
+    )
     made.sendCloseFrame = lambda **given: calls.append(given) or send(**given)
     made._fail_connection = lambda *given: calls.append("fail") or fail(*given)
     made.dataReceived(frame(b"x" * 101))
@@ -266,14 +263,14 @@ def test_autobahn_skips_and_parses_by_these() -> None:
     """S5.8: onFrameData and onFrameEnd see each frame as current_frame; False from them stops the parsing."""
     made, _ = protocol()
     seen: list[Any] = []
-    original = needs(made, "onFrameData", "web/protocol.py skips what follows a failure")
+    original = needs(made, "onFrameData", "transports/websocket.py skips what follows a failure")
     made.onFrameData = lambda data: (
         seen.append((made.current_frame.opcode, made.current_frame.length)) or original(data)
     )
     made.dataReceived(frame(b"hello") + frame(b"", 9))
     expect(seen == [(1, 5), (9, 0)], "onFrameData, current_frame", str(seen))
     for attribute in ("_isMessageCompressed", "utf8validateIncomingCurrentMessage"):
-        needs(made, attribute, "web/protocol.py switches it off after a failure")
+        needs(made, attribute, "transports/websocket.py switches it off after a failure")
 
 
 def test_tls_does_not_close_while_a_producer_is_registered() -> None:

@@ -158,6 +158,7 @@ NO_LIMITS = {
     "control_frame_burst": "of control_frames_per_second",
     "default_scope": "a choice",
     "duplicate_client_id": "upgrades_refused",
+    "fast": "a choice",
     "listen_backlog": "the system's",
     "message_burst": "of messages_per_second",
     "ping_interval_seconds": "of pong_timeout_seconds",

@@ -34,10 +34,11 @@ from web_fakes import (
 
 from pode_signals.core.model import ClosedBy, Closure, Scope
 from pode_signals.errors import PodeSignalsError
-from pode_signals.fast import lean
 from pode_signals.hub.connection import ConnectionState
 from pode_signals.signals import hub_of
 from pode_signals.transports.websocket import SignalProtocol
+
+pytestmark = pytest.mark.usefixtures("protocol")
 
 
 def waiting_world(**arguments: Any) -> World:
@@ -56,9 +57,9 @@ def waiting_world(**arguments: Any) -> World:
     return world
 
 
-def route_world(route: Callable[[World, Any], Any]) -> World:
+def route_world(route: Callable[[World, Any], Any], **settings: Any) -> World:
     """A world whose ``/msg`` does this."""
-    world = World().listening()
+    world = World(**settings).listening()
 
     @world.app.route("/msg")
     def convert(request: Any) -> Any:
@@ -761,6 +762,31 @@ def test_nothing_is_kept_after_the_end(end: Callable[[World, Client], object]) -
     assert not hub_of(world.signals).capacity._by_address
 
 
+@pytest.mark.parametrize("leaves", ["while the route runs", "afterwards"])
+def test_no_cycle_is_left_of_http(leaves: str) -> None:
+    """S10.3: channel and request are gone with the route, without a collection, whenever the client leaves."""
+    watched: list[weakref.ref[Any]] = []
+    end: Deferred[None] = Deferred()
+
+    def route(world: World, request: Any) -> Deferred[None]:
+        watched.append(weakref.ref(request.channel))
+        world.signals.convert(request, "Msg")
+        return end
+
+    world = route_world(route)
+    gc.collect()
+    gc.disable()
+    try:
+        client = world.client().open()
+        if leaves == "while the route runs":
+            client.leave()
+        end.callback(None)
+        world.turn()
+        assert watched[0]() is None
+    finally:
+        gc.enable()
+
+
 def test_an_open_connection_keeps_no_request() -> None:
     """S5.3: while the connection is open its Request is gone: it would be the largest part of it."""
     watched: list[weakref.ref[Any]] = []
@@ -792,13 +818,12 @@ def test_a_handshake_that_autobahn_refuses(monkeypatch: pytest.MonkeyPatch) -> N
             world.signals.convert(request, "Msg")
         raised.append(caught.value)
 
-    world = route_world(route)
+    world = route_world(route, compression=True)
     world.signals.on_connect("Msg")(events.append)
     world.signals.on_disconnect("Msg")(events.append)
     with monkeypatch.context() as patched:
-        patched.setattr(lean, "QUICK_OPENS", False)
         patched.setattr(SignalProtocol, "onConnect", refuse)
-        client = world.client().send(head())
+        client = world.client().send(head("/msg", ("Sec-WebSocket-Extensions", "permessage-deflate")))
         world.turn(10)
     assert client.wire.ended == "aborted"
     assert len(raised) == 1

@@ -17,7 +17,7 @@ from twisted.web.test.requesthelper import DummyChannel
 from web_fakes import World, failures_in, head, message, plain
 
 from pode_signals.core.model import Unrouted
-from pode_signals.core.request_record import HandshakeRecord
+from pode_signals.core.request_record import RequestRecord
 from pode_signals.hub.connection import SignalConnection
 from pode_signals.signals import hub_of
 
@@ -706,7 +706,7 @@ PIECES = st.sampled_from(
 def test_arguments_are_those_of_the_request(query: bytes) -> None:
     """S5.3: the arguments of the record are those that the route had in request.args."""
     expected = twisted_request(b"/msg?" + query, []).args
-    record = HandshakeRecord(b"GET", b"/msg?" + query, [], "", False)
+    record = RequestRecord(b"GET", b"/msg?" + query, [], "", False)
     assert record.args == {text(name): [text(each) for each in values] for name, values in expected.items()}
 
 
@@ -715,7 +715,7 @@ def test_arguments_are_those_of_the_request(query: bytes) -> None:
 def test_cookies_are_those_of_the_request(lines: list[bytes]) -> None:
     """S5.3: the cookies of the record are those that the route had from request.getCookie."""
     expected = twisted_request(b"/msg", lines).received_cookies
-    record = HandshakeRecord(b"GET", b"/msg", [(b"Cookie", line) for line in lines], "", False)
+    record = RequestRecord(b"GET", b"/msg", [(b"Cookie", line) for line in lines], "", False)
     assert record.cookies == {text(name): text(value) for name, value in expected.items()}
 
 
@@ -748,7 +748,7 @@ BAD_CALLS: list[tuple[str, Callable[[World, Any], object]]] = [
     (
         "identify",
         lambda world, request: hub_of(world.signals).identities.identify(
-            "", None, None, HandshakeRecord(b"GET", b"/", [], "", False)
+            "", None, None, RequestRecord(b"GET", b"/", [], "", False)
         ),
     ),
 ]

@@ -1,25 +1,36 @@
-"""What can't become a connection, row by row, in each way that a program can convert: the answer, and what goes on."""
+"""What can't become a connection, one of each kind, in each way that a program can convert, and what goes on.
+
+``tests/core/test_upgrade.py`` has every row, and what is said of it.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
+from uuid import UUID
 
 import pytest
+from bounded import BoundedWorld
+from heads import head_in
 from klein import Klein
 from refused_requests import ROWS, Row
 from twisted.internet.defer import Deferred
-from twisted.logger import capturedLogs
+from twisted.logger import capturedLogs, formatEvent
 from twisted.web.resource import Resource
 from web_fakes import Answer, Client, World, failures_in, head, message, plain
 from werkzeug.exceptions import HTTPException
 
+from pode_signals.core.endpoints import Endpoint
+from pode_signals.core.model import Scope
+from pode_signals.core.upgrade import UpgradeRules, check
 from pode_signals.errors import (
     AlreadyConverted,
     ClientGone,
     ClientIdInUse,
     ClientIdInvalid,
     NameInvalid,
+    NotInReactorThread,
     OriginRefused,
     PodeSignalsError,
     ResponseStarted,
@@ -87,14 +98,19 @@ def _check_keep_alive(world: World, client: Client) -> None:
     assert client.ask(head("/msg", ("Origin", "http://example.com"))).status == 101
 
 
-ONE_OF_EACH = list({(row.status, row.headers): row for row in ROWS}.values())
+def _said(row: Row) -> str | None:
+    try:
+        check(head_in(row.request), UpgradeRules())
+    except UpgradeRefused as refused:
+        return refused.description
+    raise AssertionError(row)
 
 
-@pytest.mark.parametrize(
-    ("kind", "row"),
-    [("Klein, wrapped", row) for row in ROWS] + [(kind, row) for kind in PROGRAMS for row in ONE_OF_EACH],
-    ids=str,
-)
+ONE_OF_EACH = list({_said(row): row for row in ROWS}.values())
+
+
+@pytest.mark.parametrize("row", ONE_OF_EACH, ids=str)
+@pytest.mark.parametrize("kind", PROGRAMS)
 def test_refused(kind: str, row: Row) -> None:
     """S2.2: what can't be upgraded gets its own answer as plain text, and the socket goes on."""
     world = program(kind)
@@ -279,6 +295,9 @@ def test_http_2_gets_426() -> None:
     class Stream:
         """A channel that is none of HTTP/1.1's."""
 
+        def isSecure(self) -> bool:
+            return True
+
     def convert(world: World, request: Any) -> None:
         channel, request.channel = request.channel, Stream()
         try:
@@ -328,6 +347,204 @@ def test_convert_writes_nothing_when_it_refuses() -> None:
     client = world.client()
     answer = client.ask(plain("/msg"))
     assert (answer.status, answer.body) == (200, b"a page instead")
+
+
+# The log line, the count and the answer of a refusal.
+
+EVIL = ("Origin", "http://evil.example")
+ON_CHAT = [Endpoint(each, hostname="chat.example.com") for each in ("http", "ws")]
+
+
+@pytest.mark.parametrize(
+    ("request_bytes", "endpoints", "answer", "line"),
+    [
+        (
+            head("/msg?token=secret", EVIL),
+            None,
+            (403, b"This origin may not connect.\n"),
+            "refused an upgrade of /msg with 403: This origin may not connect."
+            ' (Origin: "http://evil.example", Host: "example.com"; see allowed_origins)',
+        ),
+        (
+            head("/msg", ("Host", "evil.example")),
+            ON_CHAT,
+            (421, b"This Host is not served here.\n"),
+            "refused an upgrade of /msg with 421: This Host is not served here."
+            ' (Host: "evil.example"; an endpoint serves the Host in its hostname=, and on loopback without hostname='
+            " localhost alone)",
+        ),
+        (
+            head("/msg", ("Sec-WebSocket-Version", "x")),
+            None,
+            (400, b"The Sec-WebSocket-Version is malformed.\n"),
+            'refused an upgrade of /msg with 400: The Sec-WebSocket-Version is malformed. (Sec-WebSocket-Version: "x")',
+        ),
+        (
+            head("/msg", ("Connection", b"Upgrade, \x01")),
+            None,
+            (400, b"A header has a character that it must not have.\n"),
+            "refused an upgrade of /msg with 400: A header has a character that it must not have."
+            ' (Connection: "Upgrade, \\u0001")',
+        ),
+    ],
+)
+def test_the_line_of_a_refusal(
+    request_bytes: bytes, endpoints: list[Endpoint] | None, answer: tuple[int, bytes], line: str
+) -> None:
+    """S20.2: the client reads why, and the log has the header, its value and the setting; never the query."""
+    world = BoundedWorld(endpoints=endpoints)
+    with capturedLogs() as logs:
+        found = world.client().ask(request_bytes)
+    assert (found.status, found.body) == answer
+    assert [formatEvent(event) for event in logs if "kind" in event] == [line]
+
+
+def test_a_request_that_was_changed_on_its_way() -> None:
+    """S16.6: convert judges a request as it is then: a resource before the route may have set its Host."""
+    world = program("resource, wrapped")
+    root = world._resource
+
+    class Monster(Resource):
+        """Takes the Host from the path, as Twisted's VHostMonsterResource does."""
+
+        isLeaf = True
+
+        def render(self, request: Any) -> Any:
+            request.requestHeaders.setRawHeaders(b"Host", [b"chat.example.com"])
+            return root.render(request)
+
+    world._resource = Monster()
+    assert world.client().ask(head("/msg", ("Origin", "http://chat.example.com"))).status == 101
+    assert world.client().ask(head("/msg", ("Origin", "http://example.com"))).status == 403
+
+
+# Mistakes of the program.
+
+
+def _failing(convert: Callable[[World, Any], object], error: type[Exception]) -> str:
+    """What the log says of a route that makes a mistake: its client gets 500, and nothing of it."""
+    world = World()
+
+    @world.app.route("/msg")
+    def route(request: Any) -> bytes:
+        convert(world, request)
+        return b""
+
+    with capturedLogs() as logs:
+        answer = world.client().ask(head())
+    assert answer.status == 500
+    assert world.signals.count() == 0
+    (failure,) = failures_in(logs)
+    assert failure.check(error)
+    text = failure.getErrorMessage()
+    assert text.encode() not in answer.body
+    return text
+
+
+@pytest.mark.parametrize(
+    ("convert", "error", "text"),
+    [
+        (
+            lambda signals, request: signals.convert("Msg", request),
+            TypeError,
+            "convert takes the request first and the name second: signals.convert(request, name)",
+        ),
+        (
+            lambda signals, request: signals.convert(None, "Msg"),
+            TypeError,
+            "convert takes a twisted.web request, not NoneType",
+        ),
+        (lambda signals, request: signals.convert(request, None), TypeError, "the name has to be a str, not NoneType"),
+        (lambda signals, request: signals.convert(request, b"Msg"), TypeError, "the name has to be a str, not bytes"),
+        (
+            lambda signals, request: signals.convert(request, "Msg", group=7),
+            TypeError,
+            "the group has to be a str, not int",
+        ),
+        (
+            lambda signals, request: signals.convert(request, "Msg", client_id=UUID(int=0)),
+            TypeError,
+            "the client id has to be a str or an int, not UUID",
+        ),
+        (
+            lambda signals, request: signals.convert(request, "Msg", scope="world"),
+            ValueError,
+            "the scope has to be one of global, local, not 'world'",
+        ),
+        (
+            lambda signals, request: signals.convert(request, "Msg", scope=True),
+            ValueError,
+            "the scope has to be one of global, local, not True",
+        ),
+        (
+            lambda signals, request: signals.convert(request, "Msg", subprotocols="chat"),
+            TypeError,
+            "subprotocols has to be a list of str, not str",
+        ),
+        (
+            lambda signals, request: signals.convert(request, "Msg", subprotocols=7),
+            TypeError,
+            "subprotocols has to be a list of str, not int",
+        ),
+        (
+            lambda signals, request: signals.convert(request, "Msg", subprotocols=[b"chat"]),
+            TypeError,
+            "the subprotocol has to be a str, not bytes",
+        ),
+        (
+            lambda signals, request: signals.connection_of("Msg"),
+            TypeError,
+            "connection_of takes a twisted.web request, not str",
+        ),
+        (
+            lambda signals, request: signals.new_client_id("ada", "Msg"),
+            TypeError,
+            "new_client_id takes a twisted.web request, not str",
+        ),
+        (
+            lambda signals, request: signals.client_address("203.0.113.7"),
+            TypeError,
+            "client_address takes a twisted.web request, not str",
+        ),
+    ],
+)
+def test_arguments_of_a_wrong_type(convert: Callable[[Any, Any], object], error: type[Exception], text: str) -> None:
+    """S20.1: arguments in the wrong order or of a wrong type are a sentence at the line that gave them."""
+    assert _failing(lambda world, request: convert(world.signals, request), error) == text
+
+
+def test_a_mistake_is_one_for_every_request() -> None:
+    """S20.1: a wrong argument is told with the first request, also with one that can't be upgraded."""
+    world = World()
+
+    @world.app.route("/msg")
+    def route(request: Any) -> bytes:
+        with pytest.raises(TypeError, match="the name has to be a str"):
+            world.signals.convert(request, 7)  # type: ignore[arg-type]
+        return b"a page"
+
+    assert world.client().ask(plain("/msg")).body == b"a page"
+
+
+@pytest.mark.parametrize("scope", ["local", Scope.LOCAL])
+def test_a_scope_and_its_text(scope: str | Scope) -> None:
+    """S3.1: a scope is taken as the enum and as its text alike."""
+    world = World().converting(scope=scope)
+    world.client().open()
+    assert world.converted[0].scope is Scope.LOCAL
+
+
+def test_in_a_thread() -> None:
+    """S20.1: convert in a thread fails with a sentence that says where it belongs, and what does go to a thread."""
+
+    def convert(world: World, request: Any) -> None:
+        with ThreadPoolExecutor(1) as thread:
+            thread.submit(world.signals.convert, request, "Msg").result()
+
+    assert _failing(convert, NotInReactorThread) == (
+        "convert runs in the reactor's thread only: call it in the route itself, and defer only the work that takes"
+        " long to a thread (deferToThread)"
+    )
 
 
 def _raised_by(convert: Callable[[World, Any], object]) -> BaseException:

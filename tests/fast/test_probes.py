@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import os
-import select
-import subprocess
-import sys
 from typing import Any
 
 import pytest
 from twisted.internet.abstract import FileDescriptor
 from twisted.internet.tcp import Connection
 
-from pode_signals.fast import shortcuts
+from pode_signals.fast import probes
 
 # Whether they can be taken.
 
@@ -29,23 +25,23 @@ def missing(base: type[Any], name: str) -> type[Any]:
 @pytest.mark.parametrize("name", ["dataBuffer", "_tempDataLen", "disconnecting"])
 def test_where_twisted_is_not_as_known(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     """S4.6: without an attribute of the transport that they need, direct writes are off."""
-    assert shortcuts._direct_writes_work()
-    monkeypatch.setattr(shortcuts, "FileDescriptor", missing(FileDescriptor, name))
-    assert not shortcuts._direct_writes_work()
+    assert probes._direct_writes_work()
+    monkeypatch.setattr(probes, "FileDescriptor", missing(FileDescriptor, name))
+    assert not probes._direct_writes_work()
 
 
 def test_where_twisted_buffers_elsewhere(monkeypatch: pytest.MonkeyPatch) -> None:
     """S4.6: buffers that stay empty though something is unsent are none that can be trusted."""
     monkeypatch.setattr(FileDescriptor, "write", lambda _self, _data: None)
-    assert not shortcuts._direct_writes_work()
+    assert not probes._direct_writes_work()
 
 
 @pytest.mark.parametrize("name", ["data", "current_frame", "inside_message", "state"])
 def test_where_autobahn_is_not_as_known(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
-    """S5.1: without an attribute of the protocol that they need, quick frames are off."""
-    assert shortcuts._quick_frames_work()
-    monkeypatch.setattr(shortcuts, "WebSocketServerProtocol", missing(shortcuts.WebSocketServerProtocol, name))
-    assert not shortcuts._quick_frames_work()
+    """S5.1: without an attribute of the protocol that they need, small frames are left to Autobahn."""
+    assert probes._small_frames_work()
+    monkeypatch.setattr(probes, "WebSocketServerProtocol", missing(probes.WebSocketServerProtocol, name))
+    assert not probes._small_frames_work()
 
 
 class ReadsTwice(Connection):
@@ -86,7 +82,7 @@ class StartsOtherwise(Connection):
 class KeepsElsewhere(Connection):
     """A connection of a Twisted that has its socket elsewhere."""
 
-    socket = property(lambda _self: shortcuts._NoSocket(), lambda self, skt: setattr(self, "_kept", skt))  # type: ignore[assignment]
+    socket = property(lambda _self: probes._NoSocket(), lambda self, skt: setattr(self, "_kept", skt))  # type: ignore[assignment]
 
     def doRead(self) -> Any:
         return self._dataReceived(self._kept.recv(self.bufferSize))  # type: ignore[attr-defined,func-returns-value]
@@ -107,24 +103,20 @@ class TakesMore(Connection):
 
 def test_where_twisted_reads_otherwise(monkeypatch: pytest.MonkeyPatch) -> None:
     """S16.8: where Twisted's connections read otherwise than known, or lack something, shared reads are off."""
-    assert shortcuts._shared_reads_work()
+    assert probes._shared_reads_work()
     names = ("bufferSize", "disconnecting", "socket", "startReading", "stopReading", "doRead", "_dataReceived")
     otherwise = [ReadsTwice, ReadsLess, TellsMore, EndsOtherwise, StartsOtherwise, KeepsElsewhere, Closes, TakesMore]
     for kind in (*otherwise, *(missing(Connection, name) for name in names)):
-        monkeypatch.setattr(shortcuts, "Connection", kind)
-        assert not shortcuts._shared_reads_work(), kind
+        monkeypatch.setattr(probes, "Connection", kind)
+        assert not probes._shared_reads_work(), kind
 
 
-@pytest.mark.parametrize("wanted", [True, False])
-def test_the_environment(wanted: bool) -> None:
-    """S16.8: PODE_SIGNALS_SHORTCUTS=off turns all off; with the versions that are installed all work."""
-    program = (
-        "from pode_signals.fast.shortcuts import *; from pode_signals.fast.lean import *;"
-        "print(DIRECT_WRITES, QUICK_FRAMES, QUIET, QUICK_OPENS, QUICK_ENDS, SHARED_READS)"
-    )
-    expected = f"{wanted} {wanted} {wanted} {wanted} {wanted} {wanted and hasattr(select, 'epoll')}"
-    environment = {**os.environ, "PODE_SIGNALS_SHORTCUTS": "on" if wanted else "off"}
-    done = subprocess.run(
-        [sys.executable, "-c", program], env=environment, capture_output=True, text=True, timeout=60, check=True
-    )
-    assert done.stdout.strip() == expected
+def test_a_probe_that_raises(monkeypatch: pytest.MonkeyPatch) -> None:
+    """S16.8: whatever a library raises while it is tried, that way is off, and nothing raises at import."""
+
+    class Strange(Connection):
+        def doRead(self) -> None:
+            raise SystemError
+
+    monkeypatch.setattr(probes, "Connection", Strange)
+    assert not probes._shared_reads_work()

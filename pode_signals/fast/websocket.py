@@ -1,0 +1,248 @@
+"""The plain protocol with less work for each connection and each message. It has no behaviour of its own.
+
+Each shorter way past Twisted and Autobahn is tried when this package is imported (:mod:`~pode_signals.fast.probes`,
+:mod:`~pode_signals.fast.comparison`). Instead of a way that does not come to the same, the plain one is taken.
+"""
+
+from __future__ import annotations
+
+from base64 import b64encode
+from hashlib import sha1
+from typing import TYPE_CHECKING, Any
+
+from autobahn.websocket.protocol import WebSocketProtocol
+from twisted.internet.protocol import connectionDone
+from twisted.python.failure import Failure
+
+from ..core.environment import FAST
+from ..transports.websocket import SignalFactory, SignalProtocol
+from .attributes import light_class, settled
+from .comparison import LIGHT_ATTRIBUTES, QUIET_READS, QUIET_WRITES, behaves_alike, ends_alike, opens_alike
+from .frames import small_frame_bytes, unmasked_text, unmasked_texts
+from .probes import SMALL_FRAMES, can_write_directly
+from .reading import SharedReader
+
+if TYPE_CHECKING:
+    from ..hub.hub import Hub
+    from .reading import Reading
+
+__all__ = ["FastFactory", "FastProtocol"]
+
+_OPEN = SignalProtocol.STATE_OPEN
+# RFC 6455 section 1.3.
+_GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
+_SWITCHING = b"HTTP/1.1 101 Switching Protocols\r\n"
+_UPGRADE = b"Upgrade: WebSocket\r\nConnection: Upgrade\r\n"
+
+
+class FastProtocol(SignalProtocol):
+    """One client's wire, by shorter ways.
+
+    Attributes:
+        is_light: the class has the attributes that Autobahn would give to each protocol.
+    """
+
+    is_light = False
+    state = SignalProtocol.STATE_CONNECTING
+    # The transport, where frames may go straight to its socket.
+    _direct: Any = None
+    # A reader was not asked yet to read in the transport's place; and what reads there.
+    _may_share = True
+    _shared: Reading | None = None
+
+    def __init__(self) -> None:
+        if not self.is_light:
+            super().__init__()
+
+    def shake_hands(self, key: bytes, subprotocol: str | None, deflate: bytes) -> bool:
+        """Answer a handshake that was checked: without Autobahn, where no extension is offered."""
+        if not self.is_light:
+            return super().shake_hands(key, subprotocol, deflate)
+        if not deflate:
+            self.transport.registerProducer(self, True)
+            self.open_at_once(key, subprotocol)
+            return True
+        # What was put off until Autobahn was needed.
+        super().__init__()
+        super().connectionMade()
+        is_open = super().shake_hands(key, subprotocol, deflate)
+        if is_open:
+            self.__dict__ = settled(self)
+        return is_open
+
+    def open_at_once(self, key: bytes, subprotocol: str | None) -> None:
+        """Write the 101 that Autobahn would write (RFC 6455 section 4.2.2), and be open."""
+        self.factory.countConnections += 1
+        agreed = b"" if subprotocol is None else b"Sec-WebSocket-Protocol: " + subprotocol.encode("ascii") + b"\r\n"
+        accept = b"Sec-WebSocket-Accept: " + b64encode(sha1(key + _GUID, usedforsecurity=False).digest())
+        headers = self.response_headers
+        # They are sent once, and not kept.
+        del self.response_headers
+        self.write(_SWITCHING + headers + _UPGRADE + agreed + accept + b"\r\n\r\n")
+        self.state = _OPEN
+
+    # What the connection calls.
+
+    def write(self, data: bytes) -> bool:
+        """Send whole frames, straight to the socket where nothing is unsent."""
+        transport = self._direct
+        if (
+            transport is None
+            or transport.dataBuffer
+            or transport._tempDataLen
+            or transport.disconnecting
+            or not transport.connected
+        ):
+            self.transport.write(data)
+            return True
+        try:
+            taken = transport.socket.send(data)
+        except OSError:
+            # It is full, which BlockingIOError says; or it is gone, which the reactor will find out as well.
+            taken = 0
+        if taken != len(data):
+            transport.write(data[taken:])
+        return True
+
+    def abort(self) -> None:
+        """Drop the transport now."""
+        self._stop_shared_reading()
+        super().abort()
+
+    # What the transport calls.
+
+    def connectionMade(self) -> None:
+        """The transport is there."""
+        if can_write_directly(self.transport):
+            self._direct = self.transport
+        if not self.is_light:
+            super().connectionMade()
+
+    def dataReceived(self, data: bytes) -> None:
+        """Data that the transport has read itself: the first, after which the shared reader reads where it can."""
+        if self._may_share:
+            self._may_share = False
+            self._shared = self.factory.reader.adopt(self.transport, self.take)
+        super().dataReceived(data)
+
+    def take(self, data: bytes) -> None:
+        """The payloads of small text frames are handed on at once. Autobahn gets whatever else there is."""
+        is_between = self.state == _OPEN and self.current_frame is None and not self.inside_message and not self.data
+        if SMALL_FRAMES and is_between and not self._behind:
+            # The same fence as around Autobahn's parser.
+            try:
+                payload = unmasked_text(data, self.maxMessagePayloadSize)
+                if payload is not None:
+                    self.deliver(self.connection, payload)
+                    return
+                data = self._take_texts(data)
+            except Exception:
+                self._callback_raised()
+                return
+            if not data:
+                return
+        super().take(data)
+
+    def connectionLost(self, reason: Failure = connectionDone) -> None:
+        """The transport is gone."""
+        self._stop_shared_reading()
+        super().connectionLost(reason)
+
+    def ended(self, reason: Failure) -> None:
+        """The transport is gone, and so is all that came by it."""
+        if not QUICK_ENDS:
+            super().ended(reason)
+            return
+        self._end = None
+        self.end_quietly(reason)
+        self.connection.lost()
+
+    def end_quietly(self, reason: Failure) -> None:
+        """Tell Autobahn that the transport is gone, without its three log lines about the end."""
+        WebSocketProtocol._connectionLost(self, reason)  # type: ignore[arg-type]  # Autobahn's annotation is wrong
+        self.factory.countConnections -= 1
+
+    def stopProducing(self) -> None:
+        """IPushProducer: the transport ends."""
+        self._stop_shared_reading()
+        super().stopProducing()
+
+    # Between Autobahn and the transport.
+
+    def parse(self, data: bytes) -> None:
+        """Give Autobahn what has come, without its log line about it."""
+        if QUIET_READS:
+            self._dataReceived(data)
+        else:
+            super().parse(data)
+
+    def sendData(self, data: bytes, sync: bool = False, chopsize: int | None = None) -> None:
+        """All of Autobahn's output, without its log line about it."""
+        if QUIET_WRITES and not self.response_headers:
+            self.transport.write(data)
+        else:
+            super().sendData(data, sync, chopsize)
+
+    def dropConnection(self, abort: bool = False) -> None:
+        """End TCP."""
+        self._stop_shared_reading()
+        super().dropConnection(abort)
+
+    @property
+    def _reading(self) -> Any:
+        """What pauses and resumes reading."""
+        return self._shared or self.transport
+
+    def _stop_shared_reading(self) -> None:
+        """For good, and before the socket is closed: an epoll forgets it only when no child process holds it either."""
+        shared, self._shared = self._shared, None
+        if shared is not None:
+            shared.stopProducing()
+
+    def _take_texts(self, data: bytes) -> bytes:
+        """Hand on what small text frames hold, for a short time. The rest is for Autobahn, or waits."""
+        payloads, taken = unmasked_texts(data, self.maxMessagePayloadSize)
+        if not taken:
+            return data
+        # Autobahn goes on behind them, also where a callback raises.
+        self.data = data[taken:]
+        connection, turns = self.connection, self.connection.runtime.turns
+        seconds, end = turns.seconds, turns.share_ends()
+        for number, payload in enumerate(payloads):
+            if connection.reading_paused or (number and seconds() >= end):
+                done = sum(small_frame_bytes(each) for each in payloads[:number])
+                self.data = data[done:]
+                self._fall_behind()
+                return b""
+            self.onMessage(payload, False)
+        if self.data and seconds() >= end:
+            self._fall_behind()
+            return b""
+        rest, self.data = self.data, b""
+        return rest
+
+
+class FastFactory(SignalFactory):
+    """Makes the fast protocols of one hub.
+
+    Args:
+        hub: whose settings hold.
+
+    Attributes:
+        reader: reads for all of them, where it can.
+    """
+
+    protocol: type[FastProtocol] = FastProtocol
+
+    def __init__(self, hub: Hub) -> None:
+        super().__init__(hub)
+        self.reader = SharedReader(hub.reports, hub.turns.seconds)
+        if IS_LIGHT and LIGHT_ATTRIBUTES is not None:
+            self.protocol = light_class(FastProtocol, LIGHT_ATTRIBUTES, self)
+
+
+QUICK_ENDS = FAST and bool(ends_alike(FastProtocol))
+"""Whether the end of a transport is told to Autobahn without three texts about it."""
+
+IS_LIGHT = bool(LIGHT_ATTRIBUTES and opens_alike(FastProtocol) and behaves_alike(FastProtocol))
+"""Whether protocols keep nothing that is the same for each, and answer handshakes without Autobahn."""

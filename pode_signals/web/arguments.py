@@ -1,0 +1,42 @@
+"""The arguments of a conversion: a mistake of the program is a sentence at once, whatever the request is like."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from ..core.model import Scope
+from ..core.names import client_id_text
+from .requests import check_is_request, is_request
+
+__all__ = ["check_arguments"]
+
+
+def check_arguments(
+    request: object, name: object, group: object, client_id: object, scope: object, subprotocols: object
+) -> None:
+    """Let nothing pass that can only be a mistake of the program. Whether a name is a good one is asked later.
+
+    Raises:
+        TypeError: an argument is in the place of another one, or is of a wrong type; the sentence names it.
+        ValueError: there is no such scope.
+    """
+    if is_request(name):
+        raise TypeError("convert takes the request first and the name second: signals.convert(request, name)")
+    check_is_request("convert", request)
+    _check_text("name", name)
+    if group is not None:
+        _check_text("group", group)
+    if client_id is not None:
+        client_id_text(client_id)
+    if scope is not None and scope not in (*Scope, *(each.value for each in Scope)):
+        raise ValueError(f"the scope has to be one of {', '.join(each.value for each in Scope)}, not {scope!r}")
+    # One text is a sequence of texts too, and its letters are no subprotocols.
+    if isinstance(subprotocols, (str, bytes)) or not isinstance(subprotocols, Iterable):
+        raise TypeError(f"subprotocols has to be a list of str, not {type(subprotocols).__name__}")
+    for each in subprotocols:
+        _check_text("subprotocol", each)
+
+
+def _check_text(argument: str, value: object) -> None:
+    if not isinstance(value, str):
+        raise TypeError(f"the {argument} has to be a str, not {type(value).__name__}")
