@@ -125,9 +125,10 @@ def _syslog_observer(prefix: str) -> ILogObserver:
 
 
 def _spare_the_collector() -> None:
-    """Have Python's garbage collector look no more at what was there at the start and stays, some 200,000 objects.
+    """Have Python's garbage collector leave out the modules and the program, some 200,000 objects that stay anyway.
 
-    Each of its full rounds would stop the server for 20 to 30 ms, about twice a second where many clients come and go.
+    Otherwise each full round of the collector would stop the server for 20 to 30 ms, about twice a second where many
+    clients come and go.
     """
     gc.collect()
     gc.freeze()

@@ -51,7 +51,7 @@ def origin_allowed(
         host: the Host header.
         allowed_origins: what may connect beside our own pages: ``https://example.com``, ``https://*.example.com``
             (any subdomain, not example.com itself), ``*`` (every origin but ``null``), or what the pages of an
-            application have, also without a host: ``file://``, ``qrc://``, ``app://.``. None is nothing.
+            application have, also without a host: ``file://``, ``qrc://``, ``app://.``. None allows no other origin.
         own_ports: the ports of this service's http and https endpoints.
         secure: whether the request came over TLS.
         allow_null: whether ``Origin: null`` may connect.

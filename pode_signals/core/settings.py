@@ -213,8 +213,8 @@ class Settings:
     )
     fast: bool = flag(
         True,
-        "Whether WebSockets are served by shorter ways past Twisted and Autobahn, which do the same in less time and"
-        " memory. ``PODE_SIGNALS_FAST=off`` in the environment turns these ways off as well.",
+        "Whether WebSockets are served by shorter ways past Twisted and Autobahn. Clients see no difference; the server"
+        " needs less time and memory. ``PODE_SIGNALS_FAST=off`` in the environment turns the shorter ways off as well.",
     )
     duplicate_client_id: DuplicateClientId = choice(
         DuplicateClientId.REPLACE,
