@@ -5,6 +5,7 @@ usage: instructions_script.py fan-out|echo|frames|allocations COUNT
 
 from __future__ import annotations
 
+import gc
 import json
 import sys
 import tracemalloc
@@ -126,4 +127,6 @@ MODES: dict[str, Callable[[int], None]] = {
 }
 
 if __name__ == "__main__":
+    # A full collection would fall into one run or into the other by chance, and count for more than a change does.
+    gc.disable()
     MODES[sys.argv[1]](int(sys.argv[2]))
