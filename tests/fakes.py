@@ -25,6 +25,7 @@ from pode_signals.hub.link import Link
 from pode_signals.hub.runtime import Runtime
 from pode_signals.hub.transport import ClientTransport
 from pode_signals.signals import hub_of
+from pode_signals.wire.message import PLAIN_WEBSOCKET, Encoding
 
 
 class Close(NamedTuple):
@@ -219,6 +220,7 @@ def connect(
     endpoint_name: str | None = None,
     answers_close: bool = True,
     at_once: bool = False,
+    encoding: Encoding = PLAIN_WEBSOCKET,
 ) -> FakeTransport:
     """Make a connection as ``convert`` does, with a fake wire. Its Connect functions run in the next turn."""
     raw_headers = [(key.encode("ascii"), value.encode("utf-8")) for key, value in headers]
@@ -236,6 +238,7 @@ def connect(
         open_to,
         scope=scope or signals.default_scope,
         endpoint_name=endpoint_name,
+        encoding=encoding,
     )
     return transport
 
