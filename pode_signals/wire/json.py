@@ -199,7 +199,7 @@ def _json(data: object) -> str:
         try:
             return _ENCODER.encode(data)
         except TypeError:
-            # Some type without a JSON form. If it was only a key, this turns it into text; else this finds the way there.
+            # Some type without a JSON form. If it was only a key, this turns it into text; else it finds the way there.
             return _ENCODER.encode(_with_plain_keys(data))
     except _NoForm as found:
         raise TypeError(f"{''.join(('data', *reversed(found.steps)))}: {found}") from None
