@@ -2,7 +2,8 @@ from __future__ import annotations
 
 import gc
 import tracemalloc
-from typing import TypeVar
+from random import Random
+from typing import TypeVar, cast
 
 import pytest
 from backplane.contract import (
@@ -173,6 +174,36 @@ class TestMemoryHistory:
         append(log, "Third", b"3" * 8_000)
         assert len(kept(log, "Third")) == 1
 
+    def test_the_total_after_the_largest_was_forgotten(self) -> None:
+        """S17.2: a log that was dropped is none of those that lose entries, so that the total holds for the others."""
+        log = MemoryHistoryLog(Clock(), total_bytes=10_000)
+        names = ("Largest", "First", "Second")
+        for name in names:
+            follow(log, name, HistoryLimits(messages=1_000))
+        append(log, "Largest", b"1" * 8_000)
+        log.forget("Largest")
+        for number in range(20):
+            append(log, names[1 + number % 2], b"x" * 1_000)
+        room = (10_000 - 2 * PLACE_BYTES) // (1_000 + PLACE_BYTES)
+        assert sum(len(kept(log, name)) for name in names) == room
+
+    @pytest.mark.parametrize(("size", "count"), [(2_000 - 2 * PLACE_BYTES, 1), (2_001 - 2 * PLACE_BYTES, 0)])
+    def test_up_to_the_total(self, size: int, count: int) -> None:
+        """S17.2: what takes exactly the total is kept, and one byte more is not."""
+        log = MemoryHistoryLog(Clock(), total_bytes=2_000)
+        follow(log, "Room")
+        append(log, "Room", b"x" * size)
+        assert len(kept(log, "Room")) == count
+
+    def test_what_is_too_old_is_not_read(self, node: MemoryNode) -> None:
+        """S17.2: in memory what is too old is gone for every reader, without another append."""
+        node.follow()
+        begin, first = node.now_at(), node.append(b"1")
+        node.advance(61)
+        assert node.missed(begin, first) is None
+        assert node.result(node.backplane.history.size("Room")) == (0, 0)
+        assert node.result(node.backplane.history.read("Room", None, 9)) == ()
+
     @pytest.mark.parametrize("followed", [True, False])
     def test_quiet_logs_take_no_room(self, followed: bool) -> None:
         """S17.2: what is too old goes when any log is used, and no timer waits for it."""
@@ -199,6 +230,48 @@ class TestMemoryHistory:
         assert taken > 2_000_000
         assert left < 200_000
         assert clock.getDelayedCalls() == []
+
+    def test_a_log_that_gets_old_in_parts(self) -> None:
+        """S17.2: a log whose first entries have gone is looked at again when the last one is too old, not before."""
+        clock = Clock()
+        log = MemoryHistoryLog(clock, max_empty_names=0)
+        follow(log, "Other")
+        epoch = follow(log, "Room")
+        append(log, "Room", b"1")
+        log.unfollow("Room")
+        clock.advance(50)
+        append(log, "Room", b"2")
+        # The first entry is too old, then the second one is 60 s old to the point.
+        for seconds in (11, 49):
+            clock.advance(seconds)
+            append(log, "Other")
+        assert kept(log, "Room") == [b"2"]
+        clock.advance(1)
+        append(log, "Other")
+        assert follow(log, "Room") != epoch
+
+    def test_logs_that_are_made_and_dropped(self) -> None:
+        """S17.2: of logs that are made and dropped again and again nothing stays, and others get old as they would."""
+        clock = Clock()
+        log = MemoryHistoryLog(clock, max_empty_names=0)
+        names = [f"{seconds} s" for seconds in range(2, 100)]
+        Random(1).shuffle(names)
+        epochs = {}
+        for number in range(2_000):
+            if number < len(names):
+                epochs[names[number]] = follow(log, names[number], HistoryLimits(seconds=int(names[number][:-2])))
+                append(log, names[number])
+            follow(log, "Room", HistoryLimits(seconds=1))
+            append(log, "Room")
+            log.forget("Room")
+        for name in names:
+            log.unfollow(name)
+        assert len(log._line) < 500
+        follow(log, "Other")
+        clock.advance(60.5)
+        append(log, "Other")
+        gone = {name for name in names if follow(log, name) != epochs[name]}
+        assert gone == {f"{seconds} s" for seconds in range(2, 61)}
 
     def test_logs_with_limits_of_their_own(self) -> None:
         """S17.2: a log that is kept for long keeps no other from going, and stays itself."""
@@ -337,13 +410,14 @@ class TestMemoryBackplane:
         assert all(deferred.called for deferred in fired)
 
     def test_no_timers(self, node: MemoryNode) -> None:
-        """S17.1: no timer is left of an answer that has come, of one that was cancelled, nor of a value."""
+        """S17.1: nothing is left of a question that is over, and no timer of a value."""
         node.answer = lambda question: succeed(b"1")
         node.result(node.backplane.ask(Question("count"), 60))
         node.answer = lambda question: Deferred()
         node.backplane.ask(Question("count"), 60).addErrback(lambda failure: None).cancel()
         node.result(node.backplane.remember("key", b"1", 60))
         assert node.clock.getDelayedCalls() == []
+        assert cast(MemoryBackplane, node.backplane)._waiting == {}
 
     def test_the_end(self, node: MemoryNode) -> None:
         """S17.1: after ``stop`` no timer is left and nothing is kept; started again, it is as new."""
