@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from .core.outbox import SlowClient
     from .hub.connection import SignalConnection
     from .hub.delivery import Delivery
-    from .hub.events import TriggeredEvent
+    from .hub.events import DisconnectEvent, TriggeredEvent
     from .hub.signal_event import SignalEvent
     from .scheduling.cron_builder import cron
     from .service import SignalsService
@@ -23,6 +23,7 @@ __all__ = [
     "BroadcastLevel",
     "CloseCode",
     "Delivery",
+    "DisconnectEvent",
     "DuplicateClientId",
     "Endpoint",
     "EventType",
@@ -44,6 +45,7 @@ _MODULES = {
     "BroadcastLevel": "core.model",
     "CloseCode": "wire.frames",
     "Delivery": "hub.delivery",
+    "DisconnectEvent": "hub.events",
     "DuplicateClientId": "core.model",
     "Endpoint": "core.endpoints",
     "EventType": "core.model",

@@ -24,11 +24,11 @@ from .core.targets import Names, Several, client_ids_of, groups_of
 from .hub.connection import SignalConnection, view_of
 from .hub.context import current_event, current_route, fresh_contexts
 from .hub.delivery import Delivery
-from .hub.events import EventRegistration, name_for
+from .hub.events import DisconnectEvent, EventRegistration, TriggeredEvent, name_for
 from .hub.hub import Hub
 from .hub.route_group import IfExistsName, RouteGroup
 from .hub.runtime import Runtime
-from .hub.signal_event import Lockable
+from .hub.signal_event import Lockable, SignalEvent
 from .ports.listeners import Listener
 from .scheduling.jobs import Runs
 from .scheduling.planning import ScheduleState
@@ -54,6 +54,9 @@ if FAST:
             raise
 
 F = TypeVar("F", bound=Callable[..., Any])
+R = TypeVar("R", bound=Callable[[SignalEvent], Any])
+C = TypeVar("C", bound=Callable[[TriggeredEvent], Any])
+D = TypeVar("D", bound=Callable[[DisconnectEvent], Any])
 
 
 class Signals:
@@ -392,11 +395,11 @@ class Signals:
 
     # Signal routes.
 
-    def route(self, path: str, *, endpoint: str | None = None, if_exists: IfExistsName = "error") -> Callable[[F], F]:
+    def route(self, path: str, *, endpoint: str | None = None, if_exists: IfExistsName = "error") -> Callable[[R], R]:
         """A decorator: :meth:`add_route`."""
         check_decorator("route", path, '@signals.route("/path")')
 
-        def register(function: F) -> F:
+        def register(function: R) -> R:
             self.add_route(path, function, endpoint=endpoint, if_exists=if_exists)
             return function
 
@@ -405,7 +408,7 @@ class Signals:
     def add_route(
         self,
         path: str,
-        function: Callable[..., Any],
+        function: Callable[[SignalEvent], Any],
         *,
         endpoint: str | None = None,
         if_exists: IfExistsName = "error",
@@ -516,14 +519,14 @@ class Signals:
         """The registrations (Pode: ``Get-PodeSignalEvent``); None matches all."""
         return tuple(self._events.matching(name, type, event_name))
 
-    def on_connect(self, name: str | Iterable[str]) -> Callable[[F], F]:
+    def on_connect(self, name: str | Iterable[str]) -> Callable[[C], C]:
         """A decorator: :meth:`register_event` for connect, under the function's name.
 
         What has none of its own (a lambda, a partial, an object that can be called) gets one that is not taken yet.
         """
         return self._on(name, EventType.CONNECT)
 
-    def on_disconnect(self, name: str | Iterable[str]) -> Callable[[F], F]:
+    def on_disconnect(self, name: str | Iterable[str]) -> Callable[[D], D]:
         """A decorator: :meth:`register_event` for disconnect, under the function's name, as :meth:`on_connect`."""
         return self._on(name, EventType.DISCONNECT)
 
@@ -915,11 +918,11 @@ class Signals:
         self._runtime.check_thread("invoke_timer")
         return self._timers.invoke(name)
 
-    def _on(self, name: str | Iterable[str], type: EventType) -> Callable[[F], F]:
+    def _on(self, name: str | Iterable[str], type: EventType) -> Callable[[Any], Any]:
         check_decorator(f"on_{type.value}", name, f'@signals.on_{type.value}("Name")')
         names = (name,) if isinstance(name, str) else tuple(name)
 
-        def register(function: F) -> F:
+        def register(function: Any) -> Any:
             taken = {each.event_name for each in self._events.matching(None, type, None) if each.name in names}
             self.register_event(names, type, name_for(function, taken.__contains__), function)
             return function

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -94,3 +95,18 @@ def test_a_name_in_the_wrong_place() -> None:
     """S20.1: who gives the name without its keyword is told so by a method that the reference has."""
     with pytest.raises(TypeError, match=r"^Signals\.send\(\) takes 2 positional arguments but 3 were given$"):
         new_signals().send("x", "Msg")  # type: ignore[misc]
+
+
+@pytest.mark.parametrize(
+    ("data", "sentence"),
+    [
+        (Decimal(1), "data: a Decimal can't be sent as JSON"),
+        ({"rows": [1, {"price": Decimal(1)}]}, "data['rows'][1]['price']: a Decimal can't be sent as JSON"),
+        ([{"x" * 100: {1, 2}}], f"data[0]['{'x' * 39}]: a set can't be sent as JSON"),
+    ],
+)
+def test_where_there_is_no_json(data: object, sentence: str) -> None:
+    """S20.1: of data that can't be JSON the error says where it can't."""
+    with pytest.raises(TypeError) as raised:
+        new_signals().send(data, name="Msg")
+    assert str(raised.value) == sentence

@@ -17,6 +17,7 @@ NAMES = [
     "BroadcastLevel",
     "CloseCode",
     "Delivery",
+    "DisconnectEvent",
     "DuplicateClientId",
     "Endpoint",
     "EventType",

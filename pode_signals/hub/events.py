@@ -15,7 +15,7 @@ from attrs import define, field, frozen
 from twisted.internet.defer import Deferred
 
 from ..core.choices import chosen
-from ..core.model import EventType
+from ..core.model import Closure, EventType
 from ..errors import EventAlreadyRegistered, EventNotRegistered
 from .connection import SignalConnection, view_of
 from .fence import Fence, Place
@@ -24,7 +24,7 @@ from .runtime import Runtime
 from .signal_event import Lockable
 from .waiters import Waiters
 
-__all__ = ["EventRegistration", "Events", "TriggeredEvent", "name_for"]
+__all__ = ["ClosedConnection", "DisconnectEvent", "EventRegistration", "Events", "TriggeredEvent", "name_for"]
 
 
 @frozen
@@ -65,6 +65,31 @@ class TriggeredEvent:
     timestamp: datetime
     lockable: Lockable = field(repr=False)
     metadata: dict[str, Any] = field(factory=dict)
+
+
+class ClosedConnection(SignalConnection):
+    """A connection as Disconnect functions get it, for type checkers: there is a closure."""
+
+    __slots__ = ()
+
+    @property
+    def closure(self) -> Closure:
+        """How it ended."""
+        closure = super().closure
+        assert closure is not None
+        return closure
+
+
+class DisconnectEvent(TriggeredEvent):
+    """What a function for Disconnect gets: a :class:`TriggeredEvent` whose connection has a closure.
+
+    Attributes:
+        connection: the connection; ``connection.closure`` has the code, the reason and who closed.
+    """
+
+    __slots__ = ()
+
+    connection: ClosedConnection
 
 
 class Events:
@@ -153,7 +178,8 @@ class Events:
         if not registrations:
             done()
             return
-        event = TriggeredEvent(link.name, type, view_of(link), self._runtime.wall_time(), self.lockable)
+        event_class: Any = TriggeredEvent if type is EventType.CONNECT else DisconnectEvent
+        event = event_class(link.name, type, view_of(link), self._runtime.wall_time(), self.lockable)
         self._run_each(iter(tuple(registrations.values())), event, done)
 
     def _run_each(self, rest: Iterator[EventRegistration], event: TriggeredEvent, done: Callable[[], None]) -> None:

@@ -44,6 +44,9 @@ class Failed:
     """The type of :data:`FAILED`."""
 
 
+# What asyncio raises where no loop of its own runs (asyncio.get_running_loop).
+_NO_LOOP = "no running event loop"
+
 FAILED = Failed()
 """The outcome of a function that raised or was cancelled at its time limit."""
 
@@ -191,6 +194,13 @@ class Fence:
         self._counters.functions_failed += 1
         place = _place(where)
         self._reports.failure(f"{place.what} raised", "{where} raised", failure, where=str(place))
+        if isinstance(failure.value, RuntimeError) and str(failure.value) == _NO_LOOP:
+            self._reports.write(
+                "asyncio",
+                "{where}: what belongs to asyncio can be awaited on asyncio's reactor alone (twistd --reactor=asyncio);"
+                " on any other await Deferreds, such as twisted.internet.task.deferLater(reactor, seconds)",
+                where=str(place),
+            )
 
 
 def _place(where: Place | SignalEvent) -> Place:

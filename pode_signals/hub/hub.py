@@ -30,6 +30,7 @@ from .heartbeat import Heartbeat
 from .identities import Identities
 from .inboxes import Inboxes
 from .link import Link
+from .records import Replacements
 from .runtime import Runtime
 from .sending import Sender
 from .signal_event import SignalEvent
@@ -38,6 +39,9 @@ from .transport import ClientTransport
 __all__ = ["Hub"]
 
 _REPLACED = CloseCode.REPLACED
+# So many within so long are no reload of a page.
+_TOO_MANY_REPLACEMENTS = 3
+_REPLACING_SECONDS = 10.0
 
 
 class Hub:
@@ -237,9 +241,24 @@ class Hub:
         if replaced is not None:
             self.capacity.replaces(replaced)
             replaced.shut(_REPLACED, "replaced by a newer connection", ClosedBy.SERVER)
+            self._count_replacement(link, replaced)
         self.registry.add(link)
         self.fan_out.joined(link)
         return replaced
+
+    def _count_replacement(self, link: Link, replaced: Link) -> None:
+        """Tell once of clients that evict each other for ever, as two tabs of one user do that connect again."""
+        found = link.replacements = replaced.replacements or Replacements(_TOO_MANY_REPLACEMENTS, _REPLACING_SECONDS)
+        if found.window.hit(self._runtime.clock.seconds()) and not found.told:
+            found.told = True
+            self.reports.write(
+                "replacing",
+                "connections of the name {name} with the client id {client_id} take each other's place again and again:"
+                " two clients use one id, such as two tabs of a user; give each an id of its own, or set"
+                " duplicate_client_id to refuse",
+                name=link.name,
+                client_id=link.client_id,
+            )
 
     def _connect(self, link: Link) -> None:
         self.events.fire_connect(link, partial(self._connected, link))

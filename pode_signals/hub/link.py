@@ -18,7 +18,7 @@ from ..core.request_record import RequestRecord
 from ..wire.frames import CloseCode, close_reason
 from ..wire.message import PLAIN_WEBSOCKET, Encoding
 from .delivery import Delivery
-from .records import Inbox, Intake, Pulse
+from .records import Inbox, Intake, Pulse, Replacements
 from .runtime import Runtime
 from .transport import ClientTransport
 from .waiters import Waiters
@@ -89,6 +89,7 @@ class Link:
         pulse: the heartbeat's: when something is due.
         intake: dispatch's: what is known of a client that has sent something; None where it has not.
         inbox: messages that wait for functions; None where there are none.
+        replacements: how often a connection has taken the place of another one up to this; None for the first.
         runtime: the surroundings of the hub.
         view: what users hold, kept here by ``connection.py``; None where nobody has asked for it yet.
         outbox: what waits while the client does not read; None where nothing does.
@@ -113,6 +114,7 @@ class Link:
         "outbox",
         "pulse",
         "reading_paused",
+        "replacements",
         "request",
         "runtime",
         "scope",
@@ -153,6 +155,7 @@ class Link:
         self.intake: Intake | None = None
         self.inbox: Inbox | None = None
         self.outbox: Outbox | None = None
+        self.replacements: Replacements | None = None
         self._transport: ClientTransport | None = None
         self.view: Any = None
         self._disconnect_waiters: Waiters[Closure] | None = None

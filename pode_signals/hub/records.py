@@ -7,7 +7,7 @@ from collections import deque
 from ..core.limits import TokenBucket, WindowCounter
 from ..core.routes import RouteMatch
 
-__all__ = ["Inbox", "Intake", "Pulse"]
+__all__ = ["Inbox", "Intake", "Pulse", "Replacements"]
 
 
 class Pulse:
@@ -69,6 +69,23 @@ class Intake:
         self.bad_messages: WindowCounter | None = None
         self.route: RouteMatch | None = None
         self.route_version = -1
+
+
+class Replacements:
+    """How often connections with one name and client id took each other's place; the hub writes it.
+
+    The newest connection has it from the one that it replaced, so nothing is kept of clients that are gone.
+
+    Attributes:
+        window: tells when that was too often.
+        told: it was told of.
+    """
+
+    __slots__ = ("told", "window")
+
+    def __init__(self, limit: int, seconds: float) -> None:
+        self.window = WindowCounter(limit, seconds)
+        self.told = False
 
 
 class Inbox(deque[bytes]):

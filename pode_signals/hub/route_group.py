@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Literal, Protocol, TypeVar
 
+from .signal_event import SignalEvent
+
 __all__ = ["IfExistsName", "RouteGroup", "Routing"]
 
-F = TypeVar("F", bound=Callable[..., Any])
+R = TypeVar("R", bound=Callable[[SignalEvent], Any])
 IfExistsName = Literal["error", "overwrite", "skip"]
 
 
@@ -17,7 +19,7 @@ class Routing(Protocol):
     def add_route(
         self,
         path: str,
-        function: Callable[..., Any],
+        function: Callable[[SignalEvent], Any],
         *,
         endpoint: str | None = None,
         if_exists: IfExistsName = "error",
@@ -37,7 +39,7 @@ class RouteGroup:
     def add_route(
         self,
         path: str,
-        function: Callable[..., Any],
+        function: Callable[[SignalEvent], Any],
         *,
         endpoint: str | None = None,
         if_exists: IfExistsName | None = None,
@@ -52,10 +54,10 @@ class RouteGroup:
 
     def route(
         self, path: str, *, endpoint: str | None = None, if_exists: IfExistsName | None = None
-    ) -> Callable[[F], F]:
+    ) -> Callable[[R], R]:
         """A decorator: :meth:`add_route`."""
 
-        def register(function: F) -> F:
+        def register(function: R) -> R:
             self.add_route(path, function, endpoint=endpoint, if_exists=if_exists)
             return function
 

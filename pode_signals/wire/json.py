@@ -96,6 +96,8 @@ def encode(data: object, *, depth: int | None = None) -> bytes | None:
 
 _DIGITS_AND_BRACKETS = b"0123456789{["
 _BACKSLASH = ord("\\")
+# A key may be as long as data is: an error shows its beginning.
+_SHOWN_CHARACTERS = 40
 
 # A whole string of valid JSON.
 _STRING = re.compile(rb'"(?:[^"\\]++|\\.)*+"')
@@ -154,6 +156,18 @@ def _parsed(payload: bytes) -> Any:
         raise MessageInvalid("the message is not JSON") from None
 
 
+class _NoForm(TypeError):
+    """Something in the data has no JSON form.
+
+    Attributes:
+        steps: the way to it, from the inside out: ``["price"]``, ``[3]``.
+    """
+
+    def __init__(self, why: str) -> None:
+        super().__init__(why)
+        self.steps: list[str] = []
+
+
 def _plain(value: object) -> object:
     """One step from a value that ``json`` does not know to one that it may know."""
     if isinstance(value, Enum):
@@ -173,7 +187,7 @@ def _plain(value: object) -> object:
     # A UserString is a sequence of UserStrings, without end.
     if isinstance(value, Sequence) and not isinstance(value, (bytes, bytearray, memoryview, UserString)):
         return list(value)
-    raise TypeError(f"a {kind.__qualname__} can't be sent as JSON")
+    raise _NoForm(f"a {kind.__qualname__} can't be sent as JSON")
 
 
 _ENCODER = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":"), default=_plain)
@@ -185,8 +199,10 @@ def _json(data: object) -> str:
         try:
             return _ENCODER.encode(data)
         except TypeError:
-            # Some type without a JSON form; if it was only a key, this turns it into text.
+            # Some type without a JSON form. If it was only a key, this turns it into text; else it finds the way there.
             return _ENCODER.encode(_with_plain_keys(data))
+    except _NoForm as found:
+        raise TypeError(f"{''.join(('data', *reversed(found.steps)))}: {found}") from None
     except RecursionError:
         raise ValueError("the data is circular, or nested too deep to be written") from None
 
@@ -195,10 +211,18 @@ def _with_plain_keys(value: object) -> object:
     if value is None or isinstance(value, (str, int, float)):
         return value
     if isinstance(value, dict):
-        return {_plain_key(key): _with_plain_keys(item) for key, item in value.items()}
+        return {_plain_key(key): _within(key, item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
-        return [_with_plain_keys(item) for item in value]
+        return [_within(number, item) for number, item in enumerate(value)]
     return _with_plain_keys(_plain(value))
+
+
+def _within(step: object, value: object) -> object:
+    try:
+        return _with_plain_keys(value)
+    except _NoForm as found:
+        found.steps.append(f"[{repr(step)[:_SHOWN_CHARACTERS]}]")
+        raise
 
 
 def _plain_key(key: object) -> object:

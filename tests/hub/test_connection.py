@@ -8,7 +8,7 @@ from uuid import UUID
 import pytest
 from fakes import Close, connect, connected, new_signals, result_of, timers, turn
 from twisted.internet.defer import CancelledError, Deferred
-from twisted.logger import capturedLogs
+from twisted.logger import capturedLogs, formatEvent
 
 from pode_signals import Scope, Signals
 from pode_signals.core.model import ClosedBy, Closure
@@ -489,3 +489,39 @@ class TestRoom:
         turn(signals)
         assert first.connection.state is ConnectionState.CLOSED
         connect(signals, "B")
+
+
+class TestTakingTurns:
+    """Clients that evict each other."""
+
+    def replace(self, signals: Signals, seconds: list[float]) -> list[str]:
+        """The lines in the log when connections with one id come, so many seconds one after the other."""
+        with capturedLogs() as events:
+            connected(signals, client_id="ada")
+            for each in seconds:
+                turn(signals, seconds=each)
+                connected(signals, client_id="ada")
+        return [formatEvent(each) for each in events if "again and again" in str(formatEvent(each))]
+
+    def test_the_third_within_ten_seconds(self) -> None:
+        """S20.1: with the third replacement within 10 s the log says what to do, once."""
+        lines = self.replace(new_signals(), [1, 1, 1])
+        assert lines == [
+            "connections of the name Msg with the client id ada take each other's place again and again:"
+            " two clients use one id, such as two tabs of a user; give each an id of its own, or set"
+            " duplicate_client_id to refuse"
+        ]
+        assert len(self.replace(new_signals(), [1] * 30)) == 1
+
+    def test_reloads_of_a_page(self) -> None:
+        """S20.1: fewer, or more slowly, is no reason for a line."""
+        assert self.replace(new_signals(), [1, 1]) == []
+        assert self.replace(new_signals(), [6] * 10) == []
+
+    def test_another_client(self) -> None:
+        """S20.1: each id is counted for itself."""
+        signals = new_signals()
+        with capturedLogs() as events:
+            for each in ("ada", "bob", "eve") * 3:
+                connected(signals, client_id=each)
+        assert not [each for each in events if "again and again" in str(formatEvent(each))]

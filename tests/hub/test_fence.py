@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import asyncio
 import math
 from collections.abc import Generator
 from contextvars import ContextVar, copy_context
@@ -9,7 +10,7 @@ import pytest
 from fakes import new_runtime
 from twisted.internet.defer import CancelledError, Deferred, fail, inlineCallbacks, succeed
 from twisted.internet.task import Clock
-from twisted.logger import LogLevel, capturedLogs
+from twisted.logger import LogLevel, capturedLogs, formatEvent
 
 from pode_signals.hub.context import current_event
 from pode_signals.hub.fence import FAILED, Fence, Place
@@ -346,3 +347,17 @@ def test_exits_are_not_kept(fenced: Fenced) -> None:
 
         with pytest.raises(error):
             fenced.run(leaves)
+
+
+def test_asyncio_without_its_reactor(fenced: Fenced) -> None:
+    """S20.6: awaiting what belongs to asyncio on another reactor is one line that says what to do."""
+
+    async def naps() -> None:
+        await asyncio.sleep(1)
+
+    with capturedLogs() as events:
+        assert fenced.run(naps) == (FAILED,)
+    assert [formatEvent(each) for each in events if each["log_level"] is LogLevel.warn] == [
+        "the test: what belongs to asyncio can be awaited on asyncio's reactor alone (twistd --reactor=asyncio);"
+        " on any other await Deferreds, such as twisted.internet.task.deferLater(reactor, seconds)"
+    ]
