@@ -96,11 +96,8 @@ def _default(attribute: Attribute[Any]) -> str:
         return "yes" if value else "no"
     if value is None or value == ():
         return "none"
-    return (
-        f"{value:g} {description(attribute).values}"
-        if isinstance(value, float)
-        else (f"{value} {description(attribute).values}")
-    )
+    number = f"{value:g}" if isinstance(value, float) else str(value)
+    return f"{number} {description(attribute).values}"
 
 
 def _unmarked(text: str) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from enum import IntEnum
+from enum import IntEnum, unique
 from typing import Self
 
 __all__ = ["CloseCode", "check_close_code", "close_reason", "text_frame"]
@@ -14,6 +14,7 @@ _REGISTRY = "IANA registry"
 _OURS = "pode_signals"
 
 
+@unique
 class CloseCode(IntEnum):
     """Why a WebSocket connection ended: the codes that this package sends, receives or reports.
 

@@ -7,16 +7,29 @@ from datetime import datetime
 from klein import Klein
 from twisted.web.iweb import IRequest
 
-from pode_signals import Endpoint, SignalConnection, SignalEvent, Signals, SignalsService, TriggeredEvent
+from pode_signals import (
+    CloseCode,
+    Endpoint,
+    Scope,
+    SignalConnection,
+    SignalEvent,
+    Signals,
+    SignalsService,
+    SlowClient,
+    TriggeredEvent,
+)
 
 app = Klein()
-signals = Signals(max_message_bytes=4_096)
+signals = Signals(max_message_bytes=4_096, default_scope="global", slow_client="latest")
+others = Signals(default_scope=Scope.LOCAL, slow_client=SlowClient.LATEST, allowed_origins=["https://example.com"])
 
 
 @app.route("/msg")
 def msg(request: IRequest) -> None:
     connection: SignalConnection = signals.convert(request, name="Msg")
     connection.send("welcome")
+    connection.close(CloseCode.GOING_AWAY)
+    connection.close(3_000)
 
 
 @signals.route("/msg")

@@ -102,7 +102,7 @@ def test_http_is_garbage(tls: bool, monkeypatch: pytest.MonkeyPatch, server_cont
     client.send(head())
     world.turn()
     assert b" 101 " in client.received
-    assert ISSLTransport.providedBy(world.converted[0]._transport.transport) is tls
+    assert ISSLTransport.providedBy(world.converted[0]._link._transport.transport) is tls
     left = tracker.left()
     assert [name for name in left if "Connect" in name or "Request" in name or "Converted" in name] == []
     assert left == []
