@@ -235,6 +235,8 @@ class Signals:
             endpoints: names of endpoints. In a server of one's own (``signals.resource(…)`` in a foreign ``Site``)
                 requests come in by no endpoint, so such a route serves nobody.
         """
+        for each in endpoints:
+            check_decorator("only_on", each, '@signals.only_on("admin")')
         return self._converter.only_on(endpoints)
 
     # Sending.

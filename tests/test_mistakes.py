@@ -24,6 +24,11 @@ MISTAKES: list[tuple[Callable[[Any], object], str]] = [
         lambda signals: signals.on_disconnect(plain),
         'on_disconnect needs its parentheses: @signals.on_disconnect("Name")',
     ),
+    (lambda signals: signals.only_on(plain), 'only_on needs its parentheses: @signals.only_on("admin")'),
+    (
+        lambda signals: signals.route_group("/rooms").route(plain),
+        'route needs its parentheses: @group.route("/path")',
+    ),
     (lambda signals: signals.add_route("/x", "print"), "add_route takes a function that can be called, not 'print'"),
     (
         lambda signals: signals.register_event("Msg", "connect", "it", None),

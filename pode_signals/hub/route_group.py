@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Literal, Protocol, TypeVar
 
+from ..core.mistakes import check_decorator
 from .signal_event import SignalEvent
 
 __all__ = ["IfExistsName", "RouteGroup", "Routing"]
@@ -56,6 +57,7 @@ class RouteGroup:
         self, path: str, *, endpoint: str | None = None, if_exists: IfExistsName | None = None
     ) -> Callable[[R], R]:
         """A decorator: :meth:`add_route`."""
+        check_decorator("route", path, '@group.route("/path")')
 
         def register(function: R) -> R:
             self.add_route(path, function, endpoint=endpoint, if_exists=if_exists)
