@@ -9,6 +9,7 @@ from typing import Protocol
 
 from ..core.limits import TokenBucket, WindowCounter
 from ..core.model import ClosedBy, ConnectionState, EveryName, SendMode, Unrouted
+from ..core.nearest import nearest
 from ..core.routes import RouteMatch, SignalRoutes
 from ..errors import BroadcastRefused, MessageInvalid, MessageTooBig
 from ..wire.frames import CloseCode
@@ -24,6 +25,8 @@ from .signal_event import EventParts, SignalEvent
 __all__ = ["Dispatch", "DispatchHub"]
 
 _POLICY_VIOLATION = CloseCode.POLICY_VIOLATION
+# Routes of many paths may convert, and a client chooses among these paths.
+_MOST_TOLD = 100
 # Names are quicker to look up than attributes of an enumeration.
 _OPEN, _AUTO = ConnectionState.OPEN, SendMode.AUTO
 
@@ -68,6 +71,8 @@ class Dispatch:
         self._max_keys = runtime.settings.max_json_keys
         self._turns = runtime.turns
         self._inboxes = hub.inboxes
+        # Paths without a signal route that the log has told of.
+        self._told: set[str] = set()
 
     def received(self, link: Link, payload: bytes) -> None:
         """A text message came in: it is handled now, or waits for those before it. After a close nobody wants it."""
@@ -152,7 +157,25 @@ class Dispatch:
         request = link.request
         intake.route = self._routes.match(request.path, link.endpoint_name, request.http_route)
         intake.route_version = self._routes.version
+        if intake.route is None:
+            self._say_unrouted(request.path)
         return intake.route
+
+    def _say_unrouted(self, path: str) -> None:
+        """Tell once of each path without a signal route while there are some: a route that is misspelled is silent."""
+        routes = self._routes.all()
+        if not routes or path in self._told or len(self._told) >= _MOST_TOLD:
+            return
+        self._told.add(path)
+        near = nearest(path, [each.path for each in routes])
+        self._reports.write(
+            "unrouted",
+            "there is no signal route for {path}, so unrouted={unrouted} decides on its messages"
+            + ("" if near is None else "; did you mean {near}?"),
+            path=path,
+            unrouted=self._hub.unrouted.value,
+            near=near,
+        )
 
     def _resend(self, link: Link, intake: Intake, event: SignalEvent) -> None:
         """Without a route: what Pode does, or what ``unrouted`` says."""

@@ -9,13 +9,14 @@ from typing import Any
 import pytest
 from fakes import Close, FakeTransport, connect, connected, new_signals, timers, turn
 from twisted.internet.defer import CancelledError, Deferred
-from twisted.logger import capturedLogs
+from twisted.logger import LogLevel, capturedLogs, formatEvent
 
 from pode_signals import BroadcastLevel, EventType, Scope, SignalEvent, Signals, Unrouted
 from pode_signals.core.model import ClosedBy
 from pode_signals.errors import NameRequired
 from pode_signals.hub.connection import ConnectionState
 from pode_signals.hub.context import RouteSlot, current_event, current_route
+from pode_signals.signals import hub_of
 
 SECRET = "a secret of thirty-two bytes or so"
 
@@ -896,3 +897,44 @@ class TestContexts:
         signals.add_route("/ws", route)
         context.run(client.says, "question")
         assert (client.got, local.got, len(errors)) == (["answer"], [], 1)
+
+
+class TestPathsWithoutRoute:
+    """What the log tells of a path that no signal route is for."""
+
+    def lines(self, signals: Signals, *paths: str) -> list[str]:
+        """The warnings while a client on each path says something."""
+        with capturedLogs() as events:
+            for path in paths:
+                client = connected(signals, path=path)
+                client.says("one")
+                client.says("two")
+        return [str(formatEvent(each)) for each in events if each["log_level"] is LogLevel.warn]
+
+    def test_a_misspelled_route(self) -> None:
+        """S5.4: the first message on a path without a route is one warning, with the nearest route and the setting."""
+        signals = new_signals()
+        signals.add_route("/message", lambda event: None)
+        assert self.lines(signals, "/mesage", "/mesage") == [
+            "there is no signal route for /mesage, so unrouted=broadcast decides on its messages;"
+            " did you mean /message?"
+        ]
+
+    def test_nothing_near(self) -> None:
+        """S5.4: no route is guessed that is not near."""
+        signals = new_signals(unrouted="drop")
+        signals.add_route("/message", lambda event: None)
+        assert self.lines(signals, "/x") == [
+            "there is no signal route for /x, so unrouted=drop decides on its messages"
+        ]
+
+    def test_without_any_route(self) -> None:
+        """S5.4: a program without signal routes means it."""
+        assert self.lines(new_signals(), "/x") == []
+
+    def test_many_paths(self) -> None:
+        """S5.4: paths that clients choose do not fill the memory."""
+        signals = new_signals()
+        signals.add_route("/message", lambda event: None)
+        self.lines(signals, *(f"/{number}" for number in range(150)))
+        assert len(hub_of(signals)._dispatch._told) == 100
