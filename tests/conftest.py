@@ -17,7 +17,6 @@ from typing import Any
 
 import hypothesis_profiles  # noqa: F401  # loads the one that HYPOTHESIS_PROFILE names
 import pytest
-import web_fakes
 from growing import DECREASES, Growing, grows
 
 from pode_signals.core.counters import Counters
@@ -85,6 +84,9 @@ def _own_signals() -> Iterator[None]:
 @pytest.fixture(params=["plain", "fast"])
 def protocol(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
     """The protocol that serves the WebSockets of each World of a test, which is run with both."""
+    # It imports Klein, which installs the default reactor: pytest may be told to install another one.
+    import web_fakes
+
     monkeypatch.setitem(web_fakes.DEFAULTS, "fast", request.param == "fast")
     return str(request.param)
 
