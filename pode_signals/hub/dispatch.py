@@ -27,6 +27,8 @@ __all__ = ["Dispatch", "DispatchHub"]
 _POLICY_VIOLATION = CloseCode.POLICY_VIOLATION
 # Routes of many paths may convert, and a client chooses among these paths.
 _MOST_TOLD = 100
+# A longer path is no misspelled one, and is not kept.
+_LONGEST_TOLD = 256
 # Names are quicker to look up than attributes of an enumeration.
 _OPEN, _AUTO = ConnectionState.OPEN, SendMode.AUTO
 
@@ -164,7 +166,7 @@ class Dispatch:
     def _say_unrouted(self, path: str) -> None:
         """Tell once of each path without a signal route while there are some: a route that is misspelled is silent."""
         routes = self._routes.all()
-        if not routes or path in self._told or len(self._told) >= _MOST_TOLD:
+        if not routes or len(path) > _LONGEST_TOLD or path in self._told or len(self._told) >= _MOST_TOLD:
             return
         self._told.add(path)
         near = nearest(path, [each.path for each in routes])

@@ -17,6 +17,7 @@ from ..core.registry import Registry
 from ..core.request_record import RequestRecord
 from ..core.routes import SignalRoutes
 from ..core.targets import Names, Several
+from ..errors import ClientGone
 from ..wire.frames import CloseCode
 from ..wire.message import PLAIN_WEBSOCKET, Encoding
 from .capacity import Capacity
@@ -149,6 +150,7 @@ class Hub:
 
         Raises:
             ClientIdInUse, TooManyConnections: there is no room.
+            ClientGone: the client went away meanwhile.
         """
         self.capacity.check(identity, scope, request.address)
         link = Link(
@@ -161,6 +163,9 @@ class Hub:
             encoding=encoding,
         )
         link.attach(connect(link))
+        # Nobody is told of a connection that has ended while its transport was made ready.
+        if link.state is not ConnectionState.OPEN:
+            raise ClientGone
         replaced = self._enter(link) if scope is Scope.GLOBAL else None
         self.heartbeat.begin()
         self.capacity.opened(link, replaced)
@@ -187,7 +192,9 @@ class Hub:
             self.fan_out.left(link)
 
     def gone(self, link: Link) -> None:
-        """A transport is gone."""
+        """A transport is gone; where that happens within ``open``, there never was a connection."""
+        if link not in self.capacity.links:
+            return
         self.capacity.gone(link)
         if not self.capacity.links:
             self.heartbeat.end()

@@ -6,14 +6,16 @@ from typing import Any
 from uuid import UUID
 
 import pytest
-from fakes import Close, connect, connected, new_signals, result_of, timers, turn
+from fakes import Close, FakeTransport, clock_of, connect, connected, new_signals, result_of, timers, turn
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.logger import capturedLogs, formatEvent
 
 from pode_signals import Scope, Signals
-from pode_signals.core.model import ClosedBy, Closure
-from pode_signals.errors import ClientIdInUse, TooManyConnections
+from pode_signals.core.model import ClosedBy, Closure, Identity
+from pode_signals.core.request_record import RequestRecord
+from pode_signals.errors import ClientGone, ClientIdInUse, TooManyConnections
 from pode_signals.hub.connection import ConnectionState
+from pode_signals.hub.link import Link
 from pode_signals.signals import hub_of
 
 
@@ -525,3 +527,27 @@ class TestTakingTurns:
             for each in ("ada", "bob", "eve") * 3:
                 connected(signals, client_id=each)
         assert not [each for each in events if "again and again" in str(formatEvent(each))]
+
+
+@pytest.mark.parametrize("how", ["lost", "abort"])
+def test_a_client_that_leaves_while_it_is_let_in(how: str) -> None:
+    """S3.1: a client that is gone before its connection is open leaves nothing behind, and nobody is told of it."""
+    signals, told = new_signals(), list[Any]()
+    signals.register_event("Msg", "connect", "it", told.append)
+    signals.register_event("Msg", "disconnect", "it", told.append)
+    hub = hub_of(signals)
+    record = RequestRecord(b"GET", b"/ws", [], "192.0.2.1", False)
+
+    def connect_and_leave(link: Link) -> FakeTransport:
+        transport = FakeTransport(clock_of(signals), hub.received, at_once=True)
+        transport.link = link
+        link.attach(transport)
+        getattr(link, how)()
+        return transport
+
+    with pytest.raises(ClientGone):
+        hub.open(Identity("Msg", None, "ada"), record, connect_and_leave)
+    turn(signals, seconds=60)
+    assert (signals.open_connections(), signals.names(), told) == ((), (), [])
+    assert (signals.counters.connections_opened, sum(signals.counters.connections_closed.values())) == (0, 0)
+    assert connected(signals, client_id="ada").connection.client_id == "ada"

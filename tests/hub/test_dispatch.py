@@ -936,5 +936,6 @@ class TestPathsWithoutRoute:
         """S5.4: paths that clients choose do not fill the memory."""
         signals = new_signals()
         signals.add_route("/message", lambda event: None)
-        self.lines(signals, *(f"/{number}" for number in range(150)))
+        self.lines(signals, "/" + "x" * 256, *(f"/{number}" for number in range(150)))
+        assert all(len(path) <= 256 for path in hub_of(signals)._dispatch._told)
         assert len(hub_of(signals)._dispatch._told) == 100
