@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import inspect
 import subprocess
 import sys
 from importlib import import_module
@@ -11,6 +12,7 @@ from pathlib import Path
 import pytest
 
 import pode_signals
+from pode_signals.hub.connection import ConnectionHub
 
 NAMES = [
     "EVERY_NAME",
@@ -97,3 +99,12 @@ def test_the_errors_of_the_package() -> None:
     program = "import pode_signals; print(pode_signals.errors.UpgradeRefused.__name__)"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=True)
     assert done.stdout.split() == ["UpgradeRefused"]
+
+
+@pytest.mark.parametrize("name", [name for name in vars(ConnectionHub) if not name.startswith("_")])
+def test_what_a_connection_says_of_its_hub(name: str) -> None:
+    """S0.1: what ``connection.hub`` is said to offer, Signals offers, with the same arguments."""
+    said, offered = getattr(ConnectionHub, name), getattr(pode_signals.Signals, name)
+    assert isinstance(said, property) == isinstance(offered, property)
+    if not isinstance(said, property):
+        assert inspect.signature(said).parameters == inspect.signature(offered).parameters
