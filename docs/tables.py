@@ -14,6 +14,7 @@ from pode_signals.command.keys import SERVICE_KEYS
 from pode_signals.core.counters import Counters
 from pode_signals.core.descriptions import description
 from pode_signals.core.settings import Settings
+from pode_signals.insight.numbers import NUMBERS
 from pode_signals.wire.frames import CloseCode
 
 PAGES = sorted(Path(__file__).parent.glob("*.md"))
@@ -46,8 +47,18 @@ def options_table() -> str:
 
 def counters_table() -> str:
     """Each counter with what it counts."""
-    rows = ((f"`{each.name}{_braces(each)}`", _markdown(description(each).text)) for each in fields(Counters))
+    rows = [(f"`{each.name}{_braces(each)}`", _markdown(description(each).text)) for each in fields(Counters)]
+    sums = {name: each.__doc__ or "" for name, each in vars(Counters).items() if isinstance(each, property)}
+    rows += [(f"`{name}`", text) for name, text in sums.items()]
     return _table(("counter", "counts"), rows)
+
+
+def numbers_table() -> str:
+    """Each number of ``signals.insight`` with its labels and what it means."""
+    rows = (
+        (f"`{name}`", ", ".join(f"`{label}`" for label in each.labels), each.text) for name, each in NUMBERS.items()
+    )
+    return _table(("number", "by", "meaning"), rows)
 
 
 def close_codes_table() -> str:
@@ -60,6 +71,7 @@ TABLES: Mapping[str, Callable[[], str]] = {
     "settings": settings_table,
     "options": options_table,
     "counters": counters_table,
+    "numbers": numbers_table,
     "close_codes": close_codes_table,
 }
 """What makes the table that a page names."""

@@ -12,7 +12,9 @@ if TYPE_CHECKING:
     from .hub.connection import SignalConnection
     from .hub.delivery import Delivery
     from .hub.events import DisconnectEvent, TriggeredEvent
+    from .hub.observing import Observer
     from .hub.signal_event import SignalEvent
+    from .insight.insight import Insight
     from .scheduling.cron_builder import cron
     from .service import SignalsService
     from .signals import Signals
@@ -27,6 +29,8 @@ __all__ = [
     "DuplicateClientId",
     "Endpoint",
     "EventType",
+    "Insight",
+    "Observer",
     "Scope",
     "SendMode",
     "SignalConnection",
@@ -49,6 +53,8 @@ _MODULES = {
     "DuplicateClientId": "core.model",
     "Endpoint": "core.endpoints",
     "EventType": "core.model",
+    "Insight": "insight.insight",
+    "Observer": "hub.observing",
     "Scope": "core.model",
     "SendMode": "core.model",
     "SignalConnection": "hub.connection",

@@ -95,6 +95,7 @@ class SignalsService(MultiService):
         self._given_reactor = reactor
         self._random = random or SystemRandom()
         self._limits = RequestLimits(self._hub)
+        self._hub.pending_requests.append(self._limits.pending)
         self._listeners = group_endpoints(endpoints)
         self._certificates: dict[Listener, ServerCertificate] = {}
         self._sites: list[SignalSite] = []

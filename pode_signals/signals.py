@@ -29,6 +29,7 @@ from .hub.hub import Hub
 from .hub.route_group import IfExistsName, RouteGroup
 from .hub.runtime import Runtime
 from .hub.signal_event import Lockable, SignalEvent
+from .insight.insight import Insight
 from .ports.listeners import Listener
 from .scheduling.jobs import Runs
 from .scheduling.planning import ScheduleState
@@ -106,6 +107,7 @@ class Signals:
         self._timers = Timers(runtime, self._runs)
         fast = FastFactory if runtime.settings.fast else None
         self._converter = Converter(hub, fast or SignalFactory)
+        self._insight = Insight(hub, self._schedules, self._timers)
 
     @property
     def settings(self) -> Settings:
@@ -116,6 +118,11 @@ class Signals:
     def counters(self) -> Counters:
         """What happened so far."""
         return self._runtime.counters
+
+    @property
+    def insight(self) -> Insight:
+        """For those who operate it: every number, rows of connections, the last refusals and errors, observers."""
+        return self._insight
 
     @property
     def clock(self) -> IReactorTime:

@@ -10,6 +10,7 @@ import os
 import shutil
 import signal
 import subprocess
+from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -17,6 +18,7 @@ from typing import Any
 
 import hypothesis_profiles  # noqa: F401  # loads the one that HYPOTHESIS_PROFILE names
 import pytest
+from attrs import fields
 from growing import DECREASES, Growing, grows
 
 from pode_signals.core.counters import Counters
@@ -140,8 +142,9 @@ def counters_only_grow(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
     def growing(self: Counters, *args: Any, **kwargs: Any) -> None:
         make(self, *args, **kwargs)
-        for name in ("connections_closed", "limits_hit", "requests_refused", "upgrades_refused"):
-            assign(self, name, Growing(getattr(self, name)))
+        for each in fields(Counters):
+            if isinstance(count := getattr(self, each.name), Counter):
+                assign(self, each.name, Growing(count))
 
     def checked(self: Counters, name: str, value: Any) -> None:
         if isinstance(value, int):

@@ -24,6 +24,6 @@ def event(text: bytes) -> bytes:
     return b"".join(b"data: " + line + b"\n" for line in text.split(b"\n")) + b"\n"
 
 
-NEWER = Encoding(newer_form, text_frame)
-EVENTS = Encoding(plain_form, event)
-NEWER_EVENTS = Encoding(newer_form, event)
+NEWER = Encoding(newer_form, text_frame, "newer")
+EVENTS = Encoding(plain_form, event, "events")
+NEWER_EVENTS = Encoding(newer_form, event, "newer events")

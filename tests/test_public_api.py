@@ -23,6 +23,8 @@ NAMES = [
     "DuplicateClientId",
     "Endpoint",
     "EventType",
+    "Insight",
+    "Observer",
     "Scope",
     "SendMode",
     "SignalConnection",

@@ -25,7 +25,9 @@ def _numbers(text: str) -> Any:
 class Counters:
     """Everything that happened since the hub was made."""
 
-    connections_opened: int = _number("Requests that became connections.")
+    opened_by: Counter[str] = _numbers(
+        "Requests that became connections, by protocol: ``plain`` for Pode's own. ``connections_opened`` is their sum."
+    )
     connections_closed: Counter[str] = _numbers(
         "Connections that ended, by the side that closed: ``client``, ``server``, ``timeout``, ``error``, ``shutdown``."
     )
@@ -44,7 +46,16 @@ class Counters:
     messages_unrouted_dropped: int = _number("Messages without a signal route that ``Unrouted.DROP`` dropped.")
     recipients_sent: int = _number("Deliveries that the transport took at once, with nothing waiting ahead of them.")
     recipients_queued: int = _number("Deliveries that wait behind unsent data.")
-    recipients_dropped: int = _number("Deliveries that were given up.")
+    dropped_by: Counter[str] = _numbers(
+        "Deliveries that were given up, by cause: ``slow_closed`` and ``shed`` where a client was closed because its"
+        " own queue or all queues together were full, ``displaced`` and ``newest`` where a full queue dropped older"
+        " messages or the new one, ``closed`` where the connection had ended, ``write_failed`` where its transport"
+        " failed. ``recipients_dropped`` is their sum."
+    )
+    sends: Counter[str] = _numbers(
+        "Sends that had something to say: ``code`` for those of the program, ``client`` for messages of clients without"
+        " a signal route that were sent on."
+    )
     limits_hit: Counter[str] = _numbers("How often a limit acted, by the name of its setting.")
     functions_failed: int = _number("Functions of yours that raised an exception.")
     functions_timed_out: int = _number("Functions of yours that were cancelled at their time limit.")
@@ -64,6 +75,22 @@ class Counters:
         " another error."
     )
     references_refused: int = _number("Requests with a bad X-PODE-SIGNAL-CLIENT-ID header.")
+    requests_answered: Counter[str] = _numbers(
+        "Answers on the ports of ``SignalsService``, by the class of their status: ``1xx`` (connections) to ``5xx``."
+    )
+    lines_suppressed: Counter[str] = _numbers(
+        "Log lines that were left out, by their kind: of each kind ten a minute are written."
+    )
     schedule_triggers_skipped: int = _number(
         "Runs of schedules that were left out, because the clock had jumped or the run before was not over."
     )
+
+    @property
+    def connections_opened(self) -> int:
+        """Requests that became connections, whatever the protocol."""
+        return self.opened_by.total()
+
+    @property
+    def recipients_dropped(self) -> int:
+        """Deliveries that were given up, whatever the cause."""
+        return self.dropped_by.total()

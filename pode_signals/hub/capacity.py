@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from itertools import islice
+from itertools import count, islice
 from typing import Any
 
 from ..core.addresses import limit_key
@@ -28,7 +28,9 @@ class Capacity:
         registry: the global connections.
 
     Attributes:
-        links: every connection whose transport is not gone yet, local ones too.
+        links: every connection whose transport is not gone yet, local ones too, in the order of their coming; each
+            with its number in that order.
+        open_by: how many of them there are, by protocol and scope.
         max_connections: how many of them there may be.
         max_pending_handshakes: ``pending_handshakes``, or what the process can hold of them.
     """
@@ -36,7 +38,9 @@ class Capacity:
     def __init__(self, runtime: Runtime, registry: Registry[Link]) -> None:
         self._settings = settings = runtime.settings
         self._registry = registry
-        self.links: set[Link] = set()
+        self.links: dict[Link, int] = {}
+        self._numbers = count(1)
+        self.open_by: Counter[tuple[str, str]] = Counter()
         # By limit_key; a client without an address is not counted.
         self._by_address: Counter[str] = Counter()
         # Those that were replaced and whose transports are not gone: the oldest first, in all and of each address.
@@ -80,7 +84,8 @@ class Capacity:
             link: the connection.
             replaced: the connection in whose place it came, which has just got its close frame; None is none.
         """
-        self.links.add(link)
+        self.links[link] = next(self._numbers)
+        self.open_by[link.encoding.protocol, link.scope.value] += 1
         if key := limit_key(link.address):
             self._by_address[key] += 1
         if self._replaced:
@@ -88,7 +93,8 @@ class Capacity:
 
     def gone(self, link: Link) -> None:
         """A transport is gone."""
-        self.links.remove(link)
+        del self.links[link]
+        self.open_by[link.encoding.protocol, link.scope.value] -= 1
         key = limit_key(link.address)
         if link in self._replaced:
             del self._replaced[link]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from ..core.levels import BroadcastLevels
 from ..core.model import ClosedBy, ConnectionState, Target
 from ..core.registry import Registry
@@ -26,6 +28,7 @@ class Deliveries:
         fan_out: writes to them.
 
     Attributes:
+        to_one: delivers an encoded message to one connection, and counts in a delivery what became of it.
         levels: how narrow sends have to be; a send to every name passes over the names whose level refuses it.
     """
 
@@ -34,6 +37,7 @@ class Deliveries:
         self._registry = registry
         self._fan_out = fan_out
         self.levels = BroadcastLevels()
+        self.to_one: Callable[[Link, bytes, str | None, Delivery], None] = self._to_one
 
     def deliver(self, outgoing: Outgoing) -> None:
         """Deliver a send, or close connections. Of a send, the tally is final when this returns."""
@@ -55,8 +59,7 @@ class Deliveries:
             for _, audience in self._registry.audiences(names, target.groups):
                 self._to_all(audience, content, delivery)
 
-    def to_one(self, link: Link, data: bytes, key: str | None, delivery: Delivery) -> None:
-        """Deliver an encoded message to one connection, and count in a delivery what became of it."""
+    def _to_one(self, link: Link, data: bytes, key: str | None, delivery: Delivery) -> None:
         if link.state is not _OPEN:
             return
         delivery.recipients += 1
@@ -68,8 +71,8 @@ class Deliveries:
             delivery.queued += 1
             self._counters.recipients_queued += 1
         else:
+            # Fan-out has counted it, by its cause.
             delivery.dropped += 1
-            self._counters.recipients_dropped += 1
 
     def _names(self, target: Target, delivery: Delivery) -> tuple[str, ...]:
         """The names to send to.
@@ -96,4 +99,3 @@ class Deliveries:
         delivery.dropped += dropped
         self._counters.recipients_sent += sent
         self._counters.recipients_queued += queued
-        self._counters.recipients_dropped += dropped

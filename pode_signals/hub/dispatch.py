@@ -20,6 +20,7 @@ from .inboxes import Inboxes
 from .link import Link
 from .records import Intake
 from .runtime import Runtime
+from .sending import FROM_CLIENT
 from .signal_event import EventParts, SignalEvent
 
 __all__ = ["Dispatch", "DispatchHub"]
@@ -65,8 +66,7 @@ class Dispatch:
         self._hub = hub
         self._counters = runtime.counters
         self._reports = runtime.reports
-        self._call = hub.fence.call
-        self._follow = hub.fence.follow
+        self._fence = hub.fence
         self._fresh_context = runtime.fresh_context
         self._routes = hub.routes
         self._max_depth = runtime.settings.max_json_depth
@@ -81,7 +81,7 @@ class Dispatch:
         if link.state is not _OPEN:
             return
         self._counters.messages_received += 1
-        now = link.last_activity_seconds = self._runtime.clock.seconds()
+        now = link.last_activity_seconds = self._turns.seconds()
         intake = link.intake or self._begin(link, now)
         if not intake.busy:
             if intake.bucket.take(now):
@@ -107,7 +107,7 @@ class Dispatch:
             return
         end = self._turns.share_ends() if inbox else 0.0
         while inbox:
-            now = self._runtime.clock.seconds()
+            now = self._turns.seconds()
             if not intake.bucket.take(now):
                 self._wait(link, intake)
                 return
@@ -149,11 +149,11 @@ class Dispatch:
             self._resend(link, intake, event)
             return True
         context = self._fresh_context()
-        result = self._call(event, context, match.route.function)
+        result = self._fence.call(event, context, match.route.function, now)
         # Most functions give nothing: there is nothing to follow.
         if result is None:
             return True
-        return self._follow(event, context, result, lambda _: self.next(link)) is not None
+        return self._fence.follow(event, context, result, lambda _: self.next(link)) is not None
 
     def _match(self, link: Link, intake: Intake) -> RouteMatch | None:
         request = link.request
@@ -193,7 +193,9 @@ class Dispatch:
                 return
             name = link.name
         try:
-            delivery = hub.send_within(event, said.message, name, said.group, said.client_id, _AUTO, None, None)
+            delivery = hub.send_within(
+                event, said.message, name, said.group, said.client_id, _AUTO, None, None, FROM_CLIENT
+            )
             if delivery.refused:
                 self._refused(link, "a message that the broadcast levels of some names stop there")
         except BroadcastRefused as refused:

@@ -185,7 +185,7 @@ class Events:
     def _run_each(self, rest: Iterator[EventRegistration], event: TriggeredEvent, done: Callable[[], None]) -> None:
         for registration in rest:
             what = f"{event.type.value} event {registration.event_name} of {event.name}"
-            where = Place(what, event.connection.client_id)
+            where = Place(what, event.connection.client_id, event.type.value)
             ended = self._fence.run(
                 where,
                 registration.function,

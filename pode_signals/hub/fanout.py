@@ -7,7 +7,7 @@ the frames of one turn for one audience, and goes out before anything else is wr
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from enum import Enum
 
 from twisted.internet.defer import Deferred, succeed
@@ -21,7 +21,7 @@ from .link import Link
 from .runtime import Runtime
 from .waiters import Waiters
 
-__all__ = ["FanOut", "Sent"]
+__all__ = ["Batch", "FanOut", "Sent"]
 
 _MAX_BATCH_BYTES = 262_144
 # What Twisted's transports take before they ask to pause.
@@ -29,6 +29,8 @@ _CHUNK_BYTES = 65_536
 # A close frame behind unread data is unlikely to arrive.
 _SLOW_CLOSE_SECONDS = 2.0
 _TOO_SLOW = CloseCode.SLOW_CLIENT
+# Causes of drops that several places count.
+_CLOSED, _WRITE_FAILED = "closed", "write_failed"
 
 Audience = tuple[Link, ...]
 _NOBODY: frozenset[Link] = frozenset()
@@ -46,11 +48,14 @@ class Sent(Enum):
 _SENT, _DROPPED = Sent.SENT, Sent.DROPPED
 
 
-class _Batch:
+class Batch:
     """The messages of one turn for one audience.
 
     Attributes:
+        audience: for whom they are.
         waiting: members of the audience that got these messages into their queues.
+        messages: the messages.
+        size_bytes: how much their payloads are.
     """
 
     __slots__ = ("audience", "messages", "size_bytes", "waiting")
@@ -81,6 +86,7 @@ class FanOut:
     Attributes:
         congested: the connections whose transport holds data that the client has not read.
         queued_bytes: what waits in all queues, the places included.
+        flush: writes what this turn has collected for a name, and gives those to whom it could not be written.
     """
 
     def __init__(self, runtime: Runtime) -> None:
@@ -89,7 +95,7 @@ class FanOut:
         self._policy = runtime.settings.slow_client
         self._counters = runtime.counters
         self._reports = runtime.reports
-        self._batches: dict[str, _Batch] = {}
+        self._batches: dict[str, Batch] = {}
         # How many clients of a name get another encoding than nearly all others do. Where there are none, an audience
         # is written to without a look at how each member is encoded.
         self._others: Counter[str] = Counter()
@@ -97,6 +103,7 @@ class FanOut:
         self._scheduled = False
         self.congested: set[Link] = set()
         self.queued_bytes = 0
+        self.flush: Callable[[str], Collection[Link]] = self._flush
         self._largest: Largest[Link] = Largest()
 
     def joined(self, link: Link) -> None:
@@ -132,13 +139,15 @@ class FanOut:
                     dropped += 1
         batch = self._batches.get(name)
         if batch is None:
-            self._batches[name] = batch = _Batch(audience, waiting, message)
+            self._batches[name] = batch = Batch(audience, waiting, message)
             self._schedule()
         else:
             batch.messages.append(message)
             batch.size_bytes += len(message.payload)
         if batch.size_bytes > _MAX_BATCH_BYTES:
-            dropped += len(self.flush(name))
+            failed = len(self.flush(name))
+            self._dropped(_WRITE_FAILED, failed)
+            dropped += failed
         return queued, dropped
 
     def send_one(self, link: Link, data: bytes, key: str | None = None) -> Sent:
@@ -147,17 +156,22 @@ class FanOut:
             self.flush(link.name)
         if self.congested and link in self.congested:
             return self._enqueue(link, data, key)
-        return _SENT if self._write(link, data) else _DROPPED
+        if self._write(link, data):
+            return _SENT
+        self._dropped(_WRITE_FAILED, 1)
+        return _DROPPED
 
     def drained(self, link: Link) -> None:
         """A transport is empty again: what waits goes out, until it is full or nothing waits."""
         outbox = link.outbox
         self.congested.discard(link)
         while outbox and link not in self.congested:
-            before = outbox.size_bytes
+            size_bytes, count = outbox.size_bytes, len(outbox)
             frames = outbox.pop(_CHUNK_BYTES)
-            self._resized(link, before, outbox.size_bytes)
+            self._resized(link, size_bytes, outbox.size_bytes)
+            count -= len(outbox)
             if not self._write(link, frames):
+                self._dropped(_WRITE_FAILED, count)
                 return
         if not outbox:
             link.outbox = None
@@ -168,16 +182,15 @@ class FanOut:
         if outbox:
             count = len(outbox)
             if not self._write(link, outbox.pop(outbox.size_bytes)):
-                self._counters.recipients_dropped += count
+                self._dropped(_CLOSED, count)
         # Last, for writing may fill the transport once more.
         self.congested.discard(link)
 
-    def flush(self, name: str) -> Collection[Link]:
-        """Write what this turn has collected for a name.
+    def batch_of(self, name: str) -> Batch | None:
+        """What this turn has collected for a name up to now; None is nothing."""
+        return self._batches.get(name)
 
-        Returns:
-            To whom it could not be written.
-        """
+    def _flush(self, name: str) -> Collection[Link]:
         batch = self._batches.pop(name, None)
         if batch is None:
             return ()
@@ -231,6 +244,7 @@ class FanOut:
         """Have a message wait for a slow client, or drop it."""
         # It was closed meanwhile, to make room for others.
         if link.state is not ConnectionState.OPEN:
+            self._dropped(_CLOSED, 1)
             return Sent.DROPPED
         outbox = link.outbox
         if outbox is None:
@@ -238,32 +252,33 @@ class FanOut:
         before = outbox.size_bytes
         taken = outbox.push(data, key)
         self._resized(link, before, outbox.size_bytes)
-        self._counters.recipients_dropped += outbox.displaced
+        self._dropped("displaced", outbox.displaced)
         if taken is None:
-            self._too_slow(link, "send_queue_bytes")
+            self._dropped("slow_closed", 1)
+            self._too_slow(link, "send_queue_bytes", "slow_closed")
         elif not taken or (outbox.displaced and self._policy is SlowClient.DROP_OLDEST):
             self._reports.limit(
                 "send_queue_bytes",
                 "connection {client_id} reads too slowly: a message was dropped",
                 client_id=link.client_id,
             )
+            self._dropped("newest", 0 if taken else 1)
         # Over it by this message, and the largest queue is as large.
         if self.queued_bytes > self._settings.total_queue_bytes:
             largest = self._largest.largest()
             assert largest is not None
-            # Where this message goes as well, the send that is going on tells of it, and so counts it.
-            self._too_slow(largest, "total_queue_bytes", told=int(largest is link and taken is True))
+            self._too_slow(largest, "total_queue_bytes", "shed")
         return Sent.QUEUED if taken and link.outbox is not None else Sent.DROPPED
 
-    def _too_slow(self, link: Link, setting: str, *, told: int = 0) -> None:
+    def _too_slow(self, link: Link, setting: str, cause: str) -> None:
         """Close a client that does not read: nothing that waits for it would ever arrive.
 
         Args:
             link: the client's.
             setting: the bound that says so.
-            told: how many of what waits another counts as dropped.
+            cause: what the messages that wait are counted under.
         """
-        count = self._drop(link, told)
+        count = self._drop(link, cause)
         self._reports.limit(
             setting,
             "connection {client_id} reads too slowly: closed, {count} messages dropped",
@@ -273,11 +288,16 @@ class FanOut:
         seconds = min(_SLOW_CLOSE_SECONDS, self._settings.close_timeout_seconds)
         link.shut(_TOO_SLOW, "the client reads too slowly", ClosedBy.SERVER, timeout_seconds=seconds)
 
-    def _drop(self, link: Link, told: int = 0) -> int:
-        """Give up what waits for a connection: how many messages that was. So many of them are counted elsewhere."""
+    def _drop(self, link: Link, cause: str) -> int:
+        """Give up what waits for a connection: how many messages that was."""
         count = len(self._take(link) or ())
-        self._counters.recipients_dropped += count - told
+        self._dropped(cause, count)
         return count
+
+    def _dropped(self, cause: str, count: int) -> None:
+        """Count deliveries that were given up; whoever sends tells of its own, and does not count them again."""
+        if count:
+            self._counters.dropped_by[cause] += count
 
     def _take(self, link: Link) -> Outbox | None:
         outbox, link.outbox = link.outbox, None
@@ -298,7 +318,7 @@ class FanOut:
 
     def _failed(self, link: Link) -> None:
         self._reports.failure("writing failed", "writing to connection {client_id} failed", client_id=link.client_id)
-        self._drop(link)
+        self._drop(link, _WRITE_FAILED)
         link.fail()
 
     def _schedule(self) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Coroutine
 from contextvars import Context, copy_context
+from functools import partial
 from inspect import isawaitable
 from typing import Any
 
@@ -20,8 +21,9 @@ from ..core.signing import bare_client_id
 from .context import current_event
 from .runtime import Runtime
 from .signal_event import SignalEvent
+from .stalls import STALL_SECONDS
 
-__all__ = ["FAILED", "Failed", "Fence", "Place"]
+__all__ = ["FAILED", "Call", "Failed", "Fence", "Measure", "Place", "pending_of"]
 
 
 @frozen
@@ -31,10 +33,12 @@ class Place:
     Attributes:
         what: the registration, of which there are few: ``signal route /msg``.
         client_id: for whom; None where that is nobody.
+        kind: what its time is measured under: ``connect``, ``disconnect``, ``job``, ``check``, or ``route``.
     """
 
     what: str
     client_id: str | None = None
+    kind: str = "route"
 
     def __str__(self) -> str:
         return self.what if self.client_id is None else f"{self.what}, connection {bare_client_id(self.client_id)}"
@@ -47,6 +51,9 @@ class Failed:
 # What asyncio raises where no loop of its own runs (asyncio.get_running_loop).
 _NO_LOOP = "no running event loop"
 
+Call = Callable[[SignalEvent, Context, Callable[[SignalEvent], Any], float], Any]
+Measure = Callable[[str], Callable[[], None] | None]
+
 FAILED = Failed()
 """The outcome of a function that raised or was cancelled at its time limit."""
 
@@ -56,10 +63,21 @@ class Fence:
 
     Args:
         runtime: the surroundings. After ``handler_timeout_seconds`` a function that has not ended is cancelled, once.
+
+    Attributes:
+        call: the first half of :meth:`run`, for a signal route, whose event is current in its context and in no other.
+            It takes the event, the context, the function, and the time when the message came in; it gives what the
+            function gives, which may have to be followed, or :data:`FAILED`.
+        measure: is asked about each function with its kind, and gives what has to be called when the function has
+            ended; None measures nothing.
     """
 
     def __init__(self, runtime: Runtime) -> None:
         self._runtime = runtime
+        self._turns = runtime.turns
+        self._stalls = runtime.stalls
+        self.call: Call = self._call
+        self.measure: Measure | None = None
         self._counters = runtime.counters
         self._reports = runtime.reports
         self._timeout_seconds = runtime.settings.handler_timeout_seconds
@@ -92,24 +110,48 @@ class Fence:
         """
         if context is None:
             context = copy_context()
+        ended = None if self.measure is None else self.measure(_place(where).kind)
+        if ended is not None:
+            later = _after(ended, later)
+        outcome = self._run(
+            where, context, partial(function, *args, **kwargs or {}), later, timeout_seconds, on_pending
+        )
+        if ended is not None and outcome is not None:
+            ended()
+        return outcome
+
+    def _run(
+        self,
+        where: Place | SignalEvent,
+        context: Context,
+        function: Callable[[], Any],
+        later: Callable[[Any], None],
+        timeout_seconds: float | None,
+        on_pending: Callable[[Deferred[Any]], None] | None,
+    ) -> tuple[Any] | None:
+        began = self._turns.seconds()
         try:
-            result = context.run(function, *args, **kwargs or {})
+            result = context.run(function)
         except Exception:
             self._failed(where, Failure())
-            return (FAILED,)
+            result = FAILED
+        self._look_at_time(where, began)
         return self.follow(where, context, result, later, timeout_seconds=timeout_seconds, on_pending=on_pending)
 
-    def call(self, event: SignalEvent, context: Context, function: Callable[[SignalEvent], Any]) -> Any:
-        """The first half of :meth:`run`, for a signal route, whose event is current in its context and in no other.
-
-        Returns:
-            What the function gives, which may have to be followed; or :data:`FAILED`.
-        """
+    def _call(self, event: SignalEvent, context: Context, function: Callable[[SignalEvent], Any], began: float) -> Any:
         try:
-            return context.run(_enter, event, function)
+            result = context.run(_enter, event, function)
         except Exception:
             self._failed(event, Failure())
-            return FAILED
+            result = FAILED
+        if self._turns.seconds() - began >= STALL_SECONDS:
+            self._look_at_time(event, began)
+        return result
+
+    def _look_at_time(self, where: Place | SignalEvent, began: float) -> None:
+        """A function has given the turn back: it has to do that soon."""
+        if self._turns.seconds() - began >= STALL_SECONDS:
+            self._stalls.blame(_place(where).what, began)
 
     def follow(
         self,
@@ -122,13 +164,8 @@ class Fence:
         on_pending: Callable[[Deferred[Any]], None] | None = None,
     ) -> tuple[Any] | None:
         """The second half of :meth:`run`: wait for what a function gave, where it is something to wait for."""
-        if isinstance(result, Deferred):
-            pending = result
-        elif isinstance(result, Coroutine):
-            pending = context.run(Deferred.fromCoroutine, result)
-        elif isawaitable(result):
-            pending = context.run(Deferred.fromCoroutine, _awaited(result))
-        else:
+        pending = pending_of(context, result)
+        if pending is None:
             return (result,)
         ended = self._wait(where, pending, later, timeout_seconds or self._timeout_seconds)
         if ended is None and on_pending is not None:
@@ -201,6 +238,25 @@ class Fence:
                 " on any other await Deferreds, such as twisted.internet.task.deferLater(reactor, seconds)",
                 where=str(place),
             )
+
+
+def pending_of(context: Context, result: Any) -> Deferred[Any] | None:
+    """A Deferred for what a function gave, where that is something to wait for; None where it is the outcome."""
+    if isinstance(result, Deferred):
+        return result
+    if isinstance(result, Coroutine):
+        return context.run(Deferred.fromCoroutine, result)
+    if isawaitable(result):
+        return context.run(Deferred.fromCoroutine, _awaited(result))
+    return None
+
+
+def _after(ended: Callable[[], None], later: Callable[[Any], None]) -> Callable[[Any], None]:
+    def both(outcome: Any) -> None:
+        ended()
+        later(outcome)
+
+    return both
 
 
 def _place(where: Place | SignalEvent) -> Place:

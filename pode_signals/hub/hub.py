@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sized
 from datetime import datetime
 from functools import partial
 from typing import Any
@@ -33,7 +33,7 @@ from .inboxes import Inboxes
 from .link import Link
 from .records import Replacements
 from .runtime import Runtime
-from .sending import Sender
+from .sending import FROM_CODE, Sender
 from .signal_event import SignalEvent
 from .transport import ClientTransport
 
@@ -70,6 +70,8 @@ class Hub:
         unrouted: what becomes of a client's message for whose path there is no signal route.
         own_ports: the ports of this service's http and https endpoints: pages from there may connect.
         received: what transports call with a client's text message.
+        opened, closed, shook_hands, ponged: are told of what their names say; None tells nobody.
+        pending_requests: for each service of the hub, its requests that are not complete.
     """
 
     def __init__(self, runtime: Runtime, face: Any = None) -> None:
@@ -98,7 +100,12 @@ class Hub:
         self.inboxes = Inboxes(runtime, self.links)
         self.heartbeat = Heartbeat(runtime, self.links)
         self._dispatch = Dispatch(runtime, self)
-        self.received = self._dispatch.received
+        self.received: Callable[[Link, bytes], None] = self._dispatch.received
+        self.opened: Callable[[Link], None] | None = None
+        self.closed: Callable[[Link, float], None] | None = None
+        self.shook_hands: Callable[[Link, float], None] | None = None
+        self.ponged: Callable[[Link, float], None] | None = None
+        self.pending_requests: list[Sized] = []
 
     @property
     def runtime(self) -> Runtime:
@@ -169,8 +176,10 @@ class Hub:
         replaced = self._enter(link) if scope is Scope.GLOBAL else None
         self.heartbeat.begin()
         self.capacity.opened(link, replaced)
-        self.counters.connections_opened += 1
+        self.counters.opened_by[encoding.protocol] += 1
         self._runtime.clock.callLater(0, self._connect, link)
+        if self.opened is not None:
+            self.opened(link)
         return link
 
     def route_ended(self, link: Link, *, failed: bool) -> None:
@@ -200,6 +209,8 @@ class Hub:
             self.heartbeat.end()
         assert link.closure is not None
         self.counters.connections_closed[link.closure.by.value] += 1
+        if self.closed is not None:
+            self.closed(link, self.clock.seconds() - link.connected_seconds)
         # Disconnect never comes before the end of Connect.
         if not link.is_connecting:
             self.events.fire_disconnect(link)
@@ -236,11 +247,12 @@ class Hub:
         mode: SendMode | str,
         depth: int | None,
         key: str | None,
+        origin: str = FROM_CODE,
     ) -> Delivery:
-        """``signals.send`` with an event as the current one."""
+        """``signals.send`` with an event as the current one; ``origin`` is as for :meth:`Sender.send`."""
         self._runtime.check_thread("send")
         sender = event.connection._link
-        return self.sender.send(event.data, sender, None, data, name, group, client_id, mode, depth, key)
+        return self.sender.send(event.data, sender, None, data, name, group, client_id, mode, depth, key, origin)
 
     def _enter(self, link: Link) -> Link | None:
         """Join the registry, in the place of a connection with the same name and client id: that is closed."""

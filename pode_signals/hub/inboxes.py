@@ -29,6 +29,7 @@ class Inboxes:
 
     Attributes:
         waiting_bytes: what waits in all inboxes.
+        waiting_connections: how many connections have messages that wait.
         incomplete_bytes: what has come of messages that are not complete.
         is_full: whether whoever keeps the hub busy is read no further, because both together were too much; until a
             quarter of the bound is free again.
@@ -44,6 +45,7 @@ class Inboxes:
         # Connections whose message is not complete, by how long it has been coming, and what there is of it.
         self._incomplete: OrderedDict[Link, int] = OrderedDict()
         self.waiting_bytes = 0
+        self.waiting_connections = 0
         self.incomplete_bytes = 0
         self.is_full = False
 
@@ -52,6 +54,8 @@ class Inboxes:
         inbox = link.inbox
         if inbox is None:
             inbox = link.inbox = Inbox()
+        if not inbox:
+            self.waiting_connections += 1
         inbox.append(payload)
         inbox.size_bytes += len(payload)
         self.waiting_bytes += len(payload)
@@ -67,6 +71,8 @@ class Inboxes:
     def take(self, link: Link, inbox: Inbox) -> bytes:
         """The message that waits longest in an inbox that has one; its connection is read on where few are left."""
         payload = inbox.popleft()
+        if not inbox:
+            self.waiting_connections -= 1
         inbox.size_bytes -= len(payload)
         self.waiting_bytes -= len(payload)
         self._look_at_total()

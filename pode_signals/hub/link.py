@@ -32,10 +32,13 @@ class LinkHub(Protocol):
     Attributes:
         face: what ``connection.hub`` gives users.
         send_to: sends data to one link.
+        ponged, shook_hands: are told of pongs and of handshakes, and how long each took; None tells nobody.
     """
 
     face: Any
     send_to: Callable[[Link, object, int | None, str | None], Delivery]
+    ponged: Callable[[Link, float], None] | None
+    shook_hands: Callable[[Link, float], None] | None
 
     @property
     def runtime(self) -> Runtime:
@@ -258,8 +261,10 @@ class Link:
 
     def pong(self, payload: bytes) -> None:
         """A pong came in."""
-        runtime = self.runtime
-        self.pulse.pong(payload, runtime.clock.seconds() + runtime.settings.ping_interval_seconds)
+        settings, now = self.runtime.settings, self.runtime.clock.seconds()
+        due = self.pulse.pong(payload, now + settings.ping_interval_seconds)
+        if due is not None and self.hub.ponged is not None:
+            self.hub.ponged(self, now - (due - settings.pong_timeout_seconds))
 
     def congested(self) -> None:
         """The transport holds more than it likes."""

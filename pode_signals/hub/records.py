@@ -33,11 +33,14 @@ class Pulse:
         self.ping = ping
         self.pong_due = pong_due
 
-    def pong(self, payload: bytes, next_ping_due: float) -> None:
-        """A pong came in; one that no ping of ours asked for says nothing."""
-        if self.pong_due is not None and payload == self.ping:
-            self.pong_due = self.ping = None
-            self.ping_due = next_ping_due
+    def pong(self, payload: bytes, next_ping_due: float) -> float | None:
+        """A pong came in: until when it was due; None for one that no ping of ours asked for, which says nothing."""
+        due = self.pong_due
+        if due is None or payload != self.ping:
+            return None
+        self.pong_due = self.ping = None
+        self.ping_due = next_ping_due
+        return due
 
     def message_begins(self, due: float) -> None:
         """The first frame of a message has begun: its last one has to be there by a time."""

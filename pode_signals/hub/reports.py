@@ -9,14 +9,15 @@ from collections.abc import Callable
 from typing import Any
 
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
-from twisted.logger import Logger, LogLevel
+from twisted.logger import Logger, LogLevel, formatEvent
 from twisted.python.failure import Failure
 from twisted.python.reflect import safe_str
 
 from ..core.counters import Counters
 from ..core.signing import bare_client_id
 from ..core.text import printable
-from .clocks import call_in_background
+from .clocks import call_in_background, wall_time
+from .recent import MOST_LINE_CHARACTERS, LogLine, Recent
 
 __all__ = ["LINES_PER_WINDOW", "MOST_KINDS", "WINDOW_SECONDS", "Reports", "printable_failure"]
 
@@ -52,6 +53,9 @@ class Reports:
     Args:
         clock: gives the clock.
         counters: where the limits that acted are counted.
+
+    Attributes:
+        recent: keeps the last lines.
     """
 
     _log = Logger()
@@ -61,6 +65,7 @@ class Reports:
         self._counters = counters
         self._windows: dict[str, _Window] = {}
         self._telling: IDelayedCall | None = None
+        self.recent = Recent()
 
     def limit(self, setting: str, text: str, *, level: Any = LogLevel.warn, **fields: Any) -> None:
         """A limit acted: :meth:`write` with the name of its setting as kind and as ``limit``."""
@@ -82,7 +87,9 @@ class Reports:
             self._counters.limits_hit[limit] += 1
             kind, text = limit, text + " ({kind})"
         if self.admits(kind, level):
-            self._log.emit(level, text, kind=kind, **_shown(fields))
+            shown = _shown(fields)
+            self._keep(kind, level, text, shown)
+            self._log.emit(level, text, kind=kind, **shown)
 
     def failure(self, kind: str, text: str, failure: Failure | None = None, **fields: Any) -> None:
         """Write a line and a traceback, unless its kind had enough lines lately.
@@ -94,8 +101,9 @@ class Reports:
             fields: as for :meth:`write`.
         """
         if self.admits(kind, LogLevel.critical):
-            shown = printable_failure(failure or Failure())
-            self._log.failure(text, shown, kind=kind, **_shown(fields))
+            shown = _shown(fields)
+            self._keep(kind, LogLevel.critical, text, shown)
+            self._log.failure(text, printable_failure(failure or Failure()), kind=kind, **shown)
 
     def admits(self, kind: str, level: Any = LogLevel.warn) -> bool:
         """Whether a line of a kind may be written now, which counts as written; else it counts as left out."""
@@ -107,6 +115,9 @@ class Reports:
             window.lines += 1
             return True
         window.suppressed += 1
+        suppressed = self._counters.lines_suppressed
+        # A program may name its jobs after what comes and goes.
+        suppressed[kind if kind in suppressed or len(suppressed) < MOST_KINDS else _OTHERS] += 1
         window.level = level
         if self._telling is None:
             self._tell_at(window.began + WINDOW_SECONDS)
@@ -119,6 +130,13 @@ class Reports:
             self._telling = None
         for kind in tuple(self._windows):
             self._close(kind)
+
+    def _keep(self, kind: str, level: Any, text: str, shown: dict[str, Any]) -> None:
+        if level >= LogLevel.warn:
+            clock = self._clock()
+            said = formatEvent({"log_format": text, "kind": kind, **shown})
+            at = wall_time(clock, clock.seconds())
+            self.recent.lines.append(LogLine(at, level.name, kind, said[:MOST_LINE_CHARACTERS]))
 
     def _open(self, kind: str, now: float) -> tuple[str, _Window]:
         """A new window for a kind, or for those that are one too many."""

@@ -20,6 +20,7 @@ from ..core.settings import Settings
 from ..errors import NotInReactorThread
 from .clocks import clock_for, wall_time
 from .reports import Reports
+from .stalls import Stalls
 from .turns import Turns
 
 __all__ = ["Runtime"]
@@ -58,6 +59,7 @@ class Runtime:
         random: as above.
         reports: log lines that clients can cause.
         turns: how much of a turn of the reactor a client gets.
+        stalls: tells of turns that took too long.
         fresh_context: as above.
         late_clock: the clock, for parts that need one before anything may ask for a reactor.
     """
@@ -80,6 +82,7 @@ class Runtime:
         self.fresh_context = fresh_context
         self.reports = Reports(lambda: self.clock, self.counters)
         self.turns = Turns(lambda: self.clock)
+        self.stalls = Stalls(self.turns, self.reports)
         self.late_clock: IReactorTime = _LateClock(self)
 
     @cached_property

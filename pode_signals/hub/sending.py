@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from ..backplane.contract import Backplane
 from ..core.choices import chosen
 from ..core.levels import BroadcastLevels
-from ..core.model import ClientMessage, SendMode
+from ..core.model import ClientMessage, SendMode, Target
 from ..core.targets import Names, Several, client_ids_of, groups_of, target_of
 from ..errors import BroadcastRefused, MessageTooBig, NoCurrentConnection
 from ..wire.json import encode
@@ -15,7 +17,10 @@ from .delivery import Delivery, Writer
 from .link import Link
 from .runtime import Runtime
 
-__all__ = ["Sender"]
+__all__ = ["FROM_CLIENT", "FROM_CODE", "Sender"]
+
+FROM_CODE, FROM_CLIENT = "code", "client"
+"""What sends are counted under: those of the program, and messages of clients that no signal route took."""
 
 
 class Sender:
@@ -26,15 +31,20 @@ class Sender:
         deliveries: where messages for single connections of this node go.
         writer: what has the messages of a turn.
         backplane: hands a send to all nodes, this one among them.
+
+    Attributes:
+        sent: is told of each send that had something to say; None tells nobody.
     """
 
     def __init__(self, runtime: Runtime, deliveries: Deliveries, writer: Writer, backplane: Backplane) -> None:
         self._reports = runtime.reports
+        self._sends = runtime.counters.sends
         self._max_bytes = runtime.settings.max_outgoing_bytes
         self._deliveries = deliveries
         self._levels: BroadcastLevels = deliveries.levels
         self._writer = writer
         self._backplane = backplane
+        self.sent: Callable[[Target, bytes, Delivery], None] | None = None
 
     def send(
         self,
@@ -48,6 +58,7 @@ class Sender:
         mode: SendMode | str,
         depth: int | None,
         key: str | None,
+        origin: str = FROM_CODE,
     ) -> Delivery:
         """What ``signals.send`` does once it knows what is current.
 
@@ -56,10 +67,11 @@ class Sender:
             sender: who sent that message.
             converted: the connection that the current route has converted; None where there is none.
             data, name, group, client_id, mode, depth, key: as ``signals.send`` takes them.
+            origin: what the send is counted under, in ``counters.sends``.
         """
         direct = self._direct(said, sender, converted, mode)
         if direct is not None:
-            return self.send_to(direct, data, depth, key)
+            return self.send_to(direct, data, depth, key, origin)
         target = target_of(said, name, groups_of(group), client_ids_of(client_id))
         for each in target.names or ():
             if not self._levels.allows(each, target.groups, target.client_ids):
@@ -67,15 +79,23 @@ class Sender:
         delivery = Delivery(self._writer)
         payload = self._payload(data, depth)
         if payload is not None:
+            self._sends[origin] += 1
             self._backplane.publish(Outgoing(target, Message(payload, key), delivery))
+            if self.sent is not None:
+                self.sent(target, payload, delivery)
         return delivery
 
-    def send_to(self, link: Link, data: object, depth: int | None = None, key: str | None = None) -> Delivery:
+    def send_to(
+        self, link: Link, data: object, depth: int | None = None, key: str | None = None, origin: str = FROM_CODE
+    ) -> Delivery:
         """Send to one connection, which is on this node."""
         delivery = Delivery(self._writer)
         payload = self._payload(data, depth)
         if payload is not None:
+            self._sends[origin] += 1
             self._deliveries.to_one(link, encoded_once(payload, link.encoding, key), key, delivery)
+            if self.sent is not None:
+                self.sent(Target((link.name,), (), (link.client_id,)), payload, delivery)
         return delivery
 
     def _direct(

@@ -68,6 +68,7 @@ class EventParts(Protocol):
         mode: SendMode | str,
         depth: int | None,
         key: str | None,
+        origin: str = ...,
     ) -> Delivery:
         """``signals.send`` with an event as the current one."""
 

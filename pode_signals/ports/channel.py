@@ -74,6 +74,8 @@ class SignalChannel(HTTPChannel):
     _is_parsing = False
     _waits_for_turn = False
     _share_ends = 0.0
+    # When the client was accepted, or when the first byte of its latest request came.
+    _began_seconds = 0.0
 
     # A client comes.
 
@@ -87,6 +89,7 @@ class SignalChannel(HTTPChannel):
         # a proxy's, mostly.
         self._crowd = limit_key(plain_address(host))
         self.address = host or _NO_ADDRESS
+        self._began_seconds = self.limits.seconds()
         self._answers = AnswerWriter(self.transport, self.callLater, self.limits, self.address)
         self._await_request()
 
@@ -97,6 +100,10 @@ class SignalChannel(HTTPChannel):
             crowded_out._limit_acts("pending_handshakes", "too many requests are incomplete: {address} was dropped")
             crowded_out.transport.abortConnection()
 
+    def waited_seconds(self) -> float:
+        """How long the client has waited since it came, or since the first byte of a request that is not its first."""
+        return self.limits.seconds() - self._began_seconds
+
     # Bytes come, and are parsed a share of a turn at a time.
 
     def dataReceived(self, data: bytes) -> None:
@@ -104,7 +111,9 @@ class SignalChannel(HTTPChannel):
         # Twisted would collect what comes while the connection ends, and the end of a TLS connection can take a while.
         if self.transport.disconnecting or self._lingers:
             return
-        self._is_unused = False
+        if self._is_unused:
+            self._is_unused = False
+            self._began_seconds = self.limits.seconds()
         self._has_begun = True
         if self._body_time is not None:
             self._body_time.received_bytes += len(data)
@@ -317,6 +326,7 @@ class SignalChannel(HTTPChannel):
         """The answer is complete: another request may come, or never."""
         if self.persistent:
             self._is_unused = True
+            self._began_seconds = self.limits.seconds()
             self._await_request()
         super().requestDone(request)  # type: ignore[no-untyped-call]
 

@@ -87,7 +87,8 @@ class SignalSite(Site):
         """Nothing was started."""
 
     def log(self, request: Request) -> None:
-        """Write one line for a request, without its query, which may hold a token."""
+        """Count a request that was answered, and write one line for it, without its query, which may hold a token."""
+        self._limits.counters.requests_answered[f"{request.code // 100}xx"] += 1
         self._access_log.info(
             '{address} "{method} {path}" {status} {size_bytes}',
             address=getattr(request.getClientAddress(), "host", "-"),

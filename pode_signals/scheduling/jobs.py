@@ -12,7 +12,7 @@ from twisted.internet.defer import Deferred, maybeDeferred, succeed
 from twisted.python.failure import Failure
 
 from ..errors import ScheduleAlreadyExists, UnknownSchedule
-from ..hub.fence import Fence, Place
+from ..hub.fence import FAILED, Fence, Place
 from ..hub.runtime import Runtime
 
 __all__ = ["Job", "Jobs", "Runs", "check_count"]
@@ -49,6 +49,7 @@ class Job:
         limit: after so many triggers it is completed; 0 is no limit.
         count: the triggers that ran it.
         skipped: the triggers that were due and did not.
+        failed: the runs that raised.
     """
 
     kind: str
@@ -59,6 +60,7 @@ class Job:
     limit: int = field(default=0, validator=check_count)
     count: int = 0
     skipped: int = 0
+    failed: int = 0
 
     @property
     def where(self) -> str:
@@ -194,17 +196,17 @@ class Runs:
             run.pending = pending
 
         ended = self._fence.run(
-            Place(job.where),
+            Place(job.where, kind="job"),
             job.function,
             job.args,
             kwargs=job.kwargs,
             context=self._context(),
-            later=lambda _outcome: self._ended(job),
+            later=lambda outcome: self._ended(job, outcome),
             timeout_seconds=math.inf,
             on_pending=goes_on,
         )
         if ended is not None:
-            self._ended(job)
+            self._ended(job, ended[0])
         return True
 
     def when_over(self) -> Deferred[None]:
@@ -229,7 +231,8 @@ class Runs:
     def _cancelling_failed(self, job: Job, failure: Failure) -> None:
         self._reports.failure(f"{job.where} raised", "{where}: cancelling it raised", failure, where=job.where)
 
-    def _ended(self, job: Job) -> None:
+    def _ended(self, job: Job, outcome: Any) -> None:
+        job.failed += outcome is FAILED
         del self._under_way[job]
         if not self._under_way:
             waiting, self._waiting = self._waiting, []

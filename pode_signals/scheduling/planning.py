@@ -31,6 +31,7 @@ class ScheduleState:
         next: the next trigger, None where none will come.
         count: the triggers that ran it; ``invoke_schedule`` is none.
         skipped: the triggers that did not, because its last run was not over or the clock passed over them.
+        failed: the runs that raised.
         running: whether a run is under way.
         completed: whether no trigger will come: it reached its limit or its end, or its expression never fires.
     """
@@ -41,6 +42,7 @@ class ScheduleState:
     next: datetime | None
     count: int
     skipped: int
+    failed: int
     running: bool
     completed: bool
 
@@ -145,6 +147,7 @@ class Schedule(Job):
             next=self.local(self.next),
             count=self.count,
             skipped=self.skipped,
+            failed=self.failed,
             running=running,
             completed=self.next is None,
         )

@@ -30,6 +30,7 @@ class TimerState:
         next: when it will be (aware, UTC); None while timers are not started, and for a completed one.
         count: the triggers that ran it; ``invoke_timer`` is none.
         skipped: the triggers that did not, because its last run was not over or the clock passed over them.
+        failed: the runs that raised.
         running: whether a run is under way.
         completed: whether it reached its limit.
     """
@@ -40,6 +41,7 @@ class TimerState:
     next: datetime | None
     count: int
     skipped: int
+    failed: int
     running: bool
     completed: bool
 
@@ -141,6 +143,7 @@ class Timers:
                 next=self._next(job),
                 count=job.count,
                 skipped=job.skipped,
+                failed=job.failed,
                 running=self._runs.is_running(job),
                 completed=job.is_used_up,
             )

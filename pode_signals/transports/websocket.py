@@ -316,7 +316,7 @@ class SignalFactory(WebSocketServerFactory):
     def __init__(self, hub: Hub) -> None:
         # Without its name and version in the 101.
         super().__init__(reactor=hub.clock, server="")  # type: ignore[no-untyped-call]  # Autobahn
-        self._deliver = hub.received
+        self._hub = hub
         self.setProtocolOptions(  # type: ignore[no-untyped-call]  # Autobahn
             # Without an upgrade nobody gets here, and Autobahn's page would be an open redirect.
             webStatus=False,
@@ -335,7 +335,7 @@ class SignalFactory(WebSocketServerFactory):
         protocol = self.protocol()
         protocol.factory = self
         protocol.connection = connection
-        protocol.deliver = self._deliver
+        protocol.deliver = self._hub.received
         protocol.response_headers = response_headers
         protocol.makeConnection(transport)  # type: ignore[no-untyped-call]  # Autobahn
         return protocol

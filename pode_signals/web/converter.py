@@ -19,6 +19,7 @@ from ..core.model import Identity, Scope
 from ..core.request_head import RequestHead
 from ..core.request_record import RequestRecord, header_text
 from ..core.signing import Caller
+from ..core.text import printable
 from ..core.upgrade import UpgradeRules, check, is_handshake
 from ..errors import ClientIdInvalid, ClientIdRefused, NameInvalid, NameRefused, TooManyConnections, UpgradeRefused
 from ..hub.connection import SignalConnection, view_of
@@ -27,6 +28,7 @@ from ..hub.fence import Place
 from ..hub.hub import Hub
 from ..hub.identities import caller_of
 from ..hub.link import Link
+from ..hub.recent import MOST_CHARACTERS, Refusal
 from ..transports.websocket import SignalFactory
 from .hand_over import HandOver
 from .reference import referenced_link
@@ -132,6 +134,7 @@ class Converter:
         kind, what = "upgrades_refused", "an upgrade of"
         if is_handshake(head):
             self.hub.counters.upgrades_refused[refused.kind_of_refusal, refused.code] += 1
+            self._remember(head, refused)
         else:
             what = "a request for"
             if refused.code == HTTPStatus.BAD_REQUEST:
@@ -152,6 +155,19 @@ class Converter:
             limit=limit,
         )
 
+    def _remember(self, head: RequestHead, refused: UpgradeRefused) -> None:
+        origin = head.first(b"origin")
+        self.hub.reports.recent.refusals.append(
+            Refusal(
+                self.hub.wall_time(),
+                refused.kind_of_refusal,
+                refused.code,
+                head.address,
+                printable(header_text(head.path))[:MOST_CHARACTERS],
+                None if origin is None else printable(header_text(origin))[:MOST_CHARACTERS],
+            )
+        )
+
     def checked_reference(self, request: Any, head: RequestHead) -> Link | None:
         """The connection that a request's X-PODE-SIGNAL-* headers refer to, after ``reference_check``.
 
@@ -165,7 +181,10 @@ class Converter:
         link = referenced_link(self.hub, head)
         if link is not None and self.reference_check is not None:
             agreed = self.hub.fence.run(
-                Place("reference_check"), self.reference_check, (request, view_of(link)), later=lambda _: None
+                Place("reference_check", kind="check"),
+                self.reference_check,
+                (request, view_of(link)),
+                later=lambda _: None,
             )
             if agreed != (True,):
                 raise ClientIdRefused

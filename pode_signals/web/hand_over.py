@@ -158,6 +158,8 @@ class HandOver:
             self._transport.abortConnection()
             raise PodeSignalsError("Autobahn refused a handshake that was checked")
         self._is_open = True
+        if link.hub.shook_hands is not None and isinstance(self._channel, SignalChannel):
+            link.hub.shook_hands(link, self._channel.waited_seconds())
         state.link = link
         if state.slot is not None:
             state.slot.link = link

@@ -18,9 +18,12 @@ from ..core.contracts import ResourceLike
 from ..core.hosts import check_forwarded_host, check_host
 from ..core.request_head import RequestHead
 from ..core.request_record import header_text
+from ..core.text import printable
 from ..core.upgrade import check_target, is_upgrade
 from ..errors import ClientIdRefused, UpgradeRefused
 from ..hub.context import RouteSlot, current_route
+from ..hub.recent import MOST_CHARACTERS
+from ..hub.stalls import STALL_SECONDS
 from .requests import RequestState, read_request, request_state
 from .targets import check_depth
 
@@ -88,12 +91,18 @@ class SignalsResource:
 
     def _render_child(self, request: Request) -> Any:
         before = list(request.prepath or ()), list(request.postpath or ())
+        runtime = self._converter.hub.runtime
+        began = runtime.turns.seconds()
         try:
             return getChildForRequest(cast(IResource, self._root), request).render(request)
         except UnsupportedMethod:
             # Where it was HEAD, Twisted renders once more, as GET.
             request.prepath, request.postpath = before
             raise
+        finally:
+            if runtime.turns.seconds() - began >= STALL_SECONDS:
+                path = printable(header_text(request.path))[:MOST_CHARACTERS]
+                runtime.stalls.blame(f"the HTTP route of {path}", began, "an HTTP route")
 
     def _check_request(self, request: Request, head: RequestHead, state: RequestState) -> None:
         """Choose the endpoint, and refuse what no route has to see: a Host that Klein's router would raise for, too."""

@@ -24,10 +24,12 @@ class Encoding:
     Attributes:
         form: makes the text of a message, UTF-8.
         framing: makes of a text the bytes that a transport writes.
+        protocol: what the clients are counted under.
     """
 
     form: Callable[[Message], bytes]
     framing: Callable[[bytes], bytes]
+    protocol: str
 
 
 class Message:
@@ -107,5 +109,5 @@ def plain_form(message: Message) -> bytes:
     return message.payload
 
 
-PLAIN_WEBSOCKET = Encoding(plain_form, text_frame)
+PLAIN_WEBSOCKET = Encoding(plain_form, text_frame, "plain")
 """What Pode's own clients get over a WebSocket."""

@@ -172,7 +172,7 @@ class TestPolicies:
         assert other.got == ["1", "2", "3", "4"]
         assert client.connection.closure is not None
         assert client.connection.closure.by is ClosedBy.SERVER
-        assert signals.counters.recipients_dropped == 3
+        assert signals.counters.dropped_by == {"slow_closed": 3}
         assert nothing_is_kept(signals)
 
     def test_drop_newest(self) -> None:
@@ -184,7 +184,7 @@ class TestPolicies:
         client.reads_all()
         client.connection.send("5")
         assert client.got == ["first", "1", "2", "5"]
-        assert signals.counters.recipients_dropped == 2
+        assert signals.counters.dropped_by == {"newest": 2}
 
     def test_drop_oldest(self) -> None:
         """S16.2: ``drop_oldest`` drops what waits longest, and the client stays."""
@@ -194,7 +194,7 @@ class TestPolicies:
         assert [numbers(each) for each in deliveries] == [(1, 0, 1, 0)] * 4
         client.reads_all()
         assert client.got == ["first", "3", "4"]
-        assert signals.counters.recipients_dropped == 2
+        assert signals.counters.dropped_by == {"displaced": 2}
 
     def test_latest(self) -> None:
         """S16.2: ``latest`` keeps the newest of each key, by whatever call it was sent, and all without a key."""
@@ -209,7 +209,7 @@ class TestPolicies:
         signals.send("5", name="Msg", client_id="slow", key="b")
         client.reads_all()
         assert client.got == ["first", "without", "4", "5"]
-        assert signals.counters.recipients_dropped == 3
+        assert signals.counters.dropped_by == {"displaced": 3}
         assert signals.counters.limits_hit == {}
 
     def test_latest_when_it_is_full(self) -> None:
@@ -282,6 +282,17 @@ class TestClosing:
         assert other.got == ["2", "4", "5"]
         assert nothing_is_kept(signals)
 
+    def test_a_wire_that_fails_while_a_queue_goes_out(self, signals: Signals) -> None:
+        """S16.2: what was taken from a queue and then could not be written is dropped and counted, with what was left."""
+        client = slow(signals)
+        for _ in range(3):
+            client.connection.send("x" * 40_000)
+        client.raises = OSError("gone")
+        with capturedLogs():
+            client.reads_all()
+        assert signals.counters.dropped_by == {"write_failed": 3}
+        assert nothing_is_kept(signals)
+
     def test_a_client_that_vanishes(self, signals: Signals) -> None:
         """S16.2: what waits for a client that vanishes is dropped and counted, and takes no memory."""
         client = slow(signals)
@@ -289,7 +300,7 @@ class TestClosing:
             client.connection.send("x")
         client.vanishes()
         client.reads_all()
-        assert signals.counters.recipients_dropped == 3
+        assert signals.counters.dropped_by == {"closed": 3}
         assert nothing_is_kept(signals)
 
     def test_a_close_that_fills_the_wire(self, signals: Signals) -> None:
@@ -355,7 +366,7 @@ class TestTotal:
         client.connection.send("x")
         assert numbers(client.connection.send("x")) == (1, 0, 0, 1)
         assert client.got == ["first", TOO_SLOW]
-        assert signals.counters.recipients_dropped == 3
+        assert signals.counters.dropped_by == {"shed": 3}
         assert nothing_is_kept(signals)
 
     @pytest.mark.parametrize("policy", ["close", "drop_oldest", "drop_newest", "latest"])
@@ -388,7 +399,7 @@ class TestTotal:
         assert numbers(signals.send("x", name="Msg")) == (3, 0, 2, 1)
         assert most.got == ["first", TOO_SLOW]
         assert most.link.outbox is None
-        assert signals.counters.recipients_dropped == 2
+        assert signals.counters.dropped_by == {"shed": 1, "closed": 1}
         for client in (most, *others):
             client.vanishes()
         turn(signals)

@@ -269,6 +269,7 @@ def test_states_before_the_start(bench: Bench) -> None:
         next=datetime(2026, 1, 1, 1, tzinfo=UTC),
         count=0,
         skipped=0,
+        failed=0,
         running=False,
         completed=False,
     )

@@ -89,7 +89,7 @@ def test_limit(bench: Bench) -> None:
     bench.start()
     bench.pass_seconds(60)
     assert bench.calls == [10, 20]
-    assert bench.state() == TimerState("job", 10, at(20), None, 2, 0, False, True)
+    assert bench.state() == TimerState("job", 10, at(20), None, 2, 0, 0, False, True)
     bench.timers.stop_schedules()
     bench.start()
     bench.pass_seconds(60)
@@ -137,11 +137,11 @@ def test_added_while_timers_run(bench: Bench) -> None:
 def test_states(bench: Bench) -> None:
     """S13.6: timers shows last, next, counts and whether a run is under way."""
     bench.add(interval=10)
-    assert bench.state() == TimerState("job", 10, None, None, 0, 0, False, False)
+    assert bench.state() == TimerState("job", 10, None, None, 0, 0, 0, False, False)
     bench.start()
     assert bench.state().next == at(10)
     bench.pass_seconds(25)
-    assert bench.state() == TimerState("job", 10, at(20), at(30), 2, 0, False, False)
+    assert bench.state() == TimerState("job", 10, at(20), at(30), 2, 0, 0, False, False)
 
 
 def test_a_timer_can_ask_for_its_own_next_trigger(bench: Bench) -> None:

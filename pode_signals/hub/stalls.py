@@ -1,0 +1,57 @@
+"""Turns of the reactor that took too long, and who is to blame. It measures nothing: others tell it what they saw."""
+
+from __future__ import annotations
+
+from .reports import Reports
+from .turns import Turns
+
+__all__ = ["STALL_SECONDS", "Stalls"]
+
+STALL_SECONDS = 1.0
+"""A call that takes so long without giving the turn back is a mistake: nobody else is served meanwhile."""
+
+
+class Stalls:
+    """Writes one line for each such turn of one hub.
+
+    Args:
+        turns: show the time.
+        reports: where the lines go.
+    """
+
+    def __init__(self, turns: Turns, reports: Reports) -> None:
+        self._turns = turns
+        self._reports = reports
+        # When somebody was blamed last; None for never.
+        self._blamed_at: float | None = None
+
+    def blame(self, where: str, began: float, kind: str | None = None) -> None:
+        """Say who has kept the reactor busy.
+
+        Args:
+            where: the function, as the log has it.
+            began: when it began, by the hub's clock.
+            kind: what the lines are counted by, where ``where`` has text of a client; None is ``where``.
+        """
+        self._blamed_at = now = self._turns.seconds()
+        self._reports.write(
+            f"{kind or where} took long",
+            "{where} kept the reactor busy for {seconds:.1f} s, and nobody else was served meanwhile: have it wait"
+            " without blocking (await a Deferred), or run it in twisted.internet.threads.deferToThread",
+            where=where,
+            seconds=now - began,
+        )
+
+    def noticed(self, late_seconds: float) -> None:
+        """A call of the reactor came late by so much. Only where nobody was blamed for that time, it is told."""
+        blamed_at = self._blamed_at
+        if late_seconds < STALL_SECONDS or (
+            blamed_at is not None and self._turns.seconds() - blamed_at <= late_seconds + STALL_SECONDS
+        ):
+            return
+        self._reports.write(
+            "stalled",
+            "the reactor stood still for {seconds:.1f} s, and nobody was served meanwhile: a function that this package"
+            " has not called blocks (such as one that goes on after an await), or the machine stood still",
+            seconds=late_seconds,
+        )

@@ -1,0 +1,1 @@
+"""What those who operate a hub see of it. It reads, and decides nothing."""

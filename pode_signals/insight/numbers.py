@@ -1,0 +1,220 @@
+"""The table of the numbers of a hub, by the names that their metrics have: what each means, and where it is read.
+
+Whatever counts, counts where something happens, in plain integers; here the counts are read when somebody looks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import TypeAlias
+
+from attrs import field, frozen
+
+from ..core.registry import Registry
+from ..hub.hub import Hub
+from ..hub.link import Link
+from ..scheduling.planning import ScheduleState
+from ..scheduling.schedules import Schedules
+from ..scheduling.timers import Timers, TimerState
+
+__all__ = ["NUMBERS", "Number", "Numbers", "Sources"]
+
+Numbers: TypeAlias = int | float | Mapping[str, int | float] | Mapping[tuple[str, ...], int | float]
+"""One number; or numbers by the value of a label, or by the values of several."""
+
+
+@frozen
+class Sources:
+    """Where numbers are read.
+
+    Attributes:
+        hub: the hub.
+        schedules: its schedules.
+        timers: its timers.
+    """
+
+    hub: Hub
+    schedules: Schedules
+    timers: Timers
+
+
+@frozen
+class Number:
+    """One entry of :data:`NUMBERS`.
+
+    Attributes:
+        text: what is counted, in a sentence.
+        read: reads the number.
+        labels: what it is split by; none where it is one number.
+    """
+
+    text: str
+    read: Callable[[Sources], Numbers]
+    labels: tuple[str, ...] = field(default=(), kw_only=True)
+
+
+def _names(sources: Sources) -> Mapping[str, int]:
+    registry: Registry[Link] = sources.hub.registry
+    return {name: registry.count(name) for name in registry.names()}
+
+
+def _open(sources: Sources) -> Mapping[tuple[str, ...], int]:
+    # A protocol that was there once shows 0.
+    found: Mapping[tuple[str, ...], int] = dict(sources.hub.capacity.open_by.items())
+    return found
+
+
+def _groups(sources: Sources) -> int:
+    registry: Registry[Link] = sources.hub.registry
+    return sum(len(registry.groups(name)) for name in registry.names())
+
+
+def _rejected(sources: Sources) -> Mapping[str, int]:
+    counters = sources.hub.counters
+    return {
+        "bad": counters.messages_bad,
+        "refused": counters.messages_refused,
+        "unrouted": counters.messages_unrouted_dropped,
+    }
+
+
+def _deliveries(sources: Sources) -> Mapping[str, int]:
+    counters = sources.hub.counters
+    return {
+        "sent": counters.recipients_sent,
+        "queued": counters.recipients_queued,
+        "dropped": counters.recipients_dropped,
+    }
+
+
+def _failures(sources: Sources) -> Mapping[str, int]:
+    counters = sources.hub.counters
+    return {"raised": counters.functions_failed, "timed_out": counters.functions_timed_out}
+
+
+def _refused(sources: Sources) -> Mapping[tuple[str, ...], int]:
+    found = sources.hub.counters.upgrades_refused.items()
+    return {(reason, str(status)): count for (reason, status), count in found}
+
+
+def _of_jobs(
+    read: Callable[[ScheduleState | TimerState], int | float | None],
+) -> Callable[[Sources], Mapping[tuple[str, ...], int | float]]:
+    """Reads one number of each job, by its name and kind; a job that has none is left out."""
+
+    def numbers(sources: Sources) -> Mapping[tuple[str, ...], int | float]:
+        states: list[tuple[ScheduleState | TimerState, str]] = [
+            *((each, "schedule") for each in sources.schedules.states()),
+            *((each, "timer") for each in sources.timers.states()),
+        ]
+        found = {(each.name, kind): read(each) for each, kind in states}
+        return {labels: number for labels, number in found.items() if number is not None}
+
+    return numbers
+
+
+def _next(job: ScheduleState | TimerState) -> float | None:
+    return None if job.next is None else job.next.timestamp()
+
+
+_JOB = ("job", "kind")
+
+NUMBERS: Mapping[str, Number] = {
+    "pode_signals_connections": Number("Open global connections.", _names, labels=("name",)),
+    "pode_signals_connections_open": Number(
+        "All connections whose transport is not gone yet.",
+        _open,
+        labels=("protocol", "scope"),
+    ),
+    "pode_signals_connections_limit": Number(
+        "How many connections there may be.", lambda sources: sources.hub.capacity.max_connections
+    ),
+    "pode_signals_connections_opened_total": Number(
+        "Requests that became connections.", lambda sources: dict(sources.hub.counters.opened_by), labels=("protocol",)
+    ),
+    "pode_signals_connections_closed_total": Number(
+        "Connections that ended, by the side that closed.",
+        lambda sources: dict(sources.hub.counters.connections_closed),
+        labels=("by",),
+    ),
+    "pode_signals_handshakes_refused_total": Number(
+        "WebSocket handshakes that became no connection.", _refused, labels=("reason", "status")
+    ),
+    "pode_signals_handshakes_pending": Number(
+        "Requests on the ports of services that are not complete.",
+        lambda sources: sum(map(len, sources.hub.pending_requests)),
+    ),
+    "pode_signals_names": Number("Names that have connections.", lambda sources: sources.hub.registry.name_count()),
+    "pode_signals_groups": Number("Groups that have connections, in all names.", _groups),
+    "pode_signals_messages_received_total": Number(
+        "Text messages of clients.", lambda sources: sources.hub.counters.messages_received
+    ),
+    "pode_signals_messages_rejected_total": Number(
+        "Messages of clients that no function got and that went nowhere.", _rejected, labels=("reason",)
+    ),
+    "pode_signals_messages_waiting": Number(
+        "Connections whose messages wait for a function, or for their rate.",
+        lambda sources: sources.hub.inboxes.waiting_connections,
+    ),
+    "pode_signals_sends_total": Number(
+        "Sends that had something to say.", lambda sources: dict(sources.hub.counters.sends), labels=("origin",)
+    ),
+    "pode_signals_deliveries_total": Number("Recipients of sends.", _deliveries, labels=("outcome",)),
+    "pode_signals_dropped_total": Number(
+        "Deliveries that were given up.", lambda sources: dict(sources.hub.counters.dropped_by), labels=("cause",)
+    ),
+    "pode_signals_handler_failures_total": Number(
+        "Functions of the program that raised, or were cancelled at their time limit.", _failures, labels=("outcome",)
+    ),
+    "pode_signals_queue_bytes": Number(
+        "What waits for slow clients.", lambda sources: sources.hub.fan_out.queued_bytes
+    ),
+    "pode_signals_queue_limit_bytes": Number(
+        "How much may wait for slow clients.", lambda sources: sources.hub.settings.total_queue_bytes
+    ),
+    "pode_signals_slow_connections": Number(
+        "Connections whose transport holds data that the client has not read.",
+        lambda sources: len(sources.hub.fan_out.congested),
+    ),
+    "pode_signals_limits_hit_total": Number(
+        "How often a limit acted, by its setting.",
+        lambda sources: dict(sources.hub.counters.limits_hit),
+        labels=("limit",),
+    ),
+    "pode_signals_requests_total": Number(
+        "HTTP answers on the ports of services, by the class of their status.",
+        lambda sources: dict(sources.hub.counters.requests_answered),
+        labels=("class",),
+    ),
+    "pode_signals_requests_malformed_total": Number(
+        "Requests that were answered with 400.", lambda sources: sources.hub.counters.requests_malformed
+    ),
+    "pode_signals_references_refused_total": Number(
+        "Requests with a bad X-PODE-SIGNAL-CLIENT-ID header.", lambda sources: sources.hub.counters.references_refused
+    ),
+    "pode_signals_defects_total": Number(
+        "Exceptions in callbacks of this package: each is a defect of it.",
+        lambda sources: sources.hub.counters.callbacks_failed,
+    ),
+    "pode_signals_job_runs_total": Number(
+        "Triggers of schedules and timers that ran a function.", _of_jobs(lambda job: job.count), labels=_JOB
+    ),
+    "pode_signals_job_failures_total": Number("Runs that raised.", _of_jobs(lambda job: job.failed), labels=_JOB),
+    "pode_signals_job_skipped_total": Number(
+        "Triggers that did not run their function.", _of_jobs(lambda job: job.skipped), labels=_JOB
+    ),
+    "pode_signals_job_next_run_timestamp_seconds": Number(
+        "When the next trigger comes, in seconds since 1970; a job that has none is left out.",
+        _of_jobs(_next),
+        labels=_JOB,
+    ),
+    "pode_signals_job_running": Number(
+        "1 while a run is under way, else 0.", _of_jobs(lambda job: int(job.running)), labels=_JOB
+    ),
+    "pode_signals_log_lines_suppressed_total": Number(
+        "Log lines that the limit on lines left out.",
+        lambda sources: dict(sources.hub.counters.lines_suppressed),
+        labels=("kind",),
+    ),
+}
+"""Each number by its name. Those that end in ``_total`` only grow."""

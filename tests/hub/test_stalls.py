@@ -1,0 +1,141 @@
+"""Turns that took over a second: the log names the function, and says so once."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from fakes import clock_of, connected, new_signals, turn
+from twisted.internet.defer import Deferred
+from twisted.logger import capturedLogs, formatEvent
+from web_fakes import World, message, plain
+
+from pode_signals import Signals
+
+BUSY = (
+    "kept the reactor busy for 1.5 s, and nobody else was served meanwhile: have it wait without blocking (await a"
+    " Deferred), or run it in twisted.internet.threads.deferToThread"
+)
+
+
+def lines(logs: list[Any]) -> list[str]:
+    """The warnings about turns."""
+    return [formatEvent(each) for each in logs if each.get("kind", "").endswith(("took long", "stalled"))]
+
+
+def sleeps(signals: Signals, seconds: float = 1.5) -> Any:
+    """A function that sleeps."""
+    # Time passes, and nothing else happens: the clock's calls would run within the function.
+    return lambda *_: setattr(clock_of(signals), "rightNow", clock_of(signals).rightNow + seconds)
+
+
+@pytest.mark.parametrize("seconds", [0.9, 1.5])
+def test_a_signal_route(seconds: float) -> None:
+    """S20.1: a signal route that keeps the turn for a second or more is named, a quicker one is not."""
+    signals = new_signals()
+    signals.add_route("/ws", sleeps(signals, seconds))
+    client = connected(signals)
+    turn(signals)
+    with capturedLogs() as logs:
+        client.says("hello")
+        turn(signals)
+    assert lines(logs) == ([f"signal route /ws {BUSY}"] if seconds > 1 else [])
+
+
+def test_what_comes_after_a_wait_is_not_the_functions_turn() -> None:
+    """S20.1: a function that waits for long keeps no turn."""
+    signals = new_signals()
+    waiting: Deferred[None] = Deferred()
+    signals.add_route("/ws", lambda event: waiting)
+    client = connected(signals)
+    turn(signals)
+    with capturedLogs() as logs:
+        client.says("hello")
+        for _ in range(10):
+            turn(signals, seconds=1)
+        waiting.callback(None)
+    assert lines(logs) == []
+
+
+def test_events_jobs_and_checks() -> None:
+    """S20.1: so are functions of events and of jobs."""
+    signals = new_signals()
+    signals.register_event("Msg", "connect", "slowly", sleeps(signals))
+    signals.add_timer("tick", 1, sleeps(signals), limit=1)
+    with capturedLogs() as logs:
+        connected(signals)
+        turn(signals)
+        signals.start_schedules()
+        turn(signals, seconds=1)
+    assert lines(logs) == [f"connect event slowly of Msg {BUSY}", f"timer tick {BUSY}"]
+
+
+def test_a_function_that_raises_after_a_while() -> None:
+    """S20.1: one that raises is named all the same."""
+    signals = new_signals()
+
+    def fails(event: Any) -> None:
+        sleeps(signals)(event)
+        raise LookupError
+
+    signals.add_route("/ws", fails)
+    client = connected(signals)
+    turn(signals)
+    with capturedLogs() as logs:
+        client.says("hello")
+    assert lines(logs) == [f"signal route /ws {BUSY}"]
+
+
+def test_an_http_route() -> None:
+    """S20.1: a route of the web framework is named by the path of the request, without its query."""
+    world = World()
+
+    @world.app.route("/slow")
+    def slow(_request: Any) -> bytes:
+        sleeps(world.signals)()
+        return b"at last"
+
+    with capturedLogs() as logs:
+        assert world.client().ask(plain("/slow?token=secret")).body == b"at last"
+    assert lines(logs) == [f"the HTTP route of /slow {BUSY}"]
+
+
+def test_messages_by_the_wire(protocol: str) -> None:
+    """S20.1: whichever protocol has read the message."""
+    world = World().converting()
+    world.signals.add_route("/msg", sleeps(world.signals))
+    client = world.client().open("/msg")
+    with capturedLogs() as logs:
+        client.send(message("hello"))
+        world.turn()
+    assert lines(logs) == [f"signal route /msg {BUSY}"]
+
+
+def test_nobody_is_known() -> None:
+    """S20.1: where the reactor stood still and no function of the package's did it, the line says just that."""
+    signals = new_signals()
+    connected(signals)
+    turn(signals, seconds=1)
+    with capturedLogs() as logs:
+        turn(signals, seconds=4)
+        turn(signals, seconds=1)
+    assert lines(logs) == [
+        "the reactor stood still for 3.0 s, and nobody was served meanwhile: a function that this package has not"
+        " called blocks (such as one that goes on after an await), or the machine stood still"
+    ]
+
+
+def test_said_once() -> None:
+    """S20.1: a stall that was blamed on a function is not told of once more; a later one is."""
+    signals = new_signals()
+    signals.add_route("/ws", sleeps(signals, 3))
+    client = connected(signals)
+    turn(signals, seconds=1)
+    with capturedLogs() as logs:
+        client.says("hello")
+        turn(signals)
+        turn(signals, seconds=1)
+    assert len(lines(logs)) == 1
+    with capturedLogs() as logs:
+        turn(signals, seconds=3)
+    assert ["stood still" in line for line in lines(logs)] == [True]

@@ -1,0 +1,156 @@
+"""``signals.insight``: each number by the name of its metric."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from fakes import connect, connected, new_signals, turn
+from queue_model import PLACE_BYTES, slowed
+from web_fakes import World, head, plain
+
+from pode_signals import Scope, Signals
+from pode_signals.insight.numbers import NUMBERS
+from pode_signals.wire.frames import text_frame
+
+
+def labelled(signals: Signals, name: str) -> dict[Any, Any]:
+    """The numbers of a metric that has labels."""
+    found = signals.insight.number(f"pode_signals_{name}")
+    assert isinstance(found, dict)
+    return found
+
+
+def number(signals: Signals, name: str) -> int | float:
+    """The number of a metric that has none."""
+    found = signals.insight.number(f"pode_signals_{name}")
+    assert isinstance(found, int | float)
+    return found
+
+
+def fails(*_: Any) -> None:
+    """A function with a mistake."""
+    raise LookupError
+
+
+def test_all_at_once() -> None:
+    """O1.2: the numbers come by their names, each the one that is asked for alone."""
+    signals = new_signals()
+    numbers = signals.insight.numbers()
+    assert numbers.keys() == NUMBERS.keys()
+    assert all(numbers[name] == signals.insight.number(name) for name in NUMBERS)
+
+
+def test_a_name_that_does_not_exist() -> None:
+    """S20.2: a wrong name is told with the nearest one."""
+    with pytest.raises(ValueError, match=r"^there is no number pode_signals_name; did you mean pode_signals_names\?$"):
+        new_signals().insight.number("pode_signals_name")
+
+
+def test_labels_are_as_the_table_says() -> None:
+    """O1.13: a number has as many labels as the table gives it."""
+    signals = new_signals()
+    signals.add_timer("tick", 1, fails)
+    signals.start_schedules()
+    with_one = connected(signals)
+    with_one.says("hello")
+    with_one.writes(b"{")
+    turn(signals, seconds=1)
+    for name, each in NUMBERS.items():
+        found = signals.insight.number(name)
+        for key in found if isinstance(found, dict) else ():
+            assert len((key,) if isinstance(key, str) else key) == len(each.labels), name
+        assert isinstance(found, dict) == bool(each.labels), name
+
+
+def test_connections() -> None:
+    """O1.3, O1.15: open connections by name, by protocol and scope, and by the side that closed."""
+    signals = new_signals()
+    clients = [connected(signals, "A"), connected(signals, "A", group="g"), connected(signals, "B")]
+    connect(signals, "B", scope=Scope.LOCAL)
+    assert labelled(signals, "connections") == {"A": 2, "B": 1}
+    assert labelled(signals, "connections_open") == {("plain", "global"): 3, ("plain", "local"): 1}
+    assert labelled(signals, "connections_opened_total") == {"plain": 4}
+    assert (number(signals, "names"), number(signals, "groups")) == (2, 1)
+    clients[0].vanishes()
+    clients[1].connection.close()
+    assert labelled(signals, "connections") == {"B": 1}
+    # Its client has not answered the close frame yet.
+    assert labelled(signals, "connections_open")["plain", "global"] == 2
+    turn(signals)
+    assert labelled(signals, "connections_open")["plain", "global"] == 1
+    assert labelled(signals, "connections_closed_total") == {"client": 1, "server": 1}
+    assert labelled(signals, "connections_opened_total") == {"plain": 4}
+
+
+def test_messages() -> None:
+    """O1.3: messages that were received, that went nowhere and that wait."""
+    signals = new_signals(unrouted="drop", max_pending_messages=8, messages_per_second=1, message_burst=3)
+    client = connected(signals)
+    turn(signals)
+    client.writes(b"{")
+    client.says("nobody takes it")
+    client.says("in the name of another", clientId="somebody.forged")
+    client.says("too fast")
+    assert number(signals, "messages_received_total") == 4
+    assert labelled(signals, "messages_rejected_total") == {"bad": 1, "refused": 0, "unrouted": 2}
+    assert number(signals, "messages_waiting") == 1
+    turn(signals, seconds=2)
+    assert number(signals, "messages_waiting") == 0
+    assert labelled(signals, "limits_hit_total") == {"messages_per_second": 1}
+
+
+def test_sends_and_deliveries() -> None:
+    """O1.3: sends by who said something, recipients by what became of each; a send of nothing counts nowhere."""
+    signals = new_signals(send_queue_bytes=PLACE_BYTES + len(text_frame(b"x")), slow_client="drop_newest")
+    slow = slowed(connected(signals), 0)
+    quick = connected(signals)
+    slow.connection.send("fills")
+    signals.send("x", name="Msg")
+    signals.send("y", name="Msg")
+    signals.send("", name="Msg")
+    quick.says("to all", path="Msg")
+    turn(signals)
+    assert labelled(signals, "sends_total") == {"code": 3, "client": 1}
+    assert labelled(signals, "deliveries_total") == {"sent": 4, "queued": 1, "dropped": 2}
+    assert labelled(signals, "dropped_total") == {"newest": 2}
+    assert number(signals, "queue_bytes") == PLACE_BYTES + len(text_frame(b"x"))
+    assert number(signals, "queue_limit_bytes") == signals.settings.total_queue_bytes
+    assert number(signals, "slow_connections") == 1
+
+
+def test_functions_and_jobs() -> None:
+    """O1.3, S13.6: functions that failed, and of each job its runs, failures and skipped triggers."""
+    signals = new_signals()
+    signals.add_timer("tick", 10, fails)
+    signals.add_schedule("tock", "@hourly", lambda: None, limit=1)
+    signals.start_schedules()
+    turn(signals, seconds=10)
+    turn(signals, seconds=10)
+    assert labelled(signals, "handler_failures_total") == {"raised": 2, "timed_out": 0}
+    assert labelled(signals, "job_runs_total") == {("tock", "schedule"): 0, ("tick", "timer"): 2}
+    assert labelled(signals, "job_failures_total") == {("tock", "schedule"): 0, ("tick", "timer"): 2}
+    assert labelled(signals, "job_skipped_total") == {("tock", "schedule"): 0, ("tick", "timer"): 0}
+    assert labelled(signals, "job_running") == {("tock", "schedule"): 0, ("tick", "timer"): 0}
+    next_runs = labelled(signals, "job_next_run_timestamp_seconds")
+    assert next_runs["tick", "timer"] == signals.clock.seconds() + 10
+    assert next_runs["tock", "schedule"] % 3600 == 0
+    signals.remove_timer("tick")
+    for _ in range(60):
+        turn(signals, seconds=60)
+    # A schedule that has run as often as it may has no next run.
+    assert labelled(signals, "job_next_run_timestamp_seconds") == {}
+
+
+def test_requests() -> None:
+    """O1.3: refused handshakes by reason and status, and what the log left out."""
+    world = World(allowed_origins=["https://example.com"]).converting()
+    for _ in range(12):
+        world.client().ask(head("/msg", ("Origin", "https://elsewhere.example")))
+    assert labelled(world.signals, "handshakes_refused_total") == {("OriginRefused", "403"): 12}
+    assert labelled(world.signals, "log_lines_suppressed_total") == {"upgrades_refused": 2}
+    world.client().ask(plain("/ok", ("X-PODE-SIGNAL-CLIENT-ID", "forged")))
+    assert number(world.signals, "references_refused_total") == 1
+    world.client().ask(plain("/%ff"))
+    assert number(world.signals, "requests_malformed_total") == 1
+    assert number(world.signals, "defects_total") == 0
