@@ -44,6 +44,7 @@ class Counters:
         "Messages of clients that a broadcast level, or the signature of a client id, did not allow."
     )
     messages_unrouted_dropped: int = _number("Messages without a signal route that ``Unrouted.DROP`` dropped.")
+    messages_sent_on: int = _number("Messages of clients without a signal route that were sent to others.")
     recipients_sent: int = _number("Deliveries that the transport took at once, with nothing waiting ahead of them.")
     recipients_queued: int = _number("Deliveries that wait behind unsent data.")
     dropped_by: Counter[str] = _numbers(
@@ -52,10 +53,7 @@ class Counters:
         " messages or the new one, ``closed`` where the connection had ended, ``write_failed`` where its transport"
         " failed. ``recipients_dropped`` is their sum."
     )
-    sends: Counter[str] = _numbers(
-        "Sends that had something to say: ``code`` for those of the program, ``client`` for messages of clients without"
-        " a signal route that were sent on."
-    )
+    sends: int = _number("Sends that had something to say, ``messages_sent_on`` among them.")
     limits_hit: Counter[str] = _numbers("How often a limit acted, by the name of its setting.")
     functions_failed: int = _number("Functions of yours that raised an exception.")
     functions_timed_out: int = _number("Functions of yours that were cancelled at their time limit.")

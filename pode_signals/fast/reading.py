@@ -19,6 +19,7 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from ..hub.reports import Reports
+from ..hub.stalls import STALL_SECONDS
 from ..hub.turns import TURN_SECONDS
 from .probes import SHARED_READS
 
@@ -41,14 +42,22 @@ class Reading:
         reader: where it waits.
         transport: whose socket it is.
         receive: gets the data.
+        took_long: is called where that took so long that others had to wait, with the time when it began.
     """
 
-    __slots__ = ("_reader", "fileno", "receive", "receive_into", "transport")
+    __slots__ = ("_reader", "fileno", "receive", "receive_into", "took_long", "transport")
 
-    def __init__(self, reader: SharedReader, transport: Any, receive: Callable[[bytes], None]) -> None:
+    def __init__(
+        self,
+        reader: SharedReader,
+        transport: Any,
+        receive: Callable[[bytes], None],
+        took_long: Callable[[float], None],
+    ) -> None:
         self._reader = reader
         self.transport = transport
         self.receive = receive
+        self.took_long = took_long
         self.fileno: int = transport.fileno()
         self.receive_into = transport.socket.recv_into
 
@@ -89,15 +98,22 @@ class SharedReader:
         # One buffer is cheaper than as many bytes that are made for each read.
         self._buffer = memoryview(bytearray(_MOST_BYTES))
 
-    def adopt(self, transport: Any, receive: Callable[[bytes], None]) -> Reading | None:
-        """Read for a transport from now on, in its place, and give what it was sent to a function.
+    def adopt(
+        self, transport: Any, receive: Callable[[bytes], None], took_long: Callable[[float], None]
+    ) -> Reading | None:
+        """Read for a transport from now on, in its place.
+
+        Args:
+            transport: the transport.
+            receive: gets what the transport was sent.
+            took_long: is called where that took so long that others had to wait, with the time when it began.
 
         Returns:
             What pauses and resumes the reading; None where the transport has to go on reading itself.
         """
         if not can_read_together(transport):
             return None
-        reading = Reading(self, transport, receive)
+        reading = Reading(self, transport, receive, took_long)
         if not self.join(reading):
             return None
         transport.stopReading()
@@ -147,14 +163,12 @@ class SharedReader:
         """
         readings, buffer, only_data, seconds = self._readings, self._buffer, _READABLE, self._seconds
         ready, self._left = self._left or self._poll(), []
-        end = seconds() + TURN_SECONDS
-        for at, (reading, event) in enumerate(ready):
+        began = seconds()
+        end = began + TURN_SECONDS
+        for at, (reading, event) in enumerate(ready, 1):
             # It may be gone by what was read before.
             if readings.get(reading.fileno) is not reading:
                 continue
-            if at and seconds() >= end:
-                self._left = ready[at:]
-                break
             size = -1
             if event == only_data and not reading.transport.disconnecting:
                 try:
@@ -168,16 +182,20 @@ class SharedReader:
             try:
                 if size > 0:
                     reading.receive(buffer[:size].tobytes())
-                elif size == 0:
-                    self.leave(reading)
-                    reading.transport.readConnectionLost(_DONE)
                 else:
-                    self._give_back(reading)
+                    self._no_data(reading, size)
             except BaseException:
                 # The reactor would catch as much; here it is for this one alone.
                 failure = Failure()
                 self._reports.failure("reading", "reading from a connection raised: it ends", failure)
                 self._end(reading, failure)
+            now = seconds()
+            if now - began >= STALL_SECONDS:
+                reading.took_long(began)
+            if now >= end:
+                self._left = ready[at:]
+                break
+            began = now
 
     def connectionLost(self, reason: Failure) -> None:
         """The reactor drops every descriptor that it knows: those that wait here are meant as well."""
@@ -189,10 +207,13 @@ class SharedReader:
         found = self._epoll.poll(0, _MOST_AT_ONCE)
         return [(readings[number], event) for number, event in found if number in readings]
 
-    def _give_back(self, reading: Reading) -> None:
-        """Whatever is no data and no clean end is the transport's own affair: it finds it by itself."""
+    def _no_data(self, reading: Reading, size: int) -> None:
+        """The client has closed its end (0), or something else is the matter: the transport finds that by itself."""
         self.leave(reading)
-        reading.transport.resumeProducing()
+        if size == 0:
+            reading.transport.readConnectionLost(_DONE)
+        else:
+            reading.transport.resumeProducing()
 
     def _end(self, reading: Reading, reason: Failure) -> None:
         """End a transport, as the reactor does; what it raises then is no other's problem."""

@@ -122,7 +122,7 @@ class FastProtocol(SignalProtocol):
         """Data that the transport has read itself: the first, after which the shared reader reads where it can."""
         if self._may_share:
             self._may_share = False
-            self._shared = self.factory.reader.adopt(self.transport, self.take)
+            self._shared = self.factory.reader.adopt(self.transport, self.take, self.connection.took_long)
         super().dataReceived(data)
 
     def take(self, data: bytes) -> None:
@@ -236,7 +236,7 @@ class FastFactory(SignalFactory):
 
     def __init__(self, hub: Hub) -> None:
         super().__init__(hub)
-        self.reader = SharedReader(hub.reports, hub.turns.seconds)
+        self.reader = SharedReader(hub.reports, hub.clock.seconds)
         if IS_LIGHT and LIGHT_ATTRIBUTES is not None:
             self.protocol = light_class(FastProtocol, LIGHT_ATTRIBUTES, self)
 

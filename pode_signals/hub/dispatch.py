@@ -20,8 +20,8 @@ from .inboxes import Inboxes
 from .link import Link
 from .records import Intake
 from .runtime import Runtime
-from .sending import FROM_CLIENT
 from .signal_event import EventParts, SignalEvent
+from .stalls import STALL_SECONDS
 
 __all__ = ["Dispatch", "DispatchHub"]
 
@@ -111,10 +111,14 @@ class Dispatch:
             if not intake.bucket.take(now):
                 self._wait(link, intake)
                 return
-            if not self._handle(link, intake, self._inboxes.take(link, inbox), now):
+            is_done = self._handle(link, intake, self._inboxes.take(link, inbox), now)
+            after = self._turns.seconds()
+            if after - now >= STALL_SECONDS:
+                link.took_long(now)
+            if not is_done:
                 self._inboxes.is_busy(link)
                 return
-            if self._turns.seconds() >= end:
+            if after >= end:
                 self._turns.later(self.next, link)
                 return
         intake.busy = False
@@ -149,7 +153,7 @@ class Dispatch:
             self._resend(link, intake, event)
             return True
         context = self._fresh_context()
-        result = self._fence.call(event, context, match.route.function, now)
+        result = self._fence.call(event, context, match.route.function)
         # Most functions give nothing: there is nothing to follow.
         if result is None:
             return True
@@ -193,9 +197,10 @@ class Dispatch:
                 return
             name = link.name
         try:
-            delivery = hub.send_within(
-                event, said.message, name, said.group, said.client_id, _AUTO, None, None, FROM_CLIENT
-            )
+            sends = self._counters.sends
+            delivery = hub.send_within(event, said.message, name, said.group, said.client_id, _AUTO, None, None)
+            # A message may have nothing to say.
+            self._counters.messages_sent_on += self._counters.sends - sends
             if delivery.refused:
                 self._refused(link, "a message that the broadcast levels of some names stop there")
         except BroadcastRefused as refused:

@@ -51,7 +51,7 @@ class Failed:
 # What asyncio raises where no loop of its own runs (asyncio.get_running_loop).
 _NO_LOOP = "no running event loop"
 
-Call = Callable[[SignalEvent, Context, Callable[[SignalEvent], Any], float], Any]
+Call = Callable[[SignalEvent, Context, Callable[[SignalEvent], Any]], Any]
 Measure = Callable[[str], Callable[[], None] | None]
 
 FAILED = Failed()
@@ -66,8 +66,8 @@ class Fence:
 
     Attributes:
         call: the first half of :meth:`run`, for a signal route, whose event is current in its context and in no other.
-            It takes the event, the context, the function, and the time when the message came in; it gives what the
-            function gives, which may have to be followed, or :data:`FAILED`.
+            It takes the event, the context and the function; it gives what the function gives, which may have to be
+            followed, or :data:`FAILED`. How long the function keeps the turn, whoever has read the message measures.
         measure: is asked about each function with its kind, and gives what has to be called when the function has
             ended; None measures nothing.
     """
@@ -135,23 +135,16 @@ class Fence:
         except Exception:
             self._failed(where, Failure())
             result = FAILED
-        self._look_at_time(where, began)
-        return self.follow(where, context, result, later, timeout_seconds=timeout_seconds, on_pending=on_pending)
-
-    def _call(self, event: SignalEvent, context: Context, function: Callable[[SignalEvent], Any], began: float) -> Any:
-        try:
-            result = context.run(_enter, event, function)
-        except Exception:
-            self._failed(event, Failure())
-            result = FAILED
-        if self._turns.seconds() - began >= STALL_SECONDS:
-            self._look_at_time(event, began)
-        return result
-
-    def _look_at_time(self, where: Place | SignalEvent, began: float) -> None:
-        """A function has given the turn back: it has to do that soon."""
         if self._turns.seconds() - began >= STALL_SECONDS:
             self._stalls.blame(_place(where).what, began)
+        return self.follow(where, context, result, later, timeout_seconds=timeout_seconds, on_pending=on_pending)
+
+    def _call(self, event: SignalEvent, context: Context, function: Callable[[SignalEvent], Any]) -> Any:
+        try:
+            return context.run(_enter, event, function)
+        except Exception:
+            self._failed(event, Failure())
+            return FAILED
 
     def follow(
         self,

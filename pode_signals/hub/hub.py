@@ -33,7 +33,7 @@ from .inboxes import Inboxes
 from .link import Link
 from .records import Replacements
 from .runtime import Runtime
-from .sending import FROM_CODE, Sender
+from .sending import Sender
 from .signal_event import SignalEvent
 from .transport import ClientTransport
 
@@ -247,12 +247,11 @@ class Hub:
         mode: SendMode | str,
         depth: int | None,
         key: str | None,
-        origin: str = FROM_CODE,
     ) -> Delivery:
-        """``signals.send`` with an event as the current one; ``origin`` is as for :meth:`Sender.send`."""
+        """``signals.send`` with an event as the current one."""
         self._runtime.check_thread("send")
         sender = event.connection._link
-        return self.sender.send(event.data, sender, None, data, name, group, client_id, mode, depth, key, origin)
+        return self.sender.send(event.data, sender, None, data, name, group, client_id, mode, depth, key)
 
     def _enter(self, link: Link) -> Link | None:
         """Join the registry, in the place of a connection with the same name and client id: that is closed."""

@@ -250,6 +250,12 @@ class Link:
         runtime = self.runtime
         self.pulse.message_begins(runtime.clock.seconds() + runtime.settings.message_timeout_seconds)
 
+    def took_long(self, began_seconds: float) -> None:
+        """What the client has sent keeps the reactor busy since a time, by the hub's clock: its signal route does."""
+        route = None if self.intake is None else self.intake.route
+        where = "messages of a client" if route is None else f"signal route {route.route.path}"
+        self.runtime.stalls.blame(where, began_seconds)
+
     def message_ended(self) -> None:
         """A message is complete."""
         self.pulse.message_ended()

@@ -224,9 +224,9 @@ class _Sample:
 def _measured(fence: Fence) -> Call:
     inner = fence.call
 
-    def observed(event: SignalEvent, context: Context, function: Callable[[SignalEvent], Any], began: float) -> Any:
+    def observed(event: SignalEvent, context: Context, function: Callable[[SignalEvent], Any]) -> Any:
         ended = fence.measure("route") if fence.measure is not None else None
-        result = inner(event, context, function, began)
+        result = inner(event, context, function)
         if ended is None:
             return result
         pending = None if result is None else pending_of(context, result)

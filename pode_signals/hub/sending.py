@@ -17,10 +17,7 @@ from .delivery import Delivery, Writer
 from .link import Link
 from .runtime import Runtime
 
-__all__ = ["FROM_CLIENT", "FROM_CODE", "Sender"]
-
-FROM_CODE, FROM_CLIENT = "code", "client"
-"""What sends are counted under: those of the program, and messages of clients that no signal route took."""
+__all__ = ["Sender"]
 
 
 class Sender:
@@ -38,7 +35,7 @@ class Sender:
 
     def __init__(self, runtime: Runtime, deliveries: Deliveries, writer: Writer, backplane: Backplane) -> None:
         self._reports = runtime.reports
-        self._sends = runtime.counters.sends
+        self._counters = runtime.counters
         self._max_bytes = runtime.settings.max_outgoing_bytes
         self._deliveries = deliveries
         self._levels: BroadcastLevels = deliveries.levels
@@ -58,7 +55,6 @@ class Sender:
         mode: SendMode | str,
         depth: int | None,
         key: str | None,
-        origin: str = FROM_CODE,
     ) -> Delivery:
         """What ``signals.send`` does once it knows what is current.
 
@@ -67,11 +63,10 @@ class Sender:
             sender: who sent that message.
             converted: the connection that the current route has converted; None where there is none.
             data, name, group, client_id, mode, depth, key: as ``signals.send`` takes them.
-            origin: what the send is counted under, in ``counters.sends``.
         """
         direct = self._direct(said, sender, converted, mode)
         if direct is not None:
-            return self.send_to(direct, data, depth, key, origin)
+            return self.send_to(direct, data, depth, key)
         target = target_of(said, name, groups_of(group), client_ids_of(client_id))
         for each in target.names or ():
             if not self._levels.allows(each, target.groups, target.client_ids):
@@ -79,20 +74,18 @@ class Sender:
         delivery = Delivery(self._writer)
         payload = self._payload(data, depth)
         if payload is not None:
-            self._sends[origin] += 1
+            self._counters.sends += 1
             self._backplane.publish(Outgoing(target, Message(payload, key), delivery))
             if self.sent is not None:
                 self.sent(target, payload, delivery)
         return delivery
 
-    def send_to(
-        self, link: Link, data: object, depth: int | None = None, key: str | None = None, origin: str = FROM_CODE
-    ) -> Delivery:
+    def send_to(self, link: Link, data: object, depth: int | None = None, key: str | None = None) -> Delivery:
         """Send to one connection, which is on this node."""
         delivery = Delivery(self._writer)
         payload = self._payload(data, depth)
         if payload is not None:
-            self._sends[origin] += 1
+            self._counters.sends += 1
             self._deliveries.to_one(link, encoded_once(payload, link.encoding, key), key, delivery)
             if self.sent is not None:
                 self.sent(Target((link.name,), (), (link.client_id,)), payload, delivery)

@@ -68,7 +68,6 @@ class EventParts(Protocol):
         mode: SendMode | str,
         depth: int | None,
         key: str | None,
-        origin: str = ...,
     ) -> Delivery:
         """``signals.send`` with an event as the current one."""
 

@@ -46,7 +46,7 @@ class Stalls:
         """A call of the reactor came late by so much. Only where nobody was blamed for that time, it is told."""
         blamed_at = self._blamed_at
         if late_seconds < STALL_SECONDS or (
-            blamed_at is not None and self._turns.seconds() - blamed_at <= late_seconds + STALL_SECONDS
+            blamed_at is not None and self._turns.seconds() - blamed_at < late_seconds + STALL_SECONDS
         ):
             return
         self._reports.write(

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
-from functools import cached_property
 from typing import Any
 
 from twisted.internet.interfaces import IReactorTime
@@ -29,7 +28,10 @@ class Turns:
     """The turns of one hub's clock.
 
     Args:
-        clock: gives the clock.
+        clock: gives the clock, which is not asked for before it is used.
+
+    Attributes:
+        seconds: what shares are measured by: the hub's clock, which nobody sets.
     """
 
     def __init__(self, clock: Callable[[], IReactorTime]) -> None:
@@ -38,11 +40,7 @@ class Turns:
         self._is_planned = False
         self._number = 0
         self._spent_seconds = 0.0
-
-    @cached_property
-    def seconds(self) -> Callable[[], float]:
-        """What shares are measured by: the hub's clock, which nobody sets."""
-        return self._clock().seconds
+        self.seconds: Callable[[], float] = self._first_seconds
 
     def share_ends(self) -> float:
         """When a share that begins now is over, by :attr:`seconds`."""
@@ -74,6 +72,10 @@ class Turns:
         """Call a function in a turn to come, after those that wait already."""
         self._waiting.append((function, args))
         self._plan()
+
+    def _first_seconds(self) -> float:
+        self.seconds = self._clock().seconds
+        return self.seconds()
 
     def _plan(self) -> None:
         if not self._is_planned:

@@ -78,6 +78,11 @@ def _rejected(sources: Sources) -> Mapping[str, int]:
     }
 
 
+def _sends(sources: Sources) -> Mapping[str, int]:
+    counters = sources.hub.counters
+    return {"code": counters.sends - counters.messages_sent_on, "client": counters.messages_sent_on}
+
+
 def _deliveries(sources: Sources) -> Mapping[str, int]:
     counters = sources.hub.counters
     return {
@@ -157,7 +162,9 @@ NUMBERS: Mapping[str, Number] = {
         lambda sources: sources.hub.inboxes.waiting_connections,
     ),
     "pode_signals_sends_total": Number(
-        "Sends that had something to say.", lambda sources: dict(sources.hub.counters.sends), labels=("origin",)
+        "Sends that had something to say: of the program, and messages of clients that were sent on.",
+        _sends,
+        labels=("origin",),
     ),
     "pode_signals_deliveries_total": Number("Recipients of sends.", _deliveries, labels=("outcome",)),
     "pode_signals_dropped_total": Number(

@@ -15,6 +15,8 @@ from twisted.internet.protocol import connectionDone
 from twisted.protocols.policies import ProtocolWrapper
 from twisted.python.failure import Failure
 
+from ..hub.stalls import STALL_SECONDS
+
 if TYPE_CHECKING:
     from ..hub.link import Link
 
@@ -69,11 +71,18 @@ class PacedServerProtocol(WebSocketServerProtocol):
 
     def dataReceived(self, data: bytes) -> None:
         """Data that the transport has read itself."""
+        seconds = self.connection.runtime.turns.seconds
+        began = seconds()
         # A plain socket is read once in a turn.
-        if not isinstance(self.transport, ProtocolWrapper):
+        if isinstance(self.transport, ProtocolWrapper):
+            self._take_record(data)
+        else:
             self.take(data)
-            return
-        # TLS brings each record by itself, and there may be thousands in what was read in one turn.
+        if seconds() - began >= STALL_SECONDS:
+            self.connection.took_long(began)
+
+    def _take_record(self, data: bytes) -> None:
+        """TLS brings each record by itself, and there may be thousands in what was read in one turn."""
         turns = self.connection.runtime.turns
         if self._turn != turns.number:
             self._turn, self._used_seconds = turns.number, 0.0
@@ -190,6 +199,8 @@ class PacedServerProtocol(WebSocketServerProtocol):
         self._behind = False
         waiting, self.data = self.data, b""
         self.take(waiting)
+        if turns.seconds() - began >= STALL_SECONDS:
+            self.connection.took_long(began)
         if len(self.data) < len(waiting) and turns.is_over(began):
             self._rest()
         if not self._behind and not self.connection.reading_paused:

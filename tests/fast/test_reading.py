@@ -11,9 +11,10 @@ import socket
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, cast
 
 import pytest
+from fakes import new_runtime
 from twisted.internet import epollreactor, pollreactor, selectreactor
 from twisted.internet.error import ConnectionAborted, ConnectionDone, ConnectionLost
 from twisted.internet.interfaces import IReactorFDSet
@@ -106,7 +107,7 @@ class Room:
         """A connection that the shared reader reads for, and the client's end."""
         transport, client = self.transport(protocol)
         if shared:
-            protocol.reading = self.reader.adopt(transport, protocol.dataReceived)
+            protocol.reading = self.reader.adopt(transport, protocol.dataReceived, lambda _: None)
             assert protocol.reading is not None
         return client
 
@@ -644,14 +645,14 @@ def test_nothing_is_left_for_it(room: Room, refused: str, monkeypatch: pytest.Mo
         monkeypatch.setattr(room.reactor, "addReader", lambda each: None if each is transport else full(each))
     else:
         monkeypatch.setattr(select, "epoll", no_epoll if refused == "epoll" else Refusing)
-    assert room.reader.adopt(transport, protocol) is None
+    assert room.reader.adopt(transport, protocol, lambda _: None) is None
     assert (room.readers, room.reader.fileno(), descriptors()) == ([transport], -1, before)
     client.send(b"x")
     room.turn()
     assert protocol.got == b"x"
     monkeypatch.undo()
     monkeypatch.setattr(reading_module, "SHARED_READS", True)
-    assert room.reader.adopt(transport, protocol) is not None
+    assert room.reader.adopt(transport, protocol, lambda _: None) is not None
     assert room.readers == [room.reader]
 
 
@@ -662,7 +663,7 @@ def test_no_room_for_another(room: Room, monkeypatch: pytest.MonkeyPatch) -> Non
     first, second, third = Recorder(), Recorder(), Recorder()
     clients = [room.connect(first), room.connect(second)]
     transport, client = room.transport(third)
-    assert room.reader.adopt(transport, third) is None
+    assert room.reader.adopt(transport, third, lambda _: None) is None
     assert second.reading is not None
     second.reading.pauseProducing()
     second.reading.resumeProducing()
@@ -729,7 +730,7 @@ def test_transports_with_a_way_of_their_own(room: Room, kind: type[Connection]) 
     """S16.8: UNIX sockets, which pass descriptors, and whatever else reads otherwise go on reading themselves."""
     protocol = Recorder()
     transport, client = room.transport(protocol, kind)
-    assert room.reader.adopt(transport, protocol) is None
+    assert room.reader.adopt(transport, protocol, lambda _: None) is None
     client.send(b"x")
     room.turn()
     assert (protocol.got, room.readers, room.reader.fileno()) == (b"x", [transport], -1)
@@ -785,6 +786,7 @@ def test_not_before_there_is_something_to_read(room: Room) -> None:
     """S16.8: a connection takes no place among those that are read together before its client sends something."""
     protocol, got = FastProtocol(), []
     protocol.factory = SimpleNamespace(reader=room.reader)
+    protocol.connection = cast(Any, SimpleNamespace(runtime=new_runtime(Clock()), took_long=print))
     protocol.take = got.append  # type: ignore[method-assign]
     transport, client = room.transport(Recorder())
     transport.protocol, protocol.transport = protocol, transport
@@ -801,6 +803,7 @@ def test_who_cannot_is_asked_once(room: Room, monkeypatch: pytest.MonkeyPatch) -
     """S16.8: a transport that has to read itself goes on doing so, and is not looked at with each of its reads."""
     protocol, got, asked = FastProtocol(), [], []
     protocol.factory = SimpleNamespace(reader=room.reader)
+    protocol.connection = cast(Any, SimpleNamespace(runtime=new_runtime(Clock()), took_long=print))
     protocol.take = got.append  # type: ignore[method-assign]
     monkeypatch.setattr(room.reader, "adopt", lambda *who: asked.append(who))
     transport, client = room.transport(Recorder())
@@ -809,4 +812,4 @@ def test_who_cannot_is_asked_once(room: Room, monkeypatch: pytest.MonkeyPatch) -
         client.send(b"%d" % number)
         room.turn()
     assert (got, room.readers) == ([b"0", b"1", b"2"], [transport])
-    assert asked == [(transport, protocol.take)]
+    assert asked == [(transport, protocol.take, print)]

@@ -286,18 +286,18 @@ class TestInTwoSteps:
         """S5.6: what a plain function gives needs no following, and following it gives the same."""
         given = copy_context()
         event: Any = "the test"
-        result = fenced.fence.call(event, given, lambda gets: (gets, current_event.get()), 0.0)
+        result = fenced.fence.call(event, given, lambda gets: (gets, current_event.get()))
         assert result == (event, event)
         assert current_event.get() is None
         assert fenced.fence.follow(event, given, result, fenced.later.append) == ((event, event),)
-        assert fenced.fence.call(event, given, lambda _: None, 0.0) is None
+        assert fenced.fence.call(event, given, lambda _: None) is None
         assert (fenced.later, fenced.counted, fenced.clock.getDelayedCalls()) == ([], (0, 0), [])
 
     def test_it_raises_at_once(self, fenced: Fenced) -> None:
         """S5.7: one that raises is logged and counted by the first step, and not again by the second."""
         given, event = copy_context(), cast(Any, Place("the test"))
         with capturedLogs() as logs:
-            result = fenced.fence.call(event, given, lambda _: raises(), 0.0)
+            result = fenced.fence.call(event, given, lambda _: raises())
             assert result is FAILED
             assert fenced.fence.follow(Place("the test"), given, result, fenced.later.append) == (FAILED,)
         assert [(event["where"], event["log_failure"].type) for event in logs] == [("the test", LookupError)]
@@ -318,7 +318,7 @@ class TestInTwoSteps:
             seen.append(colour.get())
 
         pending: list[Deferred[Any]] = []
-        result = fenced.fence.call(cast(Any, "the test"), given, lambda _: wrap(paints()), 0.0)
+        result = fenced.fence.call(cast(Any, "the test"), given, lambda _: wrap(paints()))
         ended = fenced.fence.follow(Place("the test"), given, result, fenced.later.append, on_pending=pending.append)
         assert (ended, len(pending), colour.get()) == (None, 1, "none")
         waiting.callback(None)

@@ -283,7 +283,7 @@ class TestClosing:
         assert nothing_is_kept(signals)
 
     def test_a_wire_that_fails_while_a_queue_goes_out(self, signals: Signals) -> None:
-        """S16.2: what was taken from a queue and then could not be written is dropped and counted, with what was left."""
+        """S16.2: what was taken from a queue and then could not be written is dropped and counted, with the rest."""
         client = slow(signals)
         for _ in range(3):
             client.connection.send("x" * 40_000)

@@ -30,16 +30,43 @@ def sleeps(signals: Signals, seconds: float = 1.5) -> Any:
 
 
 @pytest.mark.parametrize("seconds", [0.9, 1.5])
-def test_a_signal_route(seconds: float) -> None:
+def test_a_signal_route(protocol: str, seconds: float) -> None:
     """S20.1: a signal route that keeps the turn for a second or more is named, a quicker one is not."""
+    world = World().converting()
+    world.signals.add_route("/msg", sleeps(world.signals, seconds))
+    client = world.client().open("/msg")
+    with capturedLogs() as logs:
+        client.send(message("hello"))
+        world.turn()
+    assert lines(logs) == ([f"signal route /msg {BUSY}"] if seconds > 1 else [])
+
+
+def test_a_message_that_waited() -> None:
+    """S20.1: so is the route of a message that waited for a function, or for its rate."""
     signals = new_signals()
-    signals.add_route("/ws", sleeps(signals, seconds))
+    waiting: Deferred[None] = Deferred()
+    functions = [lambda _: waiting, sleeps(signals)]
+    signals.add_route("/ws", lambda event: functions[event.data.message](event))
     client = connected(signals)
     turn(signals)
+    client.says(0)
+    client.says(1)
     with capturedLogs() as logs:
-        client.says("hello")
-        turn(signals)
-    assert lines(logs) == ([f"signal route /ws {BUSY}"] if seconds > 1 else [])
+        waiting.callback(None)
+    assert lines(logs) == [f"signal route /ws {BUSY}"]
+
+
+def test_a_message_behind_others(protocol: str) -> None:
+    """S20.1: so is the route of a message that waited for another turn with the rest of its client's bytes."""
+    world = World().converting()
+    turns = [0.5] * 2 + [1.5]
+    world.signals.add_route("/msg", lambda event: sleeps(world.signals, turns[event.data.message])(event))
+    client = world.client().open("/msg")
+    with capturedLogs() as logs:
+        client.send(b"".join(message(number) for number in range(3)))
+        for _ in range(4):
+            world.turn()
+    assert lines(logs) == [f"signal route /msg {BUSY}"]
 
 
 def test_what_comes_after_a_wait_is_not_the_functions_turn() -> None:
@@ -70,20 +97,20 @@ def test_events_jobs_and_checks() -> None:
     assert lines(logs) == [f"connect event slowly of Msg {BUSY}", f"timer tick {BUSY}"]
 
 
-def test_a_function_that_raises_after_a_while() -> None:
+def test_a_function_that_raises_after_a_while(protocol: str) -> None:
     """S20.1: one that raises is named all the same."""
-    signals = new_signals()
+    world = World().converting()
 
     def fails(event: Any) -> None:
-        sleeps(signals)(event)
+        sleeps(world.signals)(event)
         raise LookupError
 
-    signals.add_route("/ws", fails)
-    client = connected(signals)
-    turn(signals)
+    world.signals.add_route("/msg", fails)
+    client = world.client().open("/msg")
     with capturedLogs() as logs:
-        client.says("hello")
-    assert lines(logs) == [f"signal route /ws {BUSY}"]
+        client.send(message("hello"))
+        world.turn()
+    assert lines(logs) == [f"signal route /msg {BUSY}"]
 
 
 def test_an_http_route() -> None:
@@ -98,17 +125,6 @@ def test_an_http_route() -> None:
     with capturedLogs() as logs:
         assert world.client().ask(plain("/slow?token=secret")).body == b"at last"
     assert lines(logs) == [f"the HTTP route of /slow {BUSY}"]
-
-
-def test_messages_by_the_wire(protocol: str) -> None:
-    """S20.1: whichever protocol has read the message."""
-    world = World().converting()
-    world.signals.add_route("/msg", sleeps(world.signals))
-    client = world.client().open("/msg")
-    with capturedLogs() as logs:
-        client.send(message("hello"))
-        world.turn()
-    assert lines(logs) == [f"signal route /msg {BUSY}"]
 
 
 def test_nobody_is_known() -> None:
@@ -128,13 +144,13 @@ def test_nobody_is_known() -> None:
 def test_said_once() -> None:
     """S20.1: a stall that was blamed on a function is not told of once more; a later one is."""
     signals = new_signals()
-    signals.add_route("/ws", sleeps(signals, 3))
-    client = connected(signals)
-    turn(signals, seconds=1)
+    signals.add_timer("tick", 0.5, sleeps(signals, 3), limit=1)
+    connected(signals)
+    turn(signals)
     with capturedLogs() as logs:
-        client.says("hello")
-        turn(signals)
-        turn(signals, seconds=1)
+        signals.start_schedules()
+        turn(signals, seconds=0.5)
+        turn(signals, seconds=0.5)
     assert len(lines(logs)) == 1
     with capturedLogs() as logs:
         turn(signals, seconds=3)
