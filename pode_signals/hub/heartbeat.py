@@ -56,7 +56,7 @@ class Heartbeat:
         passed = now - self._swept_at
         # A whole sweep was missed: we were held up, and nobody else is to blame.
         held_up = passed - SWEEP_SECONDS if passed >= 2 * SWEEP_SECONDS else 0.0
-        self._runtime.stalls.noticed(held_up)
+        self._runtime.stalls.noticed(held_up, self._swept_at)
         self._plan()
         for link in self._links():
             # Their deadlines do not run while we do not read.

@@ -42,12 +42,14 @@ class Stalls:
             seconds=now - began,
         )
 
-    def noticed(self, late_seconds: float) -> None:
-        """A call of the reactor came late by so much. Only where nobody was blamed for that time, it is told."""
-        blamed_at = self._blamed_at
-        if late_seconds < STALL_SECONDS or (
-            blamed_at is not None and self._turns.seconds() - blamed_at < late_seconds + STALL_SECONDS
-        ):
+    def noticed(self, late_seconds: float, since: float) -> None:
+        """A call of the reactor came late. Where somebody was blamed meanwhile, that has been told.
+
+        Args:
+            late_seconds: by how much.
+            since: when the call was planned, by the hub's clock.
+        """
+        if late_seconds < STALL_SECONDS or (self._blamed_at is not None and self._blamed_at > since):
             return
         self._reports.write(
             "stalled",
