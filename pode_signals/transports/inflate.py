@@ -1,8 +1,8 @@
 """Inflates the compressed messages of one client (permessage-deflate, RFC 7692). It never keeps data that it can't use.
 
-Autobahn's own class has two faults. Where the last symbol of a message reaches past the limit, Autobahn cuts the message
-at the limit and passes it. And Autobahn keeps all data behind a final block, and inflates nothing from then on.
-Messages that are sent are compressed by Autobahn.
+Autobahn's own class has two faults. A message whose last symbol reaches past the limit is taken for one of just the
+limit. And all data behind a final block is kept, and no message is inflated from then on. Messages that are sent are
+compressed by Autobahn.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ class Inflater(PerMessageDeflate):
         self._stream: Any = None
 
     def start_decompress_message(self) -> None:
-        """A message begins, with a new window where a final block has ended the one before (RFC 7692 section 7.2.3.4)."""
+        """A message begins. A final block has ended the window of the messages before (RFC 7692 section 7.2.3.4)."""
         if self._stream is None or self._stream.eof:
             self._stream = zlib.decompressobj(wbits=-zlib.MAX_WBITS)
 

@@ -149,7 +149,7 @@ class PacedServerProtocol(WebSocketServerProtocol):
             self.connection.drained()
 
     def stopProducing(self) -> None:
-        """IPushProducer: the transport is about to end, and its socket is still open. connectionLost reports the end."""
+        """IPushProducer: the transport is about to end; its socket is still open. connectionLost reports the end."""
 
     # What Autobahn calls.
 
