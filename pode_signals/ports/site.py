@@ -1,4 +1,4 @@
-"""The HTTP site of one port: HTTP/1.1 only, one access log line a request. It serves nothing while its service starts."""
+"""The HTTP site of one port: HTTP/1.1 only, one access log line a request. It serves nothing before its service."""
 
 from __future__ import annotations
 
@@ -71,8 +71,10 @@ class SignalSite(Site):
         return channel
 
     def acceptableProtocols(self) -> list[bytes]:
-        """The protocols that the TLS handshake offers. HTTP/2 is none of them: many requests share its connection, so
-        none of them could take the connection over."""
+        """The protocols that the TLS handshake offers.
+
+        HTTP/2 is none of them: many requests share an HTTP/2 connection, so no request could take the connection over.
+        """
         return [b"http/1.1"]
 
     def getResourceFor(self, request: Request) -> Any:
