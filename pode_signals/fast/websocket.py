@@ -130,7 +130,7 @@ class FastProtocol(SignalProtocol):
     def dataReceived(self, data: bytes) -> None:
         """Data that the transport has read itself. With the first data the shared reader is asked to read from then on.
 
-        Not earlier: many connections never send anything, and HTTP reads by the transport.
+        Not earlier, so that a handshake and a connection that sends nothing cost the epoll nothing.
         """
         if self._may_share:
             self._may_share = False

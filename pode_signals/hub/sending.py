@@ -100,7 +100,7 @@ class Sender:
         return None
 
     def _payload(self, data: object, depth: int | None) -> bytes | None:
-        """The data as a text for clients; None where the data is None or an empty list, which are not sent.
+        """The data as a text for clients; None for None, an empty text or an empty list, which are not sent.
 
         Raises:
             MessageTooBig: the text is larger than ``max_outgoing_bytes``.
