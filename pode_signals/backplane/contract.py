@@ -105,8 +105,8 @@ class Answers:
 class HistoryLog(Protocol):
     """The logs of names.
 
-    On every node that follows a name, the following function gets each entry once, in log order. A log is made when its
-    name is followed for the first time, and never by a message.
+    On every node that follows a name, the function that was given for the name gets each entry once, in log order. A
+    log is made when its name is followed for the first time, and never by a message.
     """
 
     def follow(
@@ -116,7 +116,7 @@ class HistoryLog(Protocol):
         deliver: Callable[[LoggedSignal], None],
         broken: Callable[[Position], None],
     ) -> Deferred[Position]:
-        """Deliver the entries of a name from now on. A second call for a name replaces the first one.
+        """Deliver entries that are appended to a name's log from now on. A second call for a name replaces the first.
 
         Args:
             name: the name.
