@@ -96,7 +96,8 @@ class ServerCertificate:
                 raiseMinimumTo=TLSVersion.TLSv1_2,
             )
             return options.getContext()
-        except SSL.Error as error:  # for instance a key that is too short for today's OpenSSL
+        # For instance, the key is too short for today's OpenSSL.
+        except SSL.Error as error:
             reasons = ", ".join(str(each[-1]) for each in error.args[0]) if error.args else str(error)
             raise ConfigurationInvalid(f"{endpoint.certificate}: OpenSSL refuses it: {reasons}") from error
 

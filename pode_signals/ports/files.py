@@ -12,7 +12,8 @@ from ..errors import ConfigurationInvalid
 __all__ = ["read_bytes", "read_password", "read_secrets", "read_text", "why_not_readable"]
 
 _MARK = "\ufeff"
-_WIDE_MARKS = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE, codecs.BOM_UTF32_BE)  # that of UTF-32-LE begins with the first
+# The mark of UTF-32-LE begins with that of UTF-16-LE.
+_WIDE_MARKS = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE, codecs.BOM_UTF32_BE)
 _LINE_ENDS = ("\r\n", "\r")
 
 
