@@ -191,7 +191,7 @@ class SharedReader:
             except BaseException:
                 # BaseException, as in the reactor. Here an exception ends this one connection.
                 failure = Failure()
-                self._reports.failure("reading", "reading from a connection raised: it ends", failure)
+                self._reports.failure("reading", "reading from a connection raised: the connection ends", failure)
                 self._end(reading, failure)
 
     def connectionLost(self, reason: Failure) -> None:

@@ -31,7 +31,7 @@ TICK_SECONDS = 1.0
 
 # A reactor that has not taken this many ticks gets no further ones: it is held up, or has stopped.
 _MOST_UNANSWERED = 3
-# The offset between the clocks varies by less from one reading to the next. If it varies by more, the wall clock was set.
+# The offset of the clocks varies by less from one reading to the next. Where it varies by more, the wall clock was set.
 _STEP_SECONDS = 0.005
 # The shortest timer. With a wall clock that runs a little fast, a shorter one would have the reactor look again and
 # again before the time has come.

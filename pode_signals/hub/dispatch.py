@@ -218,7 +218,7 @@ class Dispatch:
         try:
             delivery = hub.send_within(event, said.message, name, said.group, said.client_id, _AUTO, None, None)
             if delivery.refused:
-                self._refused(link, "a message that the broadcast levels of some names stop there")
+                self._refused(link, "a message for some names, whose broadcast levels stop it")
         except BroadcastRefused as refused:
             self._refused(link, f"a message that the broadcast level {refused.level.name} stops")
         except MessageTooBig as too_big:

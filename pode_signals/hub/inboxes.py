@@ -122,7 +122,7 @@ class Inboxes:
             self.is_full = True
             self._reports.limit(
                 "total_inbox_bytes",
-                "{size_bytes} bytes of clients wait: no client is read further whose messages wait or are handled",
+                "{size_bytes} bytes of messages wait: clients whose messages wait or are handled are not read further",
                 size_bytes=total_bytes,
             )
             # Clients whose messages neither wait nor are handled are read on: a message of theirs that comes in is
@@ -138,7 +138,7 @@ class Inboxes:
     def _read_no_further(self, link: Link, setting: str) -> None:
         self._reports.limit(
             setting,
-            "connection {client_id}: read no further until its functions have ended",
+            "connection {client_id}: its socket is not read until its functions have ended",
             client_id=link.client_id,
         )
         link.pause_reading()

@@ -81,7 +81,7 @@ class BoundPorts:
             if is_starting:
                 failures.append(failure)
             elif not failure.check(CancelledError):
-                self._log.error("a port is missing: {why}", why=failure.getErrorMessage())
+                self._log.error("a port could not be bound: {why}", why=failure.getErrorMessage())
 
         waiting: Deferred[Any] = listen_later(listener, factory).addCallback(bound).addErrback(failed)
         self._pending.append(waiting)
