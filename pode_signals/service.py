@@ -1,6 +1,6 @@
 """SignalsService: a hub and an application's resource on ports of their own, in the order of start and stop.
 
-It installs no handlers of signals; ``tap.py`` does.
+It installs no handlers for signals of the operating system; ``command/tap.py`` does.
 """
 
 # The methods of Twisted that are called here have no annotations: hence the ignores.
@@ -53,8 +53,8 @@ class ServiceState(Enum):
 class SignalsService(MultiService):
     """A hub with an application's resource on ports of their own, as a service of any Twisted application.
 
-    It binds in ``privilegedStartService``, so before ``twistd --uid`` gives up privileges. Services that are added to
-    it start after its ports are bound and stop after its clients are gone.
+    It binds its ports in ``privilegedStartService``, and so before ``twistd --uid`` gives up privileges. Services that
+    are added to it start after its ports are bound, and stop after its clients are gone.
 
     Args:
         signals: the hub.
@@ -62,15 +62,16 @@ class SignalsService(MultiService):
         endpoints: where to listen and for what, as a list.
         reactor: None is the reactor that runs when it is first needed.
         drain_seconds: how long a stop may take until clients that are left are aborted.
-        random: decides the order and the pauses in which clients are closed; None is the system's source.
+        random: the random source for the order and the pauses in which clients are closed; None is the system's source.
 
     Raises:
-        ConfigurationInvalid: endpoints that do not go together, or an argument that is something else.
+        ConfigurationInvalid: the endpoints do not go together, or an argument has a wrong type.
 
     Attributes:
         signals: the hub.
         state: where the service is between its start and its stop.
-        drain_seconds: as above; it can be changed until the stop.
+        drain_seconds: how long a stop may take until clients that are left are aborted. It can be changed until the
+            stop.
     """
 
     _log = Logger()
@@ -108,7 +109,7 @@ class SignalsService(MultiService):
 
     @property
     def endpoints(self) -> tuple[Endpoint, ...]:
-        """Where it listens and for what; they can be changed while it is stopped."""
+        """Where the service listens, and for what. The endpoints can be changed while the service is stopped."""
         return tuple(endpoint for listener in self._listeners for endpoint in listener.endpoints)
 
     @endpoints.setter
@@ -120,13 +121,13 @@ class SignalsService(MultiService):
 
     @property
     def addresses(self) -> Mapping[Endpoint, tuple[IAddress, ...]]:
-        """What each endpoint is bound to, as Twisted's addresses; nothing while the service is stopped."""
+        """The addresses that each endpoint is bound to, as Twisted's addresses; none while the service is stopped."""
         return MappingProxyType(
             {endpoint: listener.addresses for listener in self._listeners for endpoint in listener.endpoints}
         )
 
     def check(self) -> None:
-        """Find what would keep the service from starting, without starting it.
+        """Find mistakes that would keep the service from starting, without starting it.
 
         Raises:
             ConfigurationInvalid: a certificate or an endpoint that can't be used.
@@ -142,8 +143,8 @@ class SignalsService(MultiService):
         A certificate that can't be used is logged, and the old one stays in use. Open connections stay as they are.
 
         Args:
-            endpoints: endpoints with the names of other files, each for the port that has its address and port; None
-                is the files of the service's own.
+            endpoints: endpoints with the names of other files. Each of them counts for the port with the same address
+                and port number. None reads the files that are in use.
 
         Raises:
             ConfigurationInvalid: endpoints that do not go together.
@@ -171,6 +172,7 @@ class SignalsService(MultiService):
         """Start: bind, unless ``privilegedStartService`` did, then schedules, then requests are served."""
         if self.state is ServiceState.STOPPED:
             self._bind()
+        # The services that were added start while requests still get 503, so that a request finds them ready.
         super().startService()  # type: ignore[no-untyped-call]
         self.signals.start_schedules()
         for site in self._sites:
@@ -184,10 +186,10 @@ class SignalsService(MultiService):
         self._say_what_no_client_reaches()
 
     def stopService(self) -> Deferred[None]:
-        """Stop: ports, schedules, clients, then the services that were added. Called again, it aborts the clients.
+        """Stop: ports, schedules, clients, then the services that were added. A second call aborts the clients.
 
         Returns:
-            Fires when all is down.
+            Fires when everything has stopped.
         """
         if self.state is ServiceState.STOPPED:
             return succeed(None)
@@ -221,6 +223,7 @@ class SignalsService(MultiService):
             for listener in self._listeners:
                 self._ports.bind(listener, self._factory(listener))
         except (CannotListenError, ConfigurationInvalid):
+            # Ports that were bound before the one that failed are closed again; nobody waits for the end of that.
             self._ports.let_go()
             self._forget()
             raise
@@ -255,19 +258,25 @@ class SignalsService(MultiService):
 
     async def _stop(self, drain: Drain) -> None:
         self._stop_end_seconds = self._clock.seconds() + self.drain_seconds
+        # Requests on connections that are open already get 503 from here on.
         for site in self._sites:
             site.is_open = False
         assert self._ports is not None
         await self._ports.let_go()
+        # Runs that are under way may go on while clients are sent away, and are waited for afterwards.
         self._schedules = self.signals.stop_schedules()
         await drain.run()
+        # Together with the clients, the schedules get drain_seconds, and after a second stop no time at all.
         left_seconds = max(0.0, self._stop_end_seconds - self._clock.seconds())
         with suppress(CancelledError, defer.TimeoutError):
             await self._schedules.addTimeout(left_seconds, self._clock)
         await maybeDeferred(super().stopService)
 
     def _say_what_no_client_reaches(self) -> None:
-        """What can't work is said at the start: otherwise it looks like refused clients, or like nothing at all."""
+        """Tell of endpoints and signal routes that no client can reach.
+
+        Without these lines such a mistake would look as if clients were refused, or as if they sent nothing.
+        """
         without = [each for each in self._listeners if not any(endpoint.takes_upgrades for endpoint in each.endpoints)]
         if without and len(without) == len(self._listeners):
             self._log.warn(
@@ -300,11 +309,12 @@ class SignalsService(MultiService):
         self._forget()
         self._hub.reports.tell()
         waiters, self._stop_waiters = self._stop_waiters, []
+        # Where an added service has failed to stop, the result is a Failure, and the Deferreds fail with it.
         for waiter in waiters:
             waiter.callback(result)
 
     def _forget(self) -> None:
-        """Be as before the start: it can be started again."""
+        """Be as before the start, so that the service can be started again."""
         self._hub.own_ports -= self._own_ports
         for listener in self._listeners:
             listener.addresses = ()
@@ -314,7 +324,7 @@ class SignalsService(MultiService):
 
 
 def _check_arguments(signals: object, resource: object) -> None:
-    """Refuse what would fail with each request, in the words of the line that is wrong."""
+    """Refuse arguments with which each request would fail, by an error that names what the program wrote."""
     if not isinstance(signals, Signals):
         raise ConfigurationInvalid(f"the first argument of SignalsService is the Signals, not {_a(signals)}")
     if isinstance(resource, type):
@@ -332,7 +342,7 @@ def _a(value: object) -> str:
 
 
 def _page_ports(listener: Listener) -> list[int]:
-    """The ports from which pages come: those with http or https."""
+    """The ports of a listener from which web pages can come: those with an http or https endpoint."""
     if all(endpoint.takes_upgrades for endpoint in listener.endpoints):
         return []
     return [address.port for address in listener.addresses if isinstance(address, IPv4Address | IPv6Address)]

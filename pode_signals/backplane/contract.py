@@ -1,15 +1,15 @@
-"""What every backplane does, as protocols, and the values that they share. Nothing here acts.
+"""The contract of every backplane, as protocols, with the values that they share. Nothing here acts.
 
-A *node* is one process with one hub. It has one backplane, which knows the nodes' sends, logs and members; in memory a
-node is alone, and a backplane over a network makes many nodes look like one. All that a hub asks of a backplane is on
-this page, so the same hub runs on any of them.
+A *node* is one process with one hub. Each node has one backplane, which carries sends, logs and members between the
+nodes. With the backplane in memory a node is alone; a backplane over a network makes many nodes look like one. A hub
+asks a backplane for nothing that is not in this module, so the same hub runs on all of them.
 
-All calls are made in the reactor's thread, and all functions that a backplane was given are called there. These
-functions must not raise. Deferreds may have fired when they are returned. Unless a method says otherwise its Deferred
-fails with :class:`~pode_signals.errors.BackplaneUnavailable` where the nodes can't be reached in time, and cancelling
-the Deferred does no more than end the wait.
+All methods are called in the reactor's thread. A backplane calls the functions that it was given in the same thread,
+and these functions must not raise. A Deferred may have fired when it is returned. Unless the method says otherwise, its
+Deferred fails with :class:`~pode_signals.errors.BackplaneUnavailable` where the nodes can't be reached in time, and
+cancelling the Deferred only ends the wait.
 
-Of Twisted this module knows ``twisted.internet.defer`` alone.
+This module imports nothing of Twisted but ``twisted.internet.defer``.
 """
 
 from __future__ import annotations
@@ -41,31 +41,33 @@ __all__ = [
 
 @frozen
 class Member:
-    """Who is connected. A user with three tabs is three members.
+    """One connected client. A user with three tabs is three members.
 
     Attributes:
         name: the name of the connection.
         client_id: the client id, without its signature.
         groups: the groups, in the order of joining.
-        user: the label of the login, which several members may share; None where there is none.
-        info: what other clients may see, a JSON value that nobody changes any more; None is nothing.
+        user: the label of the login, which several members may share; None where there is no login.
+        info: a JSON value that other clients may see, and that must not be changed any more; None where there is none.
     """
 
     name: str
     client_id: str
     groups: tuple[str, ...] = ()
     user: str | None = None
-    # Compared by its text: 1 and True are two things in JSON and equal in Python, and a dict has no hash.
+    # Compared by its text: 1 and True are equal in Python and different in JSON, and a dict has no hash.
     info: Any = field(default=None, eq=repr)
 
 
 @frozen
 class PresenceChange:
-    """What became different since the members, or the change before, were told. An id is in one of both alone.
+    """The difference from the members, or from the change, that a watch was told before.
+
+    A client id is in ``joined`` or in ``left``, and never in both.
 
     Attributes:
-        joined: who came, or is another :class:`Member` than before with the same client id.
-        left: who went, as they were told last.
+        joined: members that came, and members that have replaced another one with the same client id.
+        left: members that went, as the watch was told of them last.
     """
 
     joined: tuple[Member, ...] = ()
@@ -74,12 +76,12 @@ class PresenceChange:
 
 @frozen
 class Question:
-    """What one node asks of others.
+    """A question of one node to others.
 
     Attributes:
-        kind: one of the words that hubs know. A node that does not know it gives no answer.
+        kind: a word that hubs know. A node that does not know the word gives no answer.
         body: the rest of the question, in bytes that only hubs read.
-        nodes: which nodes are asked, by their names; None is every node, this one included.
+        nodes: the names of the nodes that are asked; None is every node, this one included.
     """
 
     kind: str
@@ -89,7 +91,7 @@ class Question:
 
 @frozen
 class Answers:
-    """What nodes answered to a question.
+    """The answers of nodes to a question.
 
     Attributes:
         given: the answers by the names of the nodes, in bytes that only hubs read.
@@ -103,8 +105,8 @@ class Answers:
 class HistoryLog(Protocol):
     """The logs of names.
 
-    Each entry is handed to the function that follows its name once, in log order, on every node that follows the name.
-    A log is made where a name is followed for the first time, never by a message.
+    On every node that follows a name, the function that was given for the name gets each entry once, in log order. A
+    log is made when its name is followed for the first time, and never by a message.
     """
 
     def follow(
@@ -114,112 +116,118 @@ class HistoryLog(Protocol):
         deliver: Callable[[LoggedSignal], None],
         broken: Callable[[Position], None],
     ) -> Deferred[Position]:
-        """Deliver what is appended from now on. Where the name is followed already, this takes the place of it.
+        """Deliver entries that are appended to a name's log from now on. A second call for a name replaces the first.
 
         Args:
             name: the name.
-            limits: how much of its log is kept. The limits stay with the log when nobody follows it any more.
-            deliver: takes each entry, also those that this node appended.
-            broken: takes the new position of this node after a *break*: the log went back, or it went on without this
-                node by more than it keeps. Of what comes between the last entry delivered and the new position
-                nothing is delivered.
+            limits: how much of the name's log is kept. The limits stay with the log when nobody follows it any more.
+            deliver: called with each entry, also with those that this node appended.
+            broken: called with the new position of this node after a *break*: the log went back, or it went on without
+                this node by more entries than it keeps. Entries between the last one that was delivered and the new
+                position are not delivered.
 
         Returns:
-            Fires with the position of this node: every entry after it is delivered, and none up to it.
+            Fires with the position of this node: every entry after that position is delivered, and no other.
         """
         ...
 
     def unfollow(self, name: str) -> None:
-        """Deliver no more of a name. The log stays as long as its limits say; nothing happens where none is followed.
+        """Deliver no more entries of a name. Nothing happens where the name is not followed.
 
-        A log that is empty may be forgotten when nobody follows it. The next one of the name is another epoch.
+        The log stays as long as its limits say. An empty log that nobody follows may be forgotten; the next log of its
+        name has another epoch.
         """
         ...
 
     def forget(self, name: str) -> None:
-        """Deliver no more of a name and drop its log. The next one of the name is another epoch, whenever it begins."""
+        """Deliver no more entries of a name, and drop its log. The next log of the name has another epoch."""
         ...
 
     def append(self, target: Target, data: bytes, acknowledgement: str | None) -> Deferred[Position]:
         """Add an entry to the log of one name.
 
         Args:
-            target: which connections of the name it is for; ``names`` holds the name and no other.
+            target: the connections of the name that the entry is for; ``names`` has the name and no other.
             data: the payload as JSON, UTF-8.
             acknowledgement: as in :class:`LoggedSignal`.
 
         Returns:
-            Fires with its position once the entry is safe; with the memory log ``deliver`` has run before this returns.
-            Fails with :class:`~pode_signals.errors.UnknownHistory` where there is no log, and with
-            :class:`~pode_signals.errors.HistoryUnavailable` where the entry is not in it (``refused``) or may be in it
-            (``unknown``). Cancelling takes nothing back.
+            Fires with the entry's position once the entry is safe; with the log in memory ``deliver`` has run before
+            this method returns. Fails with :class:`~pode_signals.errors.UnknownHistory` where there is no log, and with
+            :class:`~pode_signals.errors.HistoryUnavailable` where the entry is not in the log (``refused``) or may be
+            in the log (``unknown``). Cancelling takes nothing back.
 
         Raises:
-            ValueError: the target has no name, several, or every name.
+            ValueError: the target has no name, several names, or every name.
         """
         ...
 
     def position(self, name: str) -> Position | None:
-        """The last entry that was delivered here; None where the name is not followed, or where the node has none."""
+        """The position of the last entry that was delivered on this node.
+
+        None where the name is not followed, or where the node has no position yet.
+        """
         ...
 
     def missed(self, name: str, since: Position, until: Position) -> Deferred[Missed]:
-        """What came after a position of a name.
+        """The entries after a position of a name.
 
         Args:
-            name: the name; whether it is followed does not matter.
-            since: what a client has seen last. It is the client's word, so it may be anything.
+            name: the name, which need not be followed.
+            since: the position that a client has seen last. It comes from the client, so it may be any text.
             until: a position of this node.
 
         Returns:
-            Fires with all entries after ``since`` up to ``until``, in log order; with none, and complete, where
-            ``since`` is known and not before ``until``; else with none, and not complete.
+            Fires with all entries after ``since`` up to ``until``, in log order. There are none, and the answer is
+            complete, where ``since`` is known and not before ``until``. In all other cases there are none, and the
+            answer is not complete.
         """
         ...
 
     def read(self, name: str, since: Position | None, limit: int) -> Deferred[tuple[LoggedSignal, ...]]:
-        """A page of a log, for a reader that goes on from the last entry it got.
+        """A page of a log. A reader goes on with the position of the last entry that it got.
 
         Args:
             name: the name.
-            since: the entry before the page; None begins with the oldest that is kept.
-            limit: the most entries.
+            since: the position of the entry before the page; None begins with the oldest entry that is kept.
+            limit: how many entries the page has at most.
 
         Returns:
-            Fires with the entries in log order, with none at the end of the log. Fails with
-            :class:`~pode_signals.errors.UnknownHistory` where there is no log, or where an entry after ``since`` has
-            gone.
+            Fires with the entries in log order; with none at the end of the log. Fails with
+            :class:`~pode_signals.errors.UnknownHistory` where there is no log, or where an entry after ``since`` was
+            dropped.
         """
         ...
 
     def size(self, name: str) -> Deferred[tuple[int, int]]:
-        """Fires with how many entries a log has, and how many bytes of payload; twice 0 where there is no log."""
+        """Fires with the number of a log's entries and the size of their payloads in bytes; 0 and 0 without a log."""
         ...
 
 
 class Presence(Protocol):
-    """Who is connected, on all nodes. Members are told apart by name and client id."""
+    """The connected clients of all nodes, as members. Each name and client id is one member."""
 
     def join(self, member: Member) -> Deferred[bool]:
-        """Add a member, or put it in the place of the one with its name and client id.
+        """Add a member, which replaces a member with the same name and client id.
 
         Returns:
-            Fires with whether another node held this name and client id; that node was told, and holds it no more.
+            Fires with whether another node held this name and client id. That node was told, and does not hold it any
+            more.
         """
         ...
 
     def leave(self, name: str, client_id: str, grace_seconds: float) -> None:
         """A connection of this node is gone.
 
-        Its member stays for the grace and is told to have left then, unless it joins again on any node: then nobody is
-        told that it was away. Nothing happens where this node does not hold the client id: where the last join was on
-        another node, or where it is leaving or has left already. Of two connections of one node with one client id the
-        node says ``leave`` for the later one alone.
+        The member stays for ``grace_seconds``; then watches are told that it has left. Where it joins again before, on
+        any node, no watch is told that it was away. Nothing happens where this node does not hold the client id: the
+        last join was on another node, or the member is leaving or has left already. Of two connections of one node with
+        the same client id, the node calls ``leave`` for the later one alone.
 
         Args:
             name: the name.
             client_id: the client id.
-            grace_seconds: how long the member stays; 0 or less is not at all.
+            grace_seconds: how long the member stays; with 0 or less it leaves at once.
         """
         ...
 
@@ -228,16 +236,16 @@ class Presence(Protocol):
         ...
 
     def count(self, name: str, group: str | None = None) -> Deferred[int]:
-        """Fires with how many members :meth:`members` would give."""
+        """Fires with the number of members that :meth:`members` would give."""
         ...
 
     def watch(self, name: str, changed: Callable[[PresenceChange], None]) -> Deferred[tuple[Member, ...]]:
-        """Tell what changes in a name. Where it is watched already, this takes the place of it.
+        """Tell of changes among the members of a name. A second call for a name replaces the first one.
 
         Args:
             name: the name.
-            changed: takes every change after the members that this fires with, once, in order. Changes of one turn of
-                the reactor come together, and those that undo each other not at all.
+            changed: called with every change from the members on that the Deferred fires with, once and in order. The
+                changes of one turn of the reactor come together, without changes that undo each other.
 
         Returns:
             Fires with the members.
@@ -245,7 +253,7 @@ class Presence(Protocol):
         ...
 
     def unwatch(self, name: str) -> None:
-        """Tell no more of a name, of changes that have already happened neither."""
+        """Tell of no more changes in a name, and not of changes either that have happened and were not told yet."""
         ...
 
 
@@ -253,7 +261,7 @@ class Backplane(Protocol):
     """All that nodes share.
 
     Attributes:
-        node: the name of this node among the others, ``[a-z0-9]{1,16}``; another one in each process.
+        node: the name of this node, ``[a-z0-9]{1,16}``, which is unique among all processes.
     """
 
     node: str
@@ -265,7 +273,7 @@ class Backplane(Protocol):
 
     @property
     def presence(self) -> Presence:
-        """Who is connected."""
+        """The connected clients of all nodes."""
         ...
 
     def start(
@@ -277,11 +285,12 @@ class Backplane(Protocol):
         """Begin.
 
         Args:
-            deliver: takes what any node published, this one included.
-            changed: takes a new state, for health: ``"up"``, or what keeps the nodes apart. A backplane is up when this
-                method's Deferred fires.
-            answer: answers another node's question, or this one's own. Its Deferred fires with None, or fails, where
-                this node has no answer; it is cancelled when nobody waits for the answer any more.
+            deliver: called with each send and close that any node published, this node included.
+            changed: called with each new state, for health: ``"up"``, or the reason why the nodes can't reach each
+                other. A backplane is up when this method's Deferred fires.
+            answer: answers a question of another node or of this one. The Deferred that it returns fires with None, or
+                fails, where this node has no answer. That Deferred is cancelled when nobody waits for the answer any
+                more.
 
         Returns:
             Fires once the other nodes can be reached.
@@ -289,61 +298,63 @@ class Backplane(Protocol):
         ...
 
     def stop(self) -> Deferred[None]:
-        """End. From now on none of the functions that this backplane was given is called, and no timer of it is left.
+        """End. From now on this backplane calls none of the functions that it was given, and has no timer.
 
         Returns:
-            Fires once the other nodes know. Never fails. Questions that were under way fire with who had answered.
+            Fires once the other nodes know, and never fails. The Deferreds of open questions fire with the answers that
+            have come.
         """
         ...
 
     def publish(self, outgoing: Outgoing) -> None:
-        """Give a live send, or a close, to all nodes. Never raises, waits or fires anything.
+        """Give a live send, or a close, to all nodes. This method never raises and never waits.
 
-        On this node ``deliver`` has run when this returns, once. On others it runs at most once; what could not be
-        passed on is counted. Before :meth:`start` and after :meth:`stop` nobody gets it. A backplane that has only this
-        node may let ``publish`` be ``deliver`` itself, so a hub may keep the method from :meth:`start` on.
+        On this node ``deliver`` has run once when this method returns. On each other node it runs at most once; sends
+        that could not be passed on are counted. Before :meth:`start` and after :meth:`stop` no node gets anything. In a
+        backplane that has only this node ``publish`` may be ``deliver`` itself. So a hub may keep a reference to the
+        method only from :meth:`start` on.
         """
         ...
 
     def ask(self, question: Question, timeout_seconds: float) -> Deferred[Answers]:
-        """Ask nodes, this one included where it is among those asked.
+        """Ask the nodes of a question. This node may be one of them.
 
         Args:
             question: the question.
             timeout_seconds: how long to wait for answers.
 
         Returns:
-            Fires as soon as all have answered, at the latest after the timeout; never fails for an answer that is
-            missing. Cancelling it gives the wait up.
+            Fires as soon as all nodes have answered, and at the latest after the timeout. A missing answer is no
+            failure. Cancelling the Deferred ends the wait.
         """
         ...
 
     def once(self, key: str, seconds: float) -> Deferred[bool]:
-        """Whether this node is the one to do what a key stands for: the first of all nodes that asked.
+        """Whether this node is the one to do a task: the first of all nodes that asked with the task's key.
 
-        A node that is the one stays it, so a caller whose Deferred failed may ask again. Whether the node has done it
-        already is for the caller to know.
+        The answer stays the same for each node, so a caller whose Deferred failed may ask again. Each caller has to
+        know itself whether it has done the task already.
 
         Args:
-            key: what is to be done; the trigger of a schedule, for instance.
-            seconds: for so long after the first call no other node is told that it is the one.
+            key: the task; for instance, the trigger of a schedule.
+            seconds: how long after the first call all other nodes are told that they are not the one.
         """
         ...
 
     def remember(self, key: str, value: bytes, seconds: float) -> Deferred[None]:
-        """Keep a value for all nodes; it takes the place of the one that the key has.
+        """Keep a value for all nodes. The value replaces another one with the same key.
 
         Args:
             key: the key.
             value: the value.
-            seconds: for so long it is kept.
+            seconds: how long the value is kept.
 
         Returns:
-            Fires once it is kept. Fails with :class:`~pode_signals.errors.BackplaneUnavailable` where there is no room
-            too: nothing goes before its time to make some, and the key keeps the value that it had.
+            Fires once the value is kept. Fails with :class:`~pode_signals.errors.BackplaneUnavailable` also where there
+            is no room. Then no other value is dropped to make room, and the key keeps the value that it had.
         """
         ...
 
     def recall(self, key: str) -> Deferred[bytes | None]:
-        """Fires with the value that a key has; None where it has none any more."""
+        """Fires with the value of a key; None where the key has no value, or its time is over."""
         ...

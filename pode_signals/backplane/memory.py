@@ -1,4 +1,4 @@
-"""The backplane of a node that is alone, and the one that a hub has by default. Never leaves the process."""
+"""The backplane of a node that is alone, which a hub has by default. It sends nothing out of the process."""
 
 from __future__ import annotations
 
@@ -28,21 +28,22 @@ _NODE_BYTES = 4
 
 
 class MemoryBackplane:
-    """Keeps :class:`~pode_signals.backplane.contract.Backplane` for one node, without waiting for anything.
+    """Follows the contract :class:`~pode_signals.backplane.contract.Backplane` for one node, and never has to wait.
 
-    What it keeps it has from the first call on and loses with :meth:`stop`; then the backplane can be started again.
+    It keeps logs, members and values from the first call on, also before :meth:`start`, and forgets them all at
+    :meth:`stop`. Afterwards it can be started again.
 
     Args:
-        clock: has the time and the timers.
-        total_history_bytes: the most that the logs of all names keep, places included: see
+        clock: gives the time and the timers.
+        total_history_bytes: how many bytes the logs of all names may keep, with their places: see
             :class:`~pode_signals.backplane.memory_history.MemoryHistoryLog`.
-        remembered_bytes: the most that :meth:`remember` keeps, with 400 bytes for each key's place.
+        remembered_bytes: how many bytes :meth:`remember` may keep, with 400 bytes for the place of each key.
 
     Attributes:
-        node: the name of this node, a random one.
+        node: the random name of this node.
         history: the logs of names.
-        presence: who is connected.
-        publish: gives a send or a close to this node: ``deliver`` itself, from :meth:`start` to :meth:`stop`.
+        presence: the connected clients.
+        publish: gives a send or a close to this node; from :meth:`start` to :meth:`stop` it is ``deliver`` itself.
     """
 
     publish: Callable[[Outgoing], None]
@@ -53,7 +54,7 @@ class MemoryBackplane:
         self._clock = clock
         self._values = KeptValues(remembered_bytes)
         self._answer: Callable[[Question], Deferred[bytes | None]] | None = None
-        # In the order of asking.
+        # The Deferreds of questions without an answer yet, in the order of asking.
         self._waiting: dict[Deferred[Answers], None] = {}
         self.node = secrets.token_hex(_NODE_BYTES)
         self.history = MemoryHistoryLog(clock, total_bytes=total_history_bytes)
@@ -66,13 +67,13 @@ class MemoryBackplane:
         changed: Callable[[str], None],
         answer: Callable[[Question], Deferred[bytes | None]],
     ) -> Deferred[None]:
-        """Begin. A node that is alone is up all the time, so ``changed`` is never called."""
+        """Begin. The state of a node that is alone never changes, so ``changed`` is never called."""
         self.publish = deliver
         self._answer = answer
         return succeed(None)
 
     def stop(self) -> Deferred[None]:
-        """End, and keep nothing."""
+        """End, and forget all logs, members and values."""
         self.publish = _to_nobody
         self._answer = None
         for waiting in tuple(self._waiting):
@@ -83,7 +84,7 @@ class MemoryBackplane:
         return succeed(None)
 
     def ask(self, question: Question, timeout_seconds: float) -> Deferred[Answers]:
-        """Ask this node itself. Another one that is asked is missing, as one that is gone would be."""
+        """Ask this node itself. All other nodes that are asked are missing, like nodes that are gone."""
         asked = (self.node,) if question.nodes is None else question.nodes
         if self._answer is None or self.node not in asked:
             return succeed(Answers({}, asked))
@@ -93,7 +94,8 @@ class MemoryBackplane:
             return Answers({}, asked) if body is None else Answers({self.node: body}, others)
 
         def failed(failure: Failure) -> Answers:
-            # Where the caller cancelled, the caller is to know; what stop() cancels is an answer that did not come.
+            # A caller that cancels gets the CancelledError. A question that stop() cancels is one whose answer did not
+            # come in time.
             if failure.check(CancelledError) and self._answer is not None:
                 failure.raiseException()
             if not failure.check(CancelledError, defer.TimeoutError):
@@ -113,11 +115,11 @@ class MemoryBackplane:
         return waiting.addBoth(over)
 
     def once(self, key: str, seconds: float) -> Deferred[bool]:
-        """This node is the one, since there is no other; nothing needs to be kept for it."""
+        """True: there is no other node, so this node is always the one, and nothing has to be kept for that."""
         return succeed(True)
 
     def remember(self, key: str, value: bytes, seconds: float) -> Deferred[None]:
-        """Keep a value, where there is room."""
+        """Keep a value, if there is room."""
         if self._values.put(key, value, seconds, self._clock.seconds()):
             return succeed(None)
         return fail(BackplaneUnavailable("there is no room for another value"))
@@ -128,4 +130,4 @@ class MemoryBackplane:
 
 
 def _to_nobody(outgoing: Outgoing) -> None:
-    """No hub is there."""
+    """Stands in place of ``deliver`` while no hub is there."""

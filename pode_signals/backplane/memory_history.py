@@ -1,4 +1,4 @@
-"""The logs of a node that is alone, in its memory. Never has a timer: what is too old goes when another call comes."""
+"""The logs of a node that is alone, in its memory. It has no timer: other calls drop the entries that are too old."""
 
 from __future__ import annotations
 
@@ -17,18 +17,19 @@ from ..errors import UnknownHistory
 __all__ = ["MemoryHistoryLog"]
 
 _PLACE_BYTES = 700
-"""What an entry takes beside its payload, and a log beside its entries; else small messages would be far more than they
-seem."""
+"""How many bytes of memory an entry takes beside its payload, and a log beside its entries. Without this number, logs
+of small messages would take several times the memory that their bound allows."""
 
 _SPARE = 64
-"""So many outdated places may stand in the line beside one for each log; else it is made anew."""
+"""The line of logs is made anew when it has this many places more than two for each log. Without the number, a short
+line would be made anew all the time."""
 
 _EPOCH_BYTES = 6
 _SALT_BITS = 50
 
 
 class _Log:
-    """The log of one name, with what the others need to know of it."""
+    """The log of one name, and its place among all logs."""
 
     __slots__ = ("counted_bytes", "deliver", "history", "name", "place")
 
@@ -38,21 +39,21 @@ class _Log:
         # None where nobody follows the name.
         self.deliver: Callable[[LoggedSignal], None] | None = None
         self.counted_bytes = 0
-        # Its number in the line of those that get old; 0 where it stands in none.
+        # The number of the log's place in the line of logs that get old; 0 where the log has no place there.
         self.place = 0
 
 
 class MemoryHistoryLog:
-    """Keeps :class:`~pode_signals.backplane.contract.HistoryLog` within bounds for all names together.
+    """Follows the contract :class:`~pode_signals.backplane.contract.HistoryLog`, within bounds for all names together.
 
     Each Deferred has fired when it is returned, and an entry has been delivered when :meth:`append` returns.
 
     Args:
-        clock: says what time it is.
-        total_bytes: the most that all logs keep, with 700 bytes for each entry's place and for each log's. Beyond that
-            the largest log loses its oldest entry.
-        max_empty_names: so many names that nobody follows keep their epoch and last position when the log is empty.
-            Beyond that the name goes whose log has been empty for longest.
+        clock: gives the time.
+        total_bytes: how many bytes all logs together may keep, with 700 bytes for the place of each entry and of each
+            log. Beyond that number the largest log loses its oldest entry.
+        max_empty_names: how many names that nobody follows, and whose logs are empty, keep their epoch and last
+            position. Beyond that number the name is forgotten whose log has been empty for the longest time.
     """
 
     def __init__(self, clock: ClockLike, *, total_bytes: int = 67_108_864, max_empty_names: int = 10_000) -> None:
@@ -66,11 +67,13 @@ class MemoryHistoryLog:
         self._logs: dict[str, _Log] = {}
         self._largest: Largest[_Log] = Largest()
         self._total_bytes = 0
-        # Logs with entries, each once, by the time when the entries were to be too old as of when it was put there.
-        # Logs have limits of their own, so neither the order of appends nor that of names would be the order of ends.
+        # Each log with entries has one place here, a heap by time: the time at which all entries that the log had when
+        # it got the place are too old. Logs have different limits, so the log that was appended to first is not always
+        # the one that is too old first.
         self._line: list[tuple[float, int, str]] = []
         self._last_place = 0
-        # Names without entries that nobody follows, the one that has been empty for longest first.
+        # The names that nobody follows and whose logs are empty. The name whose log has been empty for the longest time
+        # comes first.
         self._empty: dict[str, None] = {}
 
     def follow(
@@ -80,7 +83,7 @@ class MemoryHistoryLog:
         deliver: Callable[[LoggedSignal], None],
         broken: Callable[[Position], None],
     ) -> Deferred[Position]:
-        """Deliver from now on. ``broken`` is for other backplanes: nothing comes between this log and its node."""
+        """Deliver from now on. This log never calls ``broken``, since nothing can come between the log and its node."""
         self._let_old_go()
         log = self._logs.get(name)
         if log is None:
@@ -91,7 +94,7 @@ class MemoryHistoryLog:
         return succeed(log.history.position)
 
     def unfollow(self, name: str) -> None:
-        """Deliver no more of a name; its log stays as long as its limits say."""
+        """Deliver no more entries of a name. Its log stays as long as its limits say."""
         log = self._logs.get(name)
         if log is not None and log.deliver is not None:
             log.deliver = None
@@ -121,18 +124,18 @@ class MemoryHistoryLog:
             self._empty.pop(log.name, None)
             self._stand_in_line(log)
         self._keep_total()
-        # Last, for this may append, unfollow or forget in its turn.
+        # This comes last: the function may append, unfollow or forget in its turn.
         if log.deliver is not None:
             log.deliver(signal)
         return succeed(signal.position)
 
     def position(self, name: str) -> Position | None:
-        """The last entry of a name that is followed."""
+        """The position of the last entry of a name that is followed."""
         log = self._logs.get(name)
         return None if log is None or log.deliver is None else log.history.position
 
     def missed(self, name: str, since: Position, until: Position) -> Deferred[Missed]:
-        """What came after a position of a name."""
+        """The entries after a position of a name."""
         log = self._current(name)
         return succeed(Missed(complete=False, signals=()) if log is None else log.history.missed(since, until))
 
@@ -143,12 +146,12 @@ class MemoryHistoryLog:
         return fail(UnknownHistory(name)) if page is None else succeed(page)
 
     def size(self, name: str) -> Deferred[tuple[int, int]]:
-        """How many entries a log has, and how many bytes of payload."""
+        """The number of a log's entries, and the size of their payloads in bytes."""
         log = self._current(name)
         return succeed((0, 0) if log is None else (len(log.history), log.history.size_bytes))
 
     def _current(self, name: str) -> _Log | None:
-        """A log without what is too old by now."""
+        """The log of a name, after entries that are too old by now were dropped."""
         log = self._logs.get(name)
         if log is not None:
             self._settle(log)
@@ -181,12 +184,12 @@ class MemoryHistoryLog:
             heapify(self._line)
 
     def _in_place(self, place: tuple[float, int, str]) -> _Log | None:
-        """Whose place in the line this is; None where the log went before, whatever log its name has now."""
+        """The log that has this place in the line; None where that log is gone or has another place by now."""
         log = self._logs.get(place[2])
         return log if log is not None and log.place == place[1] else None
 
     def _let_old_go(self) -> None:
-        """Trim each log whose entries may all be too old, so that names which are quiet for ever take no room."""
+        """Trim each log whose entries may all be too old, so that names without further messages take no memory."""
         now = self._clock.seconds()
         while self._line and self._line[0][0] < now:
             log = self._in_place(heappop(self._line))
@@ -199,7 +202,7 @@ class MemoryHistoryLog:
                 self._emptied(log)
 
     def _emptied(self, log: _Log) -> None:
-        """A log has no entries. Where nobody follows its name, its epoch is one of those that are remembered."""
+        """A log has no entries any more. Where nobody follows its name, only the name's epoch and position are kept."""
         log.place = 0
         if log.deliver is None:
             self._empty[log.name] = None

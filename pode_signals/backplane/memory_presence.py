@@ -1,4 +1,4 @@
-"""Who is connected to a node that is alone. Never has a timer but for a member that leaves and for changes to tell."""
+"""The members of a node that is alone. It has timers only for members that leave and for changes to be told."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ __all__ = ["MemoryPresence"]
 
 
 class MemoryPresence:
-    """Keeps :class:`~pode_signals.backplane.contract.Presence`. Each Deferred has fired when it is returned.
+    """Follows the contract :class:`~pode_signals.backplane.contract.Presence`. Each Deferred it returns has fired.
 
     Args:
-        clock: has the timers.
+        clock: gives the timers.
     """
 
     def __init__(self, clock: ClockLike) -> None:
@@ -27,7 +27,7 @@ class MemoryPresence:
         self._watches: dict[str, _Watch] = {}
 
     def clear(self) -> None:
-        """Forget every member and tell nobody."""
+        """Forget every member, without telling any watch."""
         for name in tuple(self._watches):
             self.unwatch(name)
         for call in self._leaving.values():
@@ -36,7 +36,7 @@ class MemoryPresence:
         self._names.clear()
 
     def join(self, member: Member) -> Deferred[bool]:
-        """Add or replace a member. There is no other node that could have held it."""
+        """Add or replace a member. The Deferred fires with False: there is no other node that could have held it."""
         leaving = self._leaving.pop((member.name, member.client_id), None)
         if leaving is not None:
             leaving.cancel()
@@ -45,7 +45,7 @@ class MemoryPresence:
         return succeed(False)
 
     def leave(self, name: str, client_id: str, grace_seconds: float) -> None:
-        """Let a member go, after the grace."""
+        """Remove a member after the grace."""
         key = (name, client_id)
         if client_id not in self._names.get(name, ()) or key in self._leaving:
             return
@@ -55,22 +55,22 @@ class MemoryPresence:
             self._gone(name, client_id)
 
     def members(self, name: str, group: str | None = None) -> Deferred[tuple[Member, ...]]:
-        """Who is there, those who are leaving too."""
+        """The members; those that are leaving are still among them."""
         return succeed(self._select(name, group))
 
     def count(self, name: str, group: str | None = None) -> Deferred[int]:
-        """How many there are."""
+        """The number of members."""
         return succeed(len(self._names.get(name, ())) if group is None else len(self._select(name, group)))
 
     def watch(self, name: str, changed: Callable[[PresenceChange], None]) -> Deferred[tuple[Member, ...]]:
-        """Tell what changes in a name."""
-        # What changed before, in this turn too, is among the members that the new watch begins with.
+        """Tell of changes in a name."""
+        # Changes that came before, also in this turn, are in the members that the new watch begins with.
         self.unwatch(name)
         self._watches[name] = _Watch(changed)
         return self.members(name)
 
     def unwatch(self, name: str) -> None:
-        """Tell no more of a name."""
+        """Tell of no more changes in a name."""
         watch = self._watches.pop(name, None)
         if watch is not None and watch.call is not None:
             watch.call.cancel()
@@ -91,7 +91,7 @@ class MemoryPresence:
             del self._names[name]
 
     def _changes(self, name: str, client_id: str) -> None:
-        """A member is about to become another, to come or to go: its watch is told at the end of this turn."""
+        """A member is about to come, to go or to be replaced: keep its state of before, and tell the watch later."""
         watch = self._watches.get(name)
         if watch is None:
             return
@@ -114,12 +114,13 @@ class MemoryPresence:
 
 
 class _Watch:
-    """Who is told of a name, and what of this turn there is to tell."""
+    """The function that is told of changes in a name, and the changes of this turn that it has not been told yet."""
 
     __slots__ = ("before", "call", "changed")
 
     def __init__(self, changed: Callable[[PresenceChange], None]) -> None:
         self.changed = changed
-        # As the watch was told last, by client id; None is absent.
+        # For each client id that has changed in this turn, the member as the watch was told of it last; None where
+        # there was no such member.
         self.before: dict[str, Member | None] = {}
         self.call: IDelayedCall | None = None

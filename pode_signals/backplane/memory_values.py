@@ -1,4 +1,4 @@
-"""Values that are kept for a time, by key, within a bound. Never reads a clock: the time is an argument."""
+"""Values that are kept for a time, by key, within a bound. It reads no clock: the time is an argument."""
 
 from __future__ import annotations
 
@@ -8,17 +8,19 @@ from heapq import heapify, heappop, heappush
 __all__ = ["KeptValues"]
 
 _PLACE_BYTES = 400
-"""What a place takes beside its key and value; else a million short values would be far more than they seem."""
+"""How many bytes of memory a place takes beside its key and value. Without this number a million short values would
+take several times the memory that the bound allows."""
 
 _SPARE = 64
-"""So many outdated ends may stand in the heap beside one for each key; else it is made anew."""
+"""The heap of ends is made anew when it has this many ends more than two for each key. Without the number, a short heap
+would be made anew all the time."""
 
 
 class KeptValues:
-    """A value for each key, until its time is over. Each call looks at what has ended and at nothing else.
+    """A value for each key, until the value's time is over. Each call looks only at values whose time is over.
 
     Args:
-        max_bytes: the most that keys and values may take, with 400 bytes for each place.
+        max_bytes: how many bytes all keys and values may take, with 400 bytes for each place.
     """
 
     __slots__ = ("_ends", "_max_bytes", "_size_bytes", "_values")
@@ -33,16 +35,16 @@ class KeptValues:
         return len(self._values)
 
     def put(self, key: str, value: bytes, seconds: float, now: float) -> bool:
-        """Keep a value, in place of the one that the key has.
+        """Keep a value, which replaces another one with the same key.
 
         Args:
             key: the key.
             value: the value.
-            seconds: how long it is kept.
+            seconds: how long the value is kept.
             now: the time in seconds, of a clock that does not run backwards.
 
         Returns:
-            Whether there is room for it. Where there is none the key keeps the value that it had.
+            Whether there is room for the value. Where there is no room, the key keeps the value that it had.
         """
         self._let_ended_go(now)
         before = self._values.get(key)
@@ -58,13 +60,13 @@ class KeptValues:
         return True
 
     def get(self, key: str, now: float) -> bytes | None:
-        """The value of a key; None where it has none any more."""
+        """The value of a key; None where the key has no value, or its time is over."""
         self._let_ended_go(now)
         kept = self._values.get(key)
         return None if kept is None else kept[1]
 
     def clear(self) -> None:
-        """Keep nothing."""
+        """Forget all values."""
         self._values.clear()
         self._ends.clear()
         self._size_bytes = 0
@@ -73,7 +75,7 @@ class KeptValues:
         while self._ends and self._ends[0][0] <= now:
             end, key = heappop(self._ends)
             kept = self._values.get(key)
-            # A key that was put again has another end.
+            # A key that was put again has a later end, and an end of its own in the heap.
             if kept is not None and kept[0] == end:
                 del self._values[key]
                 self._size_bytes -= _size(key, kept[1])

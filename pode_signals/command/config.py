@@ -1,4 +1,4 @@
-"""What a configuration file and the command line say together, as one value. It opens no port."""
+"""The configuration: what a configuration file and the command line say together, as one value. It opens no port."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ __all__ = ["Configuration"]
 
 @frozen(kw_only=True)
 class Configuration:
-    """What a file and the command line say together.
+    """What a configuration file and the command line say together.
 
     Attributes:
-        app: what to serve; None is the example.
-        endpoints: where to listen; empty is where the program says.
-        secrets: what client ids are signed with; empty leaves that to the program.
-        drain_seconds: None leaves it to the program.
-        log_format: ``text`` or ``json``; None leaves it to twistd or twist.
-        settings: the hub's, by their names.
+        app: the program to serve; None is the example.
+        endpoints: where to listen; empty leaves that to the program.
+        secrets: the secrets that sign client ids; empty leaves signing to the program.
+        drain_seconds: how long a stop waits for the clients; None leaves that to the program.
+        log_format: ``text`` or ``json``; None leaves the format to twistd or twist.
+        settings: the settings of the hub, by their names.
         certificate, certificate_key, certificate_password, self_signed: for endpoints that have no certificate.
-        secret_file, certificate_password_file: where the secrets and the password stand.
+        secret_file, certificate_password_file: the files with the secrets and with the password.
     """
 
     app: str | None = None
@@ -45,14 +45,15 @@ class Configuration:
 
     @classmethod
     def of(cls, values: Mapping[str, Any], *, names_only: bool = False) -> Configuration:
-        """Check values by their keys, :data:`~pode_signals.command.keys.FILE_KEYS`.
+        """Make a configuration of values.
 
         Args:
-            values: the values.
-            names_only: leave the secrets and the password in their files, for a reload that reads each by itself.
+            values: the values by their keys, which are those of :data:`~pode_signals.command.keys.FILE_KEYS`.
+            names_only: whether the files with the secrets and the password are not read here. A reload reads each of
+                these files by itself.
 
         Raises:
-            ConfigurationInvalid: one of them makes no sense; the sentence names it.
+            ConfigurationInvalid: a value makes no sense; the sentence names its key.
         """
         service = {key: checked_value(key, values[key]) for key in SERVICE_KEYS if key in values}
         settings = checked_settings(values)
@@ -64,15 +65,15 @@ class Configuration:
         return cls(settings=settings, **service)
 
     def with_certificate(self, endpoints: Collection[Endpoint]) -> tuple[Endpoint, ...]:
-        """Endpoints, those that need a certificate and have none with the one that is given here.
+        """Give the certificate of this configuration to the endpoints that need one and have none.
 
         Raises:
-            ConfigurationInvalid: there is none that needs it, or it is given in part.
+            ConfigurationInvalid: no endpoint needs a certificate, or the configuration has only parts of one.
         """
         given: dict[str, Any] = {
             "certificate": self.certificate,
             "certificate_key": self.certificate_key,
-            # The endpoint reads the file itself, each time that the certificate is read.
+            # An endpoint with a password file reads that file again each time that the certificate is read.
             "certificate_password": None if self.certificate_password_file else self.certificate_password,
             "certificate_password_file": self.certificate_password_file,
             "self_signed": self.self_signed,

@@ -1,4 +1,4 @@
-"""A configuration file, TOML: from its text to checked values. Each mistake is one sentence that names the file."""
+"""A configuration file in TOML: from its text to checked values. It opens no port and starts no service."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ def read_file(path: Path, *, again: bool = False) -> dict[str, Any]:
     """Read a configuration file.
 
     Args:
-        path: the file. Other files that it names are relative to its folder.
-        again: whether it was read before.
+        path: the file. The paths in it are relative to its folder.
+        again: whether the file was read before.
 
     Returns:
         The values by their keys, checked.
 
     Raises:
-        ConfigurationInvalid: it can't be read, or has a mistake; one sentence that names the file and the key.
+        ConfigurationInvalid: the file can't be read, or has a mistake; one sentence that names the file and the key.
     """
     text = read_text(path, again=again)
     try:
@@ -54,7 +54,7 @@ def _checked(values: dict[str, Any], folder: Path) -> dict[str, Any]:
 
 
 def _check_place(key: str, value: Any) -> None:
-    """Refuse a key or a section that does not exist, and a key in another place than its own."""
+    """Refuse a key or a section that does not exist, and a key in a wrong place."""
     section = _section(key, value)
     if key in FILE_KEYS:
         if section == "[endpoints]":
@@ -72,7 +72,7 @@ def _check_place(key: str, value: Any) -> None:
 
 
 def _section(key: str, value: Any) -> str | None:
-    """How the head of a section is written that gives a key this value; None where the value is no section's."""
+    """The head of the section that gives a key this value, as it is written; None where the value is no section."""
     if isinstance(value, dict):
         return f"[{key}]"
     if isinstance(value, list) and value and all(isinstance(each, dict) for each in value):
@@ -95,7 +95,7 @@ def _endpoint(number: int, value: Any, folder: Path) -> Endpoint:
 
 
 def _why_no_endpoint_key(key: str) -> str:
-    # In TOML all that follows [[endpoints]] is part of that endpoint, to the next head of a section.
+    # In TOML all keys between [[endpoints]] and the next head of a section belong to that endpoint.
     if key in FILE_KEYS:
         return f"{key} belongs at the top, above the first [[endpoints]]"
     return unknown("key", key, _ENDPOINT_KEYS)

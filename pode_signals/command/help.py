@@ -1,4 +1,4 @@
-"""The text of ``--help``: each option with what it means, in the order of the documentation. It parses nothing."""
+"""The text of ``--help``: each option with its meaning, in the order of the documentation. It parses nothing."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ _ABOUT = (
 
 
 def help_text(columns: int) -> str:
-    """The whole text, below the line that shows how the command is used.
+    """The whole text, which follows the line on the use of the command.
 
     Args:
-        columns: how wide the terminal is.
+        columns: the width of the terminal.
     """
     width = min(columns, _MOST_COLUMNS)
     about = (fill(each, width) for each in _ABOUT)
@@ -39,12 +39,12 @@ def help_text(columns: int) -> str:
 
 
 def dashed(name: str) -> str:
-    """The name of an option: that of its key, with hyphens."""
+    """The name of an option: the name of its key, with hyphens in place of underscores."""
     return name.replace("_", "-")
 
 
 def setting_text(attribute: Attribute[Any]) -> str:
-    """What a setting means, and its default."""
+    """The description of a setting, with its default."""
     return f"{_unmarked(description(attribute).text)} (default: {_default(attribute)})"
 
 

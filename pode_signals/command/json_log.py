@@ -1,4 +1,4 @@
-"""Log events as flat JSON lines, for ``--log-format json``. Fields that are no plain values are left out."""
+"""Log events as flat JSON lines, for ``--log-format json``. It writes no field that is no plain value."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from twisted.logger import FileLogObserver, LogEvent, formatEvent
 
 __all__ = ["json_file_log_observer", "json_line"]
 
-# What the older logging of Twisted adds to each event.
+# The fields that the older logging of Twisted adds to each event.
 _LEGACY = frozenset({"format", "isError", "message", "system", "time", "why"})
 
 
@@ -21,7 +21,7 @@ def json_file_log_observer(file: IO[str]) -> FileLogObserver:
 
 
 def json_line(event: LogEvent) -> str:
-    """An event as a line: ``time``, ``level``, ``namespace``, ``text``, ``traceback`` of a failure, and its fields."""
+    """An event as a line: ``time``, ``level``, ``namespace``, ``text``, the ``traceback`` of a failure, and fields."""
     record: dict[str, Any] = {
         "time": datetime.fromtimestamp(event.get("log_time", 0), UTC).isoformat(timespec="milliseconds"),
         "level": getattr(event.get("log_level"), "name", "info"),

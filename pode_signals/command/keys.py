@@ -1,4 +1,4 @@
-"""The keys of a configuration: those of the service, described here, and the settings of a hub. It reads no file."""
+"""The keys of a configuration: those of the service, which this module describes, and settings. It reads no file."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ __all__ = ["FILE_KEYS", "FLAGS", "PATHS", "SERVICE_KEYS", "Key", "checked_settin
 
 @frozen
 class Key:
-    """A key that is no setting of a hub.
+    """A key of the service, which is no setting of a hub.
 
     Attributes:
-        values: what stands for a value in the help, such as ``FILE``.
-        text: what the key means, in sentences.
+        values: the placeholder for a value in the help, such as ``FILE``; empty for an option without a value.
+        text: the meaning of the key, in sentences.
         wanted: what a value has to be, for the error.
-        is_good: whether a value is that.
-        default: what holds without the key, in words.
+        is_good: whether a value is as ``wanted`` says.
+        default: the value that counts without the key, in words.
     """
 
     values: str
@@ -97,7 +97,7 @@ SERVICE_KEYS: Mapping[str, Key] = {
         "text; under twist, its own format",
     ),
 }
-"""The keys that are no settings of a hub."""
+"""The keys of the service."""
 
 FILE_KEYS = (*SERVICE_KEYS, *SETTING_NAMES)
 """All keys of a configuration file."""
@@ -108,10 +108,10 @@ PATHS = tuple(name for name, key in SERVICE_KEYS.items() if key.values == "FILE"
 
 
 def checked_value(name: str, value: Any) -> Any:
-    """A value of one of :data:`SERVICE_KEYS`.
+    """The value of one of :data:`SERVICE_KEYS`, unchanged.
 
     Raises:
-        ConfigurationInvalid: it is something else than the key takes.
+        ConfigurationInvalid: the key does not take this value; the sentence begins with the key.
     """
     key = SERVICE_KEYS[name]
     if not key.is_good(value):
@@ -120,10 +120,13 @@ def checked_value(name: str, value: Any) -> Any:
 
 
 def checked_settings(values: Mapping[str, Any]) -> dict[str, Any]:
-    """The settings among values by their keys, as a hub keeps them: members of enumerations in place of their texts.
+    """The settings among some values, as a hub keeps them, with members of enumerations in place of their texts.
+
+    Args:
+        values: the values by their keys; those that are no settings are left out.
 
     Raises:
-        ConfigurationInvalid: one of them makes no sense.
+        ConfigurationInvalid: a setting makes no sense; the sentence begins with the name of the setting.
     """
     given = {name: values[name] for name in SETTING_NAMES if name in values}
     try:

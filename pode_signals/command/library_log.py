@@ -1,7 +1,8 @@
-"""A log observer in front of the command's own: a few lines a minute of each kind that the libraries below write.
+"""A log observer that limits lines of the libraries below this package to a few a minute. It writes no line itself.
 
-What they log for a client (an unhandled error, a route of Klein that raises) would be a line or a traceback each time.
-Lines of this package and of the application pass: the former are limited where they are written, the latter are meant.
+Some of these lines come from what clients do: an unhandled error, or a route of Klein that raises. Without a limit each
+would be a line or a traceback each time. Lines of this package and of the application pass. This package limits its own
+lines where it writes them, and the application means its lines to be written.
 """
 
 from __future__ import annotations
@@ -21,8 +22,9 @@ from ..hub.reports import Reports, printable_failure
 __all__ = ["LibraryLines"]
 
 _LIBRARIES = frozenset({"autobahn", "klein", "OpenSSL", "treq", "twisted", "txaio", "werkzeug"})
-_OLDER_LOGGING = "log_legacy"  # the namespace of all that is logged by twisted.python.log
-# Whose frames lie between the line that logs and an observer.
+# The namespace of all events that are logged by twisted.python.log.
+_OLDER_LOGGING = "log_legacy"
+# The modules whose frames lie between the line that logs and an observer.
 _OF_LOGGING = ("twisted.logger.", "twisted.python.log", "twisted.python.context", "twisted.python.threadable", __name__)
 
 
@@ -30,12 +32,13 @@ _OF_LOGGING = ("twisted.logger.", "twisted.python.log", "twisted.python.context"
 class LibraryLines:
     """Passes events on to an observer, but not more than a few a minute of each kind.
 
-    A kind is the function that logs, its text before fields are filled in, and what was raised in which line.
+    Events are of one kind where the function that logs, the text before fields are filled in, and the exception with
+    the line that raised it are the same.
 
     Args:
-        observer: gets what passes.
-        reports: counts the lines, and tells how many did not pass.
-        is_serving: whether clients can have caused a line; what is logged before or after they come passes.
+        observer: gets the events that pass.
+        reports: counts the events, and logs how many did not pass.
+        is_serving: whether clients may have caused an event. While the service does not serve, all events pass.
     """
 
     def __init__(self, observer: ILogObserver, reports: Reports, is_serving: Callable[[], bool]) -> None:
@@ -45,7 +48,7 @@ class LibraryLines:
 
     def __call__(self, event: LogEvent) -> None:
         """Pass an event on, or count it."""
-        # The hub's clock is for the reactor's thread alone, in which all that clients cause is logged.
+        # All lines that clients cause are logged in the reactor's thread. Only that thread may use the hub's clock.
         kind = _kind(event) if self._is_serving() and isInIOThread() else None
         if kind is not None:
             if not self._reports.admits(kind, event.get("log_level")):
@@ -55,11 +58,11 @@ class LibraryLines:
 
 
 def _kind(event: LogEvent) -> str | None:
-    """What an event is counted by; None for those that pass."""
+    """The kind of an event; None for an event that passes without being counted."""
     place = _place_in_library()
     if place is None:
         return None
-    # The text of the older logging is filled in already.
+    # The older logging has filled the fields into its text already, so that text is no part of the kind.
     text = "" if event.get("log_namespace") == _OLDER_LOGGING else str(event.get("log_format") or "").strip()
     kind = f"{place}: {text}" if text else place
     failure = _failure(event)
@@ -67,7 +70,9 @@ def _kind(event: LogEvent) -> str | None:
 
 
 def _place_in_library() -> str | None:
-    """The function that logs, where it is a library's: what is logged for a subclass is logged in its namespace."""
+    """The function that logs, where that is a library's; None otherwise."""
+    # The namespace of an event does not tell: a library logs for a subclass of the application in the namespace of the
+    # subclass.
     frame = sys._getframe(1)
     while frame.f_back is not None and str(frame.f_globals.get("__name__", "")).startswith(_OF_LOGGING):
         frame = frame.f_back
@@ -81,7 +86,7 @@ def _failure(event: LogEvent) -> Failure | None:
 
 
 def _raised(failure: Failure) -> str:
-    """What was raised, and in which line."""
+    """The type of an exception, and the line that raised it."""
     where = ""
     if failure.frames:
         function, file, line = failure.frames[-1][:3]
@@ -90,7 +95,7 @@ def _raised(failure: Failure) -> str:
 
 
 def _printable_event(event: LogEvent) -> LogEvent:
-    """The same, and what an exception says in it can't be taken for other lines."""
+    """The event with the text of its exception escaped, so that the text can't be taken for other log lines."""
     failure = _failure(event)
     if failure is None:
         return event
@@ -99,6 +104,7 @@ def _printable_event(event: LogEvent) -> LogEvent:
     for key in ("log_failure", "failure"):
         if key in shown:
             shown[key] = shown_failure
-    if "log_text" in shown:  # of the older logging, which has the traceback in the text
+    # The older logging has put the traceback into its text.
+    if "log_text" in shown:
         shown["log_text"] = f"{printable(str(event.get('why') or 'Unhandled Error'))}\n{shown_failure.getTraceback()}"
     return shown

@@ -1,4 +1,4 @@
-"""The command line of ``twistd pode-signals``. It is only taken apart here; ``config.py`` checks what it says."""
+"""The command line of ``twistd pode-signals``: from its options to values by their keys. It starts no service."""
 
 from __future__ import annotations
 
@@ -18,10 +18,11 @@ from ..core.endpoints import Endpoint
 from ..core.nearest import nearest
 from ..core.paths import absolute_path
 from ..core.settings import SETTING_NAMES, Settings
+from ..errors import ConfigurationInvalid
 from .config import Configuration
 from .config_file import read_file
 from .help import dashed, help_text, setting_text
-from .keys import FLAGS, PATHS, SERVICE_KEYS
+from .keys import FLAGS, PATHS, SERVICE_KEYS, checked_settings, checked_value
 
 __all__ = ["Options", "setting_from_text"]
 
@@ -30,7 +31,10 @@ _LISTS = tuple(each.name for each in fields(Settings) if str(each.type).startswi
 
 
 def setting_from_text(name: str, text: str) -> object:
-    """The value of a setting as it is written on a command line: ``100``, ``2.5``, ``yes``, ``none``, ``a,b``."""
+    """The value of a setting from its text on a command line: ``100``, ``2.5``, ``yes``, ``none``, ``a,b``.
+
+    A text that fits none of these is returned as a word, which the check of the setting takes or refuses.
+    """
     word = text.strip().lower()
     if word == "none":
         return None
@@ -50,7 +54,7 @@ class Options(usage.Options):
     """The options of ``pode-signals``. A mistake in them ends the program with one line and status 1."""
 
     synopsis = "[options]"
-    # Twisted's tools read these lists, for instance to complete options in a shell; help_text is what --help shows.
+    # Twisted's tools read these two lists, for instance to complete options in a shell. --help shows help_text instead.
     optFlags: ClassVar[Sequence[Sequence[str | None]]] = [
         [dashed(name), None, SERVICE_KEYS[name].text] for name in FLAGS
     ]
@@ -75,35 +79,41 @@ class Options(usage.Options):
         sys.exit(0)
 
     def getUsage(self, width: int | None = None) -> str:
-        """What ``--help`` shows: Twisted would sort the options by the alphabet, and explain them last."""
+        """The text of ``--help``.
+
+        Twisted's own text would sort the options by the alphabet, and explain the command after all of them.
+        """
         return help_text(width or get_terminal_size().columns)
 
     def parseOptions(self, options: Sequence[str] | None = None) -> None:
-        """Take the command line apart; a mistake is one line, rather than the whole help as elsewhere in Twisted."""
+        """Read the command line. A mistake ends the program with one line; Twisted would print the whole help."""
         try:
             super().parseOptions(options)  # type: ignore[no-untyped-call]  # Twisted
         except usage.UsageError as error:
             sys.exit(f"pode-signals: {self._why(error)} (--help lists the options)")
 
     def configuration(self) -> Configuration:
-        """What the command line and the file that it names say together.
+        """The configuration of the command line together with the file that it names.
 
         Raises:
-            ConfigurationInvalid: one sentence that names what is wrong.
+            ConfigurationInvalid: a value is wrong; the sentence names the option, or the file and the key.
         """
         return Configuration.of(self._values())
 
     def configuration_now(self) -> Configuration:
-        """The same for a reload: the file is read anew, and of other files the names alone are taken.
+        """The configuration for a reload: the file is read again, and other files are named and not read.
 
         Raises:
-            ConfigurationInvalid: one sentence that names what is wrong.
+            ConfigurationInvalid: a value is wrong; the sentence names the option, or the file and the key.
         """
         return Configuration.of(self._values(again=True), names_only=True)
 
     @cached_property
     def config_file(self) -> str | None:
-        """The file that the command line names, wherever the process goes after the first call."""
+        """The absolute path of the configuration file; None where the command line names none.
+
+        It is made once, since a daemon changes its folder later.
+        """
         return None if self["config"] is None else absolute_path(self["config"])
 
     def _why(self, error: usage.UsageError) -> str:
@@ -120,7 +130,10 @@ class Options(usage.Options):
 
     @cached_property
     def _given(self) -> Mapping[str, Any]:
-        """What the command line says, with the paths that its names stand for at the start."""
+        """The values of the command line by their keys, checked, with absolute paths.
+
+        They are made once, since a daemon changes its folder later.
+        """
         given: dict[str, Any] = {name: True for name in FLAGS if self[dashed(name)]}
         if self["endpoints"]:
             given["endpoints"] = [Endpoint.parse(text) for text in self["endpoints"]]
@@ -131,4 +144,18 @@ class Options(usage.Options):
         given.update({key: absolute_path(given[key]) for key in PATHS if given.get(key)})
         if "drain_seconds" in given:
             given["drain_seconds"] = setting_from_text("drain_seconds", given["drain_seconds"])
+        for key, value in given.items():
+            _check_option(key, value)
         return given
+
+
+def _check_option(key: str, value: object) -> None:
+    """Raise a ConfigurationInvalid for a wrong value, which names the option as the user has written it."""
+    try:
+        if key in SERVICE_KEYS:
+            checked_value(key, value)
+        else:
+            checked_settings({key: value})
+    except ConfigurationInvalid as error:
+        # The sentence begins with the key, as it is written in a configuration file.
+        raise ConfigurationInvalid(f"--{dashed(key)}{str(error).removeprefix(key)}") from error

@@ -1,6 +1,7 @@
-"""``twistd pode-signals`` (and ``twist``): from options to a service that runs in a process of its own.
+"""``twistd pode-signals`` and ``twist pode-signals``: from options to a service that runs in a process of its own.
 
-Only here are handlers of signals installed, and only here does a mistake end the process.
+Only this module installs handlers for signals of the operating system, and only the command ends the process for a
+mistake. It imports no reactor when it is imported itself.
 """
 
 from __future__ import annotations
@@ -38,15 +39,17 @@ from .options import Options
 
 __all__ = ["Options", "makeService"]
 
+# How long other services may still stop after a second SIGTERM.
 _LAST_SECONDS = 1.0
 
 
 def makeService(options: Options) -> MultiService:
-    """The service for options; what twistd and twist call.
+    """Make the service for options; twistd and twist call this.
 
     Raises:
-        SystemExit: the options can't work: one line on the standard error, and status 1.
+        SystemExit: the options can't work; one line was written to the standard error, and the status is 1.
     """
+    # First, so that a SIGHUP while the program is loaded does not end the process.
     hang_up = _HangUp()
     try:
         configuration = options.configuration()
@@ -60,15 +63,20 @@ def makeService(options: Options) -> MultiService:
 
 
 def _end(error: Exception) -> NoReturn:
-    # Not sys.stderr: that goes to the log once twistd has begun to log.
+    # Not sys.stderr, which goes to the log once twistd has begun to log.
     print("pode-signals:", *str(error).split(), file=sys.__stderr__)
     sys.exit(1)
 
 
 def _service(configuration: Configuration) -> tuple[SignalsService, tuple[Endpoint, ...]]:
-    """The service, and the endpoints that it would have without a certificate of the command line."""
+    """Make the service of a configuration.
+
+    Returns:
+        The service, and the endpoints that its program has given it.
+    """
     if configuration.app is None:
-        from ..example.program import ENDPOINTS, example  # it imports Klein
+        # Imported only here: the example imports Klein, which installs a reactor.
+        from ..example.program import ENDPOINTS, example
 
         service = example(configuration.endpoints or ENDPOINTS, **configuration.settings)
     else:
@@ -83,13 +91,13 @@ def _service(configuration: Configuration) -> tuple[SignalsService, tuple[Endpoi
 
 
 def _sign(service: SignalsService, secrets: Sequence[str]) -> None:
-    """Sign with these secrets: as strictly as the program does, if it does."""
+    """Sign with these secrets. Where the program signs already, its choice between strict and not strict stays."""
     sign = service.signals.replace_secrets if service.signals.is_signing else service.signals.enable_signing
     sign(secrets)
 
 
 def _load(app: str, settings: Mapping[str, Any]) -> SignalsService:
-    """What ``--app`` names, looked for in the current folder first."""
+    """The service that ``--app`` names. Its module is looked for in the current folder first."""
     module_name, _, attribute = app.partition(":")
     if not module_name or not attribute:
         raise ConfigurationInvalid(f"--app is MODULE:OBJECT, not {app!r}")
@@ -97,8 +105,10 @@ def _load(app: str, settings: Mapping[str, Any]) -> SignalsService:
     try:
         module = import_module(module_name)
     except ModuleNotFoundError as error:
+        # The module is there, and another one that it imports is not. That is a defect of the program, and is shown
+        # with its traceback.
         if error.name is None or not f"{module_name}.".startswith(f"{error.name}."):
-            raise  # the module is there, something that it imports is not
+            raise
         raise ConfigurationInvalid(f"--app {app}: there is no module {error.name!r}") from error
     try:
         found = attrgetter(attribute)(module)
@@ -118,43 +128,49 @@ def _load(app: str, settings: Mapping[str, Any]) -> SignalsService:
 
 
 def _syslog_observer(prefix: str) -> ILogObserver:
-    from twisted.python.syslog import SyslogObserver  # which not every platform has
+    # Not every platform has the module syslog.
+    from twisted.python.syslog import SyslogObserver
 
     observer: ILogObserver = LegacyLogObserverWrapper(SyslogObserver(prefix).emit)  # type: ignore[arg-type]
     return observer
 
 
 def _spare_the_collector() -> None:
-    """Have Python's garbage collector leave out the modules and the program, some 200,000 objects that stay anyway.
+    """Have Python's garbage collector leave out the objects of the modules and of the program.
 
-    Otherwise each full round of the collector would stop the server for 20 to 30 ms, about twice a second where many
-    clients come and go.
+    These are some 200,000 objects, which live as long as the process. With them each full round of the collector would
+    stop the server for 20 to 30 ms, and where many clients come and go there are about two rounds a second.
     """
+    # What is garbage already has to go first, or it would stay for ever.
     gc.collect()
     gc.freeze()
 
 
 def _from_signal(call: Callable[[], object]) -> None:
-    """Call something that a signal asks for in the reactor's next turn, the first one where it does not run yet."""
+    """Call a function in the reactor's next turn, from a handler of a signal.
+
+    Where the reactor does not run yet, the call comes in its first turn.
+    """
     from twisted.internet import reactor
 
     IReactorFromThreads(reactor).callFromThread(call)
 
 
 class _HangUp:
-    """SIGHUP, from now on: without a handler it would end the process.
+    """The handler of SIGHUP, which would otherwise end the process.
 
-    As long as nothing can be reloaded yet, it is remembered.
+    A SIGHUP that comes before anything can be reloaded is remembered until then.
     """
 
     def __init__(self) -> None:
         self._asked = False
         self._reload: Callable[[], None] | None = None
-        if current_thread() is main_thread():  # Python has handlers set nowhere else
+        # Python lets only the main thread set handlers.
+        if current_thread() is main_thread():
             signal.signal(signal.SIGHUP, self._received)
 
     def begin(self, reload: Callable[[], None]) -> None:
-        """From now on it calls ``reload``; at once, if it came before."""
+        """Call ``reload`` at each SIGHUP from now on, and also now where a SIGHUP came before."""
         self._reload = reload
         if self._asked:
             reload()
@@ -167,14 +183,14 @@ class _HangUp:
 
 
 class _Command(MultiService):
-    """The one service of the process: it adds to a SignalsService what only a whole process can have.
+    """The one service of the process: a SignalsService, with a log and with handlers of signals.
 
     Args:
-        service: what is served.
-        options: those of the command; their parent has those of twistd or twist.
-        hang_up: SIGHUP.
-        own_endpoints: the endpoints that the service has where no file and no command line names others.
-        secret_file: where the secrets were read; None where the program has its own, or none.
+        service: the service of the program.
+        options: the options of the command; their parent has the options of twistd or twist.
+        hang_up: the handler of SIGHUP.
+        own_endpoints: the endpoints of the program, for use where neither a file nor the command line names endpoints.
+        secret_file: the file from which the secrets were read; None where the program has its own secrets, or none.
     """
 
     _log = Logger()
@@ -200,15 +216,16 @@ class _Command(MultiService):
         service.setServiceParent(self)  # type: ignore[no-untyped-call]  # Twisted
 
     def choose_log(self, log_format: str | None) -> None:
-        """Have the log written as ``--log-format`` says, to where twistd or twist writes it, within limits.
+        """Have the log written in the format of ``--log-format``, within limits, where twistd or twist writes its log.
 
-        An observer that ``twistd --logger`` names gets everything, for it goes before all others.
+        An observer that ``twistd --logger`` names is used in place of this one, and gets all lines.
 
         Raises:
-            ConfigurationInvalid: there can be no such log.
+            ConfigurationInvalid: twistd can't write such a log.
         """
         factory = json_file_log_observer if log_format == "json" else textFileLogObserver
-        if "fileLogObserverFactory" in self._runner:  # twist
+        # Only twist has this option.
+        if "fileLogObserverFactory" in self._runner:
             if log_format is None:
                 factory = self._runner["fileLogObserverFactory"]
             self._runner["fileLogObserverFactory"] = lambda file: self._limited(factory(file))
@@ -216,7 +233,8 @@ class _Command(MultiService):
             if log_format == "json":
                 raise ConfigurationInvalid("--log-format json writes to a file or to standard output, not to syslog")
             self._observer = self._limited(_syslog_observer(self._runner.get("prefix", "")))
-        elif self._runner or log_format == "json":  # twistd, unless somebody else makes the service of options
+        # twistd. A program that makes the service of options without twistd keeps its own log, unless it asks for JSON.
+        elif self._runner or log_format == "json":
             self._observer = self._limited(factory(self._open_log()))
 
     def _limited(self, observer: ILogObserver) -> LibraryLines:
@@ -230,12 +248,16 @@ class _Command(MultiService):
             parent.setComponent(ILogObserver, self._observer)
 
     def privilegedStartService(self) -> None:
-        """Bind; what was free at the check may be taken now, and Twisted endpoint strings are tried only here."""
+        """Bind the ports.
+
+        That can fail after ``check``: another process may have taken a port meanwhile, and Twisted endpoint strings are
+        bound only here.
+        """
         with self._in_one_line():
             super().privilegedStartService()  # type: ignore[no-untyped-call]  # Twisted
 
     def startService(self) -> None:
-        """Start; and once the reactor runs, with handlers of its own installed, watch for signals."""
+        """Start, and install handlers of signals once the reactor runs, which has installed its own by then."""
         from twisted.internet import reactor
 
         with self._in_one_line():
@@ -245,9 +267,9 @@ class _Command(MultiService):
         reactor.callWhenRunning(_spare_the_collector)
 
     def reload(self) -> None:
-        """Read certificates, passwords and secrets again, from the files that are named now.
+        """Read certificates, passwords and secrets again, from the files that the configuration file names now.
 
-        What can't be read or used is logged, and stays as it was.
+        Where a file can't be read or used, that is logged, and the certificate or the secrets stay as they were.
         """
         try:
             configuration = self._options.configuration_now()
@@ -259,8 +281,9 @@ class _Command(MultiService):
             self._reload_secrets(configuration.secret_file)
 
     def _reload_secrets(self, path: str | None) -> None:
+        # The program has its own secrets, or does not sign.
         if path is None and self._secret_file is None:
-            return  # they are the program's
+            return
         try:
             if path is None:
                 raise ConfigurationInvalid("no secret_file is named any more")
@@ -272,7 +295,7 @@ class _Command(MultiService):
             self._log.info("signing with the secrets of {path}", path=path)
 
     def _say_what_stays(self) -> None:
-        """Tell what SIGHUP can't read again where the process is now: below another root, with fewer rights."""
+        """Tell of files that SIGHUP can't read again. The process may have another root or fewer rights by now."""
         named = (self._options.config_file, self._secret_file, *self._service.certificate_files)
         reasons = [f"{path}: {why}" for path in filter(None, dict.fromkeys(named)) if (why := why_not_readable(path))]
         reasons += [f"{each}: Twisted reads its files once" for each in self._service.endpoints if each.brings_tls]
@@ -292,14 +315,15 @@ class _Command(MultiService):
             _end(error)
 
     def _open_log(self) -> Any:
-        """Where twistd writes its log to (``twistd --logfile``)."""
+        """The file or stream to which twistd writes its log (``twistd --logfile``)."""
         name = self._runner.get("logfile")
         if name == "-" or (not name and self._runner.get("nodaemon")):
             if self._runner and not self._runner.get("nodaemon"):
                 raise ConfigurationInvalid("a daemon can't log to standard output: --logfile names a file")
             return sys.stdout
         log_file = self._log_file = LogFile.fromFullPath(name or "twistd.log")
-        if current_thread() is main_thread():  # as twistd does for its own log, and as early
+        # twistd does the same for its own log, as early as here.
+        if current_thread() is main_thread():
             signal.signal(signal.SIGUSR1, lambda *_: _from_signal(log_file.rotate))
         return log_file
 
@@ -315,12 +339,13 @@ class _Command(MultiService):
             _from_signal(self._stop_at_once)
         else:
             self._told_to_stop = True
-            before(number, frame)  # the reactor's: it stops, and the process ends by this signal
+            # The reactor's own handler stops the reactor, and ends the process by this signal.
+            before(number, frame)
 
     def _stop_at_once(self) -> None:
         from twisted.internet import reactor
 
         self._log.warn("told to stop again: no more waiting")
         self._service.stopService()
-        # Should another service still be stopping then, it is left behind.
+        # A service of the process that has not stopped by then is not waited for.
         clock_for(reactor).callLater(_LAST_SECONDS, reactor.crash)

@@ -23,7 +23,9 @@ LOCALHOST = "localhost"
 UNIX_PEER = "unix"
 """The other end of a UNIX socket, which has no address."""
 
-_MAX_ENTRY_LENGTH = 80  # an address with a zone id and a port; longer ones are none, and must not be remembered
+# An address with a zone id and a port is shorter. A longer entry of X-Forwarded-For is no address, and the caches below
+# must not keep it.
+_MAX_ENTRY_LENGTH = 80
 _LIMITED_PREFIX = 64
 
 
@@ -35,8 +37,8 @@ def plain_address(text: str) -> str:
         text: the address of a socket or of a header.
 
     Returns:
-        IPv4 with dots, also for an IPv4-mapped IPv6 address; IPv6 in its short form, lower case, without a zone id
-        (that says which interface of ours, not which client); ``""`` for anything else, such as a UNIX socket.
+        IPv4 with dots, also for an IPv4-mapped IPv6 address. IPv6 in its short form, in lower case and without a zone
+        id, which names an interface of this machine and not a client. ``""`` for anything else, such as a UNIX socket.
     """
     address = _address(text)
     return "" if address is None else str(address)
@@ -44,14 +46,14 @@ def plain_address(text: str) -> str:
 
 @lru_cache(maxsize=1_024)
 def limit_key(address: str) -> str:
-    """By what a client is counted where there is a limit for each address.
+    """The text under which a client is counted where there is a limit for each address.
 
     Args:
         address: a plain address, or ``""``.
 
     Returns:
-        The address; of an IPv6 address its network of 64 bits, since one subscriber has that many addresses at least
-        (RFC 6177); ``""`` for a client without an address, for which there is no such limit.
+        An IPv4 address itself. For an IPv6 address its network of 64 bits, since one subscriber has at least as many
+        addresses (RFC 6177). ``""`` for a client without an address, for which there is no such limit.
     """
     found = _address(address)
     if isinstance(found, IPv6Address):
@@ -59,19 +61,20 @@ def limit_key(address: str) -> str:
     return "" if found is None else str(found)
 
 
-@lru_cache(maxsize=64)  # of the addresses that a service listens on
+# Asked for the addresses that a service listens on, with each request.
+@lru_cache(maxsize=64)
 def is_loopback(address: str) -> bool:
-    """Whether nobody but this machine reaches an address: an IP address in text, or ``localhost``."""
+    """Whether only this machine reaches an address: an IP address as a text, or ``localhost``."""
     return address == LOCALHOST or (ip_text(address) is not None and ip_address(address).is_loopback)
 
 
 def bracketed(address: str) -> str:
-    """An address as it stands in a URL or a Host header: one of IPv6 in brackets, anything else as it is."""
+    """An address as a URL or a Host header has it: an IPv6 address in brackets, any other text unchanged."""
     return f"[{address}]" if ":" in address and not address.startswith("[") else address
 
 
 def ip_text(address: str) -> str | None:
-    """An IP address as it is usually written; None for what is none."""
+    """An IP address in its usual spelling; None for a text that is no IP address."""
     try:
         return str(ip_address(address))
     except ValueError:
@@ -82,11 +85,11 @@ class TrustedProxies:
     """The proxies whose X-Forwarded-For counts.
 
     Args:
-        networks: addresses or networks: ``10.0.0.1``, ``10.0.0.0/8``, ``fd00::/8``; ``unix`` is whoever connects over
-            a UNIX socket.
+        networks: addresses or networks: ``10.0.0.1``, ``10.0.0.0/8``, ``fd00::/8``; ``unix`` is every client that
+            connects over a UNIX socket.
 
     Raises:
-        ValueError: one of them is neither.
+        ValueError: one of the texts is neither an address nor a network nor ``unix``.
     """
 
     __slots__ = ("_networks", "_unix")
@@ -110,10 +113,10 @@ class TrustedProxies:
             forwarded_for: the X-Forwarded-For headers, in their order.
 
         Returns:
-            The socket's address, unless that is a trusted proxy: then the right-most address of X-Forwarded-For that
-            is none, since each proxy appends the one it saw and whatever is left of that is the client's invention.
-            Where an entry can't be read, the last address before it; where all are trusted, the left-most. ``""`` for
-            the other end of a UNIX socket.
+            The socket's address, unless that is a trusted proxy. Then it is the right-most address of X-Forwarded-For
+            that is no trusted proxy: each proxy appends the address that it saw, and the client may have invented the
+            entries to the left. Where an entry can't be read, it is the address to the right of that entry; where all
+            addresses are trusted, the left-most one. ``""`` for the other end of a UNIX socket.
         """
         client = peer
         for client in self._path(peer, forwarded_for):
@@ -136,13 +139,14 @@ class TrustedProxies:
         return count
 
     def _path(self, peer: str, forwarded_for: Sequence[str]) -> Iterator[str]:
-        """Where a request came through, from here to the client, as far as it can be read."""
+        """The addresses that a request came through, from this server to the client, as far as they can be read."""
         yield peer
         for entry in reversed(",".join(forwarded_for).split(",")):
             text = entry.strip()
+            # An empty element of a list counts as absent (RFC 9110 section 5.6.1).
             if not text:
-                continue  # an empty element of a list counts as absent (RFC 9110 section 5.6.1)
-            # nginx writes "unix:" for whoever connects to it over a UNIX socket.
+                continue
+            # nginx writes "unix:" for a client that connects to nginx over a UNIX socket.
             if text == "unix:":
                 yield UNIX_PEER
                 continue
@@ -175,6 +179,7 @@ def _network(text: str) -> IPv4Network | IPv6Network:
     network = ip_network(text)
     if isinstance(network, IPv6Network) and network.prefixlen >= 96:
         mapped = network.network_address.ipv4_mapped
-        if mapped is not None:  # addresses are compared in their plain form
+        # Addresses are compared in their plain form, in which an IPv4-mapped address is IPv4.
+        if mapped is not None:
             return IPv4Network((mapped, network.prefixlen - 96))
     return network

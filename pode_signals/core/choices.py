@@ -1,4 +1,4 @@
-"""Enumerations as arguments: a member, or the text of one. Knows no enumeration itself."""
+"""Enumerations as arguments: a member, or the text of a member. This module knows no enumeration by itself."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ def chosen(kind: type[E], value: object, name: str) -> E:
     Args:
         kind: the enumeration.
         value: a member, or its text: ``Scope.LOCAL`` or ``"local"``.
-        name: what the argument is called, for the error.
+        name: the name of the argument, for the error.
 
     Raises:
-        ValueError: neither; the sentence names the texts.
+        ValueError: the value is neither a member nor the text of one; the sentence names all texts.
     """
     try:
         return kind(value)

@@ -1,8 +1,8 @@
-"""What is expected of the objects of Twisted that users hand in, as protocols for type checkers. Nothing here runs.
+"""Protocols for type checkers: what users' objects from Twisted have to offer. Nothing here runs.
 
-Twisted describes these objects by interfaces of zope, which a type checker understands with a plugin alone. Such an
-interface writes its methods without ``self``; so each method is a read-only attribute here, and Twisted's classes,
-values that are annotated with its interfaces, and classes of a user's own fit alike, with the plugin and without it.
+Twisted describes these objects by interfaces of zope, which a type checker understands only with a plugin. These
+interfaces write methods without ``self``. So each method is a read-only attribute here: then Twisted's classes, values
+annotated with its interfaces, and users' own classes all fit, with the plugin and without it.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ class ClockLike(Protocol):
 
 
 class EndpointLike(Protocol):
-    """An ``IStreamServerEndpoint``: a ``TCP4ServerEndpoint``, what ``serverFromString`` gives, one of the user's."""
+    """An ``IStreamServerEndpoint``: a ``TCP4ServerEndpoint``, a result of ``serverFromString``, or a user's own."""
 
     @property
     def listen(self) -> Callable[..., Any]:

@@ -1,4 +1,4 @@
-"""What a hub counts. Plain numbers that only grow; whatever shows the numbers reads them from here."""
+"""The counters of a hub: plain numbers that only grow. Nothing here counts by itself."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Fields of attrs classes that carry their one description, and docstrings made of the descriptions. Checks nothing."""
+"""Fields of attrs classes with one description each, and docstrings made of the descriptions. It checks no value."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ T = TypeVar("T")
 
 @frozen
 class Description:
-    """What is said about a field, wherever something is said about the field.
+    """The description of a field, which the docs, ``--help`` and the docstring of the class all show.
 
     Attributes:
         text: what the field means, in sentences, with reStructuredText's double backquotes around code.

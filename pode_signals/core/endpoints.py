@@ -26,9 +26,10 @@ _DEFAULT_PORTS = {"http": 8080, "https": 8443, "ws": 9080, "wss": 9443}
 _SECURE = ("https", "wss")
 _UPGRADED = ("ws", "wss")
 _TLS_STRINGS = ("ssl", "tls")
-# What the string "ssl:…" stands for. By its name, since nothing of Twisted is imported here.
+# Twisted's class for the string "ssl:…". It is known by its name, since core imports nothing of Twisted.
 _TLS_CLASS = "SSL4ServerEndpoint"
-# A command line has other places for the first ones, and is seen by every user of the machine.
+# These arguments of an endpoint are no options in its text. The first four have places of their own in the text, and a
+# password on a command line would be seen by every user of the machine.
 _NOT_IN_TEXT = {"protocol", "address", "port", "listen", "certificate_password"}
 _YES_OR_NO = {"yes": True, "true": True, "no": False, "false": False}
 
@@ -69,7 +70,7 @@ def _check_text(endpoint: Endpoint, attribute: Attribute[str | None], value: obj
 
 
 def _check_password(endpoint: Endpoint, attribute: Attribute[str | None], value: object) -> None:
-    # The empty text is a password too.
+    # The empty text is a password, too.
     if not isinstance(value, str | None):
         raise ConfigurationInvalid(f"the endpoint {endpoint}: {attribute.name} has to be a text")
 
@@ -90,12 +91,12 @@ def _path(value: str | None) -> str | None:
 
 
 def _text(value: Any) -> Any:
-    """The text that an enumeration of the user's stands for; anything else as it is."""
+    """The value of a member of any enumeration; any other value unchanged."""
     return value.value if isinstance(value, Enum) else value
 
 
 def _identity(listen: str | EndpointLike | None) -> Hashable:
-    """By what two values of ``listen`` are told apart: endpoints of Twisted can't be compared."""
+    """A value by which two values of ``listen`` can be compared: endpoints of Twisted can't be compared themselves."""
     return listen if listen is None or isinstance(listen, str) else id(listen)
 
 
@@ -115,20 +116,20 @@ class Endpoint:
         address: an IP address; ``localhost``, which is 127.0.0.1 and ::1; or ``*``, every interface, IPv4 and IPv6.
         port: the port; 0 is a free one, the same for all endpoints of one address with port 0, which
             ``service.addresses`` tells; None is 8080, 8443, 9080 or 9443, by the protocol.
-        name: what routes are tied to it by, and what ``event.endpoint.name`` is.
-        hostname: only requests with this Host, whatever its case and port; others get 421. The X-Forwarded-Host of a
-            trusted proxy counts in its place. None is every Host, except on loopback, where it is ``localhost``,
-            ``127.0.0.1`` and ``[::1]``: a page that rebinds its DNS name to this machine gets nothing. ``"*"`` is every
-            Host on loopback too, for a proxy in front.
+        name: the name by which routes are tied to the endpoint; also ``event.endpoint.name``.
+        hostname: only requests with this Host are served, whatever its case and port; others get 421. The
+            X-Forwarded-Host of a trusted proxy counts in place of the Host. None is every Host, except on loopback,
+            where it is ``localhost``, ``127.0.0.1`` and ``[::1]``: a web page that rebinds its DNS name to this machine
+            gets nothing. ``"*"`` is every Host on loopback, too, for a proxy in front.
         auto_upgrade: whether every upgrade becomes a connection named after its path, before any route.
         certificate: the file with the certificate: PEM with its chain, or PKCS#12 (PFX), which holds the key too.
-            One of the endpoints that share a port is enough. This file and the next two become absolute paths here:
-            wherever the process goes, they are read again from where they were.
-        certificate_password: what the key, or the PKCS#12 file, is encrypted with; ``""`` is a password too.
+            One of the endpoints that share a port is enough. The paths of this file and of the next two become absolute
+            here, so that the same files are read again when the process has changed its folder.
+        certificate_password: the password of the key, or of the PKCS#12 file; ``""`` is a password, too.
         certificate_password_file: a file whose first line is the password, which is read again with the certificate.
         certificate_key: the PEM file with the key; None where the certificate's file has it.
         self_signed: make a certificate at start, for development.
-        listen: what listens in place of an address and a port. Either a Twisted endpoint string:
+        listen: a Twisted endpoint in place of an address and a port. Either a Twisted endpoint string:
             ``tcp:8091:interface=127.0.0.1``, ``unix:/run/chat.socket``, ``systemd:domain=INET:name=web``. The file of a
             UNIX socket gets the mode 0660, whatever the umask is, unless the string has a ``mode=``. Or any
             ``IStreamServerEndpoint``, which may bind its port later than the start; a port that comes later and fails
@@ -136,7 +137,7 @@ class Endpoint:
             certificate; with any other and https or wss the certificate given here is used.
 
     Raises:
-        ConfigurationInvalid: what was given can't work; the sentence names the endpoint.
+        ConfigurationInvalid: the arguments can't work; the sentence names the endpoint.
     """
 
     protocol: str = field(converter=_text, validator=_check_protocol)
@@ -167,13 +168,13 @@ class Endpoint:
         """Read an endpoint as it is written on a command line.
 
         Args:
-            text: ``PROTOCOL://ADDRESS[:PORT][?OPTION=VALUE&…]`` with the other arguments of an endpoint as options,
-                but for the password, which every user of the machine would see: ``http://localhost:8091``,
-                ``wss://*:8443?name=admin&hostname=example.com``; or a Twisted endpoint string with the protocol
-                before it: ``http+unix:/run/chat.socket``.
+            text: ``PROTOCOL://ADDRESS[:PORT][?OPTION=VALUE&…]``, such as ``http://localhost:8091`` or
+                ``wss://*:8443?name=admin&hostname=example.com``. The options are the other arguments of an endpoint,
+                without the password, which every user of the machine would see. Or a Twisted endpoint string with the
+                protocol before it, such as ``http+unix:/run/chat.socket``.
 
         Raises:
-            ConfigurationInvalid: it can't be read.
+            ConfigurationInvalid: the text can't be read.
         """
         protocol, plus, listen = text.partition("+")
         if plus and protocol in _DEFAULT_PORTS:
@@ -191,30 +192,30 @@ class Endpoint:
 
     @property
     def is_secure(self) -> bool:
-        """Whether it speaks TLS."""
+        """Whether the endpoint speaks TLS."""
         return self.protocol in _SECURE
 
     @property
     def takes_upgrades(self) -> bool:
-        """Whether WebSocket handshakes come in by it, rather than other requests."""
+        """Whether the endpoint takes WebSocket handshakes, rather than other requests."""
         return self.protocol in _UPGRADED
 
     @property
     def brings_tls(self) -> bool:
-        """Whether what it listens by has TLS of its own."""
+        """Whether ``listen`` is a Twisted endpoint with TLS of its own."""
         if self.listen is None or isinstance(self.listen, str):
             return self.listen is not None and self.listen.partition(":")[0] in _TLS_STRINGS
         return any(each.__name__ == _TLS_CLASS for each in type(self.listen).__mro__)
 
     @property
     def certificate_files(self) -> tuple[str, ...]:
-        """The files that its certificate is read from."""
+        """The files that the endpoint's certificate is read from."""
         files = (self.certificate, self.certificate_key, self.certificate_password_file)
         return tuple(each for each in files if each is not None)
 
     @property
     def has_certificate(self) -> bool:
-        """Whether a certificate is given here; another endpoint of the same port may give it instead."""
+        """Whether this endpoint has a certificate; another endpoint of the same port may have it instead."""
         return self.certificate is not None or self.self_signed
 
     def __str__(self) -> str:
@@ -239,7 +240,7 @@ class Endpoint:
 
 
 def place_of(endpoint: Endpoint) -> tuple[Hashable, int | None]:
-    """The address and port of an endpoint, or what it listens by: endpoints with the same place share a port."""
+    """The address and port of an endpoint, or its Twisted endpoint. Endpoints with the same place share a port."""
     if endpoint.listen is not None:
         return _identity(endpoint.listen), None
     return ip_text(endpoint.address) or endpoint.address, endpoint.port
@@ -252,7 +253,7 @@ def served_host(endpoint: Endpoint) -> str | None:
 
 
 def address_host(endpoint: Endpoint) -> str | None:
-    """The name of a Host that names the address of an endpoint."""
+    """The address of an endpoint as the name of a Host."""
     return _as_host(endpoint.address)
 
 

@@ -1,4 +1,4 @@
-"""What the environment of the process says about speed, read once. It says nothing about any other matter."""
+"""What the environment of the process says about speed, read once. It reads no other variable."""
 
 from __future__ import annotations
 
@@ -7,4 +7,4 @@ import os
 __all__ = ["FAST"]
 
 FAST = os.environ.get("PODE_SIGNALS_FAST", "on") != "off"
-"""Whether what exists only for speed may be used at all: ``PODE_SIGNALS_FAST=off`` says no, whatever settings say."""
+"""Whether code that exists only for speed may be used. ``PODE_SIGNALS_FAST=off`` forbids it, whatever settings say."""

@@ -1,6 +1,6 @@
-"""The log of one name: what was sent, for as long as its limits say. Never reads a clock, delivers or waits.
+"""The log of one name: the messages that were sent, within limits. It never reads a clock, delivers or waits.
 
-A log is *all or nothing*: either it has every message after a position, or it says that it does not.
+A log is *all or nothing*: either it has every message after a position, or it says that it does not have all.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from .model import Target
 __all__ = ["History", "HistoryLimits", "LoggedSignal", "Missed", "Position"]
 
 _MAX_SEQUENCE_DIGITS = 16
-"""A longer number is none of ours; the bound keeps clients from having huge ones converted."""
+"""A sequence of this package is never longer. The bound keeps clients from having huge numbers converted."""
 
 
 @frozen
@@ -22,10 +22,10 @@ class Position:
     """A place in the log of one name. Equal positions have equal logs before them.
 
     Attributes:
-        epoch: tells this log from those that the name had before; ``[a-z0-9]{6,16}``, random.
-        offset: ``<sequence>-<salt>``, both decimal: the sequence counts the messages of the name up by 1, the salt is
-            random, so that nobody can guess a place. ``0-0`` is where a new epoch begins. Clients compare offsets for
-            equality alone.
+        epoch: a random text, ``[a-z0-9]{6,16}``, which is another one in each log that the name has had.
+        offset: ``<sequence>-<salt>``, both decimal. The sequence counts the messages of the name. The salt is random,
+            so that nobody can guess a position. A new epoch begins at ``0-0``. Clients only compare offsets for
+            equality.
     """
 
     epoch: str
@@ -37,10 +37,11 @@ class LoggedSignal:
     """One entry of a log.
 
     Attributes:
-        position: where it stands.
-        target: which connections it was sent to; names one name.
-        data: the payload as JSON, UTF-8. A JSON string is, for plain clients, its text.
-        acknowledgement: what clients answer with where the sender wants to know who got it; None where not.
+        position: the entry's position.
+        target: the connections that the entry was sent to; the target has one name.
+        data: the payload as JSON, UTF-8. Of a JSON string plain clients get the text without quotes.
+        acknowledgement: the id that clients answer with, where the sender wants to know who got the message; None where
+            the sender does not.
     """
 
     position: Position
@@ -51,11 +52,11 @@ class LoggedSignal:
 
 @frozen
 class Missed:
-    """What came after a position.
+    """The entries after a position.
 
     Attributes:
-        complete: whether ``signals`` is all of it.
-        signals: the entries in log order; empty where not all of them are there any more.
+        complete: whether ``signals`` has all entries after the position.
+        signals: the entries in log order; empty where the log does not have all of them any more.
     """
 
     complete: bool
@@ -64,12 +65,12 @@ class Missed:
 
 @frozen
 class HistoryLimits:
-    """How much of a log is kept. The oldest entries go first; the newest one goes for its age alone.
+    """How much of a log is kept. The oldest entries are dropped first; the newest entry is dropped only for its age.
 
     Attributes:
-        messages: the most entries.
-        max_bytes: the most bytes of payloads.
-        seconds: an entry that is older goes.
+        messages: how many entries are kept.
+        max_bytes: how many bytes of payloads are kept.
+        seconds: how long an entry is kept.
 
     Raises:
         ValueError: a number is not above 0, or not finite, or a count is no whole number.
@@ -92,16 +93,16 @@ _INCOMPLETE = Missed(complete=False, signals=())
 
 
 class History:
-    """The entries of one name in one epoch. The sequence of the next one is always 1 higher, whatever has gone.
+    """The entries of one name in one epoch. Each entry has the next sequence, also after older entries were dropped.
 
     Args:
         epoch: a text that no log of the name had before.
         limits: how much is kept.
 
     Attributes:
-        limits: how much is kept; others hold from the next :meth:`append` or :meth:`trim`.
-        position: that of the last entry, also after the entry itself has gone.
-        size_bytes: the payloads that are kept.
+        limits: how much is kept. New limits count from the next :meth:`append` or :meth:`trim` on.
+        position: the position of the last entry, also after that entry was dropped.
+        size_bytes: the size of the payloads that are kept.
     """
 
     __slots__ = ("_entries", "_floor", "_top", "limits", "position", "size_bytes")
@@ -110,7 +111,8 @@ class History:
         self.limits = limits
         self.position = Position(epoch, "0-0")
         self.size_bytes = 0
-        # The last entry that went: a client that has seen exactly this one has missed nothing that is gone.
+        # The position of the entry that was dropped last. A client that has seen exactly this entry has missed none
+        # that was dropped.
         self._floor = self.position
         self._top = 0
         # By sequence, with the time of the append. Sequences have no gaps, so any range is found without a search.
@@ -122,10 +124,10 @@ class History:
     def append(
         self, target: Target, data: bytes, acknowledgement: str | None, *, salt: int, now: float
     ) -> LoggedSignal:
-        """Add an entry; older ones go where there is no room for them.
+        """Add an entry, and drop older entries for which there is no room any more.
 
         Args:
-            target: which connections it is for.
+            target: the connections that the entry is for.
             data: the payload as JSON.
             acknowledgement: as in :class:`LoggedSignal`.
             salt: 50 random bits.
@@ -143,7 +145,7 @@ class History:
         return signal
 
     def trim(self, now: float) -> None:
-        """Let go what is beyond the limits.
+        """Drop entries that are beyond the limits.
 
         Args:
             now: the time in seconds, as for :meth:`append`.
@@ -152,39 +154,41 @@ class History:
         while self._entries:
             logged_at, _ = self._entries[self._floor_sequence + 1]
             fits = len(self._entries) <= limits.messages and self.size_bytes <= limits.max_bytes
-            # One payload may be larger than the limit; without the newest entry nobody could resume at all.
+            # The newest entry stays, even where its payload alone is larger than the limit. Without that entry no
+            # client could resume at all.
             if (fits or len(self._entries) == 1) and logged_at + limits.seconds >= now:
                 return
             self.drop_oldest()
 
     def drop_oldest(self) -> None:
-        """Let the oldest entry go, whatever the limits say. There has to be one."""
+        """Drop the oldest entry, whatever the limits say. The log must have an entry."""
         _, signal = self._entries.pop(self._floor_sequence + 1)
         self.size_bytes -= len(signal.data)
         self._floor = signal.position
 
     @property
     def empty_after(self) -> float:
-        """The time in seconds after which every entry is too old. There has to be one."""
+        """The time in seconds after which every entry is too old. The log must have an entry."""
         logged_at, _ = self._entries[self._top]
         return logged_at + self.limits.seconds
 
     def missed(self, since: Position, until: Position) -> Missed:
-        """What came after a position.
+        """The entries after a position.
 
         Args:
-            since: what a client has seen last; may be anything that a client can write.
-            until: the last entry that is asked for.
+            since: the position that a client has seen last. It comes from the client, so it may be any text.
+            until: the position of the last entry that is asked for.
 
         Returns:
-            All entries after ``since`` up to ``until``; none, and complete, where ``since`` is not before ``until``.
-            Incomplete where one of them is of another epoch or was never a position of this log, or where an entry
-            after ``since`` has gone.
+            All entries after ``since`` up to ``until``. There are none, and the answer is complete, where ``since`` is
+            not before ``until``. The answer is incomplete where one of the two positions is of another epoch or was
+            never a position of this log, or where an entry after ``since`` was dropped.
         """
         first, last = self._known(since), self._sequence(until)
         if first is None or last is None:
             return _INCOMPLETE
-        # From before the log begins now, so its salt can't be compared; all that is asked for is known to have come.
+        # ``until`` may be older than all entries that are kept. Its salt can't be checked then, and need not be: the
+        # client has seen a later entry.
         if last < first:
             return Missed(complete=True, signals=())
         if self._known(until) is None:
@@ -195,11 +199,12 @@ class History:
         """The oldest entries after a position.
 
         Args:
-            since: a position; None is the beginning of what is kept.
-            limit: the most entries.
+            since: a position; None begins with the oldest entry that is kept.
+            limit: how many entries are returned at most.
 
         Returns:
-            The entries in log order; None where an entry after ``since`` has gone, or ``since`` is none of this log.
+            The entries in log order; None where an entry after ``since`` was dropped, or where ``since`` is no position
+            of this log.
         """
         first = self._floor_sequence if since is None else self._known(since)
         return None if first is None else self._range(first, min(first + limit, self._top))
@@ -212,15 +217,15 @@ class History:
         return tuple(self._entries[number][1] for number in range(after + 1, last + 1))
 
     def _sequence(self, position: Position) -> int | None:
-        """The sequence that a position of this epoch claims; None where it is no position of the epoch."""
+        """The sequence in a position, without a check that such an entry exists; None for another epoch or bad text."""
         digits = position.offset.partition("-")[0]
         if position.epoch != self.position.epoch or len(digits) > _MAX_SEQUENCE_DIGITS:
             return None
-        # "²" and "٣" are digits too, of which int() takes some.
+        # For isdigit "²" and "٣" are digits, too, and int() takes some of these.
         return int(digits) if digits.isascii() and digits.isdigit() else None
 
     def _known(self, position: Position) -> int | None:
-        """The sequence of a position after which everything is here; None where it is no such position."""
+        """The sequence of a position after which no entry was dropped; None where the position is not of that kind."""
         number = self._sequence(position)
         if number == self._floor_sequence:
             known = self._floor
@@ -228,5 +233,6 @@ class History:
             known = self._entries[number][1].position
         else:
             return None
-        # The salt as well: after a log went back, an equal sequence would be another message.
+        # The salt is compared, too: a log may be restored from an older copy, and then an equal sequence is another
+        # message.
         return number if position == known else None

@@ -1,4 +1,4 @@
-"""The Host that a request is for: whether it is a good one. It decides nothing about who serves which."""
+"""The Host that a request is for: whether it is well-formed. It does not decide which endpoint serves which Host."""
 
 from __future__ import annotations
 
@@ -26,15 +26,16 @@ def check_host(head: RequestHead) -> None:
         several = ", ".join(map(header_text, hosts))
         raise UpgradeRefused(400, "The Host header is repeated.", hint=f"Host: {shown(several)}")
     elif head.version != b"HTTP/1.0" or not head.has_own_address:
-        # HTTP/1.0 may do without: Twisted takes the socket's own address then, which a UNIX socket has none of.
+        # An HTTP/1.0 request may have no Host. Then Twisted takes the address of this end of the socket, which a UNIX
+        # socket does not have.
         raise UpgradeRefused(400, "The Host header is missing.")
 
 
 def check_forwarded_host(head: RequestHead) -> str | None:
-    """The Host that trusted proxies say a request was for; None where its own Host counts.
+    """The Host for which trusted proxies have received a request; None where the request's own Host counts.
 
     Raises:
-        UpgradeRefused: 400: it is malformed.
+        UpgradeRefused: 400: that Host is malformed.
     """
     host = head.forwarded_host
     if host is not None and not _is_host(host):

@@ -1,4 +1,4 @@
-"""Broadcast levels: how narrow a send to a name has to be. Never sends."""
+"""Broadcast levels: how narrow a send to a name has to be. It never sends."""
 
 from __future__ import annotations
 
@@ -8,14 +8,15 @@ __all__ = ["BroadcastLevels"]
 
 
 class BroadcastLevels:
-    """The level of each name, and the one for names that have none of their own (at first ``NAME``)."""
+    """The levels of names, and the default level of names without a level of their own, which is ``NAME`` at first."""
 
     __slots__ = ("_by_name", "_default", "_unusual")
 
     def __init__(self) -> None:
         self._default = BroadcastLevel.NAME
         self._by_name: dict[str, BroadcastLevel] = {}
-        # The names that do otherwise than the default; without groups, and with some.
+        # The names whose level decides otherwise than the default level: for sends without groups (False) and for sends
+        # with groups (True). A send to every name has to look only at these, not at the level of each name.
         self._unusual: dict[bool, set[str]] = {False: set(), True: set()}
 
     def set(self, level: BroadcastLevel, name: str | None = None) -> None:
@@ -23,7 +24,7 @@ class BroadcastLevels:
 
         Args:
             level: the level.
-            name: the name it is for; None is every name that has no level of its own, now and later.
+            name: the name; None sets the default level, for all names without a level of their own, now and later.
 
         Raises:
             TypeError: the level is no :class:`BroadcastLevel`.
@@ -39,7 +40,7 @@ class BroadcastLevels:
             self._sort_in(name, level)
 
     def get(self, name: str | None = None) -> BroadcastLevel:
-        """The level of a name; without one, of those that have none of their own."""
+        """The level of a name; without a name (None), the default level."""
         return self._default if name is None else self._by_name.get(name, self._default)
 
     def allows(self, name: str, groups: tuple[str, ...], client_ids: tuple[str, ...]) -> bool:
@@ -60,11 +61,14 @@ class BroadcastLevels:
                 unusual.add(name)
 
     def divide(self, names: tuple[str, ...], groups: tuple[str, ...]) -> tuple[tuple[str, ...], tuple[str, ...]]:
-        """Those of some names to which a send without client ids may go, and the others; each in their order.
+        """Divide names into those whose level allows a send without client ids, and those whose level refuses it.
 
         Args:
             names: the names.
             groups: the groups that the send gave; empty counts as none.
+
+        Returns:
+            The names that allow the send, and the names that refuse it, both in the order of ``names``.
         """
         with_groups = bool(groups)
         usual, unusual = _lets_pass(self._default, with_groups), self._unusual[with_groups]

@@ -1,4 +1,4 @@
-"""How often is too often: counters with a window, token buckets. Never reads a clock: the time is an argument."""
+"""How often is too often: token buckets, and counters with a window. It reads no clock: the time is an argument."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ from collections import deque
 __all__ = ["TokenBucket", "WindowCounter"]
 
 _ROUNDING_SECONDS = 1e-6
-"""More than a clock that counts from 1970 rounds by; else a wait could end a little before the token is there."""
+"""More than a clock that counts from 1970 rounds. Without this time a wait could end just before the token is there."""
 
 
 class TokenBucket:
-    """Lets through a burst, then no more than a rate.
+    """Lets a burst through, and after that no more than a rate.
 
     Args:
-        per_second: how fast it fills.
-        burst: how many it holds; it is full at first.
+        per_second: how many tokens come back each second.
+        burst: how many tokens the bucket holds; it is full at first.
         now: the time in seconds.
     """
 
@@ -31,10 +31,10 @@ class TokenBucket:
         """Take one token.
 
         Args:
-            now: the time in seconds; one that is before the last one adds nothing.
+            now: the time in seconds; a time before the last one adds no tokens.
 
         Returns:
-            Whether there was one.
+            Whether there was a token.
         """
         tokens = self._tokens
         if now > self._filled_at and tokens < self._burst:
@@ -50,7 +50,7 @@ class TokenBucket:
 
     @property
     def wait_seconds(self) -> float:
-        """How long it takes, from the last :meth:`take`, until there is a token; 0 where there is one."""
+        """The seconds from the last :meth:`take` until there is a token; 0 where there is one."""
         if self._tokens >= 1:
             return 0.0
         return (1 - self._tokens) / self._per_second + _ROUNDING_SECONDS
@@ -60,7 +60,7 @@ class WindowCounter:
     """Tells when something happened too often within a time.
 
     Args:
-        limit: so many hits within the window are too many; 1 or more. As many times are kept, never more.
+        limit: how many hits within the window are too many; 1 or more. The counter keeps the times of as many hits.
         seconds: the length of the window.
     """
 
@@ -78,7 +78,7 @@ class WindowCounter:
             now: the time in seconds, of any clock that does not run backwards.
 
         Returns:
-            Whether the limit is reached: this hit and the ones before it, ``limit`` in all, lie within the window.
+            Whether the limit is reached: this hit and the hits before it, ``limit`` in all, lie within the window.
         """
         self._times.append(now)
         return len(self._times) == self._limit and now - self._times[0] <= self._seconds

@@ -8,15 +8,16 @@ __all__ = ["check_decorator", "check_function"]
 
 
 def check_decorator(call: str, value: object, example: str) -> None:
-    """Let text pass, or several texts, as what a decorator is about.
+    """Check the first argument of a decorator, which has to be a text or several texts.
 
     Args:
-        call: the name of the method.
-        value: what it got first.
-        example: how it is written.
+        call: the name of the decorator.
+        value: its first argument.
+        example: the right way to write it, for the error.
 
     Raises:
-        TypeError: a function, because the decorator has no parentheses, or anything else that is no text.
+        TypeError: the argument is a function, because the decorator was written without parentheses; or it is something
+            else that is no text.
     """
     if callable(value):
         raise TypeError(f"{call} needs its parentheses: {example}")
@@ -25,14 +26,14 @@ def check_decorator(call: str, value: object, example: str) -> None:
 
 
 def check_function(call: str, function: object) -> None:
-    """Let nothing but what can be called pass.
+    """Check that an argument can be called.
 
     Args:
-        call: the name of the method.
-        function: what is to be called later.
+        call: the name of the method that got the argument.
+        function: the argument.
 
     Raises:
-        TypeError: it can't be called.
+        TypeError: the argument can't be called.
     """
     if not callable(function):
         raise TypeError(f"{call} takes a function that can be called, not {function!r}")

@@ -29,16 +29,16 @@ class Scope(Enum):
     """How long a connection lives and who can address it (Pode: ``-Scope``)."""
 
     GLOBAL = "global"
-    """Outlives the route that converted it, is in the registry, gets broadcasts."""
+    """The connection outlives the route that converted it, is in the registry, and gets broadcasts."""
     LOCAL = "local"
-    """Belongs to the route that converted it and is closed when that route ends."""
+    """The connection belongs to the route that converted it, and is closed when that route ends."""
 
 
 class SendMode(Enum):
     """Whether a send goes to the current connection alone (Pode: ``-Mode``)."""
 
     AUTO = "auto"
-    """Direct where the client's message said ``direct`` or the route's connection is local, else broadcast."""
+    """Direct where the client's message said ``direct`` or the route's connection is local; otherwise broadcast."""
     DIRECT = "direct"
     BROADCAST = "broadcast"
 
@@ -62,12 +62,12 @@ class EventType(Enum):
 
 
 class Unrouted(Enum):
-    """What becomes of a client's message for whose path there is no signal route."""
+    """What is done with a client's message where there is no signal route for the path of its connection."""
 
     BROADCAST = "broadcast"
-    """It is sent again to what it names, and to every connection if it names nothing (Pode's default)."""
+    """The message is sent on to the connections that it names, and to all connections if it names none (as in Pode)."""
     SAME_NAME = "same_name"
-    """As BROADCAST, but never beyond the name of the connection that sent it."""
+    """As BROADCAST, but only within the name of the connection that sent the message."""
     DROP = "drop"
 
 
@@ -95,7 +95,7 @@ class ConnectionState(Enum):
 
     OPEN = "open"
     CLOSING = "closing"
-    """A close frame was sent or received; it is in no registry any more."""
+    """A close frame was sent or received; the connection is in no registry any more."""
     CLOSED = "closed"
     """The transport is gone."""
 
@@ -112,12 +112,12 @@ EVERY_NAME: Final = EveryName.EVERY_NAME
 
 @frozen
 class Identity:
-    """Who a connection is, checked.
+    """The name, group and client id of a connection, after they were checked.
 
     Attributes:
-        name: what it joins.
-        group: its group within the name, or None.
-        client_id: the id as issued: signed where signing is on.
+        name: the name that the connection joins.
+        group: its group within the name; None where it has no group.
+        client_id: the client id as it was issued: with its signature where signing is on.
     """
 
     name: str
@@ -131,8 +131,8 @@ class Target:
 
     Attributes:
         names: the names; None is every name.
-        groups: a connection has to be in one of these; empty is any group and none.
-        client_ids: a connection has to have one of these; empty is any.
+        groups: the groups, of which a connection has to be in one. Empty means any group and no group.
+        client_ids: the client ids, of which a connection has to have one. Empty means any client id.
     """
 
     names: tuple[str, ...] | None
@@ -142,15 +142,17 @@ class Target:
 
 @define
 class ClientMessage:
-    """What a client sent, decoded. Not frozen, which would double the time to make one; each event has its own.
+    """A decoded message of a client. Each event has a message of its own.
 
     Attributes:
         message: any JSON value.
-        path: the name it is meant for, percent-decoded; None where the client gave none.
-        group: the groups it is meant for; empty where the client gave none.
-        client_id: the client ids it is meant for; empty where the client gave none.
+        path: the name that the message is for, percent-decoded; None where the client gave none.
+        group: the groups that the message is for; empty where the client gave none.
+        client_id: the client ids that the message is for; empty where the client gave none.
         direct: whether the answer goes to the sender alone.
     """
+
+    # Not frozen as the other values are: that would double the time to make one, and one is made for each message.
 
     message: Any
     path: str | None = None
@@ -164,8 +166,8 @@ class Closure:
     """How a connection ended.
 
     Attributes:
-        code: the WebSocket close code (RFC 6455 section 7.4): the client's where it closed, else ours;
-            1005 where the close frame had none, 1006 where the transport was lost without one.
+        code: the WebSocket close code (RFC 6455 section 7.4): the client's code where the client closed, otherwise the
+            server's; 1005 where the close frame had no code, 1006 where the transport was lost without a close frame.
         reason: the text that came with the code, or ``""``.
         by: who closed.
     """

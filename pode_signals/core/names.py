@@ -1,4 +1,4 @@
-"""What a name, a group or a client id may look like, and how it travels in a header. Never knows who has one."""
+"""The rules for names, groups and client ids, and their form in headers. It does not know which of them exist."""
 
 from __future__ import annotations
 
@@ -10,30 +10,30 @@ from pode_signals.errors import NameInvalid
 __all__ = ["MAX_NAME_CHARACTERS", "check_name", "client_id_text", "from_header_value", "header_value"]
 
 MAX_NAME_CHARACTERS = 128
-"""The most characters that a name, a group or a (bare) client id has."""
+"""How many characters a name, a group or a client id without its signature may have."""
 
-# C0, DEL and C1; the two line separators, which end a line for JavaScript and for many log viewers; and
-# surrogates, which a str can hold but UTF-8 can't.
+# The control characters (C0, DEL and C1); the two line separators, which end a line for JavaScript and for many log
+# viewers; and surrogates, which a Python text can hold and UTF-8 can't.
 _FORBIDDEN = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 
-# A space at either end is encoded as well, for HTTP parsers cut it off there (RFC 9110 section 5.5).
+# A space at either end is encoded as well: HTTP parsers cut spaces off there (RFC 9110 section 5.5).
 _ENCODED = re.compile(r"[^\x20-\x24\x26-\x2b\x2d-\x7e]+|\A +| +\Z")
 
 
 def check_name(kind: str, text: str) -> str:
-    """Let a name, a group or a bare client id pass if it is a good one.
+    """Check a name, a group, or a client id without its signature.
 
     Args:
-        kind: what it is, for the error: ``name``, ``group``, ``client id``.
-        text: the name, decoded.
+        kind: the kind of text, for the error: ``name``, ``group``, ``client id``.
+        text: the text, decoded.
 
     Returns:
         The text, unchanged.
 
     Raises:
-        NameInvalid: it is empty, has over 128 characters, or has control characters, line separators or
-            lone surrogates.
-        TypeError: it is no ``str``.
+        NameInvalid: the text is empty, has over 128 characters, or has control characters, line separators or lone
+            surrogates.
+        TypeError: the text is no ``str``.
     """
     if not isinstance(text, str):
         raise TypeError(f"the {kind} has to be a str, not {type(text).__name__}")
@@ -47,10 +47,10 @@ def check_name(kind: str, text: str) -> str:
 
 
 def client_id_text(client_id: object) -> str:
-    """A client id as applications give it, as text: an ``int`` is its decimal text.
+    """A client id that an application has given, as a text: an ``int`` becomes its decimal text.
 
     Raises:
-        TypeError: it is neither; a ``UUID``, for instance, is to be given as ``str(…)``.
+        TypeError: the id is neither a ``str`` nor an ``int``. An application has to give a ``UUID`` as ``str(…)``.
     """
     if isinstance(client_id, str):
         return client_id
@@ -66,8 +66,8 @@ def header_value(text: str) -> str:
         text: a name that :func:`check_name` let pass.
 
     Returns:
-        Visible ASCII and inner spaces; whatever is not ASCII, ``%``, ``,`` and a space at either end is percent-encoded
-        UTF-8.
+        Visible ASCII and inner spaces. All other characters, ``%``, ``,`` and spaces at either end are percent-encoded
+        as UTF-8.
     """
     return _ENCODED.sub(lambda match: quote(match[0], safe=""), text)
 
@@ -78,7 +78,7 @@ def from_header_value(text: str) -> str:
     A list of names is to be split at its commas before.
 
     Raises:
-        NameInvalid: what is percent-encoded is not UTF-8.
+        NameInvalid: the decoded bytes are not UTF-8.
     """
     try:
         return unquote(text, errors="strict")

@@ -1,4 +1,4 @@
-"""The known name that a wrong one was most likely meant to be, and the sentence for both. Never guesses wildly."""
+"""Finds the known name that is most like a wrong name, for error texts. It never suggests a very different name."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from difflib import get_close_matches
 
 __all__ = ["nearest", "unknown"]
 
-# Three letters of four in the same order: one slip in a short word, a few in a long one. Anything less finds
-# "slow_client" for "client", and such a suggestion only misleads.
+# Three letters of four are in the same order: one slip in a short word, or a few in a long one. With a lower number
+# "client" would find "slow_client", which would only mislead.
 _SIMILARITY = 0.75
 # Where a word begins in a name like maxMessageBytes.
 _INNER_CAPITAL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
@@ -21,7 +21,7 @@ def nearest(name: str, known: Iterable[str]) -> str | None:
     Capitals, and hyphens for underscores, make no difference.
 
     Returns:
-        The name; None where none is so similar that it can have been meant.
+        The name; None where no known name is similar enough.
     """
     spelled = {_plain(each): each for each in known}
     found = get_close_matches(_plain(name), spelled, 1, _SIMILARITY)

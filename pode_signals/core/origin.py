@@ -1,4 +1,4 @@
-"""Which pages may connect: the Origin (RFC 6454) against the Host and a list. Never reads a header by itself."""
+"""Which pages may connect: compares the Origin (RFC 6454) with the Host and with a list. It reads no request."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ __all__ = [
 ]
 
 MAX_HOST_LENGTH = 260
-"""No Host header that is well-formed is longer: a name of 253 characters, its last dot, a colon and a port."""
+"""The length of the longest well-formed Host header: a name of 253 characters, its last dot, a colon and a port."""
 
 _MAX_NAME_LENGTH = 253
 _DEFAULT_PORTS = {"http": 80, "https": 443}
@@ -39,25 +39,27 @@ def origin_allowed(
     allow_missing: bool,
     forwarded_host: str | None = None,
 ) -> bool:
-    """Whether a page may connect: it is one of our own, or a listed one.
+    """Whether a page may connect: the page is one of the server's own, or its origin is listed.
 
-    A page is our own if it is an http or https page whose host is the Host of the request and whose port is the Host's
-    or one of our own. Its scheme is not compared, for a proxy in front may speak TLS where we don't. For the same
-    reason a Host without a port goes with the default port of the page's scheme as well as with that of ours. Some
-    clients that are no browsers write ``ws`` for ``http`` and ``wss`` for ``https``; so it is read.
+    A page is the server's own if it is an http or https page, its host is the Host of the request, and its port is the
+    port of the Host or one of ``own_ports``. The schemes are not compared, since a proxy in front may speak TLS where
+    the server does not. For the same reason a Host without a port fits the default port of the page's scheme as well as
+    that of the server's scheme. Some clients that are no browsers write ``ws`` for ``http`` and ``wss`` for ``https``,
+    and are read as if they had written the latter.
 
     Args:
         origin: the Origin header; None where there is none.
         host: the Host header.
-        allowed_origins: what may connect beside our own pages: ``https://example.com``, ``https://*.example.com``
-            (any subdomain, not example.com itself), ``*`` (every origin but ``null``), or what the pages of an
-            application have, also without a host: ``file://``, ``qrc://``, ``app://.``. None allows no other origin.
+        allowed_origins: the origins that may connect beside the server's own pages: ``https://example.com``,
+            ``https://*.example.com`` (any subdomain, not example.com itself), ``*`` (every origin but ``null``), or the
+            origins of installed applications, also without a host: ``file://``, ``qrc://``, ``app://.``. None allows no
+            other origin.
         own_ports: the ports of this service's http and https endpoints.
         secure: whether the request came over TLS.
         allow_null: whether ``Origin: null`` may connect.
         allow_missing: whether a client without an Origin (no browser) may connect.
-        forwarded_host: the X-Forwarded-Host of a trusted proxy, which counts in place of the Host; None where
-            there is none or it is not trusted.
+        forwarded_host: the X-Forwarded-Host of a trusted proxy, which counts in place of the Host; None where there is
+            none, or where the proxy is not trusted.
     """
     if origin is None:
         return allow_missing
@@ -77,7 +79,7 @@ def origin_allowed(
 def is_origin_entry(entry: str) -> bool:
     """Whether an entry of ``allowed_origins`` can match anything: ``https://example.com:8443``, ``https://*.x``, ``*``.
 
-    One without a scheme, or with a path or a slash at its end, never equals what browsers send.
+    An entry without a scheme, or with a path or a slash at its end, never equals an Origin that browsers send.
     """
     return entry == "*" or _entry(entry) is not None
 
@@ -88,19 +90,19 @@ def is_origin(text: str) -> bool:
 
 
 def forwarded_host(lines: Sequence[str], hops: int | None) -> str | None:
-    """The Host that the proxies of a request were asked for.
+    """The Host for which the first trusted proxy received a request.
 
-    Each proxy appends the Host that it got to X-Forwarded-Host, or writes the header anew; whatever is left of what
-    trusted proxies wrote is the client's invention.
+    Each proxy appends the Host that it received to X-Forwarded-Host, or writes the header anew. The client may have
+    invented the elements to the left of those that trusted proxies wrote.
 
     Args:
         lines: the X-Forwarded-Host headers, in their order.
         hops: how many trusted proxies X-Forwarded-For names; None where there is no X-Forwarded-For.
 
     Returns:
-        Counted from the right, the element for the last of these proxies, and the right-most for none of them; the
-        left-most where there are fewer elements, or where nothing tells the hops; None where there are no elements.
-        Empty elements are absent (RFC 9110 section 5.6.1).
+        The element at the place ``hops``, counted from the right; the right-most element where ``hops`` is 0. The
+        left-most element where there are fewer elements, or where ``hops`` is None. None where there are no elements;
+        empty ones do not count (RFC 9110 section 5.6.1).
     """
     hosts = [each.strip(" \t") for line in lines for each in line.split(",") if each.strip(" \t")]
     if not hosts:
@@ -111,23 +113,24 @@ def forwarded_host(lines: Sequence[str], hops: int | None) -> str | None:
 def host_name(host: str) -> str | None:
     """The name of a Host header.
 
-    What is taken here is taken by Klein's router too, which has names encoded by the rules of IDNA: labels of 1 to 63
-    characters.
+    A name that is good here is good for Klein's router, too. The router has names encoded by the rules of IDNA, which
+    allow labels of 1 to 63 characters.
 
     Returns:
-        Lower case, without the port and without the dot that may end it; an IPv6 address in brackets and in its
-        short form. None if it is malformed.
+        The name in lower case, without the port and without a dot at its end; an IPv6 address in brackets and in its
+        short form. None where the header is malformed.
     """
     found = _host(host)
     return None if found is None else found[0]
 
 
 known_host_name = lru_cache(maxsize=256)(host_name)
-"""``host_name``, remembered: nearly all requests to a server name the same few. What may be long is not asked here."""
+"""``host_name`` with a cache, since nearly all requests to a server have the same few Hosts. Callers check before that
+the text is no longer than a Host may be, so that the cache keeps no long texts."""
 
 
 def host_port(host: str) -> int | None:
-    """The port of a Host header; None if it has none or is malformed."""
+    """The port of a Host header; None where the header has no port or is malformed."""
     found = _host(host)
     return None if found is None else found[1]
 
@@ -137,7 +140,7 @@ class _Origin:
     scheme: str
     name: str
     port: int | None
-    """None is the default of a scheme that we know none of."""
+    """None where the origin has no port and the scheme's default port is not known."""
 
 
 # Names as they are on the wire: ASCII (internationalized ones in their xn-- form). No user, no path.
@@ -173,7 +176,7 @@ def _origin(text: str) -> _Origin | None:
     if host is not None:
         name, port = host
         return _Origin(scheme, name, _DEFAULT_PORTS.get(scheme) if port is None else port)
-    # Pages of an application have whatever its makers call their place, or nothing: file://, app://.
+    # Pages of an installed application have any text in place of a host, or none: file://, app://.
     return None if scheme in _DEFAULT_PORTS or ":" in match[2] else _Origin(scheme, match[2].lower(), None)
 
 
@@ -190,7 +193,7 @@ def _is_own(page: _Origin, host: str, own_ports: Collection[int], secure: bool) 
 
 
 def _entry(entry: str) -> tuple[_Origin, bool] | None:
-    """A listed origin, and whether its subdomains are meant; None for what matches nothing."""
+    """A listed origin, and whether its subdomains are meant; None for an entry that can match nothing."""
     scheme, separator, rest = entry.partition("://")
     host = rest.removeprefix("*.")
     any_subdomain = host != rest

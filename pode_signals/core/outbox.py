@@ -1,4 +1,4 @@
-"""Frames that wait for one client which reads slower than it is sent to. Never writes; bounded by a policy."""
+"""The queue of frames for one client that reads more slowly than the hub sends. It is bounded, and it never writes."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ __all__ = ["Outbox", "SlowClient"]
 
 
 _PLACE_BYTES = 160
-"""What a place in a queue takes beside its frame; else many small frames would be far more than they seem."""
+"""How many bytes of memory a place in the queue takes beside the payload of the frame. Without this number a queue of
+many small frames would take several times the memory that its bound allows."""
 
 
 class SlowClient(StrEnum):
@@ -18,24 +19,25 @@ class SlowClient(StrEnum):
     CLOSE = "close"
     """The connection is closed with 4008."""
     DROP_OLDEST = "drop_oldest"
-    """What waits longest is dropped until the new message fits."""
+    """The messages that have waited longest are dropped, until the new message fits."""
     DROP_NEWEST = "drop_newest"
     """The new message is dropped."""
     LATEST = "latest"
-    """A waiting message is replaced by a newer one with the same key; when the queue is full all the same, CLOSE."""
+    """A newer message replaces the waiting one with the same key. A queue that is full in spite of this closes the
+    connection, as CLOSE does."""
 
 
 class Outbox:
-    """A queue of whole frames, shared with other queues and not copied.
+    """A queue of whole frames. Queues of several clients share the frames; no queue copies them.
 
     Args:
-        max_bytes: the most that may wait, with 160 bytes for each frame's place; one frame is always taken on an empty
-            queue.
-        policy: what happens beyond that.
+        max_bytes: how many bytes may wait, with 160 bytes for the place of each frame. An empty queue takes one frame
+            of any size; otherwise a message larger than the queue could never be sent to a slow client.
+        policy: what happens when a frame does not fit.
 
     Attributes:
-        size_bytes: what waits now, places included.
-        displaced: how many waiting messages the last :meth:`push` dropped.
+        size_bytes: how many bytes wait now, with the places.
+        displaced: how many waiting messages the last :meth:`push` dropped or replaced.
     """
 
     __slots__ = ("_count", "_frames", "_max_bytes", "_policy", "displaced", "size_bytes")
@@ -43,7 +45,8 @@ class Outbox:
     def __init__(self, max_bytes: int, policy: SlowClient) -> None:
         self._max_bytes = max_bytes
         self._policy = policy
-        # By the key where a newer message may replace it, else by a number of its own.
+        # A frame that a newer message may replace stands under its key, every other frame under a number of its own.
+        # Keys are text, so a key never equals a number.
         self._frames: OrderedDict[str | int, bytes] = OrderedDict()
         self._count = 0
         self.size_bytes = 0
@@ -57,15 +60,19 @@ class Outbox:
 
         Args:
             frame: the frame.
-            key: what newer messages may replace it by, under ``LATEST``; None is never replaced.
+            key: under ``LATEST`` a newer message with the same key replaces this one; a message without a key (None) is
+                never replaced.
 
         Returns:
-            Whether it waits now, rather than being dropped; None where the queue is full and the policy closes.
+            True where the frame waits now, False where it was dropped; None where the queue is full and the policy is
+            to close the connection.
         """
         self.displaced = 0
         place: str | int = self._count
         if key is not None and self._policy is SlowClient.LATEST:
             place = key
+            # The older message is taken out, rather than overwritten, so that the newer one goes to the end of the
+            # queue and is not sent before messages that came earlier.
             if key in self._frames:
                 self.size_bytes -= _PLACE_BYTES + len(self._frames.pop(key))
                 self.displaced = 1
@@ -82,7 +89,14 @@ class Outbox:
         return True
 
     def pop(self, at_least_bytes: int) -> bytes:
-        """Take the oldest frames out, joined: as many as it needs for so many bytes; empty where nothing waits."""
+        """Take the oldest frames out and join them.
+
+        Args:
+            at_least_bytes: frames are taken out until they have this size, or until the queue is empty.
+
+        Returns:
+            Whole frames; empty where nothing waits.
+        """
         taken: list[bytes] = []
         size = 0
         while self._frames and size < at_least_bytes:

@@ -8,5 +8,8 @@ __all__ = ["absolute_path"]
 
 
 def absolute_path(path: str | Path) -> str:
-    """A path that means the same file whatever folder the process goes to; links stay links, which may be changed."""
+    """An absolute path, which names the same file when the process changes its folder.
+
+    Links are not followed, so that a link that is changed later counts at the next read.
+    """
     return str(Path(path).absolute())

@@ -1,4 +1,4 @@
-"""Connections whose request is not complete, and which of them has to go when there are too many. Never closes one."""
+"""The connections whose request is incomplete, and which of them is dropped where there are too many. Closes none."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ T = TypeVar("T")
 
 
 class PendingHandshakes(Generic[T]):
-    """A bounded set, in the order of coming, by address. Each call takes the same time, however many there are.
+    """A bounded set of items, by address and in the order of coming. Each call takes the same time for any number.
 
     Args:
-        limit: how many there may be.
+        limit: how many items there may be.
     """
 
     __slots__ = ("_by_address", "_by_count", "_count", "_limit", "_most")
@@ -21,7 +21,8 @@ class PendingHandshakes(Generic[T]):
     def __init__(self, limit: int) -> None:
         self._limit = limit
         self._by_address: dict[str, dict[T, None]] = {}
-        # The addresses that have so many; an attacker with many addresses must not make each newcomer look at all.
+        # The addresses by the number of their items, so that an address with the most items is found at once. An
+        # attacker with many addresses must not make the server look at all of them for each new item.
         self._by_count: dict[int, dict[str, None]] = {}
         self._most = 0
         self._count = 0
@@ -30,11 +31,11 @@ class PendingHandshakes(Generic[T]):
         return self._count
 
     def add(self, item: T, address: str) -> T | None:
-        """Take one in.
+        """Add an item.
 
         Returns:
-            Which one has to go for it: the oldest of the address that has the most, maybe itself; None where there
-            is room. It is not in the set any more.
+            The item that has to go where there is no room, which is not in the set any more: the oldest item of the
+            address that has the most items. That may be the new item itself. None where there is room.
         """
         items = self._by_address.setdefault(address, {})
         if item in items:
@@ -50,7 +51,7 @@ class PendingHandshakes(Generic[T]):
         return oldest
 
     def discard(self, item: T, address: str) -> None:
-        """Let one go; nothing happens where it is not there."""
+        """Remove an item; nothing happens where the item is not there."""
         items = self._by_address.get(address)
         if items is None or item not in items:
             return
@@ -61,7 +62,7 @@ class PendingHandshakes(Generic[T]):
             del self._by_address[address]
 
     def _moved(self, address: str, before: int, now: int) -> None:
-        """An address has one more or one less than before."""
+        """An address has one item more or one less than before."""
         if before:
             addresses = self._by_count[before]
             del addresses[address]
@@ -72,5 +73,5 @@ class PendingHandshakes(Generic[T]):
         if now > self._most:
             self._most = now
         elif self._most not in self._by_count:
-            # One address went down by one, so one less is the most of some address, or nobody is there.
+            # The address that had the most has lost one item. So the most is one less now, or there is no item left.
             self._most -= 1

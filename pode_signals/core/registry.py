@@ -1,4 +1,4 @@
-"""Who is connected: names, groups and client ids of the global connections. Never opens, closes or sends."""
+"""The registry of global connections, by name, group and client id. It never opens, closes or sends."""
 
 from __future__ import annotations
 
@@ -14,45 +14,47 @@ __all__ = ["Entry", "Registry"]
 
 
 class Entry(Protocol):
-    """What the registry has to know of a connection. None of it ever changes."""
+    """What the registry has to know of a connection. These three never change."""
 
     @property
     def name(self) -> str:
-        """The name that it joined."""
+        """The name that the connection has joined."""
 
     @property
     def group(self) -> str | None:
-        """The group within the name, or None."""
+        """The group within the name; None where the connection has no group."""
 
     @property
     def client_id(self) -> str:
-        """The client id as issued (signed, where ids are)."""
+        """The client id as it was issued: with its signature where signing is on."""
 
 
 E = TypeVar("E", bound=Entry)
 
 
 class Registry(Generic[E]):
-    """The entries by name, by group and by client id; nothing is left of a name or group when its last entry leaves.
+    """The entries by name, by group and by client id. A name or group is forgotten when its last entry leaves.
 
-    Every selection is a tuple, so members may leave while someone goes over it. To find one takes as long as it has
-    entries and the target has texts, however many names there are: clients say which groups and client ids they mean.
+    Every selection is a tuple, so entries may leave while a caller goes over it. The time to find a selection grows
+    with its entries and with the texts of the target, and not with the number of names: clients choose the groups and
+    client ids of a message, and must not make the server search all names.
     """
 
     __slots__ = ("_by_client_id", "_by_group", "_count", "_everyone", "_known_names", "_names")
 
     def __init__(self) -> None:
         self._names: dict[str, _Name[E]] = {}
-        # An id mostly has one name: then the entry itself stands here, and no container for each of them.
+        # Mostly a client id is used within one name only. Then the entry itself stands here, without a container.
         self._by_client_id: dict[str, E | _Namesakes[E]] = {}
-        # So has a group.
+        # The same for a group.
         self._by_group: dict[str, _Members[E] | _Alike[E]] = {}
         self._count = 0
+        # Tuples that were made for a caller, and None after a change that made them wrong.
         self._everyone: tuple[E, ...] | None = None
         self._known_names: tuple[str, ...] | None = None
 
     def add(self, entry: E) -> None:
-        """Take an entry in.
+        """Add an entry.
 
         Raises:
             ValueError: the registry has an entry with this name and client id.
@@ -71,10 +73,10 @@ class Registry(Generic[E]):
         self._everyone = None
 
     def remove(self, entry: E) -> bool:
-        """Let an entry go.
+        """Remove an entry.
 
         Returns:
-            Whether it was there: this very object, not one that replaced it.
+            Whether this very object was there. An entry with the same name and client id that has replaced it stays.
         """
         name = self._names.get(entry.name)
         if name is None or name.members.by_client_id.get(entry.client_id) is not entry:
@@ -98,8 +100,8 @@ class Registry(Generic[E]):
     def select(self, target: Target) -> tuple[E, ...]:
         """The entries that a target means, each once.
 
-        Those of one name, or of one group of it, stand in the order of joining, and are the same tuple until
-        one joins or leaves. Several names, groups or client ids come in the order in which the target has them.
+        The entries of one name, or of one group of a name, stand in the order of joining, and are the same tuple until
+        an entry joins or leaves. Several names, groups or client ids come in the order in which the target has them.
         """
         if target.client_ids:
             found = self._with_client_ids(target)
@@ -114,7 +116,7 @@ class Registry(Generic[E]):
         return tuple(chain.from_iterable(audience for _, audience in self.audiences(target.names, target.groups)))
 
     def audience(self, name: str, groups: tuple[str, ...] = ()) -> tuple[E, ...]:
-        """The entries of a name, or those of them that are in one of the groups."""
+        """The entries of a name; with groups, only those that are in one of the groups."""
         found = self._names.get(name)
         if found is None:
             return ()
@@ -125,11 +127,11 @@ class Registry(Generic[E]):
     def audiences(
         self, names: Iterable[str] | None, groups: tuple[str, ...] = ()
     ) -> Iterator[tuple[str, tuple[E, ...]]]:
-        """Each of these names and its entries, or those of its entries that are in one of the groups.
+        """Each of these names with its entries; with groups, only with the entries that are in one of the groups.
 
         Args:
-            names: the names; None is every name. With groups, one without an entry in any of them is left out.
-            groups: the groups; empty is any and none.
+            names: the names; None is every name. With groups, a name without an entry in any of them is left out.
+            groups: the groups; empty means any group and no group.
         """
         if not groups:
             for name in dict.fromkeys(self._names if names is None else names):
@@ -151,7 +153,7 @@ class Registry(Generic[E]):
         return tuple(found.values()) if isinstance(found, _Namesakes) else (found,)
 
     def names(self, groups: tuple[str, ...] = ()) -> tuple[str, ...]:
-        """The names that have an entry; with groups, those that have one in any of these."""
+        """The names that have an entry; with groups, the names that have an entry in one of these groups."""
         if groups:
             return tuple(dict.fromkeys(members.name for group in groups for members in self._of_each_name(group)))
         if self._known_names is None:
@@ -167,7 +169,7 @@ class Registry(Generic[E]):
         return tuple(self._known(name).groups)
 
     def client_ids(self, name: str, group: str | None = None) -> tuple[str, ...]:
-        """The client ids of a name, or of one of its groups; an unknown group has none.
+        """The client ids of a name, or of one of its groups; an unknown group has no client ids.
 
         Raises:
             UnknownName: no entry has this name.
@@ -181,12 +183,12 @@ class Registry(Generic[E]):
         return name in self._names
 
     def has_client_id(self, name: str, client_id: str, group: str | None = None) -> bool:
-        """Whether an entry has this name, this client id and, unless that is None, this group."""
+        """Whether an entry has this name and client id and, where a group is given, this group."""
         entry = self.get(name, client_id)
         return entry is not None and (group is None or entry.group == group)
 
     def count(self, name: str | None = None) -> int:
-        """How many entries a name has, 0 for an unknown one; without a name, how many there are."""
+        """How many entries a name has, which is 0 for an unknown name; without a name, how many entries there are."""
         if name is None:
             return self._count
         found = self._names.get(name)
@@ -235,7 +237,7 @@ class Registry(Generic[E]):
             del self._by_group[group]
 
     def _of_each_name(self, group: str) -> Iterable[_Members[E]]:
-        """The groups of this name within each of the names."""
+        """The members of a group with this name, for each name of connections that has such a group."""
         found = self._by_group.get(group)
         if found is None:
             return ()
@@ -263,7 +265,10 @@ class Registry(Generic[E]):
         return chain.from_iterable(by_name[name] for name in names if name in by_name)
 
     def _of_names(self, client_id: str, names: dict[str, None]) -> Iterable[E]:
-        """The entries with a client id and one of the names. Of its own names and these the fewer are gone over."""
+        """The entries with a client id and with one of the names.
+
+        The loop goes over the names of the client id or over the given names, whichever are fewer.
+        """
         found = self._by_client_id.get(client_id)
         if found is None:
             return ()
@@ -292,7 +297,7 @@ class _Namesakes(dict[str, E]):
 
 
 class _Members(Generic[E]):
-    """The entries of a name or of one of its groups, and the tuple of them while nobody joins or leaves."""
+    """The entries of a name or of one of its groups. Their tuple is kept until an entry joins or leaves."""
 
     __slots__ = ("_everyone", "by_client_id", "name")
 
@@ -306,7 +311,7 @@ class _Members(Generic[E]):
         self._everyone = None
 
     def remove(self, entry: E) -> bool:
-        """Whether nobody is left."""
+        """Remove an entry, and tell whether no entry is left."""
         del self.by_client_id[entry.client_id]
         self._everyone = None
         return not self.by_client_id
@@ -318,7 +323,7 @@ class _Members(Generic[E]):
 
 
 class _Alike(dict[str, _Members[E]]):
-    """The groups of several names that are called alike, by the names."""
+    """The groups with one name that several names of connections have, by these names of connections."""
 
     __slots__ = ()
 

@@ -1,4 +1,4 @@
-"""The head of a request as it came, and what follows from it. No connection keeps it, and it never decides anything."""
+"""The head of a request as it came, and facts that follow from it. It decides nothing, and no connection keeps it."""
 
 from __future__ import annotations
 
@@ -17,21 +17,22 @@ __all__ = ["RequestHead"]
 
 @frozen
 class RequestHead:
-    """One request, read once. All that is decided about a request is decided on this value.
+    """The head of one request, read once. All decisions about a request use this value.
 
-    It is larger than the :class:`~.request_record.RequestRecord` that a connection keeps of it, and it is there before
-    an HTTP router has chosen a route, whose path the record has.
+    It is larger than the :class:`~.request_record.RequestRecord` that a connection keeps. And it is made before an HTTP
+    router has chosen a route; the record has the path of that route.
 
     Attributes:
         method: the method.
         target: the target of the request, with its query.
         version: the version, ``b"HTTP/1.1"``.
         headers: the lines of each header, by its name in lower case.
-        address: the client's address: the socket's, or the one that trusted proxies report; ``""`` where it has none.
-        is_secure: whether it came over TLS.
-        is_from_trusted_proxy: whether the other end of its socket is one of ``trusted_proxies``.
-        forwarded_host: the Host that trusted proxies say it was for; None where none of them says so.
-        has_own_address: whether our end of the socket has an address; that of a UNIX socket has none.
+        address: the client's address: the socket's, or the one that trusted proxies report; ``""`` where the client has
+            none.
+        is_secure: whether the request came over TLS.
+        is_from_trusted_proxy: whether the other end of the request's socket is one of ``trusted_proxies``.
+        forwarded_host: the Host for which trusted proxies have received the request; None where they name none.
+        has_own_address: whether this server's end of the socket has an address; an end of a UNIX socket has none.
     """
 
     method: bytes
@@ -57,7 +58,7 @@ class RequestHead:
         is_secure: bool = False,
         has_own_address: bool = True,
     ) -> RequestHead:
-        """What a request is, by what came and whom its socket leads to.
+        """Make a head from the parts of a request and from the other end of its socket.
 
         Args:
             method: the method.
@@ -65,9 +66,9 @@ class RequestHead:
             version: the version.
             headers: the lines of each header, by its name in lower case.
             peer: the other end of the socket: an address, :data:`~.addresses.UNIX_PEER`, or ``""`` for neither.
-            proxies: whose X-Forwarded-* headers count.
-            is_secure: whether it came over TLS.
-            has_own_address: whether our end of the socket has an address.
+            proxies: the proxies whose X-Forwarded-* headers count.
+            is_secure: whether the request came over TLS.
+            has_own_address: whether this server's end of the socket has an address.
         """
         addresses = _latin1(headers, b"x-forwarded-for")
         return cls(
@@ -95,16 +96,20 @@ class RequestHead:
 
     @property
     def caller(self) -> Caller:
-        """Whom a client id is bound to in strict mode: as the record has it, so that an id made before holds after."""
+        """The caller that a client id is bound to in strict mode.
+
+        Its texts are those that the record of the request has, so that an id that was signed before the request became
+        a connection is valid afterwards.
+        """
         user_agent = ", ".join(map(header_value_text, self.lines(b"user-agent")))
         return Caller(user_agent=user_agent, address=self.address)
 
     def lines(self, name: bytes) -> Sequence[bytes]:
-        """The lines of a header, its name in lower case; none where it did not come."""
+        """The lines of a header, whose name is given in lower case; none where the request does not have it."""
         return self.headers.get(name, ())
 
     def first(self, name: bytes) -> bytes | None:
-        """The first line of a header, its name in lower case; None where it did not come."""
+        """The first line of a header, whose name is given in lower case; None where the request does not have it."""
         lines = self.headers.get(name)
         return lines[0] if lines else None
 
@@ -123,7 +128,7 @@ def _forwarded_host(hosts: list[str], peer: str, addresses: list[str], proxies: 
     hops = proxies.hops(peer, addresses) if hosts else 0
     if not hops:
         return None
-    # The socket's own end is a hop that X-Forwarded-For does not name.
+    # The proxy at the other end of the socket is a hop that X-Forwarded-For does not name.
     return forwarded_host(hosts, hops - 1 if addresses else None)
 
 

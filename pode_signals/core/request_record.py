@@ -1,4 +1,4 @@
-"""What is kept of the request that became a connection. Never the request itself, which is many times as large."""
+"""The record that a connection keeps of its request, and never the request itself, which is many times as large."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ from .routes import HttpRoute
 
 __all__ = ["RequestRecord", "decoded_path", "header_text", "header_value_text", "path_text"]
 
-# What belongs to the one hop and the one handshake (RFC 9110 section 7.6.1, RFC 6455 section 11.3), not to the client.
+# Headers that belong to one hop (RFC 9110 section 7.6.1) or to the handshake (RFC 6455 section 11.3), and tell nothing
+# of the client.
 _NOT_KEPT = frozenset(
     {
         b"connection",
@@ -28,18 +29,19 @@ _NOT_KEPT = frozenset(
     }
 )
 
-# Around the value of a header (RFC 9110 section 5.5). Python's strip() takes more for space than Twisted does.
+# The white space around the value of a header (RFC 9110 section 5.5). Without an argument, Python's strip() would take
+# off more characters than Twisted does.
 _SPACE = b" \t"
 _KEPT_PATH_BYTES = 256
 
 
 class RequestRecord:
-    """The handshake of a connection, read-only. It is kept as bytes, and read anew each time that it is asked.
+    """The request of a connection, read-only. It is kept as bytes, which are parsed anew each time that they are asked.
 
-    Where a route reads something of its request as well, the record has what the route read: the path that the HTTP
-    side chose the route by, and arguments and cookies as Twisted reads them. So what a route allowed is what a signal
-    route sees. Headers of the hop or of the handshake itself (Connection, Upgrade, Sec-WebSocket-Key, …) are not kept.
-    Text is read as UTF-8, or as Latin-1 where it is none.
+    The record reads a request as HTTP routes read it: the path is the one that the HTTP side chose the route by, and
+    arguments and cookies are read as Twisted reads them. So a signal route sees the same values that the HTTP route has
+    checked. Headers of the hop or of the handshake itself (Connection, Upgrade, Sec-WebSocket-Key, …) are not kept.
+    Bytes are read as UTF-8, or as Latin-1 where they are not UTF-8.
 
     Args:
         method: the method.
@@ -47,8 +49,8 @@ class RequestRecord:
         raw_headers: the headers in their order; one name may come several times.
         address: the client's address (:meth:`~.addresses.TrustedProxies.client_address`).
         is_secure: whether it came over TLS.
-        path: the path that the HTTP side chose a route by; None where no route was chosen, and the path is the
-            target's, percent-decoded.
+        path: the path that the HTTP side chose a route by. None where no route was chosen; then the path is that of the
+            target, percent-decoded.
         http_route: the route of an HTTP router; None where there was no router.
     """
 
@@ -64,9 +66,10 @@ class RequestRecord:
         path: str | None = None,
         http_route: HttpRoute | None = None,
     ) -> None:
-        self._method = intern(header_text(method))  # nearly always the same one
+        # Nearly all connections have the same method, and share one text.
+        self._method = intern(header_text(method))
         self._uri = uri
-        # A line break can only be a folded line, and stands for a space (RFC 9112 section 5.2).
+        # A line break in a value can only come from a folded line, where it means a space (RFC 9112 section 5.2).
         self._head = b"\n".join(
             [name + b":" + value.replace(b"\n", b" ") for name, value in raw_headers if name.lower() not in _NOT_KEPT]
         )
@@ -91,7 +94,7 @@ class RequestRecord:
 
     @property
     def path(self) -> str:
-        """The path that the HTTP side chose the route by, and signal routes are chosen by.
+        """The path by which the HTTP side chose the route. Signal routes are chosen by the same path.
 
         After a route of Klein: percent-decoded, as its routes match it. In any other resource: ``request.path``, with
         its escapes as they were sent. With auto-upgrade, where no route is asked: percent-decoded.
@@ -107,7 +110,8 @@ class RequestRecord:
     def args(self) -> Mapping[str, list[str]]:
         """The arguments of the query as Twisted's ``request.args`` has them, each with its values in their order.
 
-        ``&`` and ``;`` part them, and what has no ``=`` is none. What is not UTF-8 becomes U+FFFD.
+        ``&`` and ``;`` separate arguments, and a part without ``=`` is no argument. Bytes that are not UTF-8 become
+        U+FFFD.
         """
         found: dict[str, list[str]] = {}
         for item in self._uri.partition(b"?")[2].replace(b";", b"&").split(b"&"):
@@ -136,7 +140,7 @@ class RequestRecord:
 
     @property
     def cookies(self) -> Mapping[str, str]:
-        """The cookies as Twisted's ``request.getCookie`` has them: of those with one name the last, quotes kept."""
+        """The cookies as Twisted's ``request.getCookie`` has them: of equal names the last one, quotes included."""
         found: dict[str, str] = {}
         for header, line in self._lines():
             if header.lower() == b"cookie":
@@ -148,12 +152,12 @@ class RequestRecord:
 
     @property
     def address(self) -> str:
-        """The client's address, ``""`` where it has none (a UNIX socket)."""
+        """The client's address; ``""`` where the client has none (a UNIX socket)."""
         return self._address
 
     @property
     def is_secure(self) -> bool:
-        """Whether it came over TLS."""
+        """Whether the request came over TLS."""
         return self._is_secure
 
     def _lines(self) -> Iterator[tuple[bytes, bytes]]:
@@ -184,7 +188,7 @@ class _Headers(Mapping[str, str]):
 
 
 def header_text(raw: bytes) -> str:
-    """Bytes of a request as text: UTF-8, or Latin-1 where they are none."""
+    """Bytes of a request as text: read as UTF-8, or as Latin-1 where they are not UTF-8."""
     try:
         return raw.decode("utf-8")
     except UnicodeDecodeError:
@@ -197,12 +201,12 @@ def header_value_text(raw: bytes) -> str:
 
 
 def decoded_path(raw: bytes) -> str:
-    """A path percent-decoded, once, as UTF-8; what is none becomes U+FFFD."""
+    """A path, percent-decoded once, as UTF-8; bytes that are not UTF-8 become U+FFFD."""
     return path_text(unquote_to_bytes(raw) if b"%" in raw else raw)
 
 
 def path_text(raw: bytes) -> str:
-    """A path as text, its escapes as they are: UTF-8, and what is none becomes U+FFFD."""
+    """A path as text, without decoding its escapes; bytes that are not UTF-8 become U+FFFD."""
     return _known_path_text(raw) if len(raw) <= _KEPT_PATH_BYTES else _path_text(raw)
 
 
@@ -210,7 +214,7 @@ def _path_text(raw: bytes) -> str:
     return raw.decode("utf-8", "replace")
 
 
-# Paths are the same few with each handshake, and connections share the text.
+# Most handshakes have one of the same few paths, and their connections share one text.
 _known_path_text = lru_cache(maxsize=256)(_path_text)
 
 

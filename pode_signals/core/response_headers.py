@@ -1,4 +1,4 @@
-"""The header lines of a 101: who the connection is, and what its route had set. It writes nothing."""
+"""The header lines of a 101: the connection's name, group and id, and the route's own headers. It writes nothing."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ from .text import FORBIDDEN, TOKEN
 
 __all__ = ["response_header_lines"]
 
-# Of the hop (RFC 9110 section 7.6.1), of the body, of the handshake, and our own.
+# Headers that a route can't set on a 101: those of the hop (RFC 9110 section 7.6.1), of a body and of the handshake,
+# and those that this module writes itself.
 _NOT_FROM_THE_ROUTE = re.compile(
     rb"connection|keep-alive|proxy-.*|te|trailer|transfer-encoding|upgrade"
     rb"|content-.*|sec-websocket-.*|x-pode-signal-(?:client-id|name|group)",
@@ -29,10 +30,10 @@ def response_header_lines(
     """The header lines of the 101, each with its line end.
 
     Args:
-        client_id: the id as issued.
+        client_id: the client id as it was issued.
         name: the name of the connection.
-        group: its group, or None.
-        headers: what the route set, byte for byte: each header with its values.
+        group: the connection's group; None where it has no group.
+        headers: the headers that the route set, byte for byte: each header with its values.
         cookies: the values of Set-Cookie.
 
     Raises:
@@ -54,7 +55,7 @@ def response_header_lines(
     return b"\r\n".join(lines)
 
 
-# Names of connections and of headers are the same few with each answer.
+# Most answers have the same few names of connections and of headers.
 
 
 @lru_cache(maxsize=256)

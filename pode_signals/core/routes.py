@@ -1,4 +1,4 @@
-"""Signal routes: which function gets the messages of clients connected on a path. Never calls one."""
+"""Signal routes: which function gets the messages of clients that connected on a path. It calls no function."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ __all__ = ["HttpRoute", "IfExists", "RouteMatch", "SignalRoute", "SignalRoutes"]
 
 _MOST_TABLES = 256
 
-# ``<int:number>`` or ``<number>``; what stands before the last colon is the converter with its arguments.
+# ``<int:number>`` or ``<number>``; the text before the last colon is the converter with its arguments.
 _PARAMETER = re.compile(r"<(?:([^<>]*):)?\w*>")
 _SLASHES = re.compile("/{2,}")
 
@@ -48,10 +48,10 @@ class SignalRoute:
 
 @frozen
 class HttpRoute:
-    """Which route of an HTTP router (Klein's ``url_map``) converted a request.
+    """The route of an HTTP router (Klein's ``url_map``) that converted a request.
 
-    A signal route that has the path of another route of that router is none for the connection: the other route would
-    have asked for a login, a method or a Host that this request did not have.
+    A connection does not reach a signal route that has the path of another route of that router. That other route may
+    ask for a login, a method or a Host that this request did not have.
 
     Attributes:
         rules: all rules of the router.
@@ -66,7 +66,7 @@ class HttpRoute:
 
 @frozen
 class RouteMatch:
-    """A route for a path, with what its parameters were.
+    """A route for a path, with the values of its parameters.
 
     Attributes:
         route: the route.
@@ -80,14 +80,14 @@ class RouteMatch:
 class SignalRoutes:
     """The signal routes of a hub, one for each path and endpoint.
 
-    Paths are werkzeug's rules, as in Klein: ``<name>``, ``<int:name>``, ``<path:name>``. A message can't be redirected:
-    where an HTTP route would send a browser to another path (one more slash, or one less), there is no match.
+    Paths are werkzeug's rules, as in Klein: ``<name>``, ``<int:name>``, ``<path:name>``. A message can't be redirected.
+    So there is no match where an HTTP route would send a browser to another path, with one more slash or one less.
     """
 
     __slots__ = ("_routes", "_tables", "version")
 
     version: int
-    """Grows with each change, so that who remembers a match knows when to forget it."""
+    """Grows with each change of the routes, so that a caller that keeps a match knows when it may be outdated."""
 
     def __init__(self) -> None:
         self.version = 0
@@ -107,11 +107,11 @@ class SignalRoutes:
         Args:
             path: the path, from its first slash on.
             function: the function for its messages.
-            endpoint: the name of the endpoint that it is tied to; None serves every endpoint.
+            endpoint: the name of the endpoint that the route is tied to; None serves every endpoint.
             if_exists: what to do where the same path and endpoint have a route.
 
         Raises:
-            RouteAlreadyExists: they have one, and ``if_exists`` is ``ERROR``.
+            RouteAlreadyExists: the same path and endpoint have a route, and ``if_exists`` is ``ERROR``.
             ValueError: the path does not start with a slash, or its parameters can't be read.
         """
         _check_path(path)
@@ -152,14 +152,16 @@ class SignalRoutes:
 
         Args:
             path: the path, as the HTTP side read it.
-            endpoint: the name of the endpoint it came in on; None where that has none.
+            endpoint: the name of the endpoint that the connection came in by; None where that endpoint has no name.
             http_route: the route of an HTTP router that converted; None where there was no router.
 
         Returns:
-            A route tied to that endpoint before one tied to none; None where neither is there.
+            The route that is tied to this endpoint; otherwise the route that is tied to none; None where there is
+            neither.
         """
+        # werkzeug would read another path: it replaces all slashes at the start by one.
         if path[:1] != "/" or path[1:2] == "/":
-            return None  # werkzeug would read another path: it drops all slashes at the start, and puts one there
+            return None
         adapters = self._table_for(http_route).adapters
         for tied_to in (None,) if endpoint is None else (endpoint, None):
             adapter = adapters.get((tied_to, path[-1] == "/"))
@@ -167,7 +169,7 @@ class SignalRoutes:
                 continue
             try:
                 route, params = adapter.match(path, method="GET")
-            # ValueError: older werkzeugs, for an integer of over 4,300 digits
+            # Older versions of werkzeug raise a ValueError for an integer of over 4,300 digits.
             except (NotFound, RequestRedirect, ValueError):
                 continue
             return RouteMatch(route, params)
@@ -175,14 +177,16 @@ class SignalRoutes:
 
     def _changed(self) -> None:
         self.version += 1
-        self._tables.clear()  # built again with the next match: werkzeug's maps only grow
+        # The tables are built again at the next match: no rule can be taken out of a map of werkzeug.
+        self._tables.clear()
 
     def _table_for(self, http_route: HttpRoute | None) -> _Table:
         """The signal routes that a connection of this HTTP route can reach."""
         if http_route is None:
             key, rule_count = (0, 0), 0
         else:
-            # werkzeug's rules have no hash. The table keeps the HTTP route, so that no other one gets its address.
+            # The rules of werkzeug have no hash, so the address of the rule in memory is the key. The table keeps a
+            # reference to the rule, so that no other rule can get the same address.
             key = (id(http_route.rules if http_route.rule is None else http_route.rule), http_route.depth)
             rule_count = length_hint(http_route.rules.iter_rules())
         table = self._tables.get(key)
@@ -196,15 +200,16 @@ class SignalRoutes:
         reach = None if http_route is None else _Reach(http_route)
         maps: dict[tuple[str | None, bool], Map] = {}
         for route in self._routes.values():
-            strict: bool | None = None  # as werkzeug and Klein have it
+            # None is the default of werkzeug and Klein.
+            strict: bool | None = None
             if reach is not None:
                 kinship = reach.kinship(route.path)
                 if kinship is _Kinship.ANOTHERS:
                     continue
                 if kinship is _Kinship.OWN:
                     strict = reach.strict_slashes
-            # For a path without a slash at its end, werkzeug would redirect to a route that has one, rather than look
-            # for another route.
+            # Paths with and without a slash at the end have maps of their own. In a common map werkzeug would redirect
+            # a path without the slash to a route with one, rather than look for another route.
             needs_slash = strict is not False and route.path.endswith("/")
             for has_slash in (True,) if needs_slash else (True, False):
                 rules = maps.setdefault((route.endpoint, has_slash), Map())
@@ -214,11 +219,11 @@ class SignalRoutes:
 
 @frozen
 class _Table:
-    """What can be reached from one HTTP route.
+    """The signal routes that connections of one HTTP route can reach.
 
     Attributes:
         http_route: the HTTP route.
-        rule_count: the number of its router's rules; they only grow as well.
+        rule_count: how many rules its router had when the table was built; the number can only grow.
         adapters: by the endpoint that signal routes are tied to, and by whether a path has a slash at its end.
     """
 
@@ -228,7 +233,7 @@ class _Table:
 
 
 class _Kinship(Enum):
-    """What a signal route is to the HTTP route that converted."""
+    """How the path of a signal route is related to the HTTP route that converted."""
 
     OWN = "it has the same path"
     ANOTHERS = "it has the path of another HTTP route"
@@ -236,10 +241,10 @@ class _Kinship(Enum):
 
 
 class _Reach:
-    """Which signal routes a connection of one HTTP route can reach.
+    """Decides which signal routes a connection of one HTTP route can reach.
 
-    It goes by the rule that matched, and not by the path alone: methods, Hosts, converters and slashes make one router
-    choose another rule for a path than the other one.
+    The rule that matched decides, and not the path alone: for one path, a router may choose different rules depending
+    on the method, the Host, converters and slashes.
     """
 
     def __init__(self, http_route: HttpRoute) -> None:
@@ -252,7 +257,7 @@ class _Reach:
         self.strict_slashes = None if rule is None else rule.strict_slashes
 
     def kinship(self, path: str) -> _Kinship:
-        """What the signal route with this path is."""
+        """How the path of a signal route is related to the HTTP route."""
         for own, all_paths, possible in (
             (self._own, self._all, set(_below(path, self._depth))),
             # The same path with other names of parameters, or one more slash at its end.
@@ -276,7 +281,7 @@ def _parameter_shape(found: re.Match[str]) -> str:
 
 
 def _below(shape: str, depth: int) -> Iterator[str]:
-    """What a router at this depth may have as the path of a signal route: all but the segments before it."""
+    """The paths that a router at this depth may have for the path of a signal route: without the segments before it."""
     if depth == 0:
         yield shape
         return
@@ -292,5 +297,6 @@ def _check_path(path: str) -> None:
         raise ValueError(f"the path of a signal route has to start with a slash: {path!r}")
     try:
         Map().add(Rule(path, endpoint=path))
-    except (LookupError, SyntaxError, TypeError, ValueError) as error:  # SyntaxError: a parameter given twice
+    # werkzeug raises a SyntaxError for a parameter that is given twice.
+    except (LookupError, SyntaxError, TypeError, ValueError) as error:
         raise ValueError(f"the path of a signal route can't be read: {path!r}: {error}") from error

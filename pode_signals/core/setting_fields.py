@@ -1,4 +1,4 @@
-"""Fields of settings: each made with its default, its check, its unit and its one description. Knows no setting."""
+"""Makes the fields of settings: each with its default, its check, its unit and its description. It knows no setting."""
 
 from __future__ import annotations
 
@@ -16,7 +16,8 @@ from .origin import is_origin_entry
 
 __all__ = ["amount", "choice", "count", "flag", "networks", "origins"]
 
-# Each maker gives Any, since attrs puts the value of the annotated type in place of what is assigned in the class.
+# Each function returns Any: in the class body its result is assigned to a name that is annotated with the type of the
+# setting, and attrs puts a value of that type in its place.
 
 
 def count(default: int | None, unit: str, text: str, *, least: int = 1) -> Any:

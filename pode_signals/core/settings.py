@@ -1,4 +1,4 @@
-"""The settings of a hub: every limit and default, described once, checked once at construction. Nothing here acts."""
+"""The settings of a hub: every limit and default, described once, checked once at construction. Nothing acts here."""
 
 from __future__ import annotations
 

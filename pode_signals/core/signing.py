@@ -1,4 +1,4 @@
-"""Signed client ids, as Pode makes and checks them. Never makes an id, and never shows a secret."""
+"""Signs and checks client ids, as Pode does. It never makes an id, and never shows a secret."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ _PREFIX = "s:"
 
 @frozen
 class Caller:
-    """Whom an id is bound to in strict mode.
+    """The client that an id is bound to in strict mode.
 
     Attributes:
-        user_agent: the User-Agent header, ``""`` where there is none.
-        address: the client's address, IPv4-mapped ones as IPv4 (:func:`~.addresses.plain_address`); ``""`` for a
-            client that has none, whom nothing tells from others: no id is valid in strict mode that such a one shows.
+        user_agent: the User-Agent header; ``""`` where there is none.
+        address: the client's address, in the spelling of :func:`~.addresses.plain_address`; ``""`` for a client without
+            an address. Such clients can't be told apart, so in strict mode no id is valid that one of them shows.
     """
 
     user_agent: str
@@ -31,15 +31,15 @@ class Caller:
 
 
 def is_signed(client_id: str) -> bool:
-    """Whether an id has the shape ``s:<id>.<signature>``; it says nothing on whether the signature holds."""
+    """Whether an id has the form ``s:<id>.<signature>``, with a valid signature or not."""
     bare, dot, signature = client_id.rpartition(".")
     return bool(dot) and bool(signature) and bare.startswith(_PREFIX) and len(bare) > len(_PREFIX)
 
 
 def bare_client_id(client_id: str) -> str:
-    """The id without prefix and signature; an id that is not signed is given back as it is.
+    """The id without prefix and signature; an id that is not signed is returned unchanged.
 
-    A signature has no dot, an id may: it ends at the last one.
+    An id may have dots and a signature has none, so the id ends at the last dot.
     """
     return client_id.rpartition(".")[0][len(_PREFIX) :] if is_signed(client_id) else client_id
 
@@ -48,13 +48,13 @@ class Signer:
     """Signs and checks client ids.
 
     Args:
-        secrets: the first one signs, each one verifies, so that a secret can be changed while ids are out.
+        secrets: the first secret signs, and all of them verify, so that ids stay valid while a secret is changed.
             Texts are taken as UTF-8.
-        strict: bind each id to the User-Agent and the address of its client, as Pode's ``-Strict`` does.
+        strict: whether each id is bound to the User-Agent and the address of its client, as with Pode's ``-Strict``.
 
     Raises:
-        ValueError: there is no secret, or an empty one.
-        TypeError: one is neither ``str`` nor ``bytes``.
+        ValueError: there is no secret, or a secret is empty.
+        TypeError: a secret is neither ``str`` nor ``bytes``.
 
     Attributes:
         strict: whether ids are bound to their client.
@@ -64,7 +64,7 @@ class Signer:
     __slots__ = ("_secrets", "strict", "weak")
 
     def __init__(self, secrets: Sequence[str | bytes], *, strict: bool = False) -> None:
-        # One text is a sequence of texts too; its letters are no secrets.
+        # A single text is a sequence of texts as well, and its letters must not become the secrets.
         several = (secrets,) if isinstance(secrets, (str, bytes)) else secrets
         self._secrets = tuple(map(_secret, several))
         if not self._secrets:
@@ -82,7 +82,7 @@ class Signer:
 
         Args:
             client_id: the id, without prefix and signature.
-            caller: whose id it is; used in strict mode only.
+            caller: the client that gets the id; used in strict mode only.
 
         Returns:
             ``s:<id>.<signature>``, the signature being base64 of HMAC-SHA256.
@@ -96,17 +96,17 @@ class Signer:
     def verify(self, signed: str, caller: Caller | None) -> bool:
         """Whether an id was signed with one of the secrets (and for this caller, in strict mode).
 
-        It takes as long for a bad signature as for a good one, and never raises over what the id holds.
+        The check of a bad signature takes as long as that of a good one. No content of an id makes this method raise.
 
         Args:
             signed: the id as the client gave it.
-            caller: who gave it; used in strict mode only.
+            caller: the client that gave the id; used in strict mode only.
 
         Raises:
             ValueError: strict mode without a caller.
         """
         client_id = bare_client_id(signed)
-        # The text is compared, not what it decodes to: other texts of base64 decode to the same bytes.
+        # The texts are compared, and not the bytes that they encode: several texts of base64 encode the same bytes.
         given = _bytes(signed.rpartition(".")[2])
         matches = [hmac.compare_digest(self._signature(secret, client_id, caller), given) for secret in self._secrets]
         told_apart = not self.strict or (caller is not None and caller.address != "")
@@ -127,5 +127,5 @@ def _secret(secret: str | bytes) -> bytes:
 
 
 def _bytes(text: str) -> bytes:
-    # Lone surrogates too: an id with one does not verify, but it must not raise.
+    # Surrogates pass: an id with one is not valid, and must not make verify raise.
     return text.encode("utf-8", "surrogatepass")

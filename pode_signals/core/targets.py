@@ -20,15 +20,15 @@ def target_of(said: ClientMessage | None, name: Names, groups: tuple[str, ...], 
     """The target of a send.
 
     Args:
-        said: the client's message in whose event the send happens: what the send leaves open, the message says.
-            None is outside of an event.
-        name: as given.
-        groups: as :func:`groups_of` gives them.
-        client_ids: as :func:`client_ids_of` gives them.
+        said: the client's message of the current event. Where the send has no name, the message's name, groups and
+            client ids stand in for those that the send does not have. None where there is no current event.
+        name: the name as the user gave it.
+        groups: the groups, by :func:`groups_of`.
+        client_ids: the client ids, by :func:`client_ids_of`.
 
     Raises:
-        NameRequired: no name, and no event.
-        TypeError: a name that is no text.
+        NameRequired: there is no name, and no current event.
+        TypeError: a name is no text.
     """
     if name is EVERY_NAME:
         return Target(None, groups, client_ids)
@@ -41,21 +41,22 @@ def target_of(said: ClientMessage | None, name: Names, groups: tuple[str, ...], 
 
 
 def groups_of(group: Several) -> tuple[str, ...]:
-    """The groups of a send, each once; None, ``""`` and an empty list are none.
+    """The groups of a send, each once; None, ``""`` and an empty list mean no groups.
 
-    An empty text in a list stays, and means nobody: a list of nothing else must not become everybody.
+    An empty text in a list is kept, and matches no group. Without it, a list of empty texts alone would become a send
+    to everybody.
 
     Raises:
-        TypeError: a group that is neither a text nor an ``int``.
+        TypeError: a group is neither a text nor an ``int``.
     """
     return _texts(group, "group", "a text or several texts", (str, int))
 
 
 def client_ids_of(client_id: Several) -> tuple[str, ...]:
-    """The client ids of a send, as :func:`groups_of`.
+    """The client ids of a send, by the same rules as :func:`groups_of`.
 
     Raises:
-        TypeError: an id that is neither a text nor an ``int``.
+        TypeError: an id is neither a text nor an ``int``.
     """
     return _texts(client_id, "client_id", "a text, a whole number or several of them", (str, int))
 

@@ -1,6 +1,6 @@
-"""Text that clients send: what its characters may be, and what a log line shows of it. It reads no header itself.
+"""Text that clients send: its allowed characters, and its form in log lines. It reads no header by itself.
 
-Text on its way into a log has nothing that forges a line, commands a terminal or hides; and no signature.
+Text for a log line has no character that starts a new line, controls a terminal or is invisible, and no signature.
 """
 
 from __future__ import annotations
@@ -13,13 +13,14 @@ __all__ = ["FORBIDDEN", "TOKEN", "VISIBLE", "printable", "printable_bytes", "sho
 TOKEN = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 """A whole token, such as the name of a header or of a subprotocol (RFC 9110 section 5.6.2)."""
 VISIBLE = re.compile(rb"[\x20-\x7e\t]*")
-"""A whole header value of visible ASCII, spaces and tabs: what RFC 9110 section 5.5 asks new headers to have."""
+"""A whole header value of visible ASCII, spaces and tabs, as RFC 9110 section 5.5 wants it for new headers."""
 FORBIDDEN = re.compile(rb"[\r\n\0]")
 """A character that no header value may have, since it could end the header (RFC 9110 section 5.5)."""
 
-# A space of another width, or one that breaks no line, hides nothing.
+# The category of spaces, such as no-break spaces and those of another width. They hide nothing.
 _SPACE = "Zs"
-# What follows the id in a signed client id (base64 of 32 bytes), in a URL too: it lets its reader send to the client.
+# The signature behind a signed client id: base64 of 32 bytes, also with its characters escaped as in a URL. A reader of
+# the log could use it to send to the client.
 _SIGNATURE = re.compile(r"\.(?:[A-Za-z0-9+/]|%2[BbFf]){43}(?:=|%3[Dd])")
 _UNPRINTABLE_BYTES = re.compile(r'[^ -~]|["\\]')
 _SHOWN_CHARACTERS = 200
@@ -28,9 +29,9 @@ _SHOWN_CHARACTERS = 200
 def printable(text: str) -> str:
     """Text for a log line.
 
-    Escaped are control and format characters (those that change the direction of writing, or have no width),
-    separators of lines and paragraphs, and what is no character: surrogates, private and unassigned ones. The
-    signatures of client ids are left out.
+    These characters are escaped: control and format characters, of which some change the direction of writing or have
+    no width; separators of lines and paragraphs; surrogates, private and unassigned characters. The signatures of
+    client ids are left out.
     """
     if "." in text:
         text = _SIGNATURE.sub("", text)
@@ -38,7 +39,7 @@ def printable(text: str) -> str:
 
 
 def printable_bytes(raw: bytes) -> str:
-    """Bytes of a request for a log line, between quotes: all that is no visible ASCII is escaped, and so are quotes."""
+    """Bytes of a request for a log line, to stand between quotes: only visible ASCII without quotes is not escaped."""
     text = _SIGNATURE.sub("", raw.decode("latin-1"))
     return _UNPRINTABLE_BYTES.sub(lambda found: f"\\x{ord(found[0]):02x}", text)
 

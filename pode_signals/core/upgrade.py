@@ -1,6 +1,6 @@
-"""Which requests may become a WebSocket connection, and what they ask for. It changes nothing and knows no request.
+"""Which requests may become a WebSocket connection, and what these requests ask for. It changes nothing.
 
-Everything that can be refused by what a client sent is refused here, before the transport is touched.
+All refusals that depend only on the head of a request are made here, before the transport is touched.
 """
 
 from __future__ import annotations
@@ -30,7 +30,8 @@ __all__ = [
 _UPGRADE = (("Upgrade", "websocket"), ("Connection", "Upgrade"))
 _SEEN_BY_AUTOBAHN = (b"host", b"origin", b"upgrade", b"connection")
 _ONCE = (b"host", b"origin", b"sec-websocket-key", b"sec-websocket-version")
-# 16 bytes in base64 (RFC 6455 section 4.1): the last character has four bits that no byte has.
+# 16 bytes in base64 (RFC 6455 section 4.1). Of the last character only two bits belong to the 16 bytes, so there are
+# four characters that it can be.
 _KEY = re.compile(rb"[A-Za-z0-9+/]{21}[AQgw]==")
 # RFC 6455 section 4.3.
 _VERSION = re.compile(rb"0|[1-9][0-9]?|1[0-9]{2}|2[0-4][0-9]|25[0-5]")
@@ -41,15 +42,15 @@ _DEFLATE_PARAMETER = re.compile(
 
 @frozen
 class UpgradeRules:
-    """What a hub allows. The other arguments of a decision are in the head of the request.
+    """The rules of a hub for upgrades. All else that a decision depends on is in the head of the request.
 
     Attributes:
-        allowed_origins: the pages that may connect beside our own; None is nobody else.
+        allowed_origins: the origins whose pages may connect beside the server's own pages; None allows no others.
         allow_null_origin: whether ``Origin: null`` may connect.
-        allow_missing_origin: whether a client without an Origin may connect; None is unless it came through a trusted
-            proxy.
-        own_ports: the ports of this service's http and https endpoints: pages from there may connect.
-        compression: whether permessage-deflate is taken.
+        allow_missing_origin: whether a client without an Origin may connect; None allows such a client unless it came
+            through a trusted proxy.
+        own_ports: the ports of this service's http and https endpoints, whose pages may connect.
+        compression: whether permessage-deflate is accepted.
     """
 
     allowed_origins: tuple[str, ...] | None = None
@@ -61,13 +62,13 @@ class UpgradeRules:
 
 @frozen
 class UpgradeOffer:
-    """What a good upgrade request asks for.
+    """The wishes of a good upgrade request.
 
     Attributes:
-        key: Sec-WebSocket-Key.
-        subprotocols: in the client's order of preference.
-        deflate: the permessage-deflate offers that can be understood (RFC 7692), joined; empty for none, and where
-            the hub takes none.
+        key: the Sec-WebSocket-Key.
+        subprotocols: the subprotocols, in the client's order of preference.
+        deflate: the offers of permessage-deflate that can be understood (RFC 7692), joined; empty where there are none,
+            and where the hub accepts none.
     """
 
     key: bytes
@@ -76,14 +77,14 @@ class UpgradeOffer:
 
 
 def check(head: RequestHead, rules: UpgradeRules) -> UpgradeOffer:
-    """Refuse what can't become a connection.
+    """Refuse a request that can't become a connection, and read the offer of any other.
 
     Args:
         head: the request.
         rules: what the hub allows.
 
     Raises:
-        UpgradeRefused: with the answer for the client.
+        UpgradeRefused: the request is refused; the error has the answer for the client.
     """
     _check_request_line(head)
     _check_headers(head)
@@ -117,7 +118,7 @@ def is_upgrade(head: RequestHead) -> bool:
 
 
 def is_handshake(head: RequestHead) -> bool:
-    """Whether a client meant a request to be an upgrade, also where a proxy has dropped its Upgrade header."""
+    """Whether a request was meant to be an upgrade. A proxy may have dropped its Upgrade header."""
     return is_upgrade(head) or bool(head.lines(b"sec-websocket-key"))
 
 
@@ -142,7 +143,8 @@ def _asks_for_upgrade(values: Sequence[bytes]) -> bool:
 
 
 def _check_headers(head: RequestHead) -> None:
-    # One look at all values of a kind: nearly every request is good, and has ten headers or more.
+    # The values of each kind are joined and looked at once, since nearly every request is good and has ten headers or
+    # more. Only for a bad request the header is looked for afterwards.
     strict, others = bytearray(), bytearray()
     for name, values in head.headers.items():
         part = strict if _is_strict(name) else others
@@ -159,7 +161,7 @@ def _check_headers(head: RequestHead) -> None:
 
 
 def _is_strict(name: bytes) -> bool:
-    """Whether a header is one of the handshake's, which has to be visible ASCII."""
+    """Whether a header belongs to the handshake, and so must be visible ASCII."""
     return name in _SEEN_BY_AUTOBAHN or name.startswith(b"sec-websocket-")
 
 
@@ -192,10 +194,10 @@ def _has_body(head: RequestHead) -> bool:
 
 def _check_origin(head: RequestHead, rules: UpgradeRules) -> None:
     origin = head.first(b"origin")
-    # Without one it is no browser, for which rules need no more to be looked at.
+    # Browsers always send an Origin, so this client is no browser, and no rules for pages concern it.
     if origin is None:
         allowed = rules.allow_missing_origin
-        # A proxy that drops the header makes every page look like no browser.
+        # Through a proxy that drops the header, every page would look like a client that is no browser.
         if allowed is None:
             allowed = not head.is_from_trusted_proxy
         if not allowed:

@@ -40,7 +40,8 @@ def example(endpoints: Iterable[Endpoint] = ENDPOINTS, **settings: Unpack[Settin
         ValueError: a setting makes no sense.
         ConfigurationInvalid: endpoints that do not go together.
     """
-    from klein import Klein  # installs the reactor
+    # Imported only here: Klein installs the reactor.
+    from klein import Klein
 
     app = Klein()
     signals = Signals(**settings)

@@ -1,7 +1,8 @@
-"""What Autobahn gives to each protocol, kept once for all of them. It opens nothing, and decides nothing.
+"""The attributes that Autobahn gives to each protocol, kept once for all of them. It opens no connection.
 
-Autobahn's constructor and its handshake give a protocol some 60 attributes, nearly all of them the same for each. They
-are not listed here: they are taken from two protocols that Autobahn has made, so another version's are found as well.
+Autobahn's constructor and its handshake give a protocol some 60 attributes, nearly all of them with the same value for
+each. They are not listed here. They are taken from two protocols that Autobahn has opened, so that the attributes of
+another version are found as well.
 """
 
 from __future__ import annotations
@@ -15,12 +16,12 @@ __all__ = ["LEFT_OUT", "ONE_FOR_ALL", "WhenUsed", "light_attributes", "light_cla
 _PLAIN = (bool, int, str, bytes, type(None))
 _ABSENT = object()
 
-# Each protocol has its own, and gets it when it is opened.
+# Each protocol gets values of its own for these when it is opened.
 _ITS_OWN = frozenset({"connected", "connection", "deliver", "factory", "response_headers", "state", "transport"})
 
 LEFT_OUT = frozenset(
     {
-        # Of the handshake, which nothing reads when it is over.
+        # Attributes of the handshake, which nothing reads afterwards.
         "_wskey",
         "http_headers",
         "http_request_data",
@@ -35,7 +36,7 @@ LEFT_OUT = frozenset(
         "websocket_origin",
         "websocket_protocol_in_use",
         "websocket_protocols",
-        # For those who observe a protocol, which nobody does.
+        # Attributes for observers of a protocol, of which there are none.
         "_results",
         "_valid_events",
     }
@@ -63,10 +64,11 @@ class WhenUsed:
         return value
 
 
-# A value of these cannot be shared, and most protocols never use theirs.
+# Protocols can't share the values of these, and most never use their own.
 _MADE_WHEN_USED = frozenset({"is_closed", "is_open", "utf8validator"})
 
-# Of these nobody reads anything, so one value is enough; the queue of writes could not even be written to by mistake.
+# Nothing reads these, so all protocols can share one value. The queue of writes is a tuple, so that nothing could be
+# written to it by mistake.
 _SHARED: Mapping[str, Callable[[Any], Any]] = {
     "_transport_details": lambda value: type(value)(),
     "peer": lambda _value: "",
@@ -74,7 +76,7 @@ _SHARED: Mapping[str, Callable[[Any], Any]] = {
     "trafficStats": lambda value: type(value)(),
 }
 ONE_FOR_ALL = frozenset(_SHARED)
-"""What all light protocols have together, since nobody reads anything of that."""
+"""The attributes whose one value all light protocols share, since nothing reads them."""
 
 
 def light_attributes(one: Any, other: Any) -> dict[str, Any] | None:
@@ -84,7 +86,7 @@ def light_attributes(one: Any, other: Any) -> dict[str, Any] | None:
         one, other: protocols that Autobahn has opened, for handshakes that differ.
 
     Returns:
-        What to put on a class; None where a protocol has something that is not known to be the same for each.
+        The attributes for a class; None where a protocol has one of which it is not known that all have the same.
     """
     found: dict[str, Any] = {}
     first, second = vars(one), vars(other)
@@ -105,9 +107,9 @@ def light_attributes(one: Any, other: Any) -> dict[str, Any] | None:
 
 
 def light_class(protocol_class: type[Any], attributes: Mapping[str, Any], factory: Any) -> type[Any]:
-    """A class whose protocols begin with nothing of their own: attributes and the factory's options stand on it.
+    """A class that has the attributes and the factory's options, so that its protocols begin without any of their own.
 
-    Autobahn copies each option to each protocol, and formats all of them for a log line, where it is left to.
+    Autobahn would copy each option to each protocol, and would format all of them for a log line.
     """
     options = {name: _kept(getattr(factory, name)) for name in protocol_class.CONFIG_ATTRS}
     more = {"CONFIG_ATTRS": [], "is_light": True}
@@ -115,7 +117,10 @@ def light_class(protocol_class: type[Any], attributes: Mapping[str, Any], factor
 
 
 def settled(protocol: Any) -> dict[str, Any]:
-    """What a light protocol that Autobahn has opened has to keep: what differs from its class, and no handshake."""
+    """The attributes that a light protocol has to keep after Autobahn has opened it.
+
+    They are those that differ from the attributes of its class, without those of the handshake.
+    """
     of_class = type(protocol)
     left_out = LEFT_OUT | _MADE_WHEN_USED | ONE_FOR_ALL
     return {
@@ -126,5 +131,5 @@ def settled(protocol: Any) -> dict[str, Any]:
 
 
 def _kept(value: Any) -> Any:
-    # A function on a class would be a method of it.
+    # A plain function on a class would become a method.
     return staticmethod(value) if isinstance(value, FunctionType) else value

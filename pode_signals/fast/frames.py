@@ -1,4 +1,4 @@
-"""The payloads of small text frames, read in place. Whatever is not sure to be good is left to Autobahn, unread."""
+"""Reads the payloads of small text frames in place. Frames that may be bad in any way are left to Autobahn, unread."""
 
 from __future__ import annotations
 
@@ -6,17 +6,20 @@ __all__ = ["small_frame_bytes", "unmasked_text", "unmasked_texts"]
 
 _TEXT_FINAL = 0x81
 _MASKED = 0x80
-# Where more frames have come the client is fast, and its rate has to be looked at in between.
+# How many frames are read at once. A client that sends more is fast, and its rate has to be looked at in between.
 _MOST_AT_ONCE = 256
 _from_bytes = int.from_bytes
 
 
 def unmasked_text(data: bytes, max_bytes: int) -> bytes | None:
-    """The payload where data is one whole text frame of under 126 bytes, as nearly every read is; else None.
+    """The payload of data that is exactly one whole text frame of under 126 bytes, as nearly every read is.
 
     Args:
-        data: what a client sent, from the beginning of a frame on.
+        data: bytes of a client, from the beginning of a frame on.
         max_bytes: larger frames are left to Autobahn.
+
+    Returns:
+        The payload, which is valid UTF-8; None for any other data.
     """
     size = len(data) - 6
     if not 0 <= size < 126 or data[0] != _TEXT_FINAL or data[1] != _MASKED + size or size > max_bytes:
@@ -35,11 +38,12 @@ def unmasked_texts(data: bytes, max_bytes: int) -> tuple[list[bytes], int]:
     """The payloads of some whole, final, masked, minimally framed text frames at the start (RFC 6455 section 5).
 
     Args:
-        data: what a client sent, from the beginning of a frame on.
+        data: bytes of a client, from the beginning of a frame on.
         max_bytes: larger frames are left to Autobahn.
 
     Returns:
-        The payloads, valid UTF-8; and how many bytes of data they took. Whatever follows is for Autobahn to judge.
+        The payloads, which are valid UTF-8; and how many bytes of ``data`` their frames take. The bytes behind these
+        are for Autobahn.
     """
     payloads: list[bytes] = []
     start, end = 0, len(data)

@@ -1,7 +1,7 @@
-"""Whether Twisted and Autobahn are as each shorter way takes them to be. Nothing here touches a network.
+"""Whether Twisted and Autobahn are as each shorter way expects them to be. Nothing here touches a network.
 
-The shorter ways use attributes that neither library promises. So each is tried once, when this package is imported, on
-the libraries' own classes. A way for which anything is otherwise, or a probe raises, is off by itself.
+The shorter ways use attributes that neither library promises. So each way is tried out once on the libraries' own
+classes, when this package is imported. A way is off where anything differs, or where its probe raises.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ def can_write_directly(transport: Any) -> bool:
 
 
 def probe(function: Callable[P, T]) -> Callable[P, T | None]:
-    """A decorator: a probe that raises says no. Whatever another version of a library does, we can be imported."""
+    """A decorator for probes: one that raises counts as no, so that importing works with any version of a library."""
 
     @wraps(function)
     def probed(*args: P.args, **kwargs: P.kwargs) -> T | None:

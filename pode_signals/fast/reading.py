@@ -1,7 +1,8 @@
 """Reads from many sockets for one event of the reactor: plain connections wait in an epoll of their own.
 
-What a reactor does for each event (a log context, a lookup, a few calls) costs more than to read a small message; here
-it is done once for all that is ready. Whatever is not data goes back to the transport, which ends itself as always.
+For each event a reactor makes a log context, a lookup and a few calls, which takes longer than to read a small message.
+Here that is done once for all sockets that are ready. This module ends no connection in a way of its own: an end or an
+error goes to the transport, which ends as it would elsewhere in Twisted.
 """
 
 from __future__ import annotations
@@ -25,13 +26,14 @@ from .probes import SHARED_READS
 
 __all__ = ["Reading", "SharedReader"]
 
-# Sockets in one turn. The rest are ready in the next one.
+# How many sockets are read in one turn. The epoll reports the others in the next turn.
 _MOST_AT_ONCE = 1_000
-# Bytes of one read, as Twisted's transports read.
+# How many bytes one read takes, as in Twisted's transports.
 _MOST_BYTES = 65_536
-# Readable and nothing else. Systems without epoll never come to use it, but they import this module as well.
+# The event of a socket that is readable and nothing else. A system without epoll imports this module too, and never
+# uses this number.
 _READABLE = getattr(select, "EPOLLIN", 1)
-# One for all, as the reactor has it.
+# One object for all orderly ends, as in Twisted's reactor.
 _DONE = Failure(ConnectionDone())
 
 
@@ -39,10 +41,10 @@ class Reading:
     """One transport's part in a :class:`SharedReader`, in place of the transport's own reading.
 
     Args:
-        reader: where it waits.
-        transport: whose socket it is.
-        receive: gets the data.
-        took_long: is called where that took so long that others had to wait, with the time when it began.
+        reader: the reader in which the socket waits.
+        transport: the transport that has the socket.
+        receive: called with the data that was read.
+        took_long: called with the time when ``receive`` began, where that call took so long that others had to wait.
     """
 
     __slots__ = ("_reader", "fileno", "receive", "receive_into", "took_long", "transport")
@@ -64,7 +66,7 @@ class Reading:
     def pauseProducing(self) -> None:
         """Read no further."""
         self._reader.leave(self)
-        # It reads by itself where the reader could not.
+        # The transport reads by itself where the reader could not take the socket.
         self.transport.stopReading()
 
     def resumeProducing(self) -> None:
@@ -73,43 +75,44 @@ class Reading:
             self._reader.join(self)
 
     def stopProducing(self) -> None:
-        """Read no more: the transport ends, and what is to be read of it until then is its own affair."""
+        """Read no more. The transport is about to end, and reads by itself until then."""
         self._reader.leave(self)
 
 
 @implementer(IReadDescriptor)
 class SharedReader:
-    """Reads for all that joined. The reactor knows it as one descriptor, and only while somebody is there.
+    """Reads for all sockets that have joined. The reactor has it as one descriptor, and only while a socket is there.
 
     Args:
-        reports: where is told what a connection raises.
-        seconds: what measures how long the reading of a turn takes.
+        reports: logs the exceptions of connections.
+        seconds: the clock that measures how long the reading in a turn takes.
     """
 
     def __init__(self, reports: Reports, seconds: Callable[[], float] = monotonic) -> None:
         self._reports = reports
         self._seconds = seconds
-        # Who was ready in a turn that took too long: they come first in the next one.
+        # Sockets that were ready in the last turn, when its time was over: they are read first in the next turn.
         self._left: list[tuple[Reading, int]] = []
         self._reactor: Any = None
-        # A select.epoll while somebody is there.
+        # A select.epoll while a socket is there, and None otherwise.
         self._epoll: Any = None
         self._readings: dict[int, Reading] = {}
-        # One buffer is cheaper than as many bytes that are made for each read.
+        # Each read goes into the same buffer, of which the bytes that came are copied. Otherwise each read would
+        # allocate 64 KiB.
         self._buffer = memoryview(bytearray(_MOST_BYTES))
 
     def adopt(
         self, transport: Any, receive: Callable[[bytes], None], took_long: Callable[[float], None]
     ) -> Reading | None:
-        """Read for a transport from now on, in its place.
+        """Read in place of a transport from now on.
 
         Args:
             transport: the transport.
-            receive: gets what the transport was sent.
-            took_long: is called where that took so long that others had to wait, with the time when it began.
+            receive: called with the data that was read.
+            took_long: called with the time when ``receive`` began, where that call took so long that others had to wait.
 
         Returns:
-            What pauses and resumes the reading; None where the transport has to go on reading itself.
+            The object that pauses and resumes the reading; None where the transport has to read itself.
         """
         if not can_read_together(transport):
             return None
@@ -120,14 +123,19 @@ class SharedReader:
         return reading
 
     def join(self, reading: Reading) -> bool:
-        """Wait for data; False where that is not possible, and the transport reads itself."""
+        """Have a socket wait for data.
+
+        Returns:
+            False where the epoll can't take the socket; then the transport reads itself.
+        """
         if self._readings.get(reading.fileno) is reading:
             return True
         try:
             if self._epoll is None:
                 self._open(reading.transport.reactor)
             self._epoll.register(reading.fileno, _READABLE)
-        except OSError:  # no descriptor is left for the epoll, or no room in it
+        # No descriptor is left for the epoll, or there is no room in it.
+        except OSError:
             if self._epoll is not None and not self._readings:
                 self._close()
             reading.transport.startReading()
@@ -136,7 +144,7 @@ class SharedReader:
         return True
 
     def leave(self, reading: Reading) -> None:
-        """Wait no more."""
+        """Have a socket wait no longer."""
         if self._readings.get(reading.fileno) is not reading:
             return
         del self._readings[reading.fileno]
@@ -149,24 +157,25 @@ class SharedReader:
     # What the reactor calls.
 
     def fileno(self) -> int:
-        """The epoll's."""
+        """The descriptor of the epoll, which the reactor watches; -1 where there is no epoll."""
         return -1 if self._epoll is None else self._epoll.fileno()
 
     def logPrefix(self) -> str:
-        """The ``system`` of log lines about what is read."""
+        """The ``system`` of log lines that are written while sockets are read."""
         return "signals"
 
     def doRead(self) -> None:
-        """Read from each that is ready, once, for a short time. Who is left is read first in the next turn.
+        """Read once from each socket that is ready, until the time of this turn is over.
 
-        It never raises: the reactor would end all for what one has done.
+        This method never raises: for an exception the reactor would end all connections of this reader.
         """
+        # Local names, which Python finds faster than attributes.
         readings, buffer, only_data, seconds = self._readings, self._buffer, _READABLE, self._seconds
         ready, self._left = self._left or self._poll(), []
         began = seconds()
         end = began + TURN_SECONDS
         for at, (reading, event) in enumerate(ready, 1):
-            # It may be gone by what was read before.
+            # Data that was read before, in this turn, may have ended this connection or paused its reading.
             if readings.get(reading.fileno) is not reading:
                 continue
             size = -1
@@ -176,18 +185,20 @@ class SharedReader:
                 except BlockingIOError:
                     continue
                 except OSError:
-                    # A socket tells an error once: the transport would take the connection for ended in good order.
+                    # A socket reports an error once. The transport, asked next, would see an orderly end.
                     self._end(reading, Failure(ConnectionLost()))
                     continue
+            # 0 bytes are an orderly end. -1 means that the event was another one than readable, or that the transport
+            # is about to end.
             try:
                 if size > 0:
                     reading.receive(buffer[:size].tobytes())
                 else:
                     self._no_data(reading, size)
             except BaseException:
-                # The reactor would catch as much; here it is for this one alone.
+                # BaseException, as in the reactor. Here an exception ends this one connection.
                 failure = Failure()
-                self._reports.failure("reading", "reading from a connection raised: it ends", failure)
+                self._reports.failure("reading", "reading from a connection raised: the connection ends", failure)
                 self._end(reading, failure)
             now = seconds()
             if now - began >= STALL_SECONDS:
@@ -198,7 +209,7 @@ class SharedReader:
             began = now
 
     def connectionLost(self, reason: Failure) -> None:
-        """The reactor drops every descriptor that it knows: those that wait here are meant as well."""
+        """The reactor drops all descriptors that it knows, at its end: the sockets that wait here end as well."""
         for reading in tuple(self._readings.values()):
             self._end(reading, reason)
 
@@ -208,7 +219,7 @@ class SharedReader:
         return [(readings[number], event) for number, event in found if number in readings]
 
     def _no_data(self, reading: Reading, size: int) -> None:
-        """The client has closed its end (0), or something else is the matter: the transport finds that by itself."""
+        """The client has closed its end (0), or the transport has to see for itself what the event means (-1)."""
         self.leave(reading)
         if size == 0:
             reading.transport.readConnectionLost(_DONE)
@@ -216,7 +227,7 @@ class SharedReader:
             reading.transport.resumeProducing()
 
     def _end(self, reading: Reading, reason: Failure) -> None:
-        """End a transport, as the reactor does; what it raises then is no other's problem."""
+        """End a transport, as the reactor does. An exception that it raises then is logged, and concerns no other."""
         self.leave(reading)
         try:
             reading.transport.connectionLost(reason)
@@ -224,7 +235,7 @@ class SharedReader:
             self._reports.failure("the end", "the end of a connection raised")
 
     def _open(self, reactor: Any) -> None:
-        # There is one: SHARED_READS says so.
+        # can_read_together has looked at SHARED_READS before, so this system has epoll.
         self._epoll = select.epoll()
         self._reactor = reactor
         reactor.addReader(self)
@@ -241,7 +252,7 @@ def can_read_together(transport: Any) -> bool:
     return (
         SHARED_READS
         and isinstance(transport, Connection)
-        # An abort replaces it.
+        # These two methods must be Twisted's own: an abort replaces them on the transport, which then must not be read.
         and _is_twisted_s(transport.doRead, Connection.doRead)
         and _is_twisted_s(transport._dataReceived, Connection._dataReceived)
         and not getattr(transport, "TLS", False)

@@ -1,7 +1,8 @@
 """The plain protocol with less work for each connection and each message. It has no behaviour of its own.
 
-Each shorter way past Twisted and Autobahn is tried when this package is imported (:mod:`~pode_signals.fast.probes`,
-:mod:`~pode_signals.fast.comparison`). Instead of a way that does not come to the same, the plain one is taken.
+Each shorter way past Twisted and Autobahn is tried out when this package is imported
+(:mod:`~pode_signals.fast.probes`, :mod:`~pode_signals.fast.comparison`). A way that does not have the same results as
+the plain way is not taken.
 """
 
 from __future__ import annotations
@@ -39,15 +40,17 @@ class FastProtocol(SignalProtocol):
     """One client's wire, by shorter ways.
 
     Attributes:
-        is_light: the class has the attributes that Autobahn would give to each protocol.
+        is_light: whether the class has the attributes that Autobahn would otherwise give to each protocol. Then neither
+            Autobahn's constructor nor its handshake has to run.
     """
 
     is_light = False
     state = SignalProtocol.STATE_CONNECTING
-    # The transport, where frames may go straight to its socket.
+    # The transport, where frames may be written to its socket; None where they go through the transport.
     _direct: Any = None
-    # A reader was not asked yet to read in the transport's place; and what reads there.
+    # Whether the shared reader was not asked yet to read in place of the transport.
     _may_share = True
+    # Reads in place of the transport; None where the transport reads itself.
     _shared: Reading | None = None
 
     def __init__(self) -> None:
@@ -59,14 +62,17 @@ class FastProtocol(SignalProtocol):
         if not self.is_light:
             return super().shake_hands(key, subprotocol, deflate)
         if not deflate:
+            # The part of the plain connectionMade that is needed here.
             self.transport.registerProducer(self, True)
             self.open_at_once(key, subprotocol)
             return True
-        # What was put off until Autobahn was needed.
+        # Autobahn has to agree on the extension. So its constructor and connectionMade, which a light protocol has left
+        # out so far, run now.
         super().__init__()
         super().connectionMade()
         is_open = super().shake_hands(key, subprotocol, deflate)
         if is_open:
+            # Keeps only the attributes that differ from those of the class.
             self.__dict__ = settled(self)
         return is_open
 
@@ -76,7 +82,7 @@ class FastProtocol(SignalProtocol):
         agreed = b"" if subprotocol is None else b"Sec-WebSocket-Protocol: " + subprotocol.encode("ascii") + b"\r\n"
         accept = b"Sec-WebSocket-Accept: " + b64encode(sha1(key + _GUID, usedforsecurity=False).digest())
         headers = self.response_headers
-        # They are sent once, and not kept.
+        # The lines are sent once. Afterwards the empty ones of the class hold.
         del self.response_headers
         self.write(_SWITCHING + headers + _UPGRADE + agreed + accept + b"\r\n\r\n")
         self.state = _OPEN
@@ -84,8 +90,10 @@ class FastProtocol(SignalProtocol):
     # What the connection calls.
 
     def write(self, data: bytes) -> bool:
-        """Send whole frames, straight to the socket where nothing is unsent."""
+        """Send whole frames: straight to the socket, where the transport holds nothing that is unsent."""
         transport = self._direct
+        # Frames must not overtake bytes that the transport holds; dataBuffer and _tempDataLen are Twisted's. A
+        # transport that ends decides itself whether it still writes.
         if (
             transport is None
             or transport.dataBuffer
@@ -98,8 +106,9 @@ class FastProtocol(SignalProtocol):
         try:
             taken = transport.socket.send(data)
         except OSError:
-            # It is full, which BlockingIOError says; or it is gone, which the reactor will find out as well.
+            # The socket is full (BlockingIOError), or the client is gone, which the reactor will find out as well.
             taken = 0
+        # The transport holds the rest, and writes it when the socket can take more.
         if taken != len(data):
             transport.write(data[taken:])
         return True
@@ -119,17 +128,21 @@ class FastProtocol(SignalProtocol):
             super().connectionMade()
 
     def dataReceived(self, data: bytes) -> None:
-        """Data that the transport has read itself: the first, after which the shared reader reads where it can."""
+        """Data that the transport has read itself. With the first data the shared reader is asked to read from then on.
+
+        Not earlier, so that a handshake and a connection that sends nothing cost the epoll nothing.
+        """
         if self._may_share:
             self._may_share = False
             self._shared = self.factory.reader.adopt(self.transport, self.take, self.connection.took_long)
         super().dataReceived(data)
 
     def take(self, data: bytes) -> None:
-        """The payloads of small text frames are handed on at once. Autobahn gets whatever else there is."""
+        """Hand on the payloads of small text frames at once, and give all other bytes to Autobahn."""
+        # True between two messages, where Autobahn holds no part of a frame.
         is_between = self.state == _OPEN and self.current_frame is None and not self.inside_message and not self.data
         if SMALL_FRAMES and is_between and not self._behind:
-            # The same fence as around Autobahn's parser.
+            # A fence, as around Autobahn's parser.
             try:
                 payload = unmasked_text(data, self.maxMessagePayloadSize)
                 if payload is not None:
@@ -149,7 +162,7 @@ class FastProtocol(SignalProtocol):
         super().connectionLost(reason)
 
     def ended(self, reason: Failure) -> None:
-        """The transport is gone, and so is all that came by it."""
+        """The transport is gone, and all its data has been parsed or dropped."""
         if not QUICK_ENDS:
             super().ended(reason)
             return
@@ -190,25 +203,34 @@ class FastProtocol(SignalProtocol):
 
     @property
     def _reading(self) -> Any:
-        """What pauses and resumes reading."""
+        """The object that pauses and resumes reading."""
         return self._shared or self.transport
 
     def _stop_shared_reading(self) -> None:
-        """For good, and before the socket is closed: an epoll forgets it only when no child process holds it either."""
+        """Stop the shared reading of this connection for good, before its socket is closed.
+
+        An epoll forgets a closed socket by itself only where no child process has a copy of the descriptor.
+        """
         shared, self._shared = self._shared, None
         if shared is not None:
             shared.stopProducing()
 
     def _take_texts(self, data: bytes) -> bytes:
-        """Hand on what small text frames hold, for a short time. The rest is for Autobahn, or waits."""
+        """Hand on the payloads of small text frames, until the client's share of the turn is over.
+
+        Returns:
+            The bytes behind these frames, for Autobahn; empty where the rest waits for another turn.
+        """
         payloads, taken = unmasked_texts(data, self.maxMessagePayloadSize)
         if not taken:
             return data
-        # Autobahn goes on behind them, also where a callback raises.
+        # Set before the first callback: also where a callback raises, Autobahn goes on behind these frames.
         self.data = data[taken:]
         connection, turns = self.connection, self.connection.runtime.turns
         seconds, end = turns.seconds, turns.share_ends()
         for number, payload in enumerate(payloads):
+            # The first one is handed on without a look at the clock, so that each call gets on. When the rest waits,
+            # frames that were not handed on go into ``data`` again, and are read again in another turn.
             if connection.reading_paused or (number and seconds() >= end):
                 done = sum(small_frame_bytes(each) for each in payloads[:number])
                 self.data = data[done:]
@@ -226,10 +248,10 @@ class FastFactory(SignalFactory):
     """Makes the fast protocols of one hub.
 
     Args:
-        hub: whose settings hold.
+        hub: the hub whose settings the protocols follow.
 
     Attributes:
-        reader: reads for all of them, where it can.
+        reader: reads for all protocols whose sockets can be read together.
     """
 
     protocol: type[FastProtocol] = FastProtocol
@@ -242,7 +264,8 @@ class FastFactory(SignalFactory):
 
 
 QUICK_ENDS = FAST and bool(ends_alike(FastProtocol))
-"""Whether the end of a transport is told to Autobahn without three texts about it."""
+"""Whether Autobahn can be told of the end of a transport without the three texts that it makes about the end."""
 
 IS_LIGHT = bool(LIGHT_ATTRIBUTES and opens_alike(FastProtocol) and behaves_alike(FastProtocol))
-"""Whether protocols keep nothing that is the same for each, and answer handshakes without Autobahn."""
+"""Whether protocols can leave all attributes that are the same for each to their class, and answer handshakes without
+Autobahn."""

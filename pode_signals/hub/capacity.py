@@ -1,4 +1,4 @@
-"""How many connections there may be, and who makes room for a newcomer. It opens none."""
+"""How many connections there may be, and which of them make room for a new one. It opens no connection."""
 
 from __future__ import annotations
 
@@ -15,13 +15,14 @@ from .runtime import Runtime
 
 __all__ = ["Capacity"]
 
+# File descriptors that are left for ports, logs, the reactor and files of the application.
 _RESERVED_DESCRIPTORS = 64
 
 
 class Capacity:
     """The open connections of one hub, and the limits on their number.
 
-    A connection that was replaced may take its time over the close frame, until its place is needed.
+    A connection that was replaced may take its time to answer the close frame, until its place is needed.
 
     Args:
         runtime: the surroundings.
@@ -32,7 +33,8 @@ class Capacity:
             with its number in that order.
         open_by: how many of them there are, by protocol and scope.
         max_connections: how many of them there may be.
-        max_pending_handshakes: ``pending_handshakes``, or what the process can hold of them.
+        max_pending_handshakes: how many requests may be incomplete: ``pending_handshakes``, or fewer where the process
+            may have fewer file descriptors.
     """
 
     def __init__(self, runtime: Runtime, registry: Registry[Link]) -> None:
@@ -41,9 +43,10 @@ class Capacity:
         self.links: dict[Link, int] = {}
         self._numbers = count(1)
         self.open_by: Counter[tuple[str, str]] = Counter()
-        # By limit_key; a client without an address is not counted.
+        # The number of connections of each address, by limit_key. A client without an address is not counted.
         self._by_address: Counter[str] = Counter()
-        # Those that were replaced and whose transports are not gone: the oldest first, in all and of each address.
+        # Connections that were replaced and whose transports are not gone yet, the oldest first: all of them, and those
+        # of each address.
         self._replaced: dict[Link, None] = {}
         self._replaced_of: dict[str, dict[Link, None]] = {}
         descriptors = _descriptor_limit()
@@ -54,7 +57,7 @@ class Capacity:
     def check(self, identity: Identity, scope: Scope, address: str) -> None:
         """Raise a refusal where the connection would be one too many, or its client id is in use.
 
-        The connection that it replaces, and those that were replaced before, take no place any more.
+        The connection that would be replaced, and connections that were replaced before, do not count any more.
         """
         limits = self._settings
         replaced = self._registry.get(identity.name, identity.client_id) if scope is Scope.GLOBAL else None
@@ -73,7 +76,7 @@ class Capacity:
             raise TooManyConnections(503, "max_names")
 
     def replaces(self, replaced: Link) -> None:
-        """A newer connection takes the place of one, which is about to be closed."""
+        """A newer connection takes the place of this one, which is about to be closed."""
         self._replaced[replaced] = None
         self._replaced_of.setdefault(limit_key(replaced.address), {})[replaced] = None
 
@@ -82,7 +85,8 @@ class Capacity:
 
         Args:
             link: the connection.
-            replaced: the connection in whose place it came, which has just got its close frame; None is none.
+            replaced: the connection that it has replaced, which has just got its close frame; None where it has
+                replaced none.
         """
         self.links[link] = next(self._numbers)
         self.open_by[link.encoding.protocol, link.scope.value] += 1
@@ -121,7 +125,10 @@ class Capacity:
 
 
 def _oldest(replaced: dict[Link, None], count: int, but: set[Link | None]) -> list[Link]:
-    """So many of the connections that were replaced, without some. No more of them are looked at than that needs."""
+    """The oldest connections that were replaced, as many as ``count`` says, without those in ``but``.
+
+    It looks at no more of them than it needs.
+    """
     return list(islice((each for each in replaced if each not in but), max(0, count)))
 
 

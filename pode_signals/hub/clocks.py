@@ -1,7 +1,7 @@
-"""The clock of a hub: on a real reactor one that no step of the wall clock stops, makes early or makes late.
+"""The clock of a hub, whose timers are right on a real reactor when the wall clock is set. It plans nothing by itself.
 
-Twisted compares its timers with the wall clock. After a step back of an hour a timer that waits is an hour late, and an
-idle reactor sleeps as long. Nothing here says what is due when; the parts of the hub do.
+Twisted compares its timers with the wall clock. After a step back of an hour, a timer that waits is an hour late, and
+an idle reactor sleeps an hour longer.
 """
 
 from __future__ import annotations
@@ -29,17 +29,22 @@ __all__ = ["TICK_SECONDS", "SteadyClock", "call_in_background", "clock_for", "wa
 TICK_SECONDS = 1.0
 """How late a timer may be right after the wall clock was set."""
 
-_MOST_UNANSWERED = 3  # ticks that a reactor has not taken: it is held up, or has stopped
-_STEP_SECONDS = 0.005  # more than two readings of the clocks, one after the other, are apart
-_LEAST_SECONDS = 0.001  # a wall clock that is a little fast would have the reactor look again and again
-_MANY_CANCELLED = 50  # as in Twisted's reactor
+# A reactor that has not taken this many ticks gets no further ones: it is held up, or has stopped.
+_MOST_UNANSWERED = 3
+# The offset of the clocks varies by less from one reading to the next. Where it varies by more, the wall clock was set.
+_STEP_SECONDS = 0.005
+# The shortest timer. With a wall clock that runs a little fast, a shorter one would have the reactor look again and
+# again before the time has come.
+_LEAST_SECONDS = 0.001
+# As in Twisted's reactor.
+_MANY_CANCELLED = 50
 
 
 def clock_for(reactor: Any) -> IReactorTime:
     """The clock to use where a reactor, or any other ``IReactorTime``, was given.
 
     Returns:
-        For a reactor that can run, its one :class:`SteadyClock`. Anything else is given back, such as a ``task.Clock``.
+        For a reactor that can run, its one :class:`SteadyClock`. Any other clock, such as a ``task.Clock``, itself.
     """
     if not isinstance(reactor, ReactorBase):
         clock: IReactorTime = reactor
@@ -51,12 +56,12 @@ def clock_for(reactor: Any) -> IReactorTime:
 
 
 def wall_seconds(clock: IReactorTime) -> float:
-    """What the wall clock shows now, in seconds since 1970: an injected clock is that as well."""
+    """The time of the wall clock now, in seconds since 1970. An injected clock is its own wall clock."""
     return clock.wall_seconds() if isinstance(clock, SteadyClock) else clock.seconds()
 
 
 def wall_time(clock: IReactorTime, seconds: float) -> datetime:
-    """When the clock showed so many seconds, by the wall clock as it is set now (aware, UTC)."""
+    """The wall time at which a clock showed these seconds, by the wall clock as it is set now (aware, UTC)."""
     if isinstance(clock, SteadyClock):
         seconds += clock.wall_offset()
     return datetime.fromtimestamp(seconds, UTC)
@@ -65,7 +70,7 @@ def wall_time(clock: IReactorTime, seconds: float) -> datetime:
 def call_in_background(clock: IReactorTime, delay: float, function: Callable[[], object]) -> IDelayedCall:
     """Call a function later, to within a second, without a timer that a test would find in the reactor.
 
-    An injected clock has such a timer all the same; nobody looks for what is left in it.
+    In an injected clock the call is a timer like others, since tests do not look for timers that are left there.
     """
     if isinstance(clock, SteadyClock):
         return clock.call_in_background(delay, function)
@@ -76,9 +81,9 @@ def call_in_background(clock: IReactorTime, delay: float, function: Callable[[],
 class SteadyClock:
     """Time and timers on a real reactor, counted from some time in the past by a clock that is never set.
 
-    The reactor has a timer for the earliest call alone, and is right about it as long as nobody sets the wall clock.
-    Where somebody does, a thread that wakes the reactor each second has what is due run, and that timer planned anew.
-    The thread is there only while calls wait and the reactor runs; it does nothing but sleep and wake.
+    The reactor has a timer for the earliest call alone, which is right as long as nobody sets the wall clock. In case
+    the wall clock was set, a thread wakes the reactor each second. Then calls that are due run, and the timer is
+    planned anew. The thread only sleeps and wakes, and is there only while calls wait and the reactor runs.
 
     Args:
         reactor: the reactor.
@@ -98,24 +103,29 @@ class SteadyClock:
         self._wall_offset = wall_seconds() - seconds()
         self._heap: list[tuple[float, int, DelayedCall]] = []
         self._order = count()
-        self._next_turn: deque[DelayedCall] = deque()  # without a delay, which most calls are
+        # Calls without a delay, which most calls are. They need no heap.
+        self._next_turn: deque[DelayedCall] = deque()
         self._background: list[DelayedCall] = []
-        self._active = 0  # calls in the heap and of the next turn that are not cancelled
-        self._cancelled = 0  # about so many in the heap are
-        self._turn: IDelayedCall | None = None  # the reactor's timer for the next turn
-        self._alarm: IDelayedCall | None = None  # and the one for the earliest call of the heap
+        # How many calls in the heap and of the next turn are not cancelled.
+        self._active = 0
+        # About how many calls in the heap are cancelled.
+        self._cancelled = 0
+        # The reactor's timer for the next turn.
+        self._turn: IDelayedCall | None = None
+        # The reactor's timer for the earliest call of the heap, and the time of that call.
+        self._alarm: IDelayedCall | None = None
         self._alarm_seconds = math.inf
         self._ticker: _Ticker | None = None
 
     def wall_offset(self) -> float:
-        """How far the wall clock is ahead; it changes only where that clock was set, not by how it is read."""
+        """How far the wall clock is ahead. The value changes only when the wall clock was set, not at each reading."""
         offset = self.wall_seconds() - self.seconds()
         if abs(offset - self._wall_offset) > _STEP_SECONDS:
             self._wall_offset = offset
         return self._wall_offset
 
     def callLater(self, delay: float, callable: Callable[..., Any], *args: Any, **kwargs: Any) -> DelayedCall:
-        """Call a function after so many seconds, or in the next turn for 0; as a reactor does it."""
+        """Call a function after a delay in seconds, or in the next turn where the delay is 0, as a reactor does."""
         if not delay >= 0:
             raise ValueError(f"a delay has to be 0 s or more, not {delay!r}")
         at = self.seconds() + delay
@@ -134,7 +144,7 @@ class SteadyClock:
         return call
 
     def call_in_background(self, delay: float, function: Callable[[], object]) -> DelayedCall:
-        """Call a function after about so many seconds; the reactor has no timer for it."""
+        """Call a function after a delay, to within a second. The reactor has no timer for the call."""
         call = DelayedCall(
             self.seconds() + delay, function, (), {}, self._background.remove, lambda _: None, self.seconds
         )
@@ -144,12 +154,12 @@ class SteadyClock:
         return call
 
     def getDelayedCalls(self) -> list[IDelayedCall]:
-        """The calls that wait, but for those in the background."""
+        """The calls that wait, without those in the background."""
         waiting = [*self._next_turn, *(call for _, _, call in self._heap)]
         return [call for call in dict.fromkeys(waiting) if call.active()]
 
     def tick(self) -> None:
-        """A second has passed, whatever the wall clock says: what is due runs, and the timers are planned anew."""
+        """A second has passed, whatever the wall clock says: run calls that are due, and plan the timers anew."""
         if self._ticker is not None:
             self._ticker.unanswered = 0
         self._drop_timers()
@@ -168,7 +178,8 @@ class SteadyClock:
     def _start(self, ticker: _Ticker) -> None:
         try:
             ticker.start()
-        except RuntimeError:  # no more threads can be had: the next call tries again
+        # The system has no more threads. The next call of callLater tries again.
+        except RuntimeError:
             self._ticker = None
 
     def _turn_comes(self) -> None:
@@ -180,7 +191,7 @@ class SteadyClock:
         self._run_due()
 
     def _run_due(self) -> None:
-        """Run what is due. What a call raises is the reactor's to log; the others run in the next turn."""
+        """Run calls that are due. An exception goes to the reactor, which logs it; the other calls run next turn."""
         now = self.seconds()
         try:
             while self._heap and self._heap[0][0] <= now:
@@ -189,9 +200,10 @@ class SteadyClock:
                     self._cancelled -= 1
                 elif call.getTime() > now:
                     self._postpone(call, at)
-                elif call.time == at:  # else it was made earlier, and has run by its other entry, or will
+                # A call that was moved to an earlier time has another entry in the heap, by which it runs.
+                elif call.time == at:
                     self._run(call)
-            # Anew: what ran just now took its time, and may have made calls of the next turn.
+            # Read again: the calls that have run took their time, and may have made calls of the next turn.
             now = self.seconds()
             self._run_next_turn(now)
             if self._background:
@@ -200,22 +212,25 @@ class SteadyClock:
             self._plan()
 
     def _run_next_turn(self, now: float) -> None:
-        """Run those that are there now; should one raise, the others stay."""
+        """Run the calls that wait for the next turn now. Where one of them raises, the others stay in the line."""
         waiting = self._next_turn
         for _ in range(len(waiting)):
-            if not waiting:  # one of those before has cancelled the others
+            # A call that ran before has cancelled all others, which empties the line.
+            if not waiting:
                 return
             call = waiting.popleft()
             if call.cancelled or call.called:
                 continue
             if call.getTime() <= now:
                 self._run(call)
-            elif call.delayed_time:  # else its time was changed twice, and the heap has it
+            # Without a delayed_time the time was changed twice, and the call has an entry in the heap already.
+            elif call.delayed_time:
                 self._postpone(call, call.time)
 
     def _run_background(self, now: float) -> None:
         for call in [each for each in self._background if each.getTime() <= now]:
-            if call.active():  # else one of those before has cancelled it
+            # A call that ran before may have cancelled this one.
+            if call.active():
                 self._background.remove(call)
                 call.called = 1
                 call.func()
@@ -226,7 +241,7 @@ class SteadyClock:
         call.func(*call.args, **call.kw)
 
     def _postpone(self, call: DelayedCall, at: float) -> None:
-        """It was to be called at a time, and has been put off since."""
+        """A call that was due at a time has been put off: give it a new entry in the heap."""
         if call.time == at:
             call.activate_delay()
             heappush(self._heap, (call.time, next(self._order), call))
@@ -262,13 +277,14 @@ class SteadyClock:
     def _cancelling(self, _call: DelayedCall) -> None:
         self._active -= 1
         self._cancelled += 1
-        if not self._active:  # nothing of ours is left in the reactor
+        # No call waits any more, so no timer of this clock may be left in the reactor.
+        if not self._active:
             self._drop_timers()
             self._heap.clear()
             self._next_turn.clear()
             self._cancelled = 0
         elif self._cancelled > max(_MANY_CANCELLED, len(self._heap) / 2):
-            # What is about to be cancelled is still active, and goes when its time comes.
+            # The call that is about to be cancelled is still active, so it stays in the heap until its time comes.
             self._heap = [each for each in self._heap if each[2].active() and each[0] == each[2].time]
             heapify(self._heap)
             self._cancelled = 0
@@ -280,15 +296,15 @@ class SteadyClock:
 
 
 class _Ticker(Thread):
-    """Wakes a reactor each second. Everything but the sleeping happens in the reactor's own thread.
+    """Wakes a reactor each second. This thread only sleeps; all else runs in the reactor's own thread.
 
     Args:
         reactor: the reactor.
-        tick: called in its thread.
+        tick: called in the reactor's thread.
 
     Attributes:
         unanswered: the ticks that the reactor has not taken yet.
-        is_over: set to end it.
+        is_over: set to True to end the thread.
     """
 
     def __init__(self, reactor: Any, tick: Callable[[], None]) -> None:
@@ -299,8 +315,9 @@ class _Ticker(Thread):
         self.is_over = False
 
     def run(self) -> None:
-        """Sleep and wake, until it is over."""
-        with suppress(RuntimeError, OSError):  # the reactor is closed for good
+        """Sleep and wake the reactor, until the thread is over."""
+        # callFromThread raises these where the reactor is closed for good.
+        with suppress(RuntimeError, OSError):
             while not self.is_over:
                 _sleep(TICK_SECONDS)
                 if self.unanswered < _MOST_UNANSWERED:
@@ -309,7 +326,10 @@ class _Ticker(Thread):
 
 
 def _sleep(seconds: float) -> None:
-    """Wait for so long, not until a time: time.sleep has an end in mind, which not every system call can be told."""
+    """Wait for a length of time.
+
+    time.sleep waits until a point in time instead, and tools that fake the clock (libfaketime) move that point.
+    """
     if os.name == "posix":
         select.select([], [], [], seconds)
     else:

@@ -1,4 +1,4 @@
-"""One connection as the application sees it: who it is, how it is, sending to it and closing it. It decides nothing."""
+"""One connection as the application sees it: its identity, its state, sending to it and closing it. Decides nothing."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ __all__ = ["ConnectionHub", "SignalConnection", "view_of"]
 
 
 class ConnectionHub(Protocol):
-    """What :attr:`SignalConnection.hub` offers: the ``Signals`` object that the connection belongs to.
+    """The ``Signals`` object that a connection belongs to, as :attr:`SignalConnection.hub` gives it.
 
-    Each method is that of ``Signals``, where it is described.
+    Each method is the method of ``Signals`` with the same name, and is described there.
     """
 
     @property
@@ -89,31 +89,32 @@ class ConnectionHub(Protocol):
         """How many connections a name has."""
 
     def broadcast_level(self, name: str) -> BroadcastLevel:
-        """The level that holds for a name."""
+        """The broadcast level of a name."""
 
 
 class SignalConnection:
-    """A connection (Pode: ``$WebEvent.Signal``). ``signals.convert`` makes it; applications only use it."""
+    """A connection (Pode: ``$WebEvent.Signal``). ``signals.convert`` makes connections; applications only use them."""
 
     __slots__ = ("__weakref__", "_link", "_metadata")
 
     def __init__(self, link: Link) -> None:
         self._link = link
+        # Made when it is first asked for: many programs never use it, and an empty dict takes 64 bytes of each client.
         self._metadata: dict[str, Any] | None = None
 
     @property
     def name(self) -> str:
-        """What it joined."""
+        """The name that the connection has joined."""
         return self._link.name
 
     @property
     def group(self) -> str | None:
-        """Its group within the name, or None."""
+        """The connection's group within the name; None where it has no group."""
         return self._link.group
 
     @property
     def client_id(self) -> str:
-        """The id as issued: signed where signing is on."""
+        """The client id as it was issued: with its signature where signing is on."""
         return self._link.client_id
 
     @property
@@ -138,7 +139,7 @@ class SignalConnection:
 
     @property
     def closure(self) -> Closure | None:
-        """How it ended; None while it is open."""
+        """How the connection ended; None while it is open."""
         return self._link.closure
 
     @property
@@ -153,7 +154,7 @@ class SignalConnection:
 
     @property
     def endpoint_name(self) -> str | None:
-        """The name of the endpoint it came in by; None where that has none."""
+        """The name of the endpoint that the connection came in by; None where the endpoint has no name."""
         return self._link.endpoint_name
 
     @property
@@ -163,18 +164,21 @@ class SignalConnection:
 
     @property
     def hub(self) -> ConnectionHub:
-        """The ``Signals`` object that it belongs to."""
+        """The ``Signals`` object that the connection belongs to."""
         face: ConnectionHub = self._link.hub.face
         return face
 
     @property
     def connected_at(self) -> datetime:
-        """When it was converted (aware, UTC), by the wall clock as it is set now."""
+        """When the connection was converted (aware, UTC), by the wall clock as it is set now."""
         return self._link.runtime.wall_time(self._link.connected_seconds)
 
     @property
     def last_activity(self) -> datetime:
-        """When its client last sent a message, or when it was converted (aware, UTC), as ``connected_at``."""
+        """When the client last sent a message (aware, UTC); before its first message, when it was converted.
+
+        The wall clock counts as it is set now, as for ``connected_at``.
+        """
         return self._link.runtime.wall_time(self._link.last_activity_seconds)
 
     @property
@@ -185,7 +189,7 @@ class SignalConnection:
         return self._metadata
 
     def send(self, data: object, *, depth: int | None = None, key: str | None = None) -> Delivery:
-        """Send to this connection alone, whatever its scope and whatever event is current.
+        """Send to this connection alone. Its scope and the current event make no difference.
 
         Args:
             data: as for ``signals.send``.
@@ -193,7 +197,7 @@ class SignalConnection:
             key: as for ``signals.send``.
 
         Returns:
-            The delivery, with one recipient; none where the connection is not open any more.
+            The delivery. It has one recipient, or no recipient where the connection is not open any more.
 
         Raises:
             TypeError, ValueError: the data can't be encoded.
@@ -222,8 +226,8 @@ class SignalConnection:
         """Wait for the end.
 
         Returns:
-            A new Deferred that fires once with the closure when the transport is gone, at once if it is.
-            Cancelling it affects no other.
+            A new Deferred that fires with the closure when the transport is gone; at once where it is gone already.
+            Cancelling this Deferred affects no other.
         """
         return self._link.when_disconnected()
 
@@ -232,7 +236,7 @@ class SignalConnection:
 
 
 def view_of(link: Link) -> SignalConnection:
-    """What users hold of a link: made when it is first asked for, then the same as long as the connection lives."""
+    """The connection as users hold it: made when it is first asked for, and the same object from then on."""
     view: SignalConnection | None = link.view
     if view is None:
         view = link.view = SignalConnection(link)

@@ -1,4 +1,4 @@
-"""The one door for all that is to be delivered here, whether this node sent it or another. It never publishes."""
+"""The one door for messages to the connections of this node, whichever node has sent them. It never publishes."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _OPEN, _SENT, _QUEUED = ConnectionState.OPEN, Sent.SENT, Sent.QUEUED
 
 
 class Deliveries:
-    """From a target to the connections that it means, and to what each of them gets.
+    """Finds the connections that a target means, and gives each of them the message.
 
     Args:
         runtime: the surroundings.
@@ -28,8 +28,8 @@ class Deliveries:
         fan_out: writes to them.
 
     Attributes:
-        to_one: delivers an encoded message to one connection, and counts in a delivery what became of it.
-        levels: how narrow sends have to be; a send to every name passes over the names whose level refuses it.
+        to_one: delivers an encoded message to one connection, and counts in a delivery whether it was sent.
+        levels: how narrow sends have to be. A send to every name leaves out the names whose level refuses such a send.
     """
 
     def __init__(self, runtime: Runtime, registry: Registry[Link], fan_out: FanOut) -> None:
@@ -40,14 +40,15 @@ class Deliveries:
         self.to_one: Callable[[Link, bytes, str | None, Delivery], None] = self._to_one
 
     def deliver(self, outgoing: Outgoing) -> None:
-        """Deliver a send, or close connections. Of a send, the tally is final when this returns."""
+        """Deliver a message, or close connections. The tally of a message is final when this method returns."""
         target, content = outgoing.target, outgoing.content
         if isinstance(content, Closing):
             for link in self._registry.select(target):
                 link.shut(content.code, content.reason, ClosedBy.SERVER)
             return
+        # A send of another node has no tally, since nobody on this node asks how it went; the counters count it.
         delivery: Delivery = outgoing.tally or Delivery(self._fan_out)
-        # Single clients are looked up, and nobody else is looked at.
+        # The registry finds single clients by their ids, without a look at the other connections of the name.
         if target.client_ids:
             for link in self._registry.select(target):
                 self.to_one(link, content.encoded(link.encoding), content.key, delivery)
@@ -77,7 +78,8 @@ class Deliveries:
     def _names(self, target: Target, delivery: Delivery) -> tuple[str, ...]:
         """The names to send to.
 
-        Of every name only those are looked at that have one of the groups: a client may name groups that nobody has.
+        A target without names means every name. Where that target has groups, only names with one of these groups are
+        looked at: clients choose the groups of a message freely, and a group that nobody has must cost little.
         """
         if target.names is not None:
             return target.names
@@ -85,6 +87,7 @@ class Deliveries:
         return allowed
 
     def _to_all(self, audience: tuple[Link, ...], message: Message, delivery: Delivery) -> None:
+        # For a single connection a batch costs more than it saves.
         if len(audience) == 1:
             link = audience[0]
             self.to_one(link, message.encoded(link.encoding), message.key, delivery)

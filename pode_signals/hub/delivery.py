@@ -1,4 +1,4 @@
-"""What became of one send. It counts recipients; it keeps no record of each."""
+"""The result of one send: how many recipients got the message. It keeps no record of each recipient."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ __all__ = ["Delivery", "Writer"]
 
 
 class Writer(Protocol):
-    """What has the messages of this turn; fan-out is one."""
+    """Holds the messages of this turn until they are written; fan-out is one."""
 
     def when_written(self) -> Deferred[None]:
         """A new Deferred that fires when all that was sent up to now has been written."""
@@ -20,15 +20,15 @@ class Writer(Protocol):
 class Delivery:
     """The result of ``signals.send``: numbers that are final when ``send`` returns.
 
-    ``await delivery`` waits for this turn's writing; nobody has to.
+    ``await delivery`` waits for this turn's writing. A caller need not wait for it.
 
     Attributes:
         recipients: how many connections the message was for.
-        sent: of these, how many transports took it with nothing waiting ahead.
-        queued: how many have it behind data that their client has not read yet.
+        sent: how many of these get it at once, with no other data waiting before it.
+        queued: how many get it behind data that their client has not read yet.
         dropped: how many will not get it.
-        refused: names left out of a send to every name because their broadcast level refused; of a send to groups,
-            names that have one of these.
+        refused: the names that a send to every name left out, because their broadcast level refused the send. Of a send
+            to groups, only names that have one of these groups.
     """
 
     __slots__ = ("_writer", "dropped", "queued", "recipients", "refused", "sent")
@@ -45,8 +45,8 @@ class Delivery:
         """Wait for the end of this turn's writing.
 
         Returns:
-            A new Deferred that fires with this delivery once the frames were handed to the transports; at once where
-            that is done. Cancelling it affects nothing else.
+            A new Deferred that fires with this delivery once the frames were given to the transports; at once where
+            they were given already. Cancelling this Deferred affects nothing else.
         """
         return self._writer.when_written().addCallback(lambda _: self)
 

@@ -1,6 +1,6 @@
-"""From a client's message to the signal route that wants it: one at a time per connection, in order.
+"""Brings each message of a client to its signal route: one message of a connection at a time, in order.
 
-It knows no sockets: bytes of whole text messages come in, the hub's ``send`` goes out.
+It knows no sockets. A transport gives it the bytes of whole text messages, and it answers through the hub's ``send``.
 """
 
 from __future__ import annotations
@@ -26,9 +26,10 @@ from .stalls import STALL_SECONDS
 __all__ = ["Dispatch", "DispatchHub"]
 
 _POLICY_VIOLATION = CloseCode.POLICY_VIOLATION
-# Routes of many paths may convert, and a client chooses among these paths.
+# The log tells of this many paths without a signal route. An HTTP route with a parameter in its path has any number of
+# paths, which clients choose; without a bound they could fill the log and the memory.
 _MOST_TOLD = 100
-# A longer path is no misspelled one, and is not kept.
+# The log tells of no path that is longer: such a path is hardly a spelling mistake, and would be kept in memory.
 _LONGEST_TOLD = 256
 # Names are quicker to look up than attributes of an enumeration.
 _OPEN, _AUTO = ConnectionState.OPEN, SendMode.AUTO
@@ -39,9 +40,9 @@ class DispatchHub(EventParts, Protocol):
 
     Attributes:
         fence: runs functions of the user.
-        inboxes: what waits.
+        inboxes: the messages that wait for a function.
         routes: the signal routes.
-        unrouted: what becomes of messages without a signal route.
+        unrouted: what is done with messages without a signal route.
     """
 
     fence: Fence
@@ -58,7 +59,7 @@ class Dispatch:
 
     Args:
         runtime: the surroundings.
-        hub: what it sends through.
+        hub: the hub whose connections send the messages, and through which messages without a route are sent on.
     """
 
     def __init__(self, runtime: Runtime, hub: DispatchHub) -> None:
@@ -77,7 +78,8 @@ class Dispatch:
         self._told: set[str] = set()
 
     def received(self, link: Link, payload: bytes) -> None:
-        """A text message came in: it is handled now, or waits for those before it. After a close nobody wants it."""
+        """A text message came in: it is handled now, or waits for the messages before it."""
+        # Messages of a connection that is closing are not handled any more.
         if link.state is not _OPEN:
             return
         self._counters.messages_received += 1
@@ -85,26 +87,34 @@ class Dispatch:
         intake = link.intake or self._begin(link, now)
         if not intake.busy:
             if intake.bucket.take(now):
+                # Set before the function runs, so that a message that comes in meanwhile waits for its end.
                 intake.busy = True
                 if self._handle(link, intake, payload, now):
+                    # The common case ends here, without a call: nothing waits.
                     if link.inbox is None and not link.reading_paused:
                         intake.busy = False
                     else:
-                        # There is what came while the function ran.
+                        # Messages came in while the function ran, or reading was paused meanwhile.
                         self.next(link)
                 elif self._inboxes.is_full:
                     self._inboxes.is_busy(link)
                 return
             self._wait(link, intake)
+        # It waits as bytes, undecoded: decoded, a message can take many times the memory that the bounds count.
         self._inboxes.put(link, payload)
 
     def next(self, link: Link) -> None:
-        """What kept the connection busy has ended: go on with what waits, for the client's share of this turn."""
+        """What kept the connection busy has ended: handle messages that wait, for the client's share of this turn.
+
+        It was kept busy by its Connect functions, by the function of a message, by its rate or by the end of its share.
+        """
         intake, inbox = link.intake, link.inbox
-        # A client that has sent nothing has nothing that waits; its socket may be read no further all the same.
+        # The client has sent no message, so none waits. Reading may have been paused all the same while its Connect
+        # functions ran, and goes on now.
         if intake is None:
             self._inboxes.is_idle(link)
             return
+        # The clock is not asked where nothing waits.
         end = self._turns.share_ends() if inbox else 0.0
         while inbox:
             now = self._turns.seconds()
@@ -115,6 +125,7 @@ class Dispatch:
             after = self._turns.seconds()
             if after - now >= STALL_SECONDS:
                 link.took_long(now)
+            # The function goes on, and calls this method again when it ends.
             if not is_done:
                 self._inboxes.is_busy(link)
                 return
@@ -125,20 +136,26 @@ class Dispatch:
         self._inboxes.is_idle(link)
 
     def _begin(self, link: Link, now: float) -> Intake:
-        """The first message of a client, which waits for the end of the Connect functions."""
+        """Make the record of a client that sends its first message. It begins busy while its Connect functions run."""
         settings = self._runtime.settings
         bucket = TokenBucket(settings.messages_per_second, settings.message_burst, now)
         intake = link.intake = Intake(bucket, busy=link.is_connecting)
         return intake
 
     def _wait(self, link: Link, intake: Intake) -> None:
-        """The client sends faster than it may: its messages go on by themselves when its rate allows."""
+        """The client sends faster than it may: its messages wait until its rate allows the next one."""
         self._limit_acts(link, "messages_per_second", "its messages have to wait")
         intake.busy = True
+        # By way of the line of those who wait for a turn: many clients may come to the end of their waiting together.
         self._runtime.clock.callLater(intake.bucket.wait_seconds, self._turns.later, self.next, link)
 
     def _handle(self, link: Link, intake: Intake, payload: bytes, now: float) -> bool:
-        """Whether the message was done with at once."""
+        """Decode a message and run the function of its signal route.
+
+        Returns:
+            Whether the message is done with. False means that the function goes on, and that :meth:`next` is called
+            when it ends.
+        """
         try:
             message = decode_client_message(payload, max_depth=self._max_depth, max_keys=self._max_keys)
         except MessageInvalid as invalid:
@@ -147,6 +164,7 @@ class Dispatch:
         if message.client_id and not self._hub.client_ids_hold(message.client_id):
             self._refused(link, "a client id that is not valid")
             return True
+        # The path of a connection never changes, so its route is looked up again only when the routes have changed.
         match = intake.route if intake.route_version == self._routes.version else self._match(link, intake)
         event = SignalEvent(self._hub, link.view or view_of(link), message, match, now)
         if match is None:
@@ -154,7 +172,7 @@ class Dispatch:
             return True
         context = self._fresh_context()
         result = self._fence.call(event, context, match.route.function)
-        # Most functions give nothing: there is nothing to follow.
+        # Most functions return None, and have ended.
         if result is None:
             return True
         return self._fence.follow(event, context, result, lambda _: self.next(link)) is not None
@@ -168,7 +186,10 @@ class Dispatch:
         return intake.route
 
     def _say_unrouted(self, path: str) -> None:
-        """Tell once of each path without a signal route while there are some: a route that is misspelled is silent."""
+        """Tell once of each path without a signal route, where the program has signal routes at all.
+
+        Without this line a misspelled path would look as if the client sent nothing.
+        """
         routes = self._routes.all()
         if not routes or len(path) > _LONGEST_TOLD or path in self._told or len(self._told) >= _MOST_TOLD:
             return
@@ -184,14 +205,16 @@ class Dispatch:
         )
 
     def _resend(self, link: Link, intake: Intake, event: SignalEvent) -> None:
-        """Without a route: what Pode does, or what ``unrouted`` says."""
+        """Send a message without a route on to other clients, as Pode does, or do what ``unrouted`` says instead."""
         hub, said = self._hub, event.data
-        # What the client's message names; where it names nothing, every connection.
+        # None is the name that the client's message has, and every name where the message has none.
         name: str | EveryName | None = None
         if hub.unrouted is Unrouted.DROP:
             self._counters.messages_unrouted_dropped += 1
             return
         if hub.unrouted is Unrouted.SAME_NAME:
+            # The client asks for another name than its own. A direct message comes back to its sender, whatever name
+            # it has.
             if not said.direct and said.path not in (None, link.name):
                 self._counters.messages_unrouted_dropped += 1
                 return
@@ -202,11 +225,11 @@ class Dispatch:
             # A message may have nothing to say.
             self._counters.messages_sent_on += self._counters.sends - sends
             if delivery.refused:
-                self._refused(link, "a message that the broadcast levels of some names stop there")
+                self._refused(link, "a message for some names, whose broadcast levels stop it")
         except BroadcastRefused as refused:
             self._refused(link, f"a message that the broadcast level {refused.level.name} stops")
         except MessageTooBig as too_big:
-            # JSON can grow on its way out, for instance by escapes.
+            # A message of a size that may come in can be too large to go out: JSON grows by escapes, for instance.
             self._bad_message(link, intake, too_big)
 
     def _refused(self, link: Link, what: str) -> None:

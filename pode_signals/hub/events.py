@@ -1,6 +1,6 @@
-"""Connect and Disconnect: who registered for them, and their firing, once each per connection.
+"""Connect and Disconnect: the functions that are registered for them, and their calls, once for each connection.
 
-It does not know how connections come and go; the hub says so.
+It does not find out by itself that connections come and go; the hub calls it.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class EventRegistration:
     Attributes:
         name: the name of the connections.
         type: connect or disconnect.
-        event_name: what tells this registration from others of the same name and type.
+        event_name: the name of this registration, unique among the registrations of the same name and type.
         function: called with a :class:`TriggeredEvent`, then ``args``.
         args: further arguments.
     """
@@ -48,15 +48,15 @@ class EventRegistration:
 
 @define
 class TriggeredEvent:
-    """What a registered function gets (Pode: ``$TriggeredEvent``).
+    """The event that a registered function is called with (Pode: ``$TriggeredEvent``).
 
     Attributes:
         name: the connection's name.
         type: connect or disconnect.
         connection: the connection; on disconnect ``connection.closure`` has the code, the reason and who closed.
-        timestamp: when it happened (aware, UTC).
+        timestamp: when the event was fired (aware, UTC).
         lockable: the hub's shared mapping with a lock.
-        metadata: a dict that the functions of this one firing share.
+        metadata: a dict that all functions called with this one event share.
     """
 
     name: str
@@ -68,7 +68,7 @@ class TriggeredEvent:
 
 
 class ClosedConnection(SignalConnection):
-    """A connection as Disconnect functions get it, for type checkers: there is a closure."""
+    """The connection of a Disconnect event, for type checkers: its closure is never None."""
 
     __slots__ = ()
 
@@ -81,7 +81,7 @@ class ClosedConnection(SignalConnection):
 
 
 class DisconnectEvent(TriggeredEvent):
-    """What a function for Disconnect gets: a :class:`TriggeredEvent` whose connection has a closure.
+    """The event that a Disconnect function is called with: a :class:`TriggeredEvent` whose connection has a closure.
 
     Attributes:
         connection: the connection; ``connection.closure`` has the code, the reason and who closed.
@@ -121,6 +121,7 @@ class Events:
     ) -> None:
         """``signals.register_event``."""
         names, known_type = _several(name), chosen(EventType, type, "type")
+        # All names are checked before the first one is registered: an error leaves nothing behind.
         for each in names:
             if event_name in self._registrations.get((each, known_type), ()):
                 raise EventAlreadyRegistered(each, known_type.value, event_name)
@@ -143,7 +144,7 @@ class Events:
     def matching(
         self, name: str | None, type: EventType | str | None, event_name: str | None
     ) -> Iterator[EventRegistration]:
-        """The registrations; None matches all."""
+        """The registrations with this name, type and event name; None for one of these matches all."""
         wanted = None if type is None else chosen(EventType, type, "type")
         for registrations in self._registrations.values():
             for each in registrations.values():
@@ -153,6 +154,8 @@ class Events:
     def when_connected(self, name: str) -> Deferred[SignalConnection]:
         """``signals.when_connected``."""
 
+        # A name for which nobody waits any more is forgotten. By then others may wait for a later connection of the
+        # same name, and they are kept.
         def nobody_waits() -> None:
             if self._connect_waiters.get(name) is waiters:
                 del self._connect_waiters[name]
@@ -164,6 +167,7 @@ class Events:
 
     def fire_connect(self, link: Link, done: Callable[[], None]) -> None:
         """Fire Connect; ``done`` is called when the last function has ended."""
+        # Taken out before they are fired: a function that waits again then gets the next connection, not this one.
         waiters = self._connect_waiters.pop(link.name, None)
         if waiters is not None:
             waiters.fire(view_of(link), self._fresh_context)
@@ -180,9 +184,11 @@ class Events:
             return
         event_class: Any = TriggeredEvent if type is EventType.CONNECT else DisconnectEvent
         event = event_class(link.name, type, view_of(link), self._runtime.wall_time(), self.lockable)
+        # A copy: a function may register others or unregister itself, which counts from the next event on.
         self._run_each(iter(tuple(registrations.values())), event, done)
 
     def _run_each(self, rest: Iterator[EventRegistration], event: TriggeredEvent, done: Callable[[], None]) -> None:
+        """Call the functions one after the other, each when the one before has ended; go on where one has failed."""
         for registration in rest:
             what = f"{event.type.value} event {registration.event_name} of {event.name}"
             where = Place(what, event.connection.client_id, event.type.value)
@@ -193,13 +199,18 @@ class Events:
                 later=lambda _: self._run_each(rest, event, done),
                 context=self._fresh_context(),
             )
+            # The function goes on. When it ends, ``later`` calls this method for the rest of the functions.
             if ended is None:
                 return
         done()
 
 
 def name_for(function: Callable[..., Any], is_taken: Callable[[str], bool]) -> str:
-    """A function's name; for what has none of its own, a name after it with the first number that is not taken."""
+    """A name for a function.
+
+    A lambda, a ``functools.partial`` or an object that can be called has no name that could be written in code. Its
+    name is made of what it is and of the first number that is not taken.
+    """
     name = getattr(function, "__name__", None)
     if isinstance(name, str) and name.isidentifier():
         return name

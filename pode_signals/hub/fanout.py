@@ -1,7 +1,8 @@
-"""The one place that writes messages to clients: joined per turn and audience, each recipient's failure its own.
+"""The one place that writes messages to clients. It never lets the failure of one recipient stop the others.
 
-A name's connections are disjoint from every other name's, so order has to be kept within a name only: a batch holds
-the frames of one turn for one audience, and goes out before anything else is written to that name.
+The messages of one turn to one audience are a batch, which is written as one string of bytes for each recipient. Each
+connection has exactly one name, so order has to be kept within a name only: the batch of a name is written before
+anything else is written to a connection of that name.
 """
 
 from __future__ import annotations
@@ -23,10 +24,14 @@ from .waiters import Waiters
 
 __all__ = ["Batch", "FanOut", "Sent"]
 
+# A larger batch is written before the turn ends. Otherwise a function that sends much in one turn would have all its
+# messages in memory twice: each by itself, and joined.
 _MAX_BATCH_BYTES = 262_144
-# What Twisted's transports take before they ask to pause.
+# A transport of Twisted asks its producer to pause once its buffer holds more than 64 KiB (FileDescriptor.bufferSize).
+# A larger piece of a queue would only move from the queue, which is bounded, into that buffer, which is not.
 _CHUNK_BYTES = 65_536
-# A close frame behind unread data is unlikely to arrive.
+# The close frame of a slow client stands behind data that the client does not read, so it is unlikely to arrive. The
+# transport is aborted after this time, rather than after the longer close_timeout_seconds.
 _SLOW_CLOSE_SECONDS = 2.0
 _TOO_SLOW = CloseCode.SLOW_CLIENT
 # Causes of drops that several places count.
@@ -37,7 +42,7 @@ _NOBODY: frozenset[Link] = frozenset()
 
 
 class Sent(Enum):
-    """What became of a frame for one connection."""
+    """What happened to a frame for one connection."""
 
     SENT = "sent"
     QUEUED = "queued"
@@ -52,10 +57,11 @@ class Batch:
     """The messages of one turn for one audience.
 
     Attributes:
-        audience: for whom they are.
-        waiting: members of the audience that got these messages into their queues.
-        messages: the messages.
-        size_bytes: how much their payloads are.
+        audience: the connections that the messages are for.
+        waiting: members of the audience that have these messages in their queues already; the batch is not written to
+            them.
+        messages: the messages, in the order of sending.
+        size_bytes: the size of their payloads.
     """
 
     __slots__ = ("audience", "messages", "size_bytes", "waiting")
@@ -67,7 +73,7 @@ class Batch:
         self.size_bytes = len(message.payload)
 
     def encoded(self, encoding: Encoding) -> bytes:
-        """All of them as a client of an encoding gets them."""
+        """All messages of the batch, as one string of bytes for a client with this encoding."""
         messages = self.messages
         if len(messages) == 1:
             return messages[0].encoded(encoding)
@@ -77,16 +83,17 @@ class Batch:
 class FanOut:
     """Writes frames to audiences.
 
-    A client that reads slower than it is sent to has a queue of its own: what its transport can't take at once waits
-    there, bounded, and goes out when the transport is empty again.
+    A client that reads more slowly than the hub sends has a queue of its own, which is bounded. Messages that the
+    client's transport can't take at once wait in the queue, and are written when the transport is empty again.
 
     Args:
-        runtime: the surroundings; the next turn of its clock ends a batch.
+        runtime: the surroundings; a batch is written in the next turn of the runtime's clock.
 
     Attributes:
         congested: the connections whose transport holds data that the client has not read.
-        queued_bytes: what waits in all queues, the places included.
-        flush: writes what this turn has collected for a name, and gives those to whom it could not be written.
+        queued_bytes: the size of all frames that wait in queues, with what each place in a queue takes.
+        flush: writes the batch that this turn has collected for a name, and returns the connections to which the batch
+            could not be written.
     """
 
     def __init__(self, runtime: Runtime) -> None:
@@ -96,8 +103,8 @@ class FanOut:
         self._counters = runtime.counters
         self._reports = runtime.reports
         self._batches: dict[str, Batch] = {}
-        # How many clients of a name get another encoding than nearly all others do. Where there are none, an audience
-        # is written to without a look at how each member is encoded.
+        # For each name, how many of its clients have another encoding than the plain one. A name without such clients
+        # is not in here, and its audiences are written to without a look at the encoding of each member.
         self._others: Counter[str] = Counter()
         self._waiting: Waiters[None] = Waiters()
         self._scheduled = False
@@ -123,20 +130,26 @@ class FanOut:
 
         Args:
             name: the name.
-            audience: its connections; equal audiences of one turn are told by being the same object.
+            audience: connections of that name. Two sends of one turn share a batch where their audiences are the same
+                object, not where they are merely equal.
             message: the message.
 
         Returns:
-            How many of the audience get it behind unsent data, and how many will not get it, as far as that is known.
+            How many of the audience get the message behind unsent data, and how many will not get it, as far as that
+            is known now.
         """
         waiting = self._waiting_of(name, audience)
         queued = dropped = 0
+        # Slow clients get the message into their queues now, rather than with the batch: the caller is told in the
+        # same call whether a queue was full.
         for link in audience if waiting else ():
             if link in waiting:
                 if self._enqueue(link, message.encoded(link.encoding), message.key) is Sent.QUEUED:
                     queued += 1
                 else:
                     dropped += 1
+        # The batch is looked up here and not before the loop: a slow client that was closed in the loop has left the
+        # hub, which writes the batch of its name.
         batch = self._batches.get(name)
         if batch is None:
             self._batches[name] = batch = Batch(audience, waiting, message)
@@ -152,6 +165,7 @@ class FanOut:
 
     def send_one(self, link: Link, data: bytes, key: str | None = None) -> Sent:
         """Give one encoded message to one connection, at once."""
+        # The connection may be in the audience of that batch, whose messages were sent before this one.
         if self._batches and link.name in self._batches:
             self.flush(link.name)
         if self.congested and link in self.congested:
@@ -162,39 +176,48 @@ class FanOut:
         return _DROPPED
 
     def drained(self, link: Link) -> None:
-        """A transport is empty again: what waits goes out, until it is full or nothing waits."""
+        """A transport is empty again: write frames that wait, until the transport is full or no frame waits."""
         outbox = link.outbox
+        # A write that fills the transport adds the link again, and so ends the loop.
         self.congested.discard(link)
         while outbox and link not in self.congested:
             size_bytes, count = outbox.size_bytes, len(outbox)
             frames = outbox.pop(_CHUNK_BYTES)
             self._resized(link, size_bytes, outbox.size_bytes)
             count -= len(outbox)
+            # Where writing failed, the connection has left the hub, and its queue was dropped with it.
             if not self._write(link, frames):
                 self._dropped(_WRITE_FAILED, count)
                 return
+        # The queue of a client that reads again is not kept: most clients never need one.
         if not outbox:
             link.outbox = None
 
     def leave(self, link: Link) -> None:
-        """A connection is about to close: what waits for it goes out before its close frame."""
+        """A connection is about to close: write the frames that wait for it, so that its close frame comes last.
+
+        The hub has flushed the batch of the connection's name before it calls this.
+        """
         outbox = self._take(link)
         if outbox:
+            # Counted before, since the frames are taken out of the queue to be written.
             count = len(outbox)
             if not self._write(link, outbox.pop(outbox.size_bytes)):
                 self._dropped(_CLOSED, count)
-        # Last, for writing may fill the transport once more.
+        # This comes last: the write may have filled the transport, which adds the link to the congested ones again.
         self.congested.discard(link)
 
     def batch_of(self, name: str) -> Batch | None:
-        """What this turn has collected for a name up to now; None is nothing."""
+        """The batch that this turn has collected for a name up to now; None where there is none."""
         return self._batches.get(name)
 
     def _flush(self, name: str) -> Collection[Link]:
+        # Taken out before anything is written: a connection whose write fails leaves the hub, which calls flush for
+        # the same name once more.
         batch = self._batches.pop(name, None)
         if batch is None:
             return ()
-        # Mostly all get the same bytes.
+        # Nearly always all members get the same bytes.
         made = {PLAIN_WEBSOCKET: (data := batch.encoded(PLAIN_WEBSOCKET))}
         others = name in self._others
         failed = []
@@ -205,6 +228,8 @@ class FanOut:
             if others:
                 found = made.get(link.encoding)
                 data = made[link.encoding] = batch.encoded(link.encoding) if found is None else found
+            # A fence around each recipient. It is written out here, rather than by a call of _write, because a call
+            # for each recipient of a fan-out takes time.
             try:
                 written = link.write(data)
             except Exception:
@@ -215,7 +240,7 @@ class FanOut:
         return failed
 
     def close(self, link: Link, code: int, reason: bytes) -> None:
-        """Write a close frame."""
+        """Write a close frame. A transport that raises ends this connection and no other."""
         try:
             link.write_close(code, reason)
         except Exception:
@@ -228,12 +253,16 @@ class FanOut:
         return self._waiting.wait()
 
     def _waiting_of(self, name: str, audience: Audience) -> frozenset[Link]:
-        """Those of an audience whose frames have to wait; a batch that does not fit goes out before."""
+        """The members of an audience whose frames have to wait in queues.
+
+        The batch of the name is written first where the next message can't join it.
+        """
         waiting = self._congested_of(audience)
         batch = self._batches.get(name)
+        # A message can join the batch only where both are written to exactly the same connections.
         if batch is not None and (batch.audience is not audience or batch.waiting != waiting):
             self.flush(name)
-            # Writing may have filled a transport.
+            # Writing the batch may have filled another transport.
             waiting = self._congested_of(audience)
         return waiting
 
@@ -241,8 +270,9 @@ class FanOut:
         return frozenset(self.congested.intersection(audience)) if self.congested else _NOBODY
 
     def _enqueue(self, link: Link, data: bytes, key: str | None) -> Sent:
-        """Have a message wait for a slow client, or drop it."""
-        # It was closed meanwhile, to make room for others.
+        """Put a message into the queue of a slow client, or drop the message."""
+        # An earlier recipient of the same message filled the total of all queues, and this client was closed to make
+        # room.
         if link.state is not ConnectionState.OPEN:
             self._dropped(_CLOSED, 1)
             return Sent.DROPPED
@@ -263,21 +293,25 @@ class FanOut:
                 client_id=link.client_id,
             )
             self._dropped("newest", 0 if taken else 1)
-        # Over it by this message, and the largest queue is as large.
+        # One client is enough: the total was kept before this message, and the largest queue holds at least as much as
+        # this message has added.
         if self.queued_bytes > self._settings.total_queue_bytes:
             largest = self._largest.largest()
             assert largest is not None
             self._too_slow(largest, "total_queue_bytes", "shed")
+        # A client that was closed above has no queue any more.
         return Sent.QUEUED if taken and link.outbox is not None else Sent.DROPPED
 
     def _too_slow(self, link: Link, setting: str, cause: str) -> None:
-        """Close a client that does not read: nothing that waits for it would ever arrive.
+        """Close a client that does not read.
 
         Args:
-            link: the client's.
-            setting: the bound that says so.
-            cause: what the messages that wait are counted under.
+            link: the client's connection.
+            setting: the name of the setting whose bound was passed.
+            cause: what the dropped messages are counted under.
         """
+        # The queue is dropped before the connection leaves the hub, which would write the whole queue into the
+        # transport of a client that does not read.
         count = self._drop(link, cause)
         self._reports.limit(
             setting,
@@ -289,7 +323,15 @@ class FanOut:
         link.shut(_TOO_SLOW, "the client reads too slowly", ClosedBy.SERVER, timeout_seconds=seconds)
 
     def _drop(self, link: Link, cause: str) -> int:
-        """Give up what waits for a connection: how many messages that was."""
+        """Drop the queue of a connection.
+
+        Args:
+            link: the connection.
+            cause: what the dropped messages are counted under.
+
+        Returns:
+            How many messages were in the queue.
+        """
         count = len(self._take(link) or ())
         self._dropped(cause, count)
         return count
@@ -300,6 +342,7 @@ class FanOut:
             self._counters.dropped_by[cause] += count
 
     def _take(self, link: Link) -> Outbox | None:
+        """Take the queue away from a connection; None where the connection has no queue."""
         outbox, link.outbox = link.outbox, None
         if outbox is not None:
             self._resized(link, outbox.size_bytes, 0)
@@ -310,6 +353,7 @@ class FanOut:
         self._largest.set(link, now)
 
     def _write(self, link: Link, frames: bytes) -> bool:
+        """Write to one connection; False where the connection is not open any more, or its transport raised."""
         try:
             return link.write(frames)
         except Exception:
@@ -317,6 +361,7 @@ class FanOut:
             return False
 
     def _failed(self, link: Link) -> None:
+        """A transport raised: give the connection up. This is called in an ``except``, whose exception is logged."""
         self._reports.failure("writing failed", "writing to connection {client_id} failed", client_id=link.client_id)
         self._drop(link, _WRITE_FAILED)
         link.fail()
@@ -327,9 +372,12 @@ class FanOut:
             self._runtime.clock.callLater(0, self._end_turn)
 
     def _end_turn(self) -> None:
+        # First, so that a send that a write below causes plans the end of the next turn.
         self._scheduled = False
+        # A copy of the names, since flush takes each batch out.
         for name in tuple(self._batches):
             self.flush(name)
         if self._waiting:
+            # A function that is told may send again, and then waits for the next turn.
             waiting, self._waiting = self._waiting, Waiters()
             waiting.fire(None, self._runtime.fresh_context)

@@ -28,12 +28,13 @@ __all__ = ["FAILED", "Call", "Failed", "Fence", "Measure", "Place", "pending_of"
 
 @frozen
 class Place:
-    """What runs, for the log.
+    """The name of what runs, for the log.
 
     Attributes:
-        what: the registration, of which there are few: ``signal route /msg``.
-        client_id: for whom; None where that is nobody.
-        kind: what its time is measured under: ``connect``, ``disconnect``, ``job``, ``check``, or ``route``.
+        what: the name of the registration, such as ``signal route /msg``. Log lines are limited by this name, so it
+            must have nothing that a client can choose.
+        client_id: the client for which the function runs; None where the function runs for no client.
+        kind: the kind of function, for those who measure: ``route``, ``connect``, ``disconnect``, ``job`` or ``check``.
     """
 
     what: str
@@ -48,7 +49,7 @@ class Failed:
     """The type of :data:`FAILED`."""
 
 
-# What asyncio raises where no loop of its own runs (asyncio.get_running_loop).
+# The text of the RuntimeError that asyncio.get_running_loop raises where no loop of asyncio runs.
 _NO_LOOP = "no running event loop"
 
 Call = Callable[[SignalEvent, Context, Callable[[SignalEvent], Any]], Any]
@@ -102,7 +103,7 @@ class Fence:
             later: called with the outcome when the function did not end at once.
             context: the context to run in; None is a copy of the current one.
             timeout_seconds: None is the hub's ``handler_timeout_seconds``, ``math.inf`` is no limit.
-            on_pending: called with the Deferred of a function that goes on, for who may have to cancel it.
+            on_pending: called with the Deferred of a function that goes on, for a caller who may have to cancel it.
 
         Returns:
             ``(outcome,)`` when the function ended at once, where the outcome is its result or :data:`FAILED`;
@@ -130,6 +131,7 @@ class Fence:
         on_pending: Callable[[Deferred[Any]], None] | None,
     ) -> tuple[Any] | None:
         began = self._turns.seconds()
+        # Exception and not BaseException: SystemExit and KeyboardInterrupt are meant for the process.
         try:
             result = context.run(function)
         except Exception:
@@ -156,7 +158,7 @@ class Fence:
         timeout_seconds: float | None = None,
         on_pending: Callable[[Deferred[Any]], None] | None = None,
     ) -> tuple[Any] | None:
-        """The second half of :meth:`run`: wait for what a function gave, where it is something to wait for."""
+        """The second half of :meth:`run`: wait for a result that is a Deferred, a coroutine or another awaitable."""
         pending = pending_of(context, result)
         if pending is None:
             return (result,)
@@ -168,13 +170,16 @@ class Fence:
     def _wait(
         self, where: Place | SignalEvent, pending: Deferred[Any], later: Callable[[Any], None], timeout_seconds: float
     ) -> tuple[Any] | None:
+        # Empty until the function has an outcome, and never longer than one.
         outcome: list[Any] = []
+        # False while this method has not returned: a Deferred that has fired already calls ``ended`` within addBoth.
         waiting = False
         timed_out = False
 
         def ended(value: Any) -> None:
+            # The time limit came first, and ``later`` has been called. None also ends the chain of the Deferred, so
+            # that Twisted logs no failure of a cancelled function as unhandled.
             if outcome:
-                # The timeout spoke first.
                 return
             outcome.append(self._outcome(where, value, timed_out))
             if waiting:
@@ -185,8 +190,10 @@ class Fence:
         def expire() -> None:
             nonlocal timed_out
             timed_out = True
+            # Mostly this calls ``ended`` at once, with a CancelledError.
             self._cancel(where, pending, timeout_seconds)
-            # A function may swallow the cancellation: what it still gives is ignored.
+            # A function may swallow the cancellation and go on. The connection does not wait for it any longer, and its
+            # result is ignored.
             if not outcome:
                 outcome.append(FAILED)
                 later(FAILED)
@@ -200,9 +207,10 @@ class Fence:
 
     def _outcome(self, where: Place | SignalEvent, value: Any, timed_out: bool) -> Any:
         failed = isinstance(value, Failure)
+        # The time limit has its own log line and its own counter, so its CancelledError is not counted as a failure.
         if failed and not (timed_out and value.check(CancelledError)):
             self._failed(where, value)
-        # A result that was given because of the cancellation came too late.
+        # A function that returns a result when it is cancelled has returned that result too late.
         return FAILED if failed or timed_out else value
 
     def _cancel(self, where: Place | SignalEvent, pending: Deferred[Any], seconds: float) -> None:
@@ -237,8 +245,10 @@ def pending_of(context: Context, result: Any) -> Deferred[Any] | None:
     """A Deferred for what a function gave, where that is something to wait for; None where it is the outcome."""
     if isinstance(result, Deferred):
         return result
+    # The body of a coroutine runs here and not in the call, so it needs the context once more.
     if isinstance(result, Coroutine):
         return context.run(Deferred.fromCoroutine, result)
+    # Deferred.fromCoroutine takes coroutines alone.
     if isawaitable(result):
         return context.run(Deferred.fromCoroutine, _awaited(result))
     return None
@@ -253,7 +263,7 @@ def _after(ended: Callable[[], None], later: Callable[[Any], None]) -> Callable[
 
 
 def _place(where: Place | SignalEvent) -> Place:
-    """Of an event only where something went wrong: one is made for each message."""
+    """The name of what runs. For an event it is made only where something went wrong, and not for each message."""
     if isinstance(where, Place):
         return where
     path = "-" if where.route is None else where.route.path
@@ -265,5 +275,6 @@ async def _awaited(awaitable: Any) -> Any:
 
 
 def _enter(event: SignalEvent, function: Callable[[SignalEvent], Any]) -> Any:
+    # This runs within the context of the function, so the context takes the event along and ends with it.
     current_event.set(event)
     return function(event)

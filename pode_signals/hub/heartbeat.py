@@ -1,7 +1,7 @@
-"""Pings and overdue messages: one sweep over all connections, no timer per link.
+"""Pings and overdue messages: one sweep over all connections each second. It sets no timer for a single connection.
 
-Deadlines run only while the client's socket is read; a sweep that comes late, because this process itself was held up,
-postpones every deadline by as much.
+A deadline runs only while the client's socket is read. Where a sweep comes late, because this process was held up, all
+deadlines are postponed by the same time.
 """
 
 from __future__ import annotations
@@ -37,12 +37,12 @@ class Heartbeat:
         self._swept_at = 0.0
 
     def begin(self) -> None:
-        """Sweep from now on, unless it does already."""
+        """Sweep from now on; nothing happens where the sweeps have begun already."""
         if self._next is None:
             self._plan()
 
     def end(self) -> None:
-        """Sweep no longer: there is nobody."""
+        """Sweep no longer, since there are no connections."""
         if self._next is not None:
             self._next.cancel()
             self._next = None
@@ -54,12 +54,12 @@ class Heartbeat:
     def _sweep(self) -> None:
         now = self._runtime.clock.seconds()
         passed = now - self._swept_at
-        # A whole sweep was missed: we were held up, and nobody else is to blame.
+        # A whole sweep was missed. This process was held up, so its clients are not to blame for missing answers.
         held_up = passed - SWEEP_SECONDS if passed >= 2 * SWEEP_SECONDS else 0.0
         self._runtime.stalls.noticed(held_up, self._swept_at)
         self._plan()
         for link in self._links():
-            # Their deadlines do not run while we do not read.
+            # The answer of a client whose socket is not read may have come, and not have been seen.
             postponed = passed if link.reading_paused else held_up
             if link.state is ConnectionState.OPEN:
                 self._look_for_pong(link, now, postponed)
@@ -69,7 +69,8 @@ class Heartbeat:
     def _look_for_pong(self, link: Link, now: float, postponed: float) -> None:
         if link.pulse.pong_due is None:
             if now >= link.pulse.ping_due:
-                # No client can guess the payload: one that reads nothing would pass for alive by pongs sent blindly.
+                # A random payload, which a client can only know by reading the ping. With a known payload a client that
+                # reads nothing would pass for alive by sending pongs.
                 payload = self._runtime.random.randbytes(_PING_BYTES)
                 link.pulse.pinged(payload, now + self._runtime.settings.pong_timeout_seconds)
                 link.ping(payload)

@@ -40,7 +40,7 @@ from .transport import ClientTransport
 __all__ = ["Hub"]
 
 _REPLACED = CloseCode.REPLACED
-# So many within so long are no reload of a page.
+# A user who reloads a page replaces a connection less often than this number of times within this time.
 _TOO_MANY_REPLACEMENTS = 3
 _REPLACING_SECONDS = 10.0
 
@@ -123,7 +123,10 @@ class Hub:
         return self._runtime.clock
 
     def wall_time(self, seconds: float | None = None) -> datetime:
-        """When the hub's clock showed so many seconds, as the wall clock is set now (aware, UTC); None is now."""
+        """The wall time at which the hub's clock showed these seconds, as the wall clock is set now (aware, UTC).
+
+        None is now.
+        """
         return self._runtime.wall_time(seconds)
 
     def links(self) -> tuple[Link, ...]:
@@ -193,7 +196,7 @@ class Hub:
     # What links call.
 
     def leaves(self, link: Link) -> None:
-        """The connection is about to close: what was sent before goes out, then it gets nothing more."""
+        """The connection is about to close: messages that were sent before are written, and it gets no later ones."""
         self.inboxes.incomplete(link, 0)
         self.fan_out.flush(link.name)
         self.fan_out.leave(link)
@@ -216,11 +219,11 @@ class Hub:
             self.events.fire_disconnect(link)
 
     def close(self, link: Link, code: int, reason: bytes) -> None:
-        """Write a close frame, whatever the transport does."""
+        """Write a close frame; a transport that raises is given up, and the exception goes no further."""
         self.fan_out.close(link, code, reason)
 
     def congested(self, link: Link) -> None:
-        """A transport holds more than it likes."""
+        """A transport's buffer is full."""
         self.fan_out.congested.add(link)
 
     def drained(self, link: Link) -> None:
@@ -228,7 +231,7 @@ class Hub:
         self.fan_out.drained(link)
 
     def grows(self, link: Link, size_bytes: int) -> None:
-        """So much has come of a message that is not complete; 0 where none is."""
+        """So many bytes have come of a message that is not complete; 0 where no message is incomplete."""
         self.inboxes.incomplete(link, size_bytes)
 
     # What dispatch and events call.

@@ -21,7 +21,8 @@ from .runtime import Runtime
 __all__ = ["Identities", "caller_of"]
 
 _SIGNED = "s:"
-_VERSION_4 = 0x4000 << 64 | 0x8000 << 48  # and the variant of RFC 9562
+# The bits of a UUID that say version 4 and the variant of RFC 9562.
+_VERSION_4 = 0x4000 << 64 | 0x8000 << 48
 _RANDOM_BITS = ~(0xF000 << 64 | 0xC000 << 48)
 
 

@@ -1,7 +1,7 @@
-"""What clients have sent and no function has taken yet: bounded for each of them, and for all together.
+"""Messages of clients that wait for a function, bounded for each client and for all together. It never drops a message.
 
-Nothing of it is ever lost: whose messages wait is read no further. Only a message that is not complete can be given up,
-with its connection, since nobody but its client can end it.
+In place of that, the hub stops reading from clients whose messages wait. Only a message that is not complete can be
+given up, together with its connection: its client alone could complete it, and perhaps never does.
 """
 
 from __future__ import annotations
@@ -28,11 +28,11 @@ class Inboxes:
         links: gives all connections.
 
     Attributes:
-        waiting_bytes: what waits in all inboxes.
+        waiting_bytes: the size of all messages that wait in inboxes.
         waiting_connections: how many connections have messages that wait.
-        incomplete_bytes: what has come of messages that are not complete.
-        is_full: whether whoever keeps the hub busy is read no further, because both together were too much; until a
-            quarter of the bound is free again.
+        incomplete_bytes: how many bytes have come of messages that are not complete.
+        is_full: whether both together have passed ``total_inbox_bytes``. Until a quarter of that bound is free again,
+            the hub reads nothing from clients whose messages wait or are being handled.
     """
 
     def __init__(self, runtime: Runtime, links: Callable[[], Iterable[Link]]) -> None:
@@ -42,7 +42,8 @@ class Inboxes:
         self._max_total_bytes = settings.total_inbox_bytes
         self._reports = runtime.reports
         self._links = links
-        # Connections whose message is not complete, by how long it has been coming, and what there is of it.
+        # How many bytes have come of the incomplete message of a connection. The connection whose message began first
+        # is the first one.
         self._incomplete: OrderedDict[Link, int] = OrderedDict()
         self.waiting_bytes = 0
         self.waiting_connections = 0
@@ -50,7 +51,10 @@ class Inboxes:
         self.is_full = False
 
     def put(self, link: Link, payload: bytes) -> None:
-        """A message has to wait. It always can; where that is enough for now, nothing more is read."""
+        """Have a message wait, and pause reading where enough messages wait.
+
+        A message that has been read is always taken, since its bytes are in memory already.
+        """
         inbox = link.inbox
         if inbox is None:
             inbox = link.inbox = Inbox()
@@ -62,45 +66,59 @@ class Inboxes:
         if not link.reading_paused:
             if len(inbox) >= self._max_messages:
                 self._read_no_further(link, "max_pending_messages")
-            elif inbox.size_bytes + len(payload) > self._max_bytes:  # another one like this would be too much
+            # Reading pauses one message early: another message of this size would pass the bound.
+            elif inbox.size_bytes + len(payload) > self._max_bytes:
                 self._read_no_further(link, "inbox_bytes")
             elif self.is_full:
                 link.pause_reading()
         self._look_at_total()
 
     def take(self, link: Link, inbox: Inbox) -> bytes:
-        """The message that waits longest in an inbox that has one; its connection is read on where few are left."""
+        """Take out the message that has waited longest. Reading goes on where few messages are left.
+
+        Args:
+            link: the connection.
+            inbox: its inbox, which is not empty.
+        """
         payload = inbox.popleft()
         if not inbox:
             self.waiting_connections -= 1
         inbox.size_bytes -= len(payload)
         self.waiting_bytes -= len(payload)
         self._look_at_total()
+        # A quarter, so that reading is not paused and resumed for each single message.
         few = len(inbox) <= self._max_messages // 4 and inbox.size_bytes <= self._max_bytes // 4
         if link.reading_paused and few and not self.is_full:
             link.resume_reading()
         return payload
 
     def is_busy(self, link: Link) -> None:
-        """A function goes on: while there is no room, nothing is read that would have to wait for its end."""
+        """A function goes on. Where all inboxes together are full, the client is not read until the function ends."""
         if self.is_full and not link.reading_paused:
             link.pause_reading()
 
     def is_idle(self, link: Link) -> None:
-        """Nothing waits any more, and no function runs."""
+        """No message waits any more, and no function runs: reading goes on."""
         link.inbox = None
         if link.reading_paused:
             link.resume_reading()
 
     def incomplete(self, link: Link, size_bytes: int) -> None:
-        """So much has come of a message that is not complete; 0 where it is, or will not be any more."""
+        """Say how much has come of a message that is not complete.
+
+        Args:
+            link: the connection.
+            size_bytes: how many bytes have come; 0 where the message is complete, or its connection ends.
+        """
         self.incomplete_bytes += size_bytes - self._incomplete.get(link, 0)
         if size_bytes:
             self._incomplete[link] = size_bytes
         else:
             self._incomplete.pop(link, None)
         self._look_at_total()
-        # Half of the room is theirs even where inboxes fill the rest: those will be emptied by functions.
+        # Incomplete messages may fill half of the room, even where inboxes fill the other half: functions will empty
+        # the inboxes, and the hub can wait for that. The message that began first is given up first. The last one is
+        # kept, so that a single large message can always be completed.
         while self.is_full and self.incomplete_bytes > self._max_total_bytes // 2 and len(self._incomplete) > 1:
             self._give_up(next(iter(self._incomplete)))
 
@@ -110,20 +128,23 @@ class Inboxes:
             self.is_full = True
             self._reports.limit(
                 "total_inbox_bytes",
-                "{size_bytes} bytes of clients wait: no client is read further whose messages wait or are handled",
+                "{size_bytes} bytes of messages wait: clients whose messages wait or are handled are not read further",
                 size_bytes=total_bytes,
             )
+            # Clients whose messages neither wait nor are handled are read on: a message of theirs that comes in is
+            # handled at once, and is_busy pauses reading then.
             for link in self._links():
                 busy = link.is_connecting if link.intake is None else link.intake.busy
                 if busy and not link.reading_paused:
                     link.pause_reading()
+        # Three quarters and not the whole, so that this does not change back and forth with each message.
         elif self.is_full and total_bytes <= self._max_total_bytes // 4 * 3:
             self.is_full = False
 
     def _read_no_further(self, link: Link, setting: str) -> None:
         self._reports.limit(
             setting,
-            "connection {client_id}: read no further until its functions have ended",
+            "connection {client_id}: its socket is not read until its functions have ended",
             client_id=link.client_id,
         )
         link.pause_reading()

@@ -1,4 +1,4 @@
-"""The machine's side of one connection, from open to gone, as hub, dispatch, fan-out and transport see it.
+"""The machine's side of one connection, from open to gone. Hub, dispatch, fan-out and transport work with it.
 
 It decides nothing about messages or audiences; the hub does.
 """
@@ -30,7 +30,7 @@ class LinkHub(Protocol):
     """What a link needs of the hub that opened it; :class:`~pode_signals.hub.hub.Hub` is one.
 
     Attributes:
-        face: what ``connection.hub`` gives users.
+        face: the object that users get from ``connection.hub``.
         send_to: sends data to one link.
         ponged, shook_hands: are told of pongs and of handshakes, and how long each took; None tells nobody.
     """
@@ -45,16 +45,16 @@ class LinkHub(Protocol):
         """The surroundings."""
 
     def leaves(self, link: Link) -> None:
-        """The connection is about to close: what was sent before goes out, then it gets nothing more."""
+        """The connection is about to close: messages that were sent before are written, and it gets no later ones."""
 
     def gone(self, link: Link) -> None:
         """The transport is gone."""
 
     def close(self, link: Link, code: int, reason: bytes) -> None:
-        """Write a close frame, whatever the transport does."""
+        """Write a close frame; a transport that raises is given up, and the exception goes no further."""
 
     def congested(self, link: Link) -> None:
-        """The transport holds more than it likes."""
+        """The transport's buffer is full."""
 
     def drained(self, link: Link) -> None:
         """The transport is empty again."""
@@ -63,39 +63,39 @@ class LinkHub(Protocol):
         """The route that converted a connection has ended."""
 
     def grows(self, link: Link, size_bytes: int) -> None:
-        """So much has come of a message that is not complete; 0 where none is."""
+        """So many bytes have come of a message that is not complete; 0 where no message is incomplete."""
 
 
 class Link:
     """The machine's side of one connection; :class:`~pode_signals.SignalConnection` is the user's view of it.
 
-    What the heartbeat, dispatch and fan-out keep with each connection are records of their own; each is written by the
-    module that made it, and read by others.
+    The heartbeat, dispatch and fan-out each keep a record with each connection. The module that made a record writes
+    it, and others only read it.
 
     Args:
-        hub: the hub that it belongs to.
+        hub: the hub that the connection belongs to.
         identity: name, group and client id.
         request: a read-only record of the request.
         scope: global or local.
-        endpoint_name: the endpoint it came in by; None where that has no name.
-        subprotocol: the agreed WebSocket subprotocol; None is none.
+        endpoint_name: the name of the endpoint that the connection came in by; None where the endpoint has no name.
+        subprotocol: the agreed WebSocket subprotocol; None where none was agreed on.
         encoding: how its client gets messages.
 
     Attributes:
         state: open, closing or closed.
-        closure: how it ended; None while it is open.
-        connected_seconds: when it was opened, by the hub's clock.
-        last_activity_seconds: when its client last sent a message, or when it was opened.
-        write: writes whole encoded messages; False where it is not open, and nothing is written.
-        is_connecting: its Connect functions have not ended.
-        reading_paused: nothing is read from the client.
-        pulse: the heartbeat's: when something is due.
-        intake: dispatch's: what is known of a client that has sent something; None where it has not.
+        closure: how the connection ended; None while it is open.
+        connected_seconds: when the connection was opened, by the hub's clock.
+        last_activity_seconds: when its client last sent a message, or when the connection was opened.
+        write: writes whole encoded messages. It returns False, and writes nothing, where the connection is not open.
+        is_connecting: whether its Connect functions have not ended yet.
+        reading_paused: whether nothing is read from the client.
+        pulse: the heartbeat's record: when a ping, a pong or the end of a message is due.
+        intake: dispatch's record of a client that has sent a message; None where the client has sent none.
         inbox: messages that wait for functions; None where there are none.
-        replacements: how often a connection has taken the place of another one up to this; None for the first.
+        replacements: how often connections have taken each other's place, up to this one; None for the first one.
         runtime: the surroundings of the hub.
-        view: what users hold, kept here by ``connection.py``; None where nobody has asked for it yet.
-        outbox: what waits while the client does not read; None where nothing does.
+        view: the object that users hold, kept here by ``connection.py``; None where nobody has asked for it yet.
+        outbox: messages that wait because the client reads too slowly; None where no message waits.
     """
 
     __slots__ = (
@@ -151,6 +151,8 @@ class Link:
         self.closure: Closure | None = None
         self.runtime = runtime = hub.runtime
         self.connected_seconds = self.last_activity_seconds = runtime.clock.seconds()
+        # The transport's own method while the connection is open, and _not_open before and afterwards. So a write needs
+        # no look at the state, which a fan-out to thousands of connections would take thousands of times.
         self.write: Callable[[bytes], bool] = _not_open
         self.is_connecting = True
         self.reading_paused = False
@@ -187,7 +189,7 @@ class Link:
         self.write = transport.write
 
     def write_close(self, code: int, reason: bytes) -> None:
-        """Write a close frame; the connection has left the hub before."""
+        """Write a close frame. The connection must have left the hub before, so that nothing is written behind it."""
         assert self._transport is not None
         self._transport.write_close(code, reason)
 
@@ -198,17 +200,18 @@ class Link:
             code: the close code.
             reason: text for the client.
             by: who closes.
-            timeout_seconds: after so long without an answer the transport is aborted; None is the hub's.
+            timeout_seconds: how long the client may take to answer with a close frame before the transport is aborted;
+                None is the hub's ``close_timeout_seconds``.
         """
         text = close_reason(reason)
         closure = Closure(code, text.decode("utf-8"), by)
         self.left(closure, timeout_seconds=timeout_seconds)
-        # It may have left before.
+        # Otherwise the connection had left before, or has failed while it left: it gets no second close frame.
         if self.closure is closure:
             self.hub.close(self, code, text)
 
     def fail(self) -> None:
-        """Give the connection up: its transport raised."""
+        """Give the connection up, whose transport raised."""
         self.left(Closure(CloseCode.ABNORMAL, "the transport failed", ClosedBy.ERROR))
         self.abort()
 
@@ -225,12 +228,13 @@ class Link:
         self._transport.write_ping(payload)
 
     def vanished(self) -> None:
-        """The client answers no more."""
+        """The client does not answer any more."""
         self.left(Closure(CloseCode.ABNORMAL, "no pong in time", ClosedBy.TIMEOUT))
         self.abort()
 
     def pause_reading(self) -> None:
-        """Stop reading from the client, unless nothing but its close frame is read for any more."""
+        """Stop reading from the client, while the connection is open."""
+        # A connection that is closing has to read its client's close frame.
         if self.state is not ConnectionState.OPEN:
             return
         self.reading_paused = True
@@ -246,7 +250,7 @@ class Link:
     # What the transport calls.
 
     def message_begins(self) -> None:
-        """The first frame of a message has begun: its last one has to end in time."""
+        """The first frame of a message has begun: the last frame of that message has to end in time."""
         runtime = self.runtime
         self.pulse.message_begins(runtime.clock.seconds() + runtime.settings.message_timeout_seconds)
 
@@ -261,7 +265,8 @@ class Link:
         self.pulse.message_ended()
 
     def message_grows(self, size_bytes: int) -> None:
-        """So much has come of a message that is not complete; 0 where none is, any more."""
+        """So many bytes have come of a message that is not complete; 0 where no message is incomplete any more."""
+        # After the end only a 0 is passed on: the hub must not count bytes of a connection that has left it.
         if self.state is ConnectionState.OPEN or not size_bytes:
             self.hub.grows(self, size_bytes)
 
@@ -273,7 +278,8 @@ class Link:
             self.hub.ponged(self, now - (due - settings.pong_timeout_seconds))
 
     def congested(self) -> None:
-        """The transport holds more than it likes."""
+        """The transport's buffer is full."""
+        # Fan-out would keep a connection that has left the hub for ever.
         if self.state is ConnectionState.OPEN:
             self.hub.congested(self)
 
@@ -283,15 +289,17 @@ class Link:
 
     def left(self, closure: Closure, *, timeout_seconds: float | None = None) -> None:
         """A close frame is about to be sent, or was received: the connection leaves the hub, once."""
+        # The state is still OPEN while the hub writes the messages that were sent before.
         if self.state is ConnectionState.OPEN:
             self.hub.leaves(self)
-        # It left before, or because writing what was sent before failed.
+        # Either the connection had left before this call, or one of those writes failed: then this method has been
+        # called once more meanwhile, and the first reason counts.
         if self.closure is not None:
             return
         self.state = ConnectionState.CLOSING
         self.write = _not_open
         self.closure = closure
-        # Otherwise the client's close frame would never be seen.
+        # Without reading, the client's close frame would never be seen.
         if self.reading_paused:
             self.resume_reading()
         seconds = self.runtime.settings.close_timeout_seconds if timeout_seconds is None else timeout_seconds
@@ -301,10 +309,11 @@ class Link:
         """The transport is gone."""
         if self.state is ConnectionState.CLOSED:
             return
-        # First, so that nothing is written to it any more.
+        # This comes first: the hub, which is called below, must not write to a transport that is gone.
         self.state = ConnectionState.CLOSED
         self.write = _not_open
         self._transport = None
+        # The client went away without a close frame (RFC 6455 section 7.1.5: code 1006).
         if self.closure is None:
             self.closure = Closure(CloseCode.ABNORMAL, "", ClosedBy.CLIENT)
             self.hub.leaves(self)
@@ -317,7 +326,7 @@ class Link:
             waiters.fire(self.closure, self.runtime.fresh_context)
 
     def when_disconnected(self) -> Deferred[Closure]:
-        """A new Deferred that fires with the closure when the transport is gone, at once if it is."""
+        """A new Deferred that fires with the closure when the transport is gone; at once where it is gone already."""
         if self.state is ConnectionState.CLOSED:
             assert self.closure is not None
             return succeed(self.closure)

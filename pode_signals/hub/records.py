@@ -1,4 +1,4 @@
-"""What parts of the hub keep with each connection: its pulse, its intake, its inbox. Nothing here acts."""
+"""The records that parts of the hub keep with each connection: its pulse, its intake, its inbox. Nothing here acts."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ class Pulse:
 
     Attributes:
         ping_due: when the client is to be pinged, by the hub's clock.
-        ping: what the pong that is due has to say; None where none is due.
-        pong_due: when the pong has to be there; None where none is due.
-        message_due: when the last frame of a message that has begun has to be there; None where none has.
+        ping: the payload that the next pong must have; None where no pong is due.
+        pong_due: when the pong has to be there; None where no pong is due.
+        message_due: when the last frame of the incomplete message has to be there; None where no message is incomplete.
     """
 
     __slots__ = ("message_due", "ping", "ping_due", "pong_due")
@@ -29,13 +29,19 @@ class Pulse:
         self.message_due: float | None = None
 
     def pinged(self, ping: bytes, pong_due: float) -> None:
-        """A ping goes out, whose pong has to come by a time."""
+        """A ping goes out; its pong has to be there at ``pong_due``."""
         self.ping = ping
         self.pong_due = pong_due
 
     def pong(self, payload: bytes, next_ping_due: float) -> float | None:
-        """A pong came in: until when it was due; None for one that no ping of ours asked for, which says nothing."""
+        """A pong came in: the next ping is due later.
+
+        Returns:
+            Until when this pong was due; None where no ping of ours asked for it.
+        """
         due = self.pong_due
+        # A pong without our ping is allowed (RFC 6455 section 5.5.3) and shows nothing: a client that reads nothing can
+        # send it as well.
         if due is None or payload != self.ping:
             return None
         self.pong_due = self.ping = None
@@ -43,7 +49,7 @@ class Pulse:
         return due
 
     def message_begins(self, due: float) -> None:
-        """The first frame of a message has begun: its last one has to be there by a time."""
+        """The first frame of a message has begun: the last frame has to be there at ``due``."""
         self.message_due = due
 
     def message_ended(self) -> None:
@@ -52,16 +58,17 @@ class Pulse:
 
 
 class Intake:
-    """What is known of a client that has sent something; dispatch writes it.
+    """What dispatch knows of a client that has sent a message. Only dispatch writes it.
 
     Args:
         bucket: how many messages may come.
-        busy: a function goes on for it: its Connect functions, or that of a message.
+        busy: whether new messages of the client have to wait: for its Connect functions, for the function of a message,
+            for its rate, or for its next share of a turn.
 
     Attributes:
-        bad_messages: how many of its messages were bad; None while none was.
-        route: its signal route; None is none.
-        route_version: the version of the routes that ``route`` is of.
+        bad_messages: how many of its messages were bad; None while there was no bad message.
+        route: the signal route of the connection's path; None where there is no route for it.
+        route_version: the version of the signal routes in which ``route`` was looked up.
     """
 
     __slots__ = ("bad_messages", "bucket", "busy", "route", "route_version")
@@ -75,13 +82,14 @@ class Intake:
 
 
 class Replacements:
-    """How often connections with one name and client id took each other's place; the hub writes it.
+    """How often connections with one name and client id took each other's place. Only the hub writes it.
 
-    The newest connection has it from the one that it replaced, so nothing is kept of clients that are gone.
+    The newest connection takes this record over from the connection that it replaced. So the record ends with the last
+    of them, and nothing is kept of clients that are gone.
 
     Attributes:
-        window: tells when that was too often.
-        told: it was told of.
+        window: counts the replacements, and says when they were too many.
+        told: whether the log has told of them.
     """
 
     __slots__ = ("told", "window")
@@ -92,10 +100,10 @@ class Replacements:
 
 
 class Inbox(deque[bytes]):
-    """The messages of one connection that wait, undecoded; ``inboxes.py`` writes it.
+    """The messages of one connection that wait, as bytes that are not decoded. Only ``inboxes.py`` writes it.
 
     Attributes:
-        size_bytes: how much they are.
+        size_bytes: the size of all messages in it.
     """
 
     __slots__ = ("size_bytes",)

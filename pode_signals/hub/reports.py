@@ -1,6 +1,7 @@
-"""Log lines that clients can cause: escaped, and a few a minute of each kind; the number of the others is told.
+"""Log lines that clients can cause: escaped, and never more than a few a minute of each kind.
 
-A hub has one :class:`Reports`, and every part of it writes such lines here and nowhere else.
+The log tells how many lines were left out. A hub has one :class:`Reports`, and every part of the hub writes such lines
+here and nowhere else.
 """
 
 from __future__ import annotations
@@ -22,10 +23,10 @@ from .recent import MOST_LINE_CHARACTERS, LogLine, Recent
 __all__ = ["LINES_PER_WINDOW", "MOST_KINDS", "WINDOW_SECONDS", "Reports", "printable_failure"]
 
 LINES_PER_WINDOW = 10
-"""So many lines of one kind are written within :data:`WINDOW_SECONDS`."""
+"""How many lines of one kind are written within :data:`WINDOW_SECONDS`."""
 WINDOW_SECONDS = 60.0
 MOST_KINDS = 1_000
-"""Kinds that have a window at a time; what is one more shares one with all others that are."""
+"""How many kinds have a window of their own at a time. All further kinds share one window."""
 
 _OTHERS = "others"
 
@@ -40,19 +41,19 @@ class _Window:
         self.level = LogLevel.warn
 
     def is_over(self, now: float) -> bool:
-        # An injected clock may be put back, which is to silence nothing.
+        # Where an injected clock was put back, the window is over, so that no lines are left out for it.
         return not 0 <= now - self.began < WINDOW_SECONDS
 
 
 class Reports:
-    """Writes such lines for one hub.
+    """Writes log lines that clients can cause, for one hub.
 
-    How many were left out is told when the minute of their kind is over, or by :meth:`tell`. While some are to be told
-    of, a call waits on the hub's clock, in the background; otherwise nothing does.
+    The number of lines that were left out is told when the minute of their kind is over, or by :meth:`tell`. Only while
+    there is such a number to tell, a call waits on the hub's clock, in the background.
 
     Args:
         clock: gives the clock.
-        counters: where the limits that acted are counted.
+        counters: counts the limits that act.
 
     Attributes:
         recent: keeps the last lines.
@@ -77,11 +78,13 @@ class Reports:
         """Write a line, unless its kind had enough lines lately.
 
         Args:
-            kind: what the lines are counted by; one of few, never made of what a client sent.
+            kind: the kind of line, by which lines are counted. There are few kinds, and none is made of texts that
+                clients send.
             text: a format string, a literal.
-            limit: the setting that acted, which is counted, is the kind, and ends the line; None is none.
+            limit: the name of the setting that acted. The name is counted, is the kind in place of ``kind``, and ends
+                the line. None where no setting acted.
             level: the level.
-            fields: what the format names; texts are escaped, and a ``client_id`` goes without its signature.
+            fields: the fields of the format string. Texts are escaped, and a ``client_id`` loses its signature.
         """
         if limit is not None:
             self._counters.limits_hit[limit] += 1
@@ -95,9 +98,10 @@ class Reports:
         """Write a line and a traceback, unless its kind had enough lines lately.
 
         Args:
-            kind: as for :meth:`write`; what raises has a kind of its own, so that no other's traceback is hidden.
+            kind: as for :meth:`write`. Each function that can raise has a kind of its own, so that the tracebacks of
+                one do not hide those of another.
             text: a format string, a literal.
-            failure: what was raised; None is the exception that is being handled.
+            failure: the failure; None is the exception that is being handled.
             fields: as for :meth:`write`.
         """
         if self.admits(kind, LogLevel.critical):
@@ -106,7 +110,7 @@ class Reports:
             self._log.failure(text, printable_failure(failure or Failure()), kind=kind, **shown)
 
     def admits(self, kind: str, level: Any = LogLevel.warn) -> bool:
-        """Whether a line of a kind may be written now, which counts as written; else it counts as left out."""
+        """Whether a line of a kind may be written now. The line is counted as written, or as left out."""
         now = self._clock().seconds()
         window = self._windows.get(kind)
         if window is None or window.is_over(now):
@@ -124,7 +128,7 @@ class Reports:
         return False
 
     def tell(self) -> None:
-        """Tell now what was left out and not told of, for nothing more may come."""
+        """Tell now how many lines were left out, since the hub may write no more."""
         if self._telling is not None:
             self._telling.cancel()
             self._telling = None
@@ -139,7 +143,7 @@ class Reports:
             self.recent.lines.append(LogLine(at, level.name, kind, said[:MOST_LINE_CHARACTERS]))
 
     def _open(self, kind: str, now: float) -> tuple[str, _Window]:
-        """A new window for a kind, or for those that are one too many."""
+        """A new window for a kind, or the window that all kinds share for which there is none of their own."""
         self._close(kind)
         if len(self._windows) >= MOST_KINDS:
             self._close_those_over(now)
@@ -152,7 +156,7 @@ class Reports:
         return kind, window
 
     def _close(self, kind: str) -> None:
-        """Forget the window of a kind, and tell what was left out in it."""
+        """Forget the window of a kind, and tell how many lines were left out in it."""
         window = self._windows.pop(kind, None)
         if window is not None and window.suppressed:
             self._log.emit(
@@ -179,12 +183,12 @@ class Reports:
 
 
 def printable_failure(failure: Failure) -> Failure:
-    """A failure whose traceback can be written to a log: what the exception says is escaped, on one line."""
+    """A failure whose traceback can be written to a log: the text of the exception is escaped, on one line."""
     return _PrintableFailure(failure)  # type: ignore[no-untyped-call]  # Twisted
 
 
 class _PrintableFailure(Failure):
-    """Made of another failure, whose exception and frames it has."""
+    """A copy of another failure, with the same exception and frames."""
 
     def getTraceback(self, *args: Any, **kwargs: Any) -> str:
         """The traceback as text."""

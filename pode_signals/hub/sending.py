@@ -1,4 +1,4 @@
-"""Sending: whom a message is for, whether the broadcast level allows it, and publishing it. It writes to no client."""
+"""Sending: finds out whom a message is for, asks the broadcast levels, and publishes. It writes to no client."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ class Sender:
 
     Args:
         runtime: the surroundings.
-        deliveries: where messages for single connections of this node go.
-        writer: what has the messages of a turn.
+        deliveries: delivers messages for single connections of this node.
+        writer: holds the messages of this turn until they are written.
         backplane: hands a send to all nodes, this one among them.
 
     Attributes:
@@ -56,18 +56,21 @@ class Sender:
         depth: int | None,
         key: str | None,
     ) -> Delivery:
-        """What ``signals.send`` does once it knows what is current.
+        """Do the work of ``signals.send``, which has found the current event and the current connection.
 
         Args:
-            said: the message of the current event; None where there is no event.
-            sender: who sent that message.
-            converted: the connection that the current route has converted; None where there is none.
+            said: the client's message of the current event; None where there is no current event.
+            sender: the connection that sent that message.
+            converted: the connection that the current HTTP route has converted; None where the route has not converted
+                any, or where there is no current route.
             data, name, group, client_id, mode, depth, key: as ``signals.send`` takes them.
         """
         direct = self._direct(said, sender, converted, mode)
         if direct is not None:
             return self.send_to(direct, data, depth, key)
         target = target_of(said, name, groups_of(group), client_ids_of(client_id))
+        # All levels are asked before anything is sent: a refusal raises, and then nobody has got the message. A target
+        # without names means every name; Deliveries leaves out the names whose level refuses.
         for each in target.names or ():
             if not self._levels.allows(each, target.groups, target.client_ids):
                 raise BroadcastRefused(each, self._levels.get(each))
@@ -81,7 +84,7 @@ class Sender:
         return delivery
 
     def send_to(self, link: Link, data: object, depth: int | None = None, key: str | None = None) -> Delivery:
-        """Send to one connection, which is on this node."""
+        """Send to one connection, which is on this node: no other node has to hear of the message."""
         delivery = Delivery(self._writer)
         payload = self._payload(data, depth)
         if payload is not None:
@@ -95,7 +98,7 @@ class Sender:
         self, said: ClientMessage | None, sender: Link | None, converted: Link | None, mode: SendMode | str
     ) -> Link | None:
         """The one connection that this send is for, or None where it is a broadcast."""
-        # A text that is none of them must not become a broadcast.
+        # A text that names no mode raises here. Taken for AUTO, a misspelled "direct" would be a broadcast.
         if not isinstance(mode, SendMode):
             mode = chosen(SendMode, mode, "mode")
         if mode is SendMode.BROADCAST:
@@ -110,7 +113,11 @@ class Sender:
         return None
 
     def _payload(self, data: object, depth: int | None) -> bytes | None:
-        """None where there is nothing to send."""
+        """The data as a text for clients; None for None, an empty text or an empty list, which are not sent.
+
+        Raises:
+            MessageTooBig: the text is larger than ``max_outgoing_bytes``.
+        """
         payload = encode(data, depth=depth)
         if payload is None:
             return None

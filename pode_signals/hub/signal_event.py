@@ -1,4 +1,4 @@
-"""What a signal route gets: a client's message, who sent it and how to answer. It is made for each message."""
+"""The event that a signal route gets: a client's message, its sender, and ways to answer. It handles no message."""
 
 from __future__ import annotations
 
@@ -37,12 +37,13 @@ class Lockable(dict[str, Any]):
 
 @frozen
 class EventEndpoint:
-    """Where the sender's connection came in.
+    """The endpoint by which the sender's connection came in.
 
     Attributes:
         protocol: ``ws`` or ``wss``.
         address: the Host that the client asked for, with its port where it gave one.
-        name: the endpoint's name; None where it has none, or where the hub is embedded in a foreign server.
+        name: the endpoint's name; None where the endpoint has no name, or where the hub is embedded in a foreign
+            server.
     """
 
     protocol: str
@@ -56,7 +57,7 @@ class EventParts(Protocol):
     lockable: Lockable
 
     def wall_time(self, seconds: float | None = None) -> datetime:
-        """When the hub's clock showed so many seconds."""
+        """The wall time at which the hub's clock showed these seconds; None is now."""
 
     def send_within(
         self,
@@ -76,7 +77,7 @@ class SignalEvent:
     """A message of a client (Pode: ``$SignalEvent``).
 
     Attributes:
-        connection: who sent it.
+        connection: the connection that sent it.
         data: the message: ``message``, ``path``, ``group``, ``client_id``, ``direct``.
         streamed: True, as in Pode on servers that stream.
     """
@@ -107,7 +108,7 @@ class SignalEvent:
 
     @property
     def endpoint(self) -> EventEndpoint:
-        """Where the sender's connection came in."""
+        """The endpoint by which the sender's connection came in."""
         request = self.connection.request
         protocol = "wss" if request.is_secure else "ws"
         return EventEndpoint(protocol, request.header("host") or "", self.connection.endpoint_name)
@@ -146,7 +147,7 @@ class SignalEvent:
 
     @property
     def response(self) -> SignalConnection:
-        """The sender's connection: what an answer goes to."""
+        """The sender's connection, to which an answer goes."""
         return self.connection
 
     @property
@@ -172,5 +173,5 @@ class SignalEvent:
         return self._parts.send_within(self, data, name, group, client_id, mode, depth, key)
 
     def __repr__(self) -> str:
-        # An id without its signature, which is as good as the client's permission to be written to.
+        # Without the signature of the id: with it, a reader of a log could send to the client.
         return f"<SignalEvent {self.path!r} of {bare_client_id(self.client_id)!r}>"

@@ -1,8 +1,9 @@
-"""What of a turn of the reactor one client gets, and who goes on in the next one. Nothing is run at once here.
+"""How much time of a turn of the reactor one client gets, and the line of those who wait for the next turn.
 
-All clients wait for the end of a turn. So whatever way a client's bytes take, it gets :data:`SHARE_SECONDS`, or one
-call of a function of the user where that takes longer; the rest of its bytes and messages waits for the next turn.
-Those who wait are called for :data:`TURN_SECONDS` in a turn, one after the other.
+Nothing that is put in the line is called at once. While one client is served, all others wait. So each client gets
+:data:`SHARE_SECONDS` in a turn, or one call of a function of the user where that call takes longer. The rest of its
+bytes and messages waits for another turn. The line is called for :data:`TURN_SECONDS` in each turn, in the order of
+coming.
 """
 
 from __future__ import annotations
@@ -16,12 +17,12 @@ from twisted.internet.interfaces import IReactorTime
 __all__ = ["SHARE_SECONDS", "TURN_SECONDS", "Turns"]
 
 SHARE_SECONDS = 0.001
-"""What one client gets. In one turn its bytes may come by two ways (what waits, and what is read), and Autobahn may
-parse what the quick way left; so a client may have a few shares of a turn, and never 5 ms."""
+"""The time that one client gets in a turn. A client may get a few shares in one turn, though never 5 ms: bytes that
+waited and bytes that are read have a share each, and so has Autobahn's parser for bytes that the fast way left."""
 
 TURN_SECONDS = 0.02
-"""What all that wait for a turn get, and again all whose sockets are read together; the others come first in the next
-turn."""
+"""The time that all who wait in the line get together in a turn. All sockets that are read together get the same time
+once more. Those who are left come first in the next turn."""
 
 
 class Turns:
@@ -48,28 +49,34 @@ class Turns:
 
     @property
     def number(self) -> int:
-        """That of this turn; another one in the next turn."""
+        """A number for this turn; the next turn has another one."""
+        # The number changes in _run, so that has to be called.
         self._plan()
         return self._number
 
     def is_over(self, began: float) -> bool:
-        """Whether a share is used up that began at a time."""
+        """Whether a share that began at this time is used up."""
         return self.seconds() - began >= SHARE_SECONDS
 
     def spend(self, began: float) -> None:
-        """A client that did not wait in the line has been served since a time: the turn has so much less for others."""
+        """Count the time in which a client was served that did not wait in the line. The turn has less time for others.
+
+        Args:
+            began: when that client's service began, by :attr:`seconds`.
+        """
         self._spent_seconds += self.seconds() - began
-        # A turn that is planned each time would cost more than most requests do.
+        # A delayed call for each request would cost more than most requests do. So the sum may hold the time of more
+        # than one turn, until it has grown to a share.
         if self._spent_seconds >= SHARE_SECONDS:
             self._plan()
 
     @property
     def is_used_up(self) -> bool:
-        """Whether who comes now has to wait in the line: those before have taken what a turn has."""
+        """Whether the time of this turn is used up, so that a client that comes now has to wait in the line."""
         return self._spent_seconds >= TURN_SECONDS
 
     def later(self, function: Callable[..., object], *args: Any) -> None:
-        """Call a function in a turn to come, after those that wait already."""
+        """Call a function in a later turn, after the functions that wait already."""
         self._waiting.append((function, args))
         self._plan()
 
@@ -88,11 +95,13 @@ class Turns:
         self._spent_seconds = 0.0
         end = self.seconds() + TURN_SECONDS
         try:
-            for _ in range(len(self._waiting)):  # who comes to wait meanwhile has had a turn
+            # A function that is put in the line meanwhile belongs to a client that has just had its share.
+            for _ in range(len(self._waiting)):
                 function, args = self._waiting.popleft()
                 function(*args)
                 if self.seconds() >= end:
                     break
+        # Also where a function raised: the others must not wait for ever.
         finally:
             if self._waiting:
                 self._plan()

@@ -1,4 +1,4 @@
-"""Those who wait for one thing to happen, each with a Deferred of its own. Never keeps one that was cancelled."""
+"""The Deferreds of all callers who wait for one thing to happen. It never keeps a Deferred that was cancelled."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ T = TypeVar("T")
 
 
 class Waiters(Generic[T]):
-    """Fires once. Cancelling one of them affects no other, and looks at no other.
+    """Deferreds that all fire when one thing happens, once. Cancelling one of them neither affects nor searches others.
 
     Args:
-        emptied: called when the last one was cancelled; None calls nothing.
+        emptied: called when the last Deferred was cancelled, and nobody waits any more; None calls nothing.
     """
 
     __slots__ = ("_emptied", "_waiting")
@@ -30,20 +30,21 @@ class Waiters(Generic[T]):
         return len(self._waiting)
 
     def wait(self) -> Deferred[T]:
-        """One more, who waits."""
+        """A new Deferred that fires when the thing happens."""
         waiter: Deferred[T] = Deferred(self._forget)
         self._waiting[waiter] = None
         return waiter
 
     def fire(self, value: T, context: Callable[[], Context]) -> None:
-        """It has happened: tell each in the order of coming, in a context of its own.
+        """The thing has happened: fire the Deferreds, in the order in which they were made.
 
         Args:
-            value: what their Deferreds fire with.
-            context: gives the contexts.
+            value: what the Deferreds fire with.
+            context: makes the context in which the callbacks of one Deferred run.
         """
         for waiter in tuple(self._waiting):
-            if waiter in self._waiting:  # else one before has cancelled it
+            # A callback of an earlier Deferred may have cancelled this one.
+            if waiter in self._waiting:
                 del self._waiting[waiter]
                 context().run(waiter.callback, value)
 

@@ -1,6 +1,7 @@
-"""Accepting connections where that can fail: a pause instead of a busy loop, and a few log lines. It opens no socket.
+"""What a port does while no client can be accepted: a pause and a few log lines. It opens no socket.
 
-Twisted accepts and closes a client for each that comes while no descriptor is left, and logs two lines for it.
+When no descriptor is left, Twisted by itself accepts each client with a spare descriptor and closes it at once, and
+logs two lines each time: a busy loop, as long as clients come.
 """
 
 from __future__ import annotations
@@ -18,21 +19,21 @@ from ..hub.reports import Reports
 __all__ = ["PAUSE_SECONDS", "Acceptance"]
 
 PAUSE_SECONDS = 0.1
-"""For so long nobody is accepted when no descriptor is left; clients wait in the backlog meanwhile."""
+"""How long no client is accepted after no descriptor was left. Clients wait in the system's backlog meanwhile."""
 
-# No descriptor, of the process or of the machine, or no memory for one.
+# No descriptor is left for the process or on the machine, or there is no memory for one.
 _NOTHING_LEFT = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
-# Nobody is there; and a firewall has taken the client away, which Twisted knows as well.
+# Twisted knows these errors itself: no client waits; or a firewall of Linux has refused the client (EPERM).
 _OF_TWISTED = frozenset({errno.EAGAIN, errno.EWOULDBLOCK, errno.EPERM})
 
 
 class Acceptance:
-    """What all ports of one service share: how they wait, and where is told that they have to.
+    """Has the ports of one service wait while no client can be accepted.
 
     Args:
-        clock: what a pause runs on.
+        clock: the clock that a pause runs on.
         counters: ``accepts_failed`` is counted here.
-        reports: where it is told.
+        reports: writes the log lines.
     """
 
     def __init__(self, clock: IReactorTime, counters: Counters, reports: Reports) -> None:
@@ -41,7 +42,8 @@ class Acceptance:
         self._reports = reports
 
     def watch(self, port: IListeningPort) -> None:
-        """Have a port accept in this way, where it is one of Twisted's."""
+        """Have a port wait in this way, where the port is one of Twisted's TCP or UNIX ports."""
+        # The only place at which an error of accept can be seen before Twisted sees it.
         if isinstance(port, Port):
             port.socket = _ListeningSocket(port.socket, lambda error: self._failed(port, error))
 
@@ -66,11 +68,11 @@ class Acceptance:
 
 
 class _ListeningSocket:
-    """A listening socket that says "nobody is there" where accepting fails: all else Twisted would log.
+    """A listening socket that says "no client waits" where accepting fails: Twisted would log any other error.
 
     Args:
         socket: the socket.
-        failed: told of each error.
+        failed: called with each error.
     """
 
     def __init__(self, socket: Any, failed: Callable[[OSError], None]) -> None:

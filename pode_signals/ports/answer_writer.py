@@ -12,24 +12,26 @@ from .request_limits import RequestLimits
 __all__ = ["LEAST_READ_BYTES", "AnswerWriter"]
 
 LEAST_READ_BYTES = 65_536
-"""So much of an answer that waits a client has to take within ``response_timeout_seconds``."""
+"""How many bytes of a waiting answer a client has to take within ``response_timeout_seconds``."""
 
 
 class AnswerWriter:
-    """Twisted's own timeouts stand still while a request is answered, and know nothing of progress. Here a clock runs.
+    """Writes answers, and measures whether the client reads them.
 
-    The clock runs while the transport holds more than the client takes, and while the connection is being closed. It
-    refers to the transport and not to the channel: a cycle would keep the unread answer of a client that has left until
-    the next full collection.
+    Twisted's own timeouts stand still while a request is answered, and do not ask how much the client has read. Here a
+    timer runs while the transport's buffer is full, and while the connection is being closed.
+
+    This object refers to the transport and not to the channel. With the channel it would be a cycle, which would keep
+    the unread answer of a client that has left until the next full round of the garbage collector.
 
     Args:
         transport: an ``ITCPTransport``, or TLS around one.
         call_later: sets a timer.
-        limits: has the time, and is told of a client that is dropped.
+        limits: has the time that clients get; counts and logs clients that are dropped.
         address: the address of the client, for the log.
 
     Attributes:
-        is_unread: whether the transport holds more of an answer than it likes.
+        is_unread: whether the transport's buffer has been full of answers, and is not empty yet.
     """
 
     __slots__ = (
@@ -50,20 +52,20 @@ class AnswerWriter:
         self._address = address
         self.is_unread = False
         self._written_bytes = 0
-        # At the last look.
+        # How many bytes the client had taken when the timer was started last.
         self._taken_bytes = 0
         self._look_call: IDelayedCall | None = None
 
     def write(self, data: bytes) -> None:
         """A part of an answer goes out."""
-        # Counted first: the transport may say within its write that it is full.
+        # Counted before the write: the transport may say within the write that its buffer is full.
         self._written_bytes += len(data)
         self._transport.write(data)
         if self._look_call is not None:
             self._correct_taken()
 
     def write_sequence(self, pieces: Iterable[bytes]) -> None:
-        """The same, in pieces."""
+        """A part of an answer goes out, in pieces."""
         listed = list(pieces)
         self._written_bytes += sum(map(len, listed))
         self._transport.writeSequence(listed)
@@ -71,21 +73,21 @@ class AnswerWriter:
             self._correct_taken()
 
     def transport_is_full(self) -> None:
-        """The transport holds more than it likes. It says so with each write until it is empty."""
+        """The transport's buffer is full. The transport says so at each write until its buffer is empty."""
         self.is_unread = True
         self._watch()
 
     def transport_is_empty(self) -> None:
-        """The transport holds nothing, or is not ours any more."""
+        """The transport's buffer is empty, or another protocol has the transport now."""
         self.is_unread = False
         self._unwatch()
 
     def connection_closes(self) -> None:
-        """The transport closes once all is written, which a client that does not read could put off for ever."""
+        """The transport will close when all is written. A client that does not read could put that off for ever."""
         self._watch()
 
     def connection_is_gone(self) -> None:
-        """Nobody reads any more."""
+        """The client is gone."""
         self._unwatch()
 
     def _watch(self) -> None:
@@ -110,11 +112,12 @@ class AnswerWriter:
         self._transport.abortConnection()
 
     def _correct_taken(self) -> None:
-        # TLS says that it is full while it still encrypts, and does not hold all that was written yet.
+        # TLS says that its buffer is full while it still encrypts. Then the transport does not hold all bytes yet that
+        # were written, and the missing ones would look as if the client had taken them.
         self._taken_bytes = min(self._taken_bytes, self._written_bytes - self._unsent_bytes())
 
     def _unsent_bytes(self) -> int:
-        """What the transport holds, TLS passing the question on; 0 for a transport that does not tell."""
+        """How many bytes the transport holds; 0 for a transport that does not tell. TLS passes the question on."""
         transport = self._transport
         # Twisted 26.10 has no public name for what a TCP transport holds: dataBuffer from offset on, and what
         # _tempDataLen counts, which is joined to dataBuffer at the next send.

@@ -1,4 +1,4 @@
-"""How long the body of one request may take, by how much of it has come. It has no timer and reads nothing."""
+"""How long the body of one request may take, depending on how much has come. It has no timer and reads nothing."""
 
 from __future__ import annotations
 
@@ -7,19 +7,19 @@ __all__ = ["GRACE_SECONDS", "LEAST_BYTES_PER_SECOND", "BodyTime"]
 LEAST_BYTES_PER_SECOND = 1_024
 """How fast a body has to come, after its first seconds."""
 GRACE_SECONDS = 10
-"""For so long a body may come as slowly as the client likes."""
+"""In its first seconds a body may come as slowly as the client likes."""
 
 
 class BodyTime:
-    """The time of one body, which each KiB that comes makes a second longer, up to the setting.
+    """The time that one body may take. Each KiB that comes adds a second, up to ``request_timeout_seconds``.
 
     Args:
         began_seconds: when the head was complete.
-        received_bytes: what came of the body together with the head.
+        received_bytes: how many bytes of the body came together with the head.
         timeout_seconds: the longest that the body may take; ``request_timeout_seconds``.
 
     Attributes:
-        received_bytes: what has come of the body; whoever reads counts here.
+        received_bytes: how many bytes of the body have come; the channel that reads them counts here.
     """
 
     __slots__ = ("_began_seconds", "_timeout_seconds", "received_bytes")

@@ -1,4 +1,4 @@
-"""The ports of one service, bound in the order of its listeners and let go together. It knows nothing of requests."""
+"""The ports of one service: bound in the order of its listeners, closed together. It knows nothing of requests."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ __all__ = ["BoundPorts"]
 
 
 class BoundPorts:
-    """The ports of one start of a service; the next start has others.
+    """The ports of a service from one start to the next stop; each start makes a new object.
 
     Args:
         reactor: the reactor.
         backlog: how many connections the system keeps until they are accepted.
-        acceptance: how the ports wait where no client can be accepted.
-        bound: told of each listener that is bound, once its ``addresses`` are set.
+        acceptance: how the ports wait while no client can be accepted.
+        bound: called with each listener that is bound, after its ``addresses`` are set.
     """
 
     _log = Logger()
@@ -35,7 +35,7 @@ class BoundPorts:
         self._acceptance = acceptance
         self._bound = bound
         self._ports: list[IListeningPort] = []
-        # Of the Twisted endpoints that have no port yet.
+        # The Deferreds of Twisted endpoints that have no port yet: such an endpoint may take any time.
         self._pending: list[Deferred[Any]] = []
         self._is_let_go = False
 
@@ -43,8 +43,8 @@ class BoundPorts:
         """Bind a listener now, or as soon as its Twisted endpoint has a port.
 
         Raises:
-            CannotListenError: a port is taken, or may not be had.
-            ConfigurationInvalid: what the listener listens by can't be used.
+            CannotListenError: a port is taken, or the process has no right to it.
+            ConfigurationInvalid: the Twisted endpoint of the listener can't be used.
         """
         by = listener.endpoints[0].listen
         if by is None or isinstance(by, str):
@@ -53,12 +53,13 @@ class BoundPorts:
             self._bind_later(listener, factory)
 
     def let_go(self) -> Deferred[Any]:
-        """Give up what is not bound yet, and stop listening.
+        """Stop listening, and give up ports that are not bound yet.
 
         Returns:
-            Fires once nobody listens any more.
+            Fires once no port listens any more.
         """
         self._is_let_go = True
+        # A copy: each Deferred removes itself from the list when it is cancelled.
         pending = list(self._pending)
         for each in pending:
             each.cancel()
@@ -69,18 +70,18 @@ class BoundPorts:
         is_starting = True
 
         def bound(port: IListeningPort) -> Deferred[Any] | None:
-            # An endpoint that does not let itself be cancelled may have its port after the stop.
+            # An endpoint whose Deferred can't be cancelled may come with a port after the stop.
             if self._is_let_go:
                 return maybeDeferred(port.stopListening)
             self._have(listener, [port])
             return None
 
         def failed(failure: Failure) -> None:
-            # After the start there is nobody to raise an error for.
+            # Within ``bind`` an error is raised to its caller. Later it can only be logged, and the other ports stay.
             if is_starting:
                 failures.append(failure)
             elif not failure.check(CancelledError):
-                self._log.error("a port is missing: {why}", why=failure.getErrorMessage())
+                self._log.error("a port could not be bound: {why}", why=failure.getErrorMessage())
 
         waiting: Deferred[Any] = listen_later(listener, factory).addCallback(bound).addErrback(failed)
         self._pending.append(waiting)

@@ -38,13 +38,14 @@ _PEM = b"-----BEGIN "
 
 @implementer(IOpenSSLServerConnectionCreator)
 class ServerCertificate:
-    """The certificate of one port, for as long as the port is bound. New handshakes get what was read last.
+    """The certificate of one port, as long as the port is bound. New handshakes get the certificate that was read last.
 
     Args:
-        listener: a TLS port.
+        listener: the listener of a TLS port.
 
     Raises:
-        ConfigurationInvalid: there is none, or it can't be used; one sentence that names the file.
+        ConfigurationInvalid: the listener has no certificate, or the certificate can't be used; one sentence that names
+            the file.
     """
 
     _log = Logger()
@@ -60,12 +61,13 @@ class ServerCertificate:
         return self._endpoint.certificate_files
 
     def reload(self, renamed: Listener | None = None) -> None:
-        """Read the files again, password included. What can't be used is logged, and the certificate stays.
+        """Read the files again, also that of the password.
 
-        Open connections stay as they are; a self-signed certificate stays what it is.
+        Where they can't be used, that is logged, and the certificate stays. Open connections stay as they are. A
+        self-signed certificate is not made anew.
 
         Args:
-            renamed: the same port with other files; None is the files of before.
+            renamed: the same port with other files; None reads the files that are in use.
         """
         try:
             endpoint = self._endpoint if renamed is None else _with_certificate(renamed)
@@ -79,7 +81,7 @@ class ServerCertificate:
             )
 
     def serverConnectionForTLS(self, protocol: TLSMemoryBIOProtocol) -> SSL.Connection:
-        """A connection with the certificate of now."""
+        """A connection with the certificate that was read last."""
         return SSL.Connection(self._context, None)
 
     def _read(self, endpoint: Endpoint, *, again: bool = False) -> SSL.Context:
@@ -88,7 +90,7 @@ class ServerCertificate:
         say = self._log.warn if expires < datetime.now(UTC) else self._log.info
         say("the certificate of {listener} is valid until {expires}", listener=self._listener, expires=expires)
         try:
-            # The objects of cryptography themselves: a PKCS#12 file has no other way to OpenSSL.
+            # The options get objects of the package cryptography: OpenSSL has no other way for a PKCS#12 file.
             options = CertificateOptions(
                 privateKey=loaded.key,
                 certificate=loaded.certificate,  # type: ignore[arg-type]  # Twisted's annotation is older
@@ -96,7 +98,8 @@ class ServerCertificate:
                 raiseMinimumTo=TLSVersion.TLSv1_2,
             )
             return options.getContext()
-        except SSL.Error as error:  # for instance a key that is too short for today's OpenSSL
+        # For instance, the key is too short for today's OpenSSL.
+        except SSL.Error as error:
             reasons = ", ".join(str(each[-1]) for each in error.args[0]) if error.args else str(error)
             raise ConfigurationInvalid(f"{endpoint.certificate}: OpenSSL refuses it: {reasons}") from error
 
@@ -109,7 +112,7 @@ class _Loaded:
 
 
 def _with_certificate(listener: Listener) -> Endpoint:
-    """The one of the endpoints of a port that brings the certificate of all."""
+    """The first endpoint of a port that has a certificate, which counts for all endpoints of the port."""
     for endpoint in listener.endpoints:
         if endpoint.has_certificate:
             return endpoint
@@ -162,12 +165,12 @@ def _pem_key(data: bytes, password: bytes | None) -> Any:
     """The key in a PEM file.
 
     Raises:
-        TypeError: it is encrypted, and there is no password; or there is one, and it is not.
-        ValueError, UnsupportedAlgorithm, crypto.Error: it can't be read.
+        TypeError: the key is encrypted, and there is no password; or there is a password, and the key is not encrypted.
+        ValueError, UnsupportedAlgorithm, crypto.Error: the key can't be read.
     """
     if password != b"":
         return load_pem_private_key(data, password)
-    # cryptography takes the empty password for none; OpenSSL does not.
+    # The package cryptography takes the empty password for no password, and OpenSSL does not.
     try:
         load_pem_private_key(data, None)
     except TypeError:
@@ -196,7 +199,7 @@ def _self_signed() -> _Loaded:
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "pode_signals development")])
     now = datetime.now(UTC)
     identifier = x509.SubjectKeyIdentifier.from_public_key(key.public_key())
-    # A machine may be called what no certificate can say.
+    # The name of a machine may have characters that no certificate can have.
     hosts = [x509.DNSName(each) for each in dict.fromkeys(("localhost", gethostname())) if host_name(each) is not None]
     addresses = [x509.IPAddress(ip_address(each)) for each in ("127.0.0.1", "::1")]
     certificate = (

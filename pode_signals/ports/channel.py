@@ -1,6 +1,6 @@
 """One HTTP/1.1 connection of a service's port, whose requests are bounded in size, time and number.
 
-The class reads in the order of time: a client comes; bytes come and are parsed a share of a turn at a time; a head
+The methods are in the order of time: a client comes; bytes come and are parsed a share of a turn at a time; a head
 comes; a body comes; the answer goes out; the next request comes, or the end. It decides nothing about the answer.
 """
 
@@ -28,9 +28,10 @@ __all__ = ["LAST_SECONDS", "SignalChannel"]
 LAST_SECONDS = 1
 """How long a client that took too long may take to close its end."""
 
-# So much is parsed between two looks at the clock. It also bounds what Twisted copies for each line of a head.
+# The clock is looked at after each piece of this size. The size also bounds what Twisted copies for each line of a
+# head: all bytes behind the line.
 _PIECE_BYTES = 4_096
-# For so long what still comes is dropped after a body was refused.
+# After a body was refused, data of the client is dropped for this long, so that the client can read the answer.
 _LINGER_SECONDS = 5
 _NO_ADDRESS = "-"
 
@@ -38,16 +39,16 @@ _NO_ADDRESS = "-"
 class SignalChannel(HTTPChannel):
     """One connection.
 
-    Twisted's own timeout starts anew with every byte; here one runs over each head and each body. And where Twisted
-    parses all that one read brought, thousands of requests or of chunks, here a client gets its share of a turn; the
-    rest waits for another turn, and the client's socket is read no further until then.
+    Twisted's own timeout starts anew with every byte. Here a timeout runs over each head and each body as a whole. And
+    Twisted parses a whole read at once, in which there may be thousands of requests or of chunks. Here a client gets
+    its share of a turn. The rest waits for another turn, and the client's socket is not read until then.
 
     The private attributes of Twisted that are used here were seen with Twisted 26.10; ``tests/web/test_canary.py`` and
     ``tests/ports`` fail with a Twisted that has others.
 
     Attributes:
-        limits: what the connection shares with others of its hub; the site sets it.
-        address: the client's, as log lines have it; ``-`` where it has none.
+        limits: the bounds that all connections of a hub share; the site sets them.
+        address: the client's address for log lines; ``-`` where the client has none.
     """
 
     # An ITCPTransport, or TLS around one.
@@ -61,15 +62,15 @@ class SignalChannel(HTTPChannel):
     _idle_seconds: float | None = None
     # False once the connection is lost, or another protocol has the transport.
     _is_http = True
-    # Nothing has come since the last answer, where there was one.
+    # There was an answer, and no byte has come since then.
     _is_unused = False
-    # Something has come of the request that is not complete yet.
+    # Some bytes of the next request have come, and the request is not complete yet.
     _has_begun = False
     # None while no body comes.
     _body_time: BodyTime | None = None
-    # A body was refused, and what still comes is dropped.
+    # A body was refused, and all data that still comes is dropped.
     _lingers = False
-    # What has come and Twisted has not been given yet.
+    # Bytes that have come and were not given to Twisted yet.
     _unparsed = b""
     _is_parsing = False
     _waits_for_turn = False
@@ -85,8 +86,8 @@ class SignalChannel(HTTPChannel):
         self._idle_seconds = self.timeOut
         self.totalHeadersSize = self.MAX_LENGTH = self.limits.head_bytes
         host = getattr(self.getPeer(), "host", None) or ""  # type: ignore[no-untyped-call]
-        # Who the client counts among where too many requests are incomplete. Clients without an address are one crowd:
-        # a proxy's, mostly.
+        # The group of clients among which this one counts where too many requests are incomplete. All clients without
+        # an address are one group: mostly they come through a proxy on a UNIX socket.
         self._crowd = limit_key(plain_address(host))
         self.address = host or _NO_ADDRESS
         self._began_seconds = self.limits.seconds()
@@ -94,7 +95,7 @@ class SignalChannel(HTTPChannel):
         self._await_request()
 
     def _await_request(self) -> None:
-        """The connection counts as an incomplete request. Where there are too many, one of them has to go."""
+        """Count the connection as an incomplete request. Where there are too many of these, one of them is dropped."""
         crowded_out = self.limits.pending.add(self, self._crowd)
         if crowded_out is not None:
             crowded_out._limit_acts("pending_handshakes", "too many requests are incomplete: {address} was dropped")
@@ -107,8 +108,8 @@ class SignalChannel(HTTPChannel):
     # Bytes come, and are parsed a share of a turn at a time.
 
     def dataReceived(self, data: bytes) -> None:
-        """Bytes of a request. They win it no time, but for those of a body, which win it a little."""
-        # Twisted would collect what comes while the connection ends, and the end of a TLS connection can take a while.
+        """Bytes of a request came. Bytes of a body give the request a little more time; bytes of a head give none."""
+        # Twisted would keep bytes that come while the connection ends, and the end of TLS can take a while.
         if self.transport.disconnecting or self._lingers:
             return
         if self._is_unused:
@@ -119,7 +120,7 @@ class SignalChannel(HTTPChannel):
             self._body_time.received_bytes += len(data)
         self._unparsed += data
         if self._waits_for_turn or self._is_full:
-            # The end of a request had the transport read on.
+            # Twisted has the transport read on at the end of each request.
             self._stop_reading()
         elif self.limits.turns.is_used_up:
             self._wait_for_turn()
@@ -128,8 +129,9 @@ class SignalChannel(HTTPChannel):
 
     @property
     def _is_full(self) -> bool:
-        """Whether the client has to read before anything else is done for it; what comes behind a request is kept."""
-        # _handlingRequest: a request is complete and its answer is not.
+        """Whether the client has to read its answers before its next request is parsed."""
+        # _handlingRequest means that a request is complete and its answer is not. Bytes behind such a request are kept,
+        # see rawDataReceived.
         return self._answers.is_unread and not self._handlingRequest
 
     def _parse_share(self) -> None:
@@ -150,8 +152,8 @@ class SignalChannel(HTTPChannel):
             turns.spend(began)
         if self.transport.disconnecting:
             self._drop_unparsed()
-        # LineReceiver keeps in _buffer what it was given and has not parsed: a line without its end, or what it had
-        # left when it was paused.
+        # LineReceiver's _buffer has bytes that were given and are not parsed: a line without its end, or the rest of a
+        # piece during which the channel was paused.
         elif self._unparsed or (self.paused and self._buffer):
             if self._is_full:
                 self._stop_reading()
@@ -165,8 +167,8 @@ class SignalChannel(HTTPChannel):
             LineReceiver.dataReceived(self, data)
         except BodyTooLarge as too_large:
             self._refuse_body(too_large.setting)
-        # A fence. Twisted's parsers of lengths raise for what some clients send; what a resource raises does not get
-        # here.
+        # A fence: Twisted's parsers of lengths raise for some requests. Exceptions of a resource do not come here, as
+        # Request.process catches them.
         except Exception:
             self._refuse_head("it can't be read")
 
@@ -180,12 +182,12 @@ class SignalChannel(HTTPChannel):
         if not self._is_http or self._is_full:
             return
         self._parse_share()
-        # Twisted reads on while a request is handled, and not while the transport is full (_waitingForTransport).
+        # As Twisted does: read on while a request is handled, and otherwise only while the transport is not full.
         if self._is_http and not self._waits_for_turn and (self._handlingRequest or not self._waitingForTransport):
             self._networkProducer.resumeProducing()
 
     def _stop_reading(self) -> None:
-        # The transport, or what Twisted has in place of one that can't be paused.
+        # The transport, or Twisted's stand-in for a transport that can't be paused.
         self._networkProducer.pauseProducing()
 
     def _drop_unparsed(self) -> None:
@@ -195,10 +197,10 @@ class SignalChannel(HTTPChannel):
     # A head comes.
 
     def lineReceived(self, line: bytes) -> None:
-        """A line of a head. One that continues the header before it counts as a header."""
+        """A line of a head. A line that continues the header before it counts as a header of its own."""
         if continues_header(line):
-            # Twisted counts headers only, in _receivedHeaderCount, and joins their lines in a time that grows with the
-            # square of their number.
+            # Twisted does not count such lines in _receivedHeaderCount, and joins the lines of a header in a time that
+            # grows with the square of their number.
             self._receivedHeaderCount += 1
             if self._receivedHeaderCount > self.maxHeaders:
                 self._respondToBadRequestAndDisconnect()
@@ -226,19 +228,19 @@ class SignalChannel(HTTPChannel):
         super().allHeadersReceived()  # type: ignore[no-untyped-call]
         if self.length == 0:
             return
-        # What came of the body in one packet with the head counts too.
+        # The part of the body that came in one read with the head counts, too.
         came_with_head = len(self._buffer) + len(self._unparsed)
         self._body_time = BodyTime(self.limits.seconds(), came_with_head, self.limits.request_timeout_seconds)
         self.setTimeout(self._body_time.first_look_seconds)  # type: ignore[no-untyped-call]
 
     def _refuse_head(self, why: str) -> bool:
-        """Answer 400 to a head that can't be read, or must not.
+        """Answer 400 to a head that can't be read, or that is not allowed.
 
         Args:
-            why: for the log.
+            why: a part of a sentence for the log.
 
         Returns:
-            False.
+            False, which tells Twisted that a header is bad.
         """
         self.limits.say_malformed("refused a request of {address} with 400: {why}", self.address, why)
         self._respondToBadRequestAndDisconnect()
@@ -246,7 +248,7 @@ class SignalChannel(HTTPChannel):
 
     def _respondToBadRequestAndDisconnect(self) -> None:
         """Twisted calls this for each malformed head, and for each head that is too large."""
-        # Twisted's own answer has no body and does not say that the connection ends; and nothing is counted there.
+        # Twisted's own answer has no body and does not say that the connection ends, and Twisted counts nothing.
         if self._receivedHeaderSize > self.totalHeadersSize or self._receivedHeaderCount > self.maxHeaders:
             self._limit_acts("handshake_head_bytes", "the head of a request of {address} was too large")
         else:
@@ -257,39 +259,39 @@ class SignalChannel(HTTPChannel):
     # A body comes.
 
     def rawDataReceived(self, data: bytes) -> None:
-        """A part of a body; or requests behind the one that is being answered, of which only a few may wait.
+        """A part of a body; or requests behind the request that is being answered, of which only a few may wait.
 
-        Reading must not pause until the answer is complete: nobody would notice that the client has left.
+        Reading must not pause until the answer is complete. Otherwise nobody would notice that the client has left.
         """
         if not self._handlingRequest:
             super().rawDataReceived(data)
             return
-        # _dataBuffer is what Twisted parses once the answer is complete. In one piece here: Twisted counts all pieces
-        # anew for each that comes, and one may hold a single byte.
+        # Twisted parses _dataBuffer once the answer is complete. Here it is one piece: Twisted adds up the sizes of all
+        # pieces for each new piece, and a piece may hold a single byte.
         waiting = b"".join((*self._dataBuffer, data))
         self._dataBuffer = [waiting]
         if len(waiting) > self.limits.head_bytes:
             self._limit_acts("handshake_head_bytes", "{address} sent too much behind a request: dropped")
-            # The rest of what was read with it would be too much once more.
+            # The rest of the same read would be too much once more, and would be logged again.
             self._dataBuffer = []
             self._drop_unparsed()
             self.transport.abortConnection()
 
     def allContentReceived(self) -> None:
-        """The request is complete: it is pending no more, and its answer begins."""
+        """The request is complete: it does not count as incomplete any more, and its answer begins."""
         self.limits.pending.discard(self, self._crowd)
         self._has_begun = False
         if self._body_time is not None:
             self._body_time = None
-            # Twisted keeps the time that runs now for the next head.
+            # Twisted takes the timeout that is set now for the next head, too.
             self.setTimeout(self._idle_seconds)  # type: ignore[no-untyped-call]
         super().allContentReceived()  # type: ignore[no-untyped-call]
 
     def _refuse_body(self, setting: str) -> None:
-        """Have the site answer 413 now, rather than when all has come.
+        """Have the site answer 413 now, rather than when the whole body has come.
 
-        A connection that is closed while its client sends is reset, and a reset overtakes the answer (RFC 9112 section
-        9.6). So what still comes is dropped for a while.
+        TCP resets a connection that is closed while its client sends, and the client may see the reset in place of the
+        answer (RFC 9112 section 9.6). So the connection stays open for a while, and data that comes is dropped.
         """
         self._limit_acts(setting, "the body of a request of {address} was too large")
         self._lingers = True
@@ -305,7 +307,7 @@ class SignalChannel(HTTPChannel):
         self._answers.write(data)
 
     def writeSequence(self, iovec: Iterable[bytes]) -> None:
-        """The same, in pieces."""
+        """A part of an answer goes out, in pieces."""
         self._answers.write_sequence(iovec)
 
     def pauseProducing(self) -> None:
@@ -314,7 +316,7 @@ class SignalChannel(HTTPChannel):
         super().pauseProducing()  # type: ignore[no-untyped-call]
 
     def resumeProducing(self) -> None:
-        """IPushProducer: the transport is empty. What has come meanwhile is parsed."""
+        """IPushProducer: the transport is empty. Bytes that have come meanwhile are parsed in a turn to come."""
         self._answers.transport_is_empty()
         super().resumeProducing()  # type: ignore[no-untyped-call]
         if (self._unparsed or self._buffer) and not self._waits_for_turn and not self._is_parsing and self._is_http:
@@ -323,7 +325,7 @@ class SignalChannel(HTTPChannel):
     # The next request comes.
 
     def requestDone(self, request: Any) -> None:
-        """The answer is complete: another request may come, or never."""
+        """The answer is complete. Another request may come on this connection, or none."""
         if self.persistent:
             self._is_unused = True
             self._began_seconds = self.limits.seconds()
@@ -331,11 +333,11 @@ class SignalChannel(HTTPChannel):
         super().requestDone(request)  # type: ignore[no-untyped-call]
 
     def setLineMode(self, extra: bytes = b"") -> None:
-        """A request was answered, and the next one may be parsed: it begins with what came behind the last one."""
+        """A request was answered, and the next one may be parsed. ``extra`` has the bytes behind the last one."""
         self.line_mode = 1
         self._unparsed = extra + self._unparsed
         if self._is_parsing:
-            # A client that does not read its answers gets no more of them: they would wait in memory.
+            # A client that does not read its answers gets no further ones, which would only wait in memory.
             self.paused = self._answers.is_unread or self.limits.turns.seconds() >= self._share_ends
         elif self._unparsed and not self._waits_for_turn and not self._answers.is_unread:
             self._parse_share()
@@ -343,7 +345,7 @@ class SignalChannel(HTTPChannel):
     def timeoutConnection(self) -> None:
         """The client took too long over a request, or did not use the connection for another one."""
         if self._answers.is_unread and not self.transport.disconnecting:
-            # The client is busy with the last answer.
+            # The client still reads the last answer, for which AnswerWriter has a time of its own.
             self.setTimeout(self.timeOut)  # type: ignore[no-untyped-call]
             return
         if self._body_time is not None:
@@ -365,23 +367,23 @@ class SignalChannel(HTTPChannel):
     # The end: another protocol takes the transport over, or the connection ends.
 
     def take_unparsed(self) -> bytes:
-        """HTTP is over on this connection: nothing is parsed any more, and another protocol may have the transport.
+        """End HTTP on this connection: nothing is parsed any more, and another protocol may have the transport.
 
         Returns:
-            What has come and is not parsed.
+            The bytes that have come and are not parsed.
         """
         self._is_http = False
         waiting, self._buffer, self._unparsed, self.paused = self._buffer + self._unparsed, b"", b"", False
         return waiting
 
     def loseConnection(self) -> None:
-        """Close, though not before a client whose body was refused had time to read so."""
+        """Close the connection; after a refused body only when the client has had time to read the answer."""
         if not self._lingers:
             self._answers.connection_closes()
             super().loseConnection()  # type: ignore[no-untyped-call]
 
     def forceAbortClient(self) -> None:
-        """The client does not let itself be closed. Twisted's own writes two lines into the log for it."""
+        """The client does not close its end: abort. Twisted's own method would write two lines into the log."""
         self._abortingCall = None
         self.transport.abortConnection()
 

@@ -12,7 +12,8 @@ from ..errors import ConfigurationInvalid
 __all__ = ["read_bytes", "read_password", "read_secrets", "read_text", "why_not_readable"]
 
 _MARK = "\ufeff"
-_WIDE_MARKS = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE, codecs.BOM_UTF32_BE)  # that of UTF-32-LE begins with the first
+# The mark of UTF-32-LE begins with that of UTF-16-LE.
+_WIDE_MARKS = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE, codecs.BOM_UTF32_BE)
 _LINE_ENDS = ("\r\n", "\r")
 
 
@@ -21,10 +22,10 @@ def read_bytes(path: str | Path, *, again: bool = False) -> bytes:
 
     Args:
         path: the file.
-        again: whether it was read before. A pipe can't be, and waiting for one would stop the server.
+        again: whether the file was read before. A pipe can't be read twice, and waiting for one would stop the server.
 
     Raises:
-        ConfigurationInvalid: it can't be read, or is UTF-16; the sentence names the file.
+        ConfigurationInvalid: the file can't be read, or is UTF-16 or UTF-32; the sentence names the file.
     """
     if again and (why := why_not_readable(path)) is not None:
         raise ConfigurationInvalid(f"{path}: {why}")
@@ -38,10 +39,10 @@ def read_bytes(path: str | Path, *, again: bool = False) -> bytes:
 
 
 def read_text(path: str | Path, *, again: bool = False) -> str:
-    """The text of a file in UTF-8, with or without a byte order mark, which is no part of the text.
+    """The text of a file in UTF-8, without a byte order mark.
 
     Raises:
-        ConfigurationInvalid: it can't be read, or is no UTF-8; the sentence names the file.
+        ConfigurationInvalid: the file can't be read, or is not UTF-8; the sentence names the file.
     """
     data = read_bytes(path, again=again)
     try:
@@ -59,7 +60,7 @@ def read_secrets(path: str | Path, *, again: bool = False) -> tuple[str, ...]:
     """The lines of a file that are not empty, one secret each.
 
     Raises:
-        ConfigurationInvalid: it can't be read, is no UTF-8, or has no such line; the sentence names the file.
+        ConfigurationInvalid: the file can't be read, is not UTF-8, or has no such line; the sentence names the file.
     """
     secrets = tuple(filter(None, _lines(read_text(path, again=again))))
     if not secrets:
@@ -68,11 +69,11 @@ def read_secrets(path: str | Path, *, again: bool = False) -> tuple[str, ...]:
 
 
 def read_password(path: str | Path, *, again: bool = False) -> str:
-    """The first line of a file; an empty line alone is the empty password.
+    """The first line of a file. A file with nothing but an empty line has the empty password.
 
     Raises:
-        ConfigurationInvalid: it can't be read, is no UTF-8, has no line, or an empty one before others; the sentence
-            names the file.
+        ConfigurationInvalid: the file can't be read, is not UTF-8, has no line, or has an empty line before others; the
+            sentence names the file.
     """
     text = read_text(path, again=again)
     if not text:
@@ -84,7 +85,7 @@ def read_password(path: str | Path, *, again: bool = False) -> str:
 
 
 def why_not_readable(path: str | Path) -> str | None:
-    """Why a file that was read at the start can't be read now; None if it can."""
+    """Why a file that was read at the start can't be read now; None if it can be read."""
     try:
         # A pipe without a writer would make the call wait.
         descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))
@@ -97,12 +98,13 @@ def why_not_readable(path: str | Path) -> str | None:
 
 
 def _lines(text: str) -> list[str]:
-    # Files that were joined have a mark in the middle. The other ends of lines that Python knows may be in a password.
+    # Where files were joined, a byte order mark may begin any line. Lines are split at "\n" alone, since a password may
+    # have the other characters at which Python's splitlines splits.
     return [line.removeprefix(_MARK) for line in text.removesuffix("\n").split("\n")]
 
 
 def _is_wide(data: bytes) -> bool:
-    """Whether it is a text of two or four bytes a character: by its mark, or by a first character of ASCII."""
+    """Whether the bytes are UTF-16 or UTF-32: they begin with a mark, or their first character is ASCII with zeros."""
     return data.startswith(_WIDE_MARKS) or 0 in data[:2]
 
 

@@ -1,7 +1,7 @@
 """The fields of a submitted form, urlencoded or multipart, read within bounds. It reads from no connection.
 
-Twisted reads forms with parsers whose time grows with the square of what a client sends. The parsers here are linear;
-what they cost at most is bounded by the number of fields and by the size of the parts' heads.
+Twisted reads forms with parsers whose time grows with the square of the size. The time of the parsers here grows with
+the size alone, and is bounded by the number of fields and by the size of the parts' heads.
 """
 
 from __future__ import annotations
@@ -26,15 +26,15 @@ __all__ = [
 MAX_FIELDS = 1_000
 """How many fields, or parts, a form may have."""
 MAX_HEAD_BYTES = 16_384
-"""How large the heads of all parts of a multipart form may be together."""
+"""How many bytes the heads of all parts of a multipart form may have together."""
 URLENCODED = "application/x-www-form-urlencoded"
 
 _MULTIPART = "multipart/form-data"
-# The form that RFC 7578 section 4.3 deprecates: several files as one part that is a multipart body itself.
+# The media type of a part that holds several files as a multipart body of its own (deprecated: RFC 7578 section 4.3).
 _NESTED = "multipart/mixed"
 # RFC 2046 section 5.1.1.
 _MAX_BOUNDARY_CHARACTERS = 70
-# The decoder takes any two line ends, so long as they are alike.
+# The decoder takes any two equal line ends for the end of a head.
 _END_OF_HEAD = re.compile(rb"\r\n\r\n|\r\r|\n\n")
 
 
@@ -43,7 +43,7 @@ class FormTooLarge(Exception):
 
 
 class FormMalformed(Exception):
-    """A form can't be read. The text says why, in words of ours."""
+    """A form can't be read. The text says why, and repeats nothing of the form."""
 
 
 def media_type(content_type: bytes) -> str:
@@ -64,12 +64,12 @@ def form_fields(content_type: bytes, body: bytes) -> dict[bytes, list[bytes]]:
         body: the whole body.
 
     Returns:
-        The values of each field in their order, as ``request.args`` has them; nothing for a body that is no form. A
-        part that has no name is left out. A file is the value of its field, without its name.
+        The values of each field in their order, as ``request.args`` has them; empty for a body that is no form. A part
+        without a name is left out. The content of a file is the value of its field; the name of the file is left out.
 
     Raises:
-        FormTooLarge: more than 1,000 fields, or more than 16 KiB of parts' heads.
-        FormMalformed: it is not what the Content-Type says.
+        FormTooLarge: the form has more than 1,000 fields, or its parts' heads have more than 16 KiB.
+        FormMalformed: the body is not a form of the kind that the Content-Type names.
     """
     kind = media_type(content_type)
     if kind == URLENCODED:
@@ -80,10 +80,10 @@ def form_fields(content_type: bytes, body: bytes) -> dict[bytes, list[bytes]]:
 
 
 def _urlencoded_fields(body: bytes) -> dict[bytes, list[bytes]]:
-    # parse_qs separates fields by both.
+    # parse_qs separates fields by both characters.
     if body.count(b"&") + body.count(b";") >= MAX_FIELDS:
         raise FormTooLarge
-    # Three bytes for each escape. What is none costs the decoder several times as much as an escape.
+    # A % sign that escapes nothing takes the decoder several times as long as an escape, which has three bytes.
     if body.count(b"%") * 3 > len(body):
         raise FormMalformed("it has % signs that escape nothing")
     fields: dict[bytes, list[bytes]] = parse_qs(body, 1)
@@ -100,13 +100,13 @@ def _boundary(content_type: bytes) -> bytes:
 
 def _multipart_fields(boundary: bytes, body: bytes) -> dict[bytes, list[bytes]]:
     decoder = MultipartDecoder(boundary)
-    # In one piece: the decoder adds a CR to a value where a line end or a boundary is cut in two.
+    # The body goes in as one piece: where a line end or a boundary is cut in two, the decoder adds a CR to a value.
     decoder.receive_data(body)
     decoder.receive_data(None)
     try:
         return _fields_of(decoder)
     except ValueError:
-        # The decoder raises no other error for what a client sends, UnicodeDecodeError included.
+        # For bad forms the decoder raises no other errors than this one, which UnicodeDecodeError belongs to.
         raise FormMalformed("it is no multipart form") from None
 
 
@@ -127,17 +127,22 @@ def _fields_of(decoder: MultipartDecoder) -> dict[bytes, list[bytes]]:
             if media_type(event.headers.get("Content-Type", "").encode("utf-8")) == _NESTED:
                 raise FormMalformed("a part of it is a multipart body")
             name = event.name
-        # A part that never ends comes with more_data, and the decoder raises a ValueError next.
+        # A part without an end comes with more_data, and the decoder raises a ValueError after that.
         if isinstance(event, Data) and name and not event.more_data:
             fields.setdefault(name.encode("utf-8"), []).append(event.data)
     return fields
 
 
 def _next_head_bytes(decoder: MultipartDecoder, most_bytes: int) -> int:
-    """The size of the head that the decoder parses next, looked for no further than it may go.
+    """The size of the head that the decoder parses next.
+
+    Args:
+        decoder: the decoder, which stands at the beginning of a part.
+        most_bytes: how large the head may be; its end is not looked for behind that size.
 
     Raises:
-        FormTooLarge: it is larger than that.
+        FormTooLarge: the head is larger.
+        FormMalformed: the head has no end.
     """
     found = _END_OF_HEAD.search(decoder.buffer, 0, most_bytes + 4)
     if found is not None:

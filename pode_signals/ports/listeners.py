@@ -1,4 +1,4 @@
-"""Listeners: the endpoints that share a port, and which of them a request came in by. Nothing here opens a socket."""
+"""Listeners: the endpoints that share a port, and the choice among them for each request. It opens no socket."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ _LOOPBACK_HOSTS = ("localhost", "127.0.0.1", "[::1]")
 
 @define(eq=False)
 class Listener:
-    """The endpoints that share one address and port; :func:`group_endpoints` makes it.
+    """The endpoints that share one address and port; :func:`group_endpoints` makes listeners.
 
     Attributes:
-        endpoints: these endpoints, in their order.
-        addresses: what it is bound to; empty while it is not.
+        endpoints: the endpoints, in the order in which they were given.
+        addresses: the addresses that the listener is bound to; empty while it is not bound.
     """
 
     endpoints: tuple[Endpoint, ...]
@@ -34,24 +34,26 @@ class Listener:
     def endpoint_for(self, *, upgrade: bool, host: str | None, forwarded_host: str | None = None) -> Endpoint:
         """The endpoint that a request came in by.
 
-        A loopback endpoint without a hostname looks at the Host alone: a page that has rebound its name to this machine
-        can send an X-Forwarded-Host of its own, from an address that a proxy may have too.
+        A loopback endpoint without a hostname looks at the Host alone, and not at X-Forwarded-Host. A web page whose
+        name was rebound to 127.0.0.1 (DNS rebinding) can send any X-Forwarded-Host, and its requests come from the same
+        address as those of a trusted proxy on this machine.
 
         Args:
-            upgrade: whether it is a WebSocket handshake.
-            host: its Host header; None where there is none.
-            forwarded_host: the Host that trusted proxies say it was for, which is compared with hostnames in place of
-                the Host; None where there is none.
+            upgrade: whether the request is a WebSocket handshake.
+            host: the request's Host header; None where there is none.
+            forwarded_host: the Host for which trusted proxies have received the request. It is compared with hostnames
+                in place of the Host. None where trusted proxies name none.
 
         Raises:
-            UpgradeRefused: 400 for an upgrade where none is taken, 426 for any other request where only upgrades are,
-                421 for a Host that is not served.
+            UpgradeRefused: 400 for an upgrade where no endpoint takes upgrades; 426 for any other request where all
+                endpoints take upgrades only; 421 for a Host that is not served.
         """
         candidates = [each for each in self.endpoints if each.takes_upgrades == upgrade]
         if not candidates:
             raise _wrong_kind(upgrade)
         name = None if host is None else known_host_name(host)
         asked_for = name if forwarded_host is None else known_host_name(forwarded_host)
+        # An endpoint with exactly this hostname comes before endpoints that take every host.
         for endpoint in candidates:
             if asked_for is not None and served_host(endpoint) == asked_for:
                 return endpoint
@@ -62,23 +64,25 @@ class Listener:
 
     @property
     def place(self) -> tuple[Hashable, int | None]:
-        """The address and port, or what its endpoints listen by: two listeners never share one."""
+        """The address and port, or the Twisted endpoint in their place. Two listeners never share one."""
         return place_of(self.endpoints[0])
 
     @property
     def is_secure(self) -> bool:
-        """Whether it speaks TLS."""
+        """Whether the port speaks TLS: all of its endpoints do, or none."""
         return self.endpoints[0].is_secure
 
     @property
     def brings_tls(self) -> bool:
-        """Whether what its endpoints listen by has TLS of its own."""
+        """Whether the endpoints listen by a Twisted endpoint that has TLS of its own."""
         return self.endpoints[0].brings_tls
 
     def __str__(self) -> str:
         return " + ".join(map(str, self.endpoints))
 
     def _takes_host(self, endpoint: Endpoint, name: str | None) -> bool:
+        # On loopback only names of this machine are served, as a guard against DNS rebinding. An endpoint that other
+        # machines reach can't know its names, so it takes every host.
         if not self._is_loopback(endpoint):
             return True
         return name in _LOOPBACK_HOSTS or (name is not None and name == address_host(endpoint))
@@ -95,8 +99,8 @@ def group_endpoints(endpoints: Iterable[Endpoint]) -> tuple[Listener, ...]:
     """Put endpoints that share an address and port together.
 
     Raises:
-        ConfigurationInvalid: TLS and plain on one port, overlapping addresses on one port, or two endpoints that no
-            request could tell apart, where the sentence names both; or no list of endpoints.
+        ConfigurationInvalid: TLS and plain on one port, overlapping addresses on one port, or two endpoints that take
+            the same requests: the sentence names both endpoints. Or ``endpoints`` is no list of endpoints.
     """
     groups: dict[tuple[Hashable, int | None], list[Endpoint]] = {}
     for endpoint in _listed(endpoints):
@@ -123,7 +127,10 @@ def interfaces(address: str) -> tuple[str, ...]:
 
 
 def _listed(endpoints: object) -> list[Endpoint]:
-    """Endpoints as a user gave them. What is no list of them would else fail far from the line that is wrong."""
+    """Endpoints as a list, checked one by one.
+
+    Without the check a mistake in the list would raise an error far from the line that made the list.
+    """
     if isinstance(endpoints, Endpoint):
         raise ConfigurationInvalid(f"endpoints has to be a list of endpoints: put the endpoint {endpoints} in brackets")
     if isinstance(endpoints, str):

@@ -111,7 +111,8 @@ def _with_mode(text: str) -> str:
     arguments, named = parse_string(text)
     if arguments[0] == "haproxy":
         del arguments[0]
-    has_mode = "mode" in named or len(arguments) > 2  # unix:PATH:MODE
+    # Without names the string is unix:PATH:MODE.
+    has_mode = "mode" in named or len(arguments) > 2
     return f"{text}:mode={_UNIX_MODE}" if arguments[:1] == ["unix"] and not has_mode else text
 
 
@@ -169,9 +170,11 @@ def _open(address: str, port: int, backlog: int | None) -> socket.socket:
         new.setblocking(False)
         new.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         if family == socket.AF_INET6:
-            new.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)  # IPv4 has a socket of its own
+            # IPv4 has a socket of its own.
+            new.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
         new.bind(where)
-        if backlog is not None:  # else a client that comes while we only look would be reset
+        # A check that the port is free does not listen: a client that came meanwhile would be reset.
+        if backlog is not None:
             new.listen(backlog)
     except OSError:
         new.close()

@@ -1,6 +1,6 @@
 """Requests whose bodies are bounded in size, and whose forms are read in bounded time. They answer nothing themselves.
 
-What is over a bound is never kept; the channel and the site answer it.
+A part of a body that passes a bound is never kept. The channel and the site answer such a request.
 """
 
 # The methods of Twisted that are called here have no annotations: hence the ignores.
@@ -21,7 +21,7 @@ __all__ = ["BodyTooLarge", "BoundedRequest"]
 
 
 class BodyTooLarge(Exception):
-    """The body of a request is larger than a setting allows, or says that it will be.
+    """The body of a request is larger than a setting allows, or its Content-Length says that it will be.
 
     Args:
         setting: the name of the setting.
@@ -33,10 +33,10 @@ class BodyTooLarge(Exception):
 
 
 class BoundedRequest(Request):
-    """A request of a :class:`~pode_signals.ports.channel.SignalChannel`, whose site leaves forms to it.
+    """A request of a :class:`~pode_signals.ports.channel.SignalChannel`. It reads forms, which its site does not.
 
     Attributes:
-        refusal: what answers the request in place of the application; None where nothing is wrong.
+        refusal: the answer in place of the application's; None where nothing is wrong with the request.
     """
 
     channel: Any
@@ -45,10 +45,11 @@ class BoundedRequest(Request):
     _is_urlencoded = False
 
     def gotLength(self, length: int | None) -> None:
-        """The head is complete and tells the length of the body; None is a chunked one.
+        """The head is complete, and tells the length of the body; None where the body is chunked.
 
         Raises:
-            BodyTooLarge: before a client that waits for ``100 Continue`` gets it.
+            BodyTooLarge: the body would be too large. A client that waits for ``100 Continue`` is refused before it
+                sends the body.
         """
         self._is_urlencoded = length != 0 and media_type(self._content_type()) == URLENCODED
         if length is not None:
@@ -59,21 +60,21 @@ class BoundedRequest(Request):
         """A part of the body, decoded.
 
         Raises:
-            BodyTooLarge: it is one part too many, and was not kept.
+            BodyTooLarge: with this part the body would be too large; the part was not kept.
         """
         self._check_size(self.content.tell() + len(data))
         super().handleContentChunk(data)  # type: ignore[no-untyped-call]
 
     def _handleStar(self) -> None:
-        """The target is ``*``. An upgrade of it is refused as one of every other target is."""
-        # Private in Twisted 26.10, which answers "*" here before any resource is asked; there is no public way around.
+        """The target is ``*`` (``OPTIONS *``). An upgrade with this target is refused like other bad upgrades."""
+        # Twisted 26.10 answers "*" in this private method before it asks any resource, and offers no public way.
         if asks_for_websocket(self.requestHeaders.getRawHeaders(b"upgrade", ())):
             self.render(self.channel.site.getResourceFor(self))  # type: ignore[no-untyped-call]
         else:
             super()._handleStar()  # type: ignore[no-untyped-call]
 
     def drop_body(self) -> None:
-        """Forget what came of the body, which is too large."""
+        """Forget the part of the body that has come: the body is too large."""
         if self.content is not None:
             self.content.close()
         self.content = BytesIO()
@@ -86,7 +87,7 @@ class BoundedRequest(Request):
         super().process()  # type: ignore[no-untyped-call]
 
     def finish(self) -> None:
-        """The answer is complete, though the transport may hold much of it yet."""
+        """The answer is complete. The transport may still hold much of it."""
         super().finish()  # type: ignore[no-untyped-call]
         self._let_go()
 
@@ -102,7 +103,7 @@ class BoundedRequest(Request):
 
     def _read_form(self) -> None:
         content_type = self._content_type()
-        # Any other body may be large, and stays in its file.
+        # A body that is no form may be large, so it is not read into memory: Twisted keeps large bodies in a file.
         if not is_form(content_type):
             return
         body = self.content.read()

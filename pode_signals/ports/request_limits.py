@@ -1,4 +1,4 @@
-"""The bounds of requests that all connections of one hub share, and where each is counted. It closes no connection."""
+"""The bounds of requests, which all connections of one hub share, and their counters. It closes no connection."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class RequestLimits:
         self.turns = hub.turns
 
     def seconds(self) -> float:
-        """The time of the hub's clock, which the hub has only once there is a reactor."""
+        """The time of the hub's clock. The hub is asked each time: it has no clock before there is a reactor."""
         return self._hub.clock.seconds()
 
     def limit_acted(self, setting: str, text: str, address: str) -> None:
@@ -58,7 +58,7 @@ class RequestLimits:
         self.reports.limit(setting, text, address=address)
 
     def say_malformed(self, text: str, address: str, why: str) -> None:
-        """Log that a request is malformed; who refuses the request counts it.
+        """Log that a request is malformed. The caller, which refuses the request, counts it.
 
         Args:
             text: the line in the log, with places for the ``{address}`` and for ``{why}``.

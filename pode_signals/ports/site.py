@@ -1,4 +1,4 @@
-"""The HTTP site of one port: HTTP/1.1 only, closed until its service is ready, one line of access log a request."""
+"""The HTTP site of one port: HTTP/1.1 only, one access log line a request. It serves nothing before its service."""
 
 from __future__ import annotations
 
@@ -18,25 +18,27 @@ from .request_limits import RequestLimits
 
 __all__ = ["SignalSite"]
 
-Request = Any  # a twisted.web.server.Request: most of what is used of it has no annotations
+# A twisted.web.server.Request: most of its attributes that are used here have no annotations.
+Request = Any
 
 _RETRY_AFTER_SECONDS = 5
-_SERVER = b"pode-signals"  # in place of Twisted's name and version, which tell an attacker what to try
+# In place of Twisted's name and version, which would tell an attacker which weaknesses to try.
+_SERVER = b"pode-signals"
 
 
 class SignalSite(Site):
     """Serves an application's resource on one port.
 
     Args:
-        resource: the application's, wrapped by ``signals.resource``.
-        listener: the port that it serves.
+        resource: the application's resource, wrapped by ``signals.resource``.
+        listener: the listener of the port.
         timeout_seconds: how long a client may take over the head of a request, or leave a connection unused.
-        clock: what the timeout runs on.
+        clock: the clock that the timeout runs on.
         limits: the bounds of requests, which all sites of a hub share.
 
     Attributes:
-        listener: the port that it serves.
-        is_open: while it is False every request gets 503.
+        listener: the listener of the port.
+        is_open: whether requests are served; while this is False, every request gets 503.
     """
 
     noisy = False
@@ -59,7 +61,8 @@ class SignalSite(Site):
         self.listener = listener
         self._limits = limits
         self.is_open = False
-        self.protocol = SignalChannel  # type: ignore[assignment, method-assign]  # HTTP/1.1 alone: no negotiation
+        # Twisted's default would choose between HTTP/1.1 and HTTP/2 for each connection.
+        self.protocol = SignalChannel  # type: ignore[assignment, method-assign]
 
     def buildProtocol(self, addr: IAddress | None) -> Any:
         """The protocol of one connection."""
@@ -68,11 +71,14 @@ class SignalSite(Site):
         return channel
 
     def acceptableProtocols(self) -> list[bytes]:
-        """What is offered in the TLS handshake: HTTP/2 has no connection to hand over."""
+        """The protocols that the TLS handshake offers.
+
+        HTTP/2 is none of them: many requests share an HTTP/2 connection, so no request could take the connection over.
+        """
         return [b"http/1.1"]
 
     def getResourceFor(self, request: Request) -> Any:
-        """The resource that renders a request: none of the application's while the site is closed."""
+        """The resource that renders a request; a refusal, while the site is closed or where the request is bad."""
         request.setHeader(b"Server", _SERVER)
         if not self.is_open:
             return _Refusing(_CLOSED, keep_alive=False)
@@ -81,10 +87,10 @@ class SignalSite(Site):
         return super().getResourceFor(request)  # type: ignore[no-untyped-call]  # Twisted
 
     def startFactory(self) -> None:
-        """Start no clock for log lines that are never written."""
+        """Do not start Twisted's timer for the time stamps of its own access log, which is never written."""
 
     def stopFactory(self) -> None:
-        """Nothing was started."""
+        """Nothing was started, so nothing has to be stopped."""
 
     def log(self, request: Request) -> None:
         """Count a request that was answered, and write one line for it, without its query, which may hold a token."""
@@ -110,7 +116,7 @@ class _Refusing(Resource):
         self._keep_alive = keep_alive
 
     def render(self, request: Request) -> bytes:
-        """Refuse."""
+        """Answer with the refusal, and close the connection where it is not to be kept."""
         if not self._keep_alive:
             request.setHeader(b"Connection", b"close")
             request.channel.persistent = False

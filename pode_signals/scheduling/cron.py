@@ -1,8 +1,9 @@
 """Cron expressions as Pode reads them, and the times at which they fire. It never asks what time it is.
 
-Randomness and instants are arguments. `cronsim` finds the next matching time of a wall clock; what a time zone makes of
-that time is decided here: cronsim's own answer can lie before the start that it was given (within a repeated hour), and
-misses minutes in zones that change their clocks by half an hour.
+Randomness and instants are arguments. `cronsim` finds the next matching time on a wall clock. This module finds the
+instants at which the clock of a time zone shows that time. It does not leave that to cronsim, whose answer can lie
+before the given start (within a repeated hour), and which misses minutes in zones that change their clocks by half an
+hour.
 """
 
 from __future__ import annotations
@@ -23,14 +24,14 @@ _DAY = timedelta(days=1)
 
 @frozen
 class CronExpression:
-    """A cron expression with what its random fields have drawn; made by :meth:`parse`.
+    """A cron expression, with the values that were drawn for its random fields; made by :meth:`parse`.
 
     Attributes:
         text: the expression as it was written.
         fields: the values that match. Day of month **and** weekday have to match.
         random_fields: the names of the fields that are drawn anew after each trigger.
-        follows_elapsed_time: whether the minute or the hour field starts with ``*``, which decides what a change of
-            the clock means (see :meth:`next_after`).
+        follows_elapsed_time: whether the minute or the hour field starts with ``*``. Where the zone's clock is changed,
+            such an expression fires at other times than one without ``*`` (see :meth:`next_after`).
     """
 
     text: str
@@ -48,12 +49,12 @@ class CronExpression:
         step that is larger than the field is refused. Months and weekdays have names (``JAN``, ``mon``); Sunday is 0
         or 7, and a range of weekdays may end with it (``FRI-SUN``).
 
-        A whole field may be random: ``R`` is drawn now, ``n/R`` is ``n`` first and ``*/R`` the field's least value
-        first; each is drawn anew after each trigger (:meth:`after_trigger`).
+        A whole field may be random. ``R`` is drawn now. ``n/R`` is ``n`` until the first trigger, and ``*/R`` is the
+        field's least value until then. All three are drawn anew after each trigger (:meth:`after_trigger`).
 
         Args:
             text: the expression.
-            random: what ``R`` is drawn with.
+            random: the random source that ``R`` is drawn with.
 
         Raises:
             CronInvalid: naming the field that can't be read or kept.
@@ -69,11 +70,11 @@ class CronExpression:
 
     @property
     def never_fires(self) -> bool:
-        """Whether no date can match, as in ``* * 31 2 *``."""
+        """Whether no date can match, as in ``* * 31 2 *``, the 31st of February."""
         return min(self.fields.day) > self.fields.longest_month
 
     def after_trigger(self, random: Random) -> CronExpression:
-        """The expression after it fired: each random field has a new value, one with which it can fire.
+        """The expression after a trigger: each random field has a new value, with which some date still matches.
 
         A field is drawn from all its values, so the next time may lie within the same hour or on the same day.
         """
@@ -82,10 +83,11 @@ class CronExpression:
     def next_after(self, instant: datetime) -> datetime | None:
         """The first time after an instant at which the expression fires, on the clock of the instant's zone.
 
-        Where that clock changes: with ``*`` at the beginning of the minute or the hour field, real time counts: each
-        minute that the clock shows is matched, in the repeated hour twice, in the skipped one never. Any other
-        expression means times of the day: one that is skipped fires right after the gap (several of them once),
-        one that comes twice fires the first time. Debian's cron does the same.
+        Where that clock is changed, there are two kinds of expressions, as in Debian's cron. With ``*`` at the
+        beginning of the minute or the hour field, each minute that the clock shows is compared with the expression: the
+        minutes of a repeated hour twice, those of a skipped hour never. Any other expression means times of the day. A
+        time that the clock skips fires right after the gap, and several such times fire once together. A time that the
+        clock shows twice fires the first time.
 
         Args:
             instant: an aware datetime.
@@ -105,30 +107,36 @@ class CronExpression:
         return find(instant.astimezone(UTC), zone).astimezone(zone)
 
     def _next_elapsed(self, instant: datetime, zone: tzinfo) -> datetime:
-        # A clock that is put back within the next day may show times before the instant once more.
+        # If the clock will be put back within the next day, it will show once more some times that lie before the time
+        # that it shows at the instant. The search begins that much earlier.
         offset = _offset(instant, zone)
         put_back = offset - _offset(instant + _DAY, zone)
         walls = self._wall_times_after(_wall_clock(instant, offset) - max(put_back, timedelta(0)))
         found: list[datetime] = []
         shown: tuple[datetime, ...] = ()
+        # A wall time may be shown before the instant, after the instant, or both. The search can end at the first wall
+        # time that is shown only after the instant: all later wall times are shown later than that one.
         while not shown or shown[0] <= instant:
             shown = _shown_at(next(walls), zone)
             found.extend(time for time in shown if time > instant)
-        return min(found)  # whatever comes later on the wall clock is shown later
+        return min(found)
 
     def _next_time_of_day(self, instant: datetime, zone: tzinfo) -> datetime:
         walls = self._wall_times_after(_wall_clock(instant, _offset(instant, zone)))
         shown: tuple[datetime, ...] = ()
+        # shown[0] alone counts: a time that comes twice fires the first time.
         while not shown or shown[0] <= instant:
             wall = next(walls)
             shown = _shown_at(wall, zone)
+            # The clock skips this time, so it fires at the first minute behind the gap.
             while not shown:
                 wall += timedelta(minutes=1)
                 shown = _shown_at(wall, zone)
         return shown[0]
 
     def _wall_times_after(self, wall: datetime) -> Iterator[datetime]:
-        # It has no end: cronsim gives up after 50 years, the rarest date, 29 February on a given weekday, needs 40.
+        # The iterator never ends: cronsim gives up after 50 years, and the rarest date (29 February on one weekday)
+        # comes within 40 years.
         times = CronSim(" ".join(_plain(*both) for both in zip(self.fields, ANY, strict=True)), wall)
         times.day_and = True
         return times
@@ -140,21 +148,26 @@ def _plain(values: frozenset[int], all_values: frozenset[int]) -> str:
 
 
 def _offset(instant: datetime, zone: tzinfo) -> timedelta:
-    """How far a zone's clock is ahead of UTC, by what it shows: not every tzinfo tells the same of a time shown."""
+    """How far a zone's clock is ahead of UTC at an instant.
+
+    It is measured by the time that the clock shows, since the ``utcoffset`` of some tzinfos is another one.
+    """
     return instant.astimezone(zone).replace(tzinfo=None) - instant.replace(tzinfo=None)
 
 
 def _wall_clock(instant: datetime, offset: timedelta) -> datetime:
-    """What a clock with this offset shows; naive."""
+    """The time that a clock with this offset shows at an instant; naive."""
     return (instant + offset).replace(tzinfo=None)
 
 
 def _shown_at(wall: datetime, zone: tzinfo) -> tuple[datetime, ...]:
-    """When a zone's clock shows this time, in UTC: once; twice where it is put back, never where it is put forward.
+    """The instants, in UTC, at which a zone's clock shows this time.
 
-    The zone is only asked for what its clock shows at an instant. What an instant is for a time shown (PEP 495) some
-    tzinfos leave out where clocks are put forward (dateutil), or answer for another century (pytz).
+    Mostly there is one; there are two where the clock is put back, and none where it is put forward. The zone is only
+    asked what its clock shows at an instant. The other way round (PEP 495) some tzinfos have no answer where clocks are
+    put forward (dateutil), or answer for another century (pytz).
     """
     as_utc = wall.replace(tzinfo=UTC)
+    # The clock is changed at most once within two days, so it has one of these two offsets.
     candidates = {as_utc - _offset(as_utc + days, zone) for days in (-_DAY, _DAY)}
     return tuple(sorted(each for each in candidates if _wall_clock(each, _offset(each, zone)) == wall))

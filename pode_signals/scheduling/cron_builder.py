@@ -76,7 +76,9 @@ def cron(
     if unit is not None:
         fields.update(_EVERY[unit])
         if unit == "month" and values["day"]:
-            fields["date"] = "*"  # each such weekday of the month, not the 1st if it is one
+            # "month" means the 1st otherwise. With a weekday it means each of these weekdays of the month, and not only
+            # a 1st that is such a weekday.
+            fields["date"] = "*"
     fields.update({name: ",".join(map(str, given)) for name, given in values.items() if given})
     if _checked_interval(unit, interval):
         assert unit is not None

@@ -1,4 +1,4 @@
-"""The five fields of a cron expression: text to the values that match, the drawing of random ones. Knows no dates."""
+"""The five fields of a cron expression: from text to the values that match, and random values. It knows no dates."""
 
 from __future__ import annotations
 
@@ -84,8 +84,9 @@ def read_fields(text: str) -> tuple[CronFields, frozenset[str], frozenset[str]]:
     """Read an expression.
 
     Returns:
-        The values, in which a field written ``R`` matches all; the names of the fields written ``R``;
-        the names of those written ``n/R`` or ``*/R``, whose value is the first one.
+        The values that match, where a field written ``R`` matches all values and a field written ``n/R`` or ``*/R`` has
+        its first value alone; then the names of the fields written ``R``; then the names of those written ``n/R`` or
+        ``*/R``.
 
     Raises:
         CronInvalid: naming the field that can't be read.
@@ -119,9 +120,10 @@ def split_fields(text: str) -> list[str]:
 
 
 def draw(fields: CronFields, names: Iterable[str], random: Random) -> CronFields:
-    """Give each of the named fields one value of all that it can have, such that some date still matches."""
+    """Draw one value for each of the named fields, of all values with which some date still matches."""
     drawn = evolve(fields, **{name: getattr(ANY, name) for name in names})
-    for name in sorted(names):  # a set has no order of its own, and one seed has to mean one result
+    # Sorted, because a set has no order of its own, and one seed of the random source has to mean one result.
+    for name in sorted(names):
         possible = getattr(drawn, name)
         if name == "day":
             possible = {day for day in possible if day <= drawn.longest_month}
@@ -136,7 +138,7 @@ class _Grammar:
     """How one field is written.
 
     Attributes:
-        wraps: whether the number above ``most`` is another one for ``least``: the weekday 7 is Sunday.
+        wraps: whether the number above ``most`` means ``least``, too: the weekday 7 is Sunday, as 0 is.
     """
 
     name: str
@@ -156,7 +158,7 @@ class _Grammar:
         return frozenset(self.least if value > self.most else value for value in items)
 
     def first(self, text: str) -> int:
-        """What ``n/R`` or ``*/R`` begins with."""
+        """The value that ``n/R`` or ``*/R`` has until its first trigger."""
         return self.least if text == "*" else self._value(text)
 
     def _item(self, item: str) -> range:
@@ -167,8 +169,9 @@ class _Grammar:
             low, high = self.least, self.most
         elif dash:
             low, high = self._number(low_text), self._number(high_text)
+            # FRI-SUN: as the end of a range, Sunday is 7.
             if self.wraps and high == self.least < low:
-                high = self.most + 1  # FRI-SUN
+                high = self.most + 1
             if low > high:
                 raise CronInvalid(self.name, f"the range {span} runs backwards")
         else:
@@ -192,7 +195,8 @@ class _Grammar:
     def _step(self, text: str) -> int:
         if not _is_number(text) or int(text) == 0:
             raise CronInvalid(self.name, f"{text!r} is no step: a number of 1 or more, or R after one value or *")
-        # Each hour, day, … begins the field anew, so a larger step would be the size of the field, without a word.
+        # The steps begin anew with each hour, day, month or year. So a larger step would do the same as a step of the
+        # size of the field, and the user would not be told.
         if int(text) > self.size:
             raise CronInvalid(self.name, f"the step {text} is larger than the field, which has {self.size} values")
         return int(text)
@@ -208,4 +212,5 @@ _GRAMMARS = (
 
 
 def _is_number(text: str) -> bool:
+    # No value has more than two digits, and Python's int refuses texts of many thousand digits with another error.
     return text.isascii() and text.isdigit() and len(text) <= 4

@@ -1,4 +1,4 @@
-"""Jobs: what schedules and timers have in common, one run at a time. When they are due is decided elsewhere."""
+"""Jobs: what schedules and timers have in common; one run of each at a time. It never decides when a job is due."""
 
 from __future__ import annotations
 
@@ -19,7 +19,8 @@ __all__ = ["Job", "Jobs", "Runs", "check_count"]
 
 
 def check_count(_job: Any, attribute: Attribute[Any], value: object) -> None:
-    """Raise a ValueError unless it is a whole number of 0 or more."""
+    """Raise a ValueError unless the value is a whole number of 0 or more."""
+    # For Python True is the number 1, which nobody means.
     if isinstance(value, bool) or not isinstance(value, int) or value < 0:
         raise ValueError(f"{attribute.name} has to be a whole number of 0 or more, not {value!r}")
 
@@ -44,12 +45,12 @@ class Job:
 
     Attributes:
         kind: ``schedule`` or ``timer``, for the log.
-        name: its name.
-        function: called with ``args`` and ``kwargs``, nothing else.
-        limit: after so many triggers it is completed; 0 is no limit.
-        count: the triggers that ran it.
-        skipped: the triggers that were due and did not.
-        failed: the runs that raised.
+        name: the job's name.
+        function: called with ``args`` and ``kwargs``, and with nothing else.
+        limit: how many triggers run the function until the job is completed; 0 is no limit.
+        count: how many triggers have run the function.
+        skipped: how many triggers were due and have not run the function.
+        failed: how many runs have raised.
     """
 
     kind: str
@@ -64,12 +65,12 @@ class Job:
 
     @property
     def where(self) -> str:
-        """What it is called in the log."""
+        """The job's name in the log."""
         return f"{self.kind} {self.name}"
 
     @property
     def is_used_up(self) -> bool:
-        """Whether it ran as often as it may."""
+        """Whether the job has run as often as its limit allows."""
         return 0 < self.limit <= self.count
 
     def edit(
@@ -78,7 +79,7 @@ class Job:
         args: Sequence[Any] | None,
         kwargs: Mapping[str, Any] | None,
     ) -> None:
-        """Replace what is given; a run that is under way keeps what it was called with."""
+        """Replace the values that are not None. A run that is under way keeps the arguments that it was called with."""
         if function is not None:
             self.function = function
         if args is not None:
@@ -97,7 +98,7 @@ class Jobs(Generic[J]):
         self._by_name: dict[str, J] = {}
 
     def __iter__(self) -> Iterator[J]:
-        """All of them at this moment: what runs meanwhile may add and remove some."""
+        """All jobs, as they are now: a function that runs meanwhile may add and remove jobs."""
         return iter(tuple(self._by_name.values()))
 
     def __contains__(self, name: object) -> bool:
@@ -109,7 +110,7 @@ class Jobs(Generic[J]):
             raise ScheduleAlreadyExists(name)
 
     def add(self, job: J) -> None:
-        """Take a job in, whose name is free."""
+        """Add a job, whose name must be free."""
         self._by_name[job.name] = job
 
     def get(self, name: str) -> J:
@@ -124,7 +125,7 @@ class Jobs(Generic[J]):
             raise UnknownSchedule(name) from None
 
     def has(self, job: J) -> bool:
-        """Whether this very job is among them: another one may have its name by now."""
+        """Whether this very job is there. A job of the same name that was added later is another one."""
         return self._by_name.get(job.name) is job
 
     def remove(self, name: str) -> J:
@@ -144,16 +145,18 @@ class Jobs(Generic[J]):
 
 @define
 class _Run:
+    # None until the function is known to go on.
     pending: Deferred[Any] | None = None
+    # One line is enough for a long run, however many triggers it skips.
     skip_logged: bool = False
 
 
 class Runs:
-    """Runs jobs inside the fence, and knows which run is under way.
+    """Runs jobs inside the fence, and knows which runs are under way.
 
     Args:
         runtime: the surroundings; each run has a fresh context.
-        fence: runs the functions; they have no time limit.
+        fence: runs the functions. The functions of jobs have no time limit.
     """
 
     def __init__(self, runtime: Runtime, fence: Fence) -> None:
@@ -169,7 +172,7 @@ class Runs:
         return job in self._under_way
 
     def trigger(self, job: Job) -> None:
-        """A trigger is due: it runs the job and counts, or is skipped where the last run is not over."""
+        """A trigger is due: run the job and count the trigger, or skip the trigger where the last run is not over."""
         if self.invoke(job, counts=True):
             return
         self.skip(job, 1)
@@ -189,6 +192,7 @@ class Runs:
         """Run the job now; False where its last run is not over."""
         if job in self._under_way:
             return False
+        # Both before the call: the function sees its own run counted, and a trigger within the call is skipped.
         job.count += counts
         run = self._under_way[job] = _Run()
 
@@ -213,7 +217,8 @@ class Runs:
         """Wait for the runs that are under way.
 
         Returns:
-            Fires with None when no run is left. Cancelling it cancels the functions that still run, and fires it.
+            Fires with None when no run is left. Cancelling this Deferred cancels the functions that still run, and
+            fires the Deferred with None.
         """
         if not self._under_way:
             return succeed(None)
@@ -222,10 +227,12 @@ class Runs:
         return over
 
     def _give_up(self, over: Deferred[None]) -> None:
+        # First, so that the end of the last run does not fire this Deferred as well.
         self._waiting.remove(over)
         for job, run in tuple(self._under_way.items()):
             if run.pending is not None:
                 maybeDeferred(run.pending.cancel).addErrback(partial(self._cancelling_failed, job))
+        # A Deferred that is fired by its canceller does not raise CancelledError.
         over.callback(None)
 
     def _cancelling_failed(self, job: Job, failure: Failure) -> None:

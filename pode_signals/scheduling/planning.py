@@ -1,4 +1,4 @@
-"""When a schedule is due: its expressions, bounds and time zone. It is told what time it is, and runs nothing."""
+"""When a schedule is due, by its expressions, bounds and time zone. The time is an argument, and nothing runs here."""
 
 from __future__ import annotations
 
@@ -16,24 +16,29 @@ from .zones import check_offset
 
 __all__ = ["Schedule", "ScheduleState", "expressions"]
 
+# After a long sleep of the machine, triggers are counted one by one up to the minutes of a day. The rest is passed over
+# in one step, so that the count takes a short time.
 _MOST_PASSED_OVER = 1_440
+# A trigger is looked for after a time, and a time as near as this finds the trigger at that very time.
 _BEFORE = timedelta(microseconds=1)
 
 
 @frozen
 class ScheduleState:
-    """What a schedule is doing. Times are aware, in the schedule's time zone.
+    """The state of a schedule. Times are aware, in the schedule's time zone.
 
     Attributes:
-        name: its name.
+        name: the schedule's name.
         cron: its cron expressions.
-        last: the trigger that came last, None if none did.
-        next: the next trigger, None where none will come.
-        count: the triggers that ran it; ``invoke_schedule`` is none.
-        skipped: the triggers that did not, because its last run was not over or the clock passed over them.
-        failed: the runs that raised.
+        last: the last trigger; None where there was no trigger yet.
+        next: the next trigger; None where no trigger will come.
+        count: how many triggers have run the function; a call of ``invoke_schedule`` is no trigger.
+        skipped: how many triggers have not run the function, because its last run was not over or because the clock
+            passed over them.
+        failed: how many runs have raised.
         running: whether a run is under way.
-        completed: whether no trigger will come: it reached its limit or its end, or its expression never fires.
+        completed: whether no trigger will come: the schedule has reached its limit or its end, or its expressions never
+            fire.
     """
 
     name: str
@@ -74,13 +79,14 @@ class Schedule(Job):
     """A function and the times at which it is to run.
 
     Attributes:
-        crons: the expressions; each of them triggers it.
+        crons: the expressions; each of them triggers the schedule.
         zone: the time zone of the expressions.
-        start: no trigger before.
-        end: no trigger after.
-        on_start: whether it runs once when schedules start.
+        start: no trigger comes before this time; None is no bound.
+        end: no trigger comes after this time; None is no bound.
+        on_start: whether the function also runs once when schedules start.
         last: the last trigger, in UTC.
-        next: the next trigger, in UTC: two zones never agree that times within a repeated hour are equal (PEP 495).
+        next: the next trigger, in UTC. Times are compared in UTC alone: Python takes no time within a repeated hour for
+            equal to a time in another zone (PEP 495).
     """
 
     crons: tuple[CronExpression, ...]
@@ -110,11 +116,18 @@ class Schedule(Job):
         return None if first is None or (self.end is not None and first > self.end) else first
 
     def plan(self, now: datetime) -> None:
-        """Find the next trigger after now, and after the last one: the clock may have been put back."""
+        """Find the next trigger, which comes after now and after the last trigger.
+
+        Where the machine's clock was put back, the last trigger lies in the future, and must not run twice.
+        """
         self.next = self.trigger_after(now if self.last is None else max(now, self.last))
 
     def pass_over(self, minute: datetime) -> int:
-        """Drop the triggers before a minute; the number of them, no more than 1,440."""
+        """Drop the triggers that lie before a minute.
+
+        Returns:
+            How many were dropped; at most 1,440 are counted.
+        """
         passed = 0
         while self.next is not None and self.next < minute:
             if passed == _MOST_PASSED_OVER:
@@ -125,10 +138,15 @@ class Schedule(Job):
         return passed
 
     def take(self, minute: datetime, random: Random) -> bool:
-        """Whether a trigger is due in this minute; it is taken, and random fields that fired are drawn anew."""
+        """Take the trigger of this minute, and find the next one.
+
+        Returns:
+            Whether there was a trigger in this minute.
+        """
         if self.next != minute:
             return False
         self.last = minute
+        # Of several expressions, only those that fire in this minute get new values for their random fields.
         self.crons = tuple(
             cron.after_trigger(random)
             if cron.random_fields and self._fires_after(cron, minute - _BEFORE) == minute
@@ -139,7 +157,7 @@ class Schedule(Job):
         return True
 
     def state(self, *, running: bool) -> ScheduleState:
-        """What a user sees."""
+        """The state as a user sees it."""
         return ScheduleState(
             name=self.name,
             cron=tuple(cron.text for cron in self.crons),

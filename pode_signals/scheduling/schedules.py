@@ -1,4 +1,4 @@
-"""Schedules: functions that run when a cron expression says so, on the hub's clock. It reads no cron itself."""
+"""Schedules: functions that run at the times of cron expressions, on the hub's clock. It reads no cron itself."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _MINUTE_SECONDS = 60
 
 
 class ScheduleOptions(TypedDict, total=False):
-    """What :meth:`Signals.schedule` passes on to :meth:`Signals.add_schedule`, for type checkers."""
+    """The arguments that :meth:`Signals.schedule` passes on to :meth:`Signals.add_schedule`, for type checkers."""
 
     args: Sequence[Any]
     kwargs: Mapping[str, Any] | None
@@ -34,11 +34,11 @@ class ScheduleOptions(TypedDict, total=False):
 
 
 class Schedules:
-    """The schedules of one hub; what each method does for users stands at :class:`~pode_signals.Signals`.
+    """The schedules of one hub. The methods for users are described at :class:`~pode_signals.Signals`.
 
     Args:
-        runtime: the surroundings. The clock is not asked for before schedules start, unless someone asks for a next
-            trigger; ``R`` in cron expressions is drawn with its random source.
+        runtime: the surroundings. The runtime's clock is not asked for before schedules start, unless a caller asks for
+            a next trigger. ``R`` in cron expressions is drawn with the runtime's random source.
         runs: runs the functions.
     """
 
@@ -48,7 +48,9 @@ class Schedules:
         self._runtime = runtime
         self._runs = runs
         self._jobs: Jobs[Schedule] = Jobs()
+        # None while schedules are not started.
         self._loop: LoopingCall | None = None
+        # The last minute that was looked at, counted from 1970.
         self._minute = 0
 
     def add(
@@ -119,6 +121,7 @@ class Schedules:
 
     def states(self) -> tuple[ScheduleState, ...]:
         """``signals.schedules``."""
+        # Before the start nothing is planned, and users ask what will come.
         if self._loop is None:
             for job in self._jobs:
                 job.plan(self._now())
@@ -140,7 +143,7 @@ class Schedules:
         return self._runs.invoke(self._jobs.get(name))
 
     def start(self) -> bool:
-        """Plan all; the first trigger is in the next minute.
+        """Plan all schedules; the first trigger can come in the next minute.
 
         Returns:
             False where schedules had been started before.
@@ -148,6 +151,8 @@ class Schedules:
         if self._loop is not None:
             return False
         now = self._now()
+        # A look each second, rather than a timer for each trigger: the wall clock may be set at any time, and a timer
+        # would not notice.
         self._loop = LoopingCall(self._tick)
         self._loop.clock = self._runtime.clock
         failed = partial(self._log.failure, "schedules stopped")
@@ -162,7 +167,7 @@ class Schedules:
             self._run_on_start(job)
 
     def stop(self) -> None:
-        """Trigger nothing any more, until the next start."""
+        """Stop triggering until the next start. Runs that are under way go on."""
         if self._loop is not None:
             self._loop.stop()
             self._loop = None
@@ -177,12 +182,13 @@ class Schedules:
 
     def _run_on_start(self, job: Schedule) -> None:
         now = self._now()
+        # A limit counts this run, too.
         if job.on_start and self._is_live(job) and not job.is_over(now):
             job.last = now
             self._trigger(job)
 
     def _is_live(self, job: Schedule) -> bool:
-        # A function that ran in this very turn may have removed it, or stopped them all.
+        # A function that ran in this very turn may have removed the schedule, or stopped all schedules.
         return self._loop is not None and self._jobs.has(job)
 
     def _tick(self) -> None:
@@ -197,6 +203,7 @@ class Schedules:
                 self._due(job, this_minute)
 
     def _due(self, job: Schedule, minute: datetime) -> None:
+        # The machine slept, its clock was put forward, or the reactor was held up for more than a minute.
         passed = job.pass_over(minute)
         if passed:
             self._runs.skip(job, passed)

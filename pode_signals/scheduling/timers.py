@@ -1,4 +1,4 @@
-"""Timers: functions that run every so many seconds. A part of the hub; it knows no cron."""
+"""Timers: functions that run at a fixed interval of seconds, on the hub's clock. It knows no cron."""
 
 from __future__ import annotations
 
@@ -21,18 +21,19 @@ __all__ = ["TimerState", "Timers"]
 
 @frozen
 class TimerState:
-    """What a timer is doing.
+    """The state of a timer.
 
     Attributes:
-        name: its name.
+        name: the timer's name.
         interval: seconds from one trigger to the next.
-        last: when it was triggered last (aware, UTC), None if never.
-        next: when it will be (aware, UTC); None while timers are not started, and for a completed one.
-        count: the triggers that ran it; ``invoke_timer`` is none.
-        skipped: the triggers that did not, because its last run was not over or the clock passed over them.
-        failed: the runs that raised.
+        last: the last trigger (aware, UTC); None where there was no trigger yet.
+        next: the next trigger (aware, UTC); None while timers are not started, and where the timer is completed.
+        count: how many triggers have run the function; a call of ``invoke_timer`` is no trigger.
+        skipped: how many triggers have not run the function, because its last run was not over or because the clock
+            passed over them.
+        failed: how many runs have raised.
         running: whether a run is under way.
-        completed: whether it reached its limit.
+        completed: whether the timer has reached its limit.
     """
 
     name: str
@@ -58,10 +59,10 @@ class _Timer(Job):
 
 
 class Timers:
-    """The timers of one hub; what each method does for users stands at :class:`~pode_signals.Signals`.
+    """The timers of one hub. The methods for users are described at :class:`~pode_signals.Signals`.
 
     Args:
-        runtime: the surroundings. The clock is not asked for before timers start.
+        runtime: the surroundings. The runtime's clock is not asked for before timers start.
         runs: runs the functions.
     """
 
@@ -125,6 +126,7 @@ class Timers:
         if interval is not None:
             job.interval = _checked_interval(interval)
         job.edit(function, args, kwargs)
+        # A new interval begins now; the rest of the old one is not waited for.
         if interval is not None and job.loop is not None:
             self._halt(job)
             self._loop(job)
@@ -155,20 +157,20 @@ class Timers:
         return self._runs.invoke(self._jobs.get(name))
 
     def start(self) -> None:
-        """Start all: the first trigger of each is one interval from now."""
+        """Start all timers. The first trigger of each comes one interval from now."""
         self._started = True
         for job in self._jobs:
             self._begin(job)
 
     def stop(self) -> None:
-        """Trigger nothing any more, until the next start."""
+        """Stop triggering until the next start. Runs that are under way go on."""
         self._started = False
         for job in self._jobs:
             self._halt(job)
 
     def _begin(self, job: _Timer) -> None:
+        # The function of a timer that was begun before this one may have stopped all timers, or removed this one.
         if job.is_used_up or not self._started or not self._jobs.has(job):
-            # The function of another timer may have stopped them, or removed this one.
             return
         job.skips_left = job.skip
         self._loop(job)
@@ -189,11 +191,18 @@ class Timers:
             job.loop = None
 
     def _due(self, job: _Timer, triggers: int) -> None:
-        """So many triggers came since the last call: one, or more where the clock jumped or the reactor was busy."""
+        """Some triggers came since the last call.
+
+        Args:
+            job: the timer.
+            triggers: how many; mostly one, and more where the clock jumped or the reactor was busy.
+        """
+        # ``skip`` leaves out the first triggers after the start on purpose, so these do not count as skipped.
         wanted = min(triggers, job.skips_left)
         job.skips_left -= wanted
         if triggers == wanted:
             return
+        # The last trigger runs the job, and those between were passed over.
         self._runs.skip(job, triggers - wanted - 1)
         self._trigger(job)
 

@@ -1,4 +1,4 @@
-"""Time zones: by name, and the machine's own with its changes of the clock. No schedules in here."""
+"""Time zones: by name, and the machine's own zone with its clock changes. It knows nothing of schedules."""
 
 from __future__ import annotations
 
@@ -21,12 +21,13 @@ _log = Logger()
 _MINUTE = timedelta(minutes=1)
 _DAY = timedelta(days=1)
 _WEEK = timedelta(weeks=1)
-# A zone is looked at from and to these years: what changes at all does so within them.
+# A zone is tried out between these years. A zone whose clock is changed at all has changes in this time, and a table of
+# zones may end in 2037.
 _FROM, _TO = datetime(2015, 1, 1, tzinfo=UTC), datetime(2037, 1, 1, tzinfo=UTC)
 _TWO_SEASONS = (datetime(2026, 1, 1, tzinfo=UTC), datetime(2026, 7, 1, tzinfo=UTC))
 _good: deque[tzinfo] = deque(maxlen=16)
-"""Those that were looked at last and found good: a thousand schedules may have one zone."""
-# What TZ may be without a file: STD offset [DST …] (POSIX.1 section 8.3).
+"""The zones that were found good last. The check takes a while, and a thousand schedules may share one zone."""
+# The form that the variable TZ may have without a file: STD offset [DST …] (POSIX.1 section 8.3).
 _POSIX_ZONE = re.compile(r"(<[A-Za-z0-9+-]{3,}>|[A-Za-z]{3,})[+-]?\d")
 _BAD_ZONE = (ArithmeticError, AttributeError, LookupError, NotImplementedError, TypeError, ValueError)
 
@@ -38,9 +39,9 @@ def zone_of(given: tzinfo | str | None) -> tzinfo:
         given: a zone, its name in the time zone database (``Europe/Berlin``), or None for the machine's own.
 
     Raises:
-        ValueError: there is no zone of this name; or it is a tzinfo that schedules would go wrong with: one that fails,
-            whose offset is no whole minutes, or that can't tell the two passes of a repeated hour (PEP 495).
-        TypeError: it is neither a zone nor a name.
+        ValueError: there is no zone with this name. Or schedules would go wrong with this tzinfo: it raises, its offset
+            is not in whole minutes, or it can't tell the two passes of a repeated hour apart (PEP 495).
+        TypeError: ``given`` is neither a zone nor a name.
     """
     if given is None:
         return _checked(_machine_zone())
@@ -57,14 +58,15 @@ def zone_of(given: tzinfo | str | None) -> tzinfo:
 
 
 def check_offset(name: str, time: datetime) -> None:
-    """Raise a ValueError where an aware time has an offset that its own zone never has around it.
+    """Raise a ValueError where an aware time has an offset that its own zone does not have on the days around it.
 
-    So it is with ``datetime(…, tzinfo=pytz.timezone(…))``, whose offset is that of the 19th century.
+    For instance, ``datetime(…, tzinfo=pytz.timezone(…))`` has the zone's offset of the 19th century.
     """
     assert time.tzinfo is not None
     try:
         around = [(time.astimezone(UTC) + days).astimezone(time.tzinfo) for days in (-_DAY, timedelta(0), _DAY)]
-    except OverflowError:  # datetime.max, for "never"
+    # datetime.max, which users take for "never", has no day after it.
+    except OverflowError:
         return
     if time.utcoffset() not in {each.utcoffset() for each in around}:
         raise ValueError(
@@ -76,15 +78,21 @@ def check_offset(name: str, time: datetime) -> None:
 def _named(name: str) -> ZoneInfo | None:
     try:
         return ZoneInfo(name)
-    except (ZoneInfoNotFoundError, OSError, ValueError):  # a folder of the database, "Europe"; a path; another file
+    # zoneinfo raises the other two for a folder of the database ("Europe"), for a path, and for a file that is no zone.
+    except (ZoneInfoNotFoundError, OSError, ValueError):
         return None
 
 
 def _checked(zone: tzinfo) -> tzinfo:
-    """The zone, if what its clock shows at an instant is that instant again, and differs from UTC by whole minutes."""
+    """The zone, if it is good.
+
+    A good zone gives back each instant when the time that its clock shows is turned into UTC again, and its clock
+    differs from UTC by whole minutes.
+    """
+    # By identity, since comparing may run code of a zone that was not checked.
     if any(each is zone for each in _good):
         return zone
-    # Zones of the standard library and the C library's follow PEP 495.
+    # Zones of the standard library and of the C library follow PEP 495, so two instants are enough for them.
     instants = iter(_TWO_SEASONS) if type(zone) in (ZoneInfo, timezone, MachineZone) else _instants(zone)
     try:
         for instant in instants:
@@ -104,7 +112,10 @@ def _checked(zone: tzinfo) -> tzinfo:
 
 
 def _instants(zone: tzinfo) -> Iterator[datetime]:
-    """Some instants, and the minutes before and after each change of a zone's clock, for those that last a week."""
+    """One instant a week, and the last minute before and the first minute after each change of a zone's clock.
+
+    A change that lasts less than a week may be missed.
+    """
 
     def offset(instant: datetime) -> timedelta:
         return instant.astimezone(zone).replace(tzinfo=None) - instant.replace(tzinfo=None)
@@ -116,6 +127,7 @@ def _instants(zone: tzinfo) -> Iterator[datetime]:
         yield after
         if offset(before) != offset(after):
             early, late = before, after
+            # A search by halves, in whole minutes.
             while late - early > _MINUTE:
                 middle = early + (late - early) // _MINUTE // 2 * _MINUTE
                 early, late = (middle, late) if offset(middle) == offset(before) else (early, middle)
@@ -129,7 +141,11 @@ def _say_once(name: str, kind: str) -> None:
 
 
 def _machine_zone() -> tzinfo:
-    """The C library's zone, or that which the variable TZ names where the library itself has no file of that name."""
+    """The C library's zone.
+
+    Where the variable TZ names a zone for which the C library has no file, the library silently takes UTC. Then the
+    zone comes from Python's own time zone database.
+    """
     machine = MachineZone()
     name = os.environ.get("TZ", "").removeprefix(":")
     if not name or name.startswith("/") or _POSIX_ZONE.match(name):
@@ -146,28 +162,29 @@ def _machine_zone() -> tzinfo:
 
 
 class MachineZone(tzinfo):
-    """What the machine's clock on the wall shows, on any date: as the C library has it, variable ``TZ`` included.
+    """The machine's own time zone on any date, by the C library, which follows the variable ``TZ``.
 
-    ``datetime.astimezone()`` gives one fixed offset, which is wrong after the next change of the clock.
+    ``datetime.astimezone()`` is no such zone: it has one fixed offset, which is wrong after the next clock change.
     """
 
     def utcoffset(self, when: datetime | None) -> timedelta | None:
-        """The offset at this time of the wall clock; ``fold`` decides where it comes twice (PEP 495)."""
+        """The offset at this time of the wall clock; where the time comes twice, ``fold`` decides (PEP 495)."""
         if when is None:
             return None
+        # Without microseconds: in the floats of a timestamp these are not exact.
         wall = when.replace(tzinfo=None, microsecond=0)
         return wall.replace(tzinfo=UTC) - datetime.fromtimestamp(wall.timestamp(), UTC)
 
     def dst(self, when: datetime | None) -> timedelta | None:
-        """Not known."""
+        """Unknown (None): the C library does not tell how much of the offset is daylight saving time."""
         return None
 
     def tzname(self, when: datetime | None) -> str | None:
-        """The abbreviation in use then, such as ``CEST``."""
+        """The zone's abbreviation at this time, such as ``CEST``."""
         return None if when is None else when.replace(tzinfo=None).astimezone().tzname()
 
     def fromutc(self, when: datetime) -> datetime:
-        """What the wall clock shows at a time in UTC."""
+        """The time that the wall clock shows at a time in UTC."""
         wall = datetime.fromtimestamp(when.replace(tzinfo=UTC, microsecond=0).timestamp())  # noqa: DTZ006 (local is meant)
         return wall.replace(tzinfo=self, microsecond=when.microsecond)
 

@@ -1,7 +1,8 @@
-"""The compressed messages of one client (permessage-deflate, RFC 7692), inflated. It never keeps what it can't use.
+"""Inflates the compressed messages of one client (permessage-deflate, RFC 7692). It never keeps data that it can't use.
 
-Autobahn's takes a message for one of just the limit where its last symbol reaches past it, and keeps all that follows a
-final block, from which on it would inflate nothing any more. What is sent is left to Autobahn.
+Autobahn's own class has two faults. A message whose last symbol reaches past the limit is taken for one of just the
+limit. And all data behind a final block is kept, and no message is inflated from then on. Messages that are sent are
+compressed by Autobahn.
 """
 
 from __future__ import annotations
@@ -14,18 +15,18 @@ from autobahn.websocket.compress import PerMessageDeflate
 
 __all__ = ["Inflater"]
 
-# What senders leave out (RFC 7692 section 7.2.1).
+# The end of each message, which senders leave out (RFC 7692 section 7.2.1).
 _TAIL = b"\0\0\xff\xff"
 
 
 class Inflater(PerMessageDeflate):
     """One client's messages, one after the other, with the window that they share.
 
-    How the data of a message is cut makes no difference; but of data that is both bad and too much, either may be
-    found first.
+    The parts in which a message comes make no difference. Only where a message is both bad and too large, the parts
+    decide which of the two is found first.
 
     Args:
-        agreed: what Autobahn has agreed on with the client.
+        agreed: the parameters that Autobahn has agreed on with the client.
     """
 
     def __init__(self, agreed: PerMessageDeflate) -> None:
@@ -40,7 +41,7 @@ class Inflater(PerMessageDeflate):
         self._stream: Any = None
 
     def start_decompress_message(self) -> None:
-        """A message begins. A final block (RFC 7692 section 7.2.3.4) has ended the window of those before."""
+        """A message begins. A final block has ended the window of the messages before (RFC 7692 section 7.2.3.4)."""
         if self._stream is None or self._stream.eof:
             self._stream = zlib.decompressobj(wbits=-zlib.MAX_WBITS)
 
@@ -52,14 +53,15 @@ class Inflater(PerMessageDeflate):
             max_output_len: how many bytes the message may still have.
 
         Raises:
-            PayloadExceededError: it has more.
-            PayloadCorruptError: it can't be inflated, or goes on behind a final block.
+            PayloadExceededError: the message has more bytes.
+            PayloadCorruptError: the part can't be inflated, or the message goes on behind a final block.
         """
         stream, rest = self._stream, data
         inflated = b""
         if not stream.eof:
             try:
-                # One byte more than may be, or zlib would not tell.
+                # One byte more than the message may have: otherwise a message of exactly the limit and a larger one
+                # would look the same.
                 inflated = stream.decompress(data, max_output_len + 1)
             except zlib.error as error:
                 raise PayloadCorruptError(str(error)) from error
@@ -75,7 +77,7 @@ class Inflater(PerMessageDeflate):
         """A message ends.
 
         Raises:
-            PayloadCorruptError: not where a block does.
+            PayloadCorruptError: the message ends within a block.
         """
         try:
             missing = self._stream.decompress(_TAIL, 1)

@@ -1,7 +1,7 @@
-"""How much of one client's data is read on in a turn, and how much is written. What the data is, it does not know.
+"""How much of one client's data is parsed in a turn, and how much is written. It does not know what the data says.
 
-What does not fit into the client's share of a turn (:mod:`~pode_signals.hub.turns`) waits as bytes, and nothing more
-is read meanwhile.
+Data that does not fit into the client's share of a turn (:mod:`~pode_signals.hub.turns`) waits as bytes, and the
+client's socket is not read meanwhile.
 """
 
 from __future__ import annotations
@@ -22,15 +22,16 @@ if TYPE_CHECKING:
 
 __all__ = ["PacedServerProtocol"]
 
-# A read brings up to 64 KiB, in which there may be thousands of frames.
+# A read brings up to 64 KiB, in which there may be thousands of frames. For each frame Autobahn copies all bytes behind
+# that frame, so a piece of this size keeps the copies small.
 _PIECE_BYTES = 4_096
 
 
 class PacedServerProtocol(WebSocketServerProtocol):
-    """Autobahn's protocol that keeps no turn to itself, nor reads on while its connection does not.
+    """Autobahn's protocol, which stops parsing when the client's share of a turn is over or its connection is paused.
 
     Attributes:
-        connection: what it is the wire of; set before the handshake.
+        connection: the link whose wire this protocol is; set before the handshake.
     """
 
     connection: Link
@@ -38,11 +39,14 @@ class PacedServerProtocol(WebSocketServerProtocol):
     transport: Any
     # A SignalFactory.
     factory: Any
-    # The transport holds more than it likes, as it says itself; and as the connection was told.
+    # Whether the transport's buffer is full, as the transport says; and whether the connection was told so. The two
+    # differ while the system takes what the transport holds.
     _full = False
     _congested = False
-    # The client has had its share of this turn: its data waits in ``data``, and nothing more is read.
+    # The client has had its share of this turn, or its connection is paused: data waits in ``data``, and the socket is
+    # not read.
     _behind = False
+    # A call of _catch_up_now waits in the line of the turns.
     _catching_up = False
     # How the transport ended, while data that came before its end still waits.
     _end: Failure | None = None
@@ -56,7 +60,7 @@ class PacedServerProtocol(WebSocketServerProtocol):
             self._reading.pauseProducing()
 
     def resume_reading(self) -> None:
-        """Read on, once what waits is parsed."""
+        """Read on, after the data that waits is parsed."""
         if self._behind or self._end is not None:
             self._catch_up_later()
         else:
@@ -65,7 +69,7 @@ class PacedServerProtocol(WebSocketServerProtocol):
     # What the transport calls.
 
     def connectionMade(self) -> None:
-        """The transport is ours: be told when it holds more than it likes."""
+        """The transport is ours: have it report when its buffer is full, and when it is empty again."""
         super().connectionMade()
         self.transport.registerProducer(self, True)
 
@@ -73,7 +77,7 @@ class PacedServerProtocol(WebSocketServerProtocol):
         """Data that the transport has read itself."""
         seconds = self.connection.runtime.turns.seconds
         began = seconds()
-        # A plain socket is read once in a turn.
+        # A plain socket is read once in a turn, and consumeData measures the share of that one read.
         if isinstance(self.transport, ProtocolWrapper):
             self._take_record(data)
         else:
@@ -82,11 +86,14 @@ class PacedServerProtocol(WebSocketServerProtocol):
             self.connection.took_long(began)
 
     def _take_record(self, data: bytes) -> None:
-        """TLS brings each record by itself, and there may be thousands in what was read in one turn."""
+        """Data of one TLS record. One read may hold thousands of records."""
+        # The time of all records in one turn is added up, and ``began`` lies as far back as the earlier records have
+        # taken.
         turns = self.connection.runtime.turns
         if self._turn != turns.number:
             self._turn, self._used_seconds = turns.number, 0.0
         began = turns.seconds() - self._used_seconds
+        # TLS goes on with the records of a read when its transport is paused meanwhile.
         if self.connection.reading_paused and not self._behind:
             self._fall_behind()
         self.take(data)
@@ -95,15 +102,16 @@ class PacedServerProtocol(WebSocketServerProtocol):
             self._rest()
 
     def take(self, data: bytes) -> None:
-        """Data of the client, whoever has read it."""
+        """Data of the client, read by the transport or by a shared reader."""
         self.parse(data)
 
     def parse(self, data: bytes) -> None:
-        """Have Autobahn parse what has come, a piece at a time: it copies all that is left for each frame."""
+        """Have Autobahn parse data, a piece at a time."""
         if len(data) <= _PIECE_BYTES:
             self.feed(data)
             return
         for start in range(0, len(data), _PIECE_BYTES):
+            # Autobahn's own buffer takes the rest, behind the bytes that wait there already.
             if self._behind or self.state == self.STATE_CLOSED:
                 self.data += data[start:]
                 return
@@ -114,7 +122,10 @@ class PacedServerProtocol(WebSocketServerProtocol):
         super().dataReceived(data)
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
-        """The transport is gone. TLS may end in order right behind data that still waits here, and that comes first."""
+        """The transport is gone. Data that came before an orderly end and still waits here is parsed before the end.
+
+        TLS reports its end in the same read that brought the data.
+        """
         if self._behind and self._end is None and reason.check(ConnectionDone):
             self._end = reason
             if not self.connection.reading_paused:
@@ -123,12 +134,16 @@ class PacedServerProtocol(WebSocketServerProtocol):
             self.ended(reason)
 
     def ended(self, reason: Failure) -> None:
-        """The transport is gone, and so is all that came by it."""
+        """The transport is gone, and all its data has been parsed or dropped."""
         self._end = None
         super().connectionLost(reason)
 
     def pauseProducing(self) -> None:
-        """IPushProducer: the transport is full. The client reads slower than we write where the system is full too."""
+        """IPushProducer: the transport's buffer is full.
+
+        That alone does not show a slow client: the transport may not have asked the system yet to take the data. Where
+        the system does not take it now, the client reads more slowly than the hub sends.
+        """
         self._full = True
         if IWriteDescriptor.providedBy(self.transport):
             self._write_now()
@@ -144,12 +159,16 @@ class PacedServerProtocol(WebSocketServerProtocol):
             self.connection.drained()
 
     def stopProducing(self) -> None:
-        """IPushProducer: the transport ends, which connectionLost reports. Its socket is still open."""
+        """IPushProducer: the transport is about to end; its socket is still open. connectionLost reports the end."""
 
     # What Autobahn calls.
 
     def consumeData(self) -> None:
-        """Parse what has come, for a short time. The rest waits for another turn, or until the connection reads on."""
+        """Parse frames until the client's share of the turn is over, or the connection pauses reading.
+
+        This stands in place of Autobahn's loop, which parses all frames of a read.
+        """
+        # The handshake is one piece, and its bytes are the server's own.
         if self.state == self.STATE_CONNECTING:
             super().consumeData()
             return
@@ -158,6 +177,7 @@ class PacedServerProtocol(WebSocketServerProtocol):
         turns = self.connection.runtime.turns
         seconds, end = turns.seconds, turns.share_ends()
         while not self.connection.reading_paused:
+            # False where the next frame is not complete.
             if not self.processData() or self.state == self.STATE_CLOSED:
                 return
             if seconds() >= end:
@@ -165,12 +185,12 @@ class PacedServerProtocol(WebSocketServerProtocol):
         self._fall_behind()
 
     def _rest(self) -> None:
-        """The client has had its share: whatever else comes in this turn waits, too."""
+        """The client has had its share: data that comes later in this turn waits for another turn."""
         if not (self._behind or self.connection.reading_paused or self.state == self.STATE_CLOSED):
             self._fall_behind()
 
     def _fall_behind(self) -> None:
-        """What waits in ``data`` comes in another turn, or when the connection reads on."""
+        """Leave the bytes in ``data`` for another turn, or until the connection reads on, and pause the socket."""
         self._behind = True
         if self._end is None:
             self._reading.pauseProducing()
@@ -179,7 +199,7 @@ class PacedServerProtocol(WebSocketServerProtocol):
 
     @property
     def _reading(self) -> Any:
-        """What pauses and resumes reading."""
+        """The object that pauses and resumes reading; a subclass may read by another object than the transport."""
         return self.transport
 
     def _catch_up_later(self) -> None:
@@ -189,6 +209,7 @@ class PacedServerProtocol(WebSocketServerProtocol):
 
     def _catch_up_now(self) -> None:
         self._catching_up = False
+        # resume_reading plans this again.
         if self.connection.reading_paused:
             return
         if self.state == self.STATE_CLOSED:
@@ -197,26 +218,33 @@ class PacedServerProtocol(WebSocketServerProtocol):
         turns = self.connection.runtime.turns
         began = turns.seconds()
         self._behind = False
+        # The bytes go in as if they had just come: take has the fence, and what is not parsed gets back into ``data``.
         waiting, self.data = self.data, b""
         self.take(waiting)
         if turns.seconds() - began >= STALL_SECONDS:
             self.connection.took_long(began)
+        # Where nothing was parsed, a frame is not complete. Then only the socket can bring the rest, so the protocol
+        # must not fall behind again.
         if len(self.data) < len(waiting) and turns.is_over(began):
             self._rest()
         if not self._behind and not self.connection.reading_paused:
             self._nothing_waits()
 
     def _nothing_waits(self) -> None:
+        """All data that came is parsed: read on, or report the end that has waited for this."""
         if self._end is not None:
             self.ended(self._end)
         else:
             self._reading.resumeProducing()
 
     def _write_now(self) -> None:
-        """Have the system take what it can of what the transport holds, rather than in turns to come."""
+        """Have the system take as much of the transport's buffer as it can now, rather than in the next turns."""
         transport, before = self.transport, None
+        # The loop ends when the buffer is empty, since the transport calls resumeProducing then; or when the system has
+        # taken nothing more. dataBuffer and offset are Twisted's: the bytes, and how many of them were written.
         while self._full and before != (held := (transport.offset, len(transport.dataBuffer))):
             before = held
-            # An error of the system is met by the reactor again, which sees to it.
+            # The system has an error for this socket. The reactor gets the same error in its turn, and ends the
+            # transport.
             if transport.doWrite() is not None:
                 return

@@ -1,7 +1,7 @@
-"""Autobahn's WebSocket protocol as the wire of a SignalConnection. It has no rules of its own.
+"""Autobahn's WebSocket protocol as the wire of a connection. It decides nothing about messages or audiences.
 
-Autobahn validates and parses frames, answers pings and runs the closing handshake. Its timers are off, since they use
-the real reactor whatever clock a hub has; the connection's own take their place.
+Autobahn validates and parses frames, answers pings and runs the closing handshake. Autobahn's timers are off, since
+they use the real reactor, whichever clock the hub has. The link and the heartbeat have timers in their place.
 """
 
 from __future__ import annotations
@@ -38,7 +38,10 @@ _UNSUPPORTED_DATA = CloseCode.UNSUPPORTED_DATA
 
 
 class _Silence:
-    """In place of Autobahn's logger: what matters is logged by the hub, once, and never with what a client sent."""
+    """Stands in place of Autobahn's logger, and writes nothing.
+
+    The hub logs what an operator has to know, in one line, and without the bytes that a client has sent.
+    """
 
     def _drop(self, *_args: Any, **_fields: Any) -> None:
         """Nothing."""
@@ -47,12 +50,12 @@ class _Silence:
 
 
 class SignalProtocol(PacedServerProtocol):
-    """One client's wire; :class:`~pode_signals.hub.transport.ClientTransport` on one side, Autobahn on the other.
+    """One client's wire: a :class:`~pode_signals.hub.transport.ClientTransport` for its link, Autobahn for its client.
 
     Attributes:
-        connection: what it is the wire of; set before the handshake.
+        connection: the link whose wire this protocol is; set before the handshake.
         response_headers: raw header lines for the 101, each with its line end; emptied when they are sent.
-        deliver: takes the connection and a text message.
+        deliver: called with the link and the payload of each text message.
     """
 
     log = _Silence()
@@ -61,27 +64,29 @@ class SignalProtocol(PacedServerProtocol):
     response_headers: bytes = b""
     # An ITCPTransport, or TLS around one.
     transport: Any
-    # Autobahn's own: the limit on messages, and what a frame of which nothing is left has.
+    # Autobahn's own: the limit on messages, and the head of the frame that is coming; None between two frames.
     maxMessagePayloadSize: int
     current_frame: Any
-    # Autobahn sets it with each message, and we ask for it before the first one.
+    # Autobahn sets this with the first message, and onFrameData may ask for it before, for a control frame.
     _isMessageCompressed = False
     _control_bucket: TokenBucket | None = None
+    # How many frames of the incomplete message have begun.
     _fragments = 0
-    # How much has come of a message that is not complete.
+    # How many bytes of the incomplete message the connection was told of.
     _incomplete_bytes = 0
-    # The setting for which the connection is failed.
+    # The name of the setting whose limit the client has passed, for the log.
     _broken_limit: str | None = None
 
     def shake_hands(self, key: bytes, subprotocol: str | None, deflate: bytes) -> bool:
         """Answer a handshake that was checked.
 
-        Autobahn gets a head of nothing but what it needs, since its own parser splits lines where HTTP does not.
+        Autobahn gets a new head with only the lines that it needs. Its parser splits lines at characters that do not
+        end a line in HTTP, so a header of the client's own head could pass as another header.
 
         Args:
-            key: Sec-WebSocket-Key.
-            subprotocol: the agreed one; None is none.
-            deflate: offers of permessage-deflate; empty is none.
+            key: the client's Sec-WebSocket-Key.
+            subprotocol: the agreed subprotocol; None where none was agreed on.
+            deflate: the client's offers of permessage-deflate; empty where there are none.
 
         Returns:
             Whether the connection is open.
@@ -109,9 +114,11 @@ class SignalProtocol(PacedServerProtocol):
         return True
 
     def write_close(self, code: int, reason: bytes) -> None:
-        """Send a close frame; its answer, or the connection's timer, ends the transport. What came before is let go."""
+        """Send a close frame. The client's answer ends the transport, or the link's timer does."""
+        # The incomplete message will never be delivered, so its bytes need not stay in memory until the end.
         if self.inside_message:
             self.message_data = self.frame_data = []
+        # Not this class's own sendCloseFrame, which would have the link leave the hub: it has left before.
         WebSocketServerProtocol.sendCloseFrame(self, code=code, reasonUtf8=reason)
 
     def write_ping(self, payload: bytes) -> None:
@@ -120,6 +127,7 @@ class SignalProtocol(PacedServerProtocol):
 
     def abort(self) -> None:
         """Drop the transport now."""
+        # The transport may have ended already, while data that came before its end waits to be parsed.
         if self._end is None:
             self.transport.abortConnection()
         else:
@@ -128,8 +136,8 @@ class SignalProtocol(PacedServerProtocol):
     # What the transport calls.
 
     def take(self, data: bytes) -> None:
-        """The fence around all that runs for a client's bytes: an exception would make Twisted drop what is unsent."""
-        # After the end Autobahn would collect what comes, and the end of a TLS connection can take a while.
+        """Parse a client's bytes inside a fence: for an exception Twisted would drop the transport and unsent data."""
+        # After its end Autobahn would keep all bytes that still come, and the end of a TLS connection can take a while.
         if self.state == _CLOSED:
             return
         try:
@@ -140,7 +148,7 @@ class SignalProtocol(PacedServerProtocol):
             self._callback_raised()
 
     def _callback_raised(self) -> None:
-        """In an ``except``: a defect of our own ends this connection, with a close frame that the client can read."""
+        """This package has a defect: log it, and close this connection with 1011. Called in an ``except``."""
         self.connection.runtime.reports.failure(
             "callbacks_failed",
             "connection {client_id}: a protocol callback raised",
@@ -150,8 +158,11 @@ class SignalProtocol(PacedServerProtocol):
         self.connection.shut(_INTERNAL_ERROR, "", ClosedBy.ERROR)
 
     def _count_incomplete(self) -> None:
+        """Tell the connection how much of an incomplete message has come, where that has changed."""
         size = 0
         if self.inside_message and self.state == self.STATE_OPEN:
+            # message_data_total_length counts a whole frame as soon as its head is there, so the part of that frame
+            # that is still missing is taken off. A control frame may come between the frames of a message.
             frame = self.current_frame
             is_data = frame is not None and frame.opcode < _CLOSE
             missing = frame.length - self.current_frame_masker.pointer() if is_data else 0
@@ -161,18 +172,22 @@ class SignalProtocol(PacedServerProtocol):
             self.connection.message_grows(size)
 
     def ended(self, reason: Failure) -> None:
-        """The transport is gone, and so is all that came by it."""
+        """The transport is gone, and all its data has been parsed or dropped."""
         super().ended(reason)
         self.connection.lost()
 
     # What Autobahn calls.
 
     def onConnect(self, request: Any) -> str | None:
-        """Accept: everything was checked before. Synchronous, so the connection is open when the handshake is fed."""
+        """Accept the handshake, which was checked before.
+
+        It returns no Deferred, so that the protocol is open as soon as Autobahn has parsed the head.
+        """
         return self.connection.subprotocol
 
     def onOpen(self) -> None:
         """The handshake is over."""
+        # Autobahn would inflate a whole message before it looks at the limit.
         if self._perMessageCompress is not None:
             self._perMessageCompress = Inflater(self._perMessageCompress)
 
@@ -184,12 +199,13 @@ class SignalProtocol(PacedServerProtocol):
             self.deliver(self.connection, payload)
 
     def onPing(self, payload: bytes) -> None:
-        """A ping: answered, unless the client sends too many, or reads nothing."""
+        """A ping came in. It is answered, unless the client sends too many or reads nothing."""
+        # The pongs for a client that reads nothing would pile up in the transport.
         if self._may_control() and not self._congested:
             super().onPing(payload)
 
     def onPong(self, payload: bytes) -> None:
-        """A pong, maybe that of our ping."""
+        """A pong came in, perhaps the answer to a ping of the heartbeat."""
         if self._may_control():
             self.connection.pong(payload)
 
@@ -200,7 +216,8 @@ class SignalProtocol(PacedServerProtocol):
         super().onMessageBegin(isBinary)
 
     def onMessageFrameBegin(self, length: int) -> None:
-        """A frame of a message has begun; what it would hold is known, and not kept where it is too much."""
+        """A frame of a message has begun. Where its head says that the message gets too large, Autobahn refuses it."""
+        # The size of a message does not bound the number of its frames, since a frame may be empty.
         self._fragments += 1
         if self._fragments > self.connection.runtime.settings.max_fragments:
             self._break_limit("max_fragments", "too many fragments")
@@ -211,8 +228,9 @@ class SignalProtocol(PacedServerProtocol):
         self.connection.message_ended()
         super().onMessageEnd()
 
-    # Once our close frame is out, all that comes before the client's is skipped. Autobahn goes on: it would inflate it,
-    # or keep what is a control frame, however long; and a frame of which a callback raised would never be over.
+    # After the server's close frame, all frames up to the client's close frame are skipped (RFC 6455 section 7.1.6).
+    # Autobahn itself would go on with them: it would inflate messages, and would keep the payload of a control frame of
+    # any length. Where a callback has raised in the middle of a frame, Autobahn would never come to the end of it.
 
     def onFrameBegin(self) -> None:
         """A frame has begun."""
@@ -226,22 +244,25 @@ class SignalProtocol(PacedServerProtocol):
             return
         missing = 0
         if self._isMessageCompressed:
-            # Autobahn has counted the whole frame, as it is compressed. Only what has come, inflated, makes a message
-            # too large; else one that is not might be, by where the network cuts it.
+            # Autobahn adds the compressed size of the whole frame to the size of the message when the frame begins, and
+            # compares the sum with the limit at each part. The part that has not come yet is taken off here. Otherwise
+            # the same message could be too large or not, depending on where the network cuts it.
             missing = frame.length - self.current_frame_masker.pointer()
             self.message_data_total_length -= missing
-        # Its False, where the frame was bad, would stop Autobahn within this frame.
+        # Autobahn's method returns False for a bad frame, and this method returns None: a False would stop Autobahn
+        # in the middle of the frame.
         super().onFrameData(payload)
         if missing:
             self.message_data_total_length += missing
 
     def onFrameEnd(self) -> None:
-        """The end of a frame, for Autobahn also of one that it finds to be bad."""
+        """A frame has ended. Autobahn calls this for frames that it has found to be bad, too."""
         if self.state == self.STATE_OPEN or self.current_frame.opcode == _CLOSE:
             super().onFrameEnd()
         self.current_frame = None
 
     def _may_control(self) -> bool:
+        """Whether the client may send one more control frame now; where it may not, the connection is failed."""
         settings, now = self.connection.runtime.settings, self.connection.runtime.clock.seconds()
         if self._control_bucket is None:
             self._control_bucket = TokenBucket(settings.control_frames_per_second, settings.control_frame_burst, now)
@@ -255,33 +276,38 @@ class SignalProtocol(PacedServerProtocol):
         self._fail_connection(_POLICY_VIOLATION, reason)
 
     def _max_message_size_exceeded(self, msg_size: int, max_msg_size: int, reason: str) -> None:
-        """A message is larger than it may be: by the heads of its frames, or once it is inflated."""
+        """A message is too large, by the heads of its frames or after it was inflated."""
         self._broken_limit = "max_message_bytes"
         super()._max_message_size_exceeded(msg_size, max_msg_size, reason)
 
     def _invalid_payload(self, reason: str) -> bool:
-        """Bad UTF-8 or bad compressed data, for which Autobahn's reason has the text of zlib's exception."""
+        """Bad UTF-8 or bad compressed data. Autobahn's own reason would tell clients the text of zlib's exception."""
         return super()._invalid_payload("invalid UTF-8 or compressed data")
 
     def _fail_connection(self, code: int = 1001, reason: str = "") -> None:
-        """A failure; later ones do not count: Autobahn would hang up before the client has read our close frame."""
+        """Fail the connection (RFC 6455 section 7.1.7), once.
+
+        For a second failure Autobahn would hang up, before the client has read the close frame of the first one.
+        """
         if self.state == self.STATE_OPEN:
             super()._fail_connection(code, reason)
 
     def sendData(self, data: bytes, sync: bool = False, chopsize: int | None = None) -> None:
-        """All of Autobahn's output, of which the 101 is the first: it takes the route's own header lines along.
+        """Write Autobahn's output. The first output is the 101, which gets the route's own header lines.
 
-        They go out byte for byte. Given to Autobahn, they would be text that it encodes.
+        The lines are sent byte for byte. Autobahn would take them as text, and encode them.
         """
         if self.response_headers:
+            # Behind the status line.
             status, end, rest = data.partition(b"\r\n")
             data = status + end + self.response_headers + rest
-            # They are sent once, and not kept.
+            # The lines belong to the 101 alone.
             self.response_headers = b""
         super().sendData(data, sync, chopsize)
 
     def sendCloseFrame(self, code: int | None = None, reasonUtf8: bytes | None = None, isReply: bool = False) -> None:
-        """Autobahn is about to answer a close frame, or to fail the connection: it leaves the hub first."""
+        """Autobahn is about to answer a close frame or to fail the connection: the link leaves the hub before."""
+        # A close frame without a code is reported as 1005 (RFC 6455 section 7.1.5).
         if isReply:
             closure = Closure(self.remoteCloseCode or _NO_STATUS, self.remoteCloseReason or "", ClosedBy.CLIENT)
         else:
@@ -299,7 +325,10 @@ class SignalProtocol(PacedServerProtocol):
         super().sendCloseFrame(code=code, reasonUtf8=reasonUtf8, isReply=isReply)
 
     def dropConnection(self, abort: bool = False) -> None:
-        """End TCP; never by a reset after a clean close, which browsers would report as not clean."""
+        """End TCP.
+
+        After a clean close Autobahn would abort TCP all the same, and browsers would report the close as not clean.
+        """
         if self._end is None:
             super().dropConnection(abort=abort and not self.wasClean)
 
@@ -308,23 +337,23 @@ class SignalFactory(WebSocketServerFactory):
     """Makes the protocols of one hub.
 
     Args:
-        hub: whose settings hold.
+        hub: the hub whose settings the protocols follow.
     """
 
     protocol = SignalProtocol
 
     def __init__(self, hub: Hub) -> None:
-        # Without its name and version in the 101.
+        # An empty ``server`` keeps Autobahn's name and version out of the 101.
         super().__init__(reactor=hub.clock, server="")  # type: ignore[no-untyped-call]  # Autobahn
         self._hub = hub
         self.setProtocolOptions(  # type: ignore[no-untyped-call]  # Autobahn
-            # Without an upgrade nobody gets here, and Autobahn's page would be an open redirect.
+            # Only upgrade requests come here, and the page that Autobahn serves to others would be an open redirect.
             webStatus=False,
             maxMessagePayloadSize=hub.settings.max_message_bytes,
-            # A client learns from a close frame why it is failed.
+            # With a close frame, rather than a dropped transport, a client learns why it is failed.
             failByDrop=False,
             echoCloseCodeReason=True,
-            # Autobahn's timers use the real reactor. The connection has its own, and the heartbeat is the hub's.
+            # Autobahn's timers use the real reactor. The link has a timer for the close, and the hub has the heartbeat.
             openHandshakeTimeout=0,
             closeHandshakeTimeout=0,
             perMessageCompressionAccept=_accept_deflate if hub.settings.compression else None,
@@ -342,6 +371,7 @@ class SignalFactory(WebSocketServerFactory):
 
 
 def _accept_deflate(offers: list[Any]) -> PerMessageDeflateOfferAccept | None:
+    """Accept the first offer of permessage-deflate, which the client prefers (RFC 7692 section 5.1)."""
     for offer in offers:
         if isinstance(offer, PerMessageDeflateOffer):
             return PerMessageDeflateOfferAccept(offer)

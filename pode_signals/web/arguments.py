@@ -1,4 +1,4 @@
-"""The arguments of a conversion: a mistake of the program is a sentence at once, whatever the request is like."""
+"""Checks the arguments of ``convert``: a mistake of the program raises before the request is looked at."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ __all__ = ["check_arguments"]
 def check_arguments(
     request: object, name: object, group: object, client_id: object, scope: object, subprotocols: object
 ) -> None:
-    """Let nothing pass that can only be a mistake of the program. Whether a name is a good one is asked later.
+    """Refuse arguments that can only be a mistake of the program. The rules for names are checked later.
 
     Raises:
-        TypeError: an argument is in the place of another one, or is of a wrong type; the sentence names it.
+        TypeError: an argument is in the place of another one, or has a wrong type; the sentence names the argument.
         ValueError: there is no such scope.
     """
     if is_request(name):
@@ -30,7 +30,7 @@ def check_arguments(
         client_id_text(client_id)
     if scope is not None and scope not in (*Scope, *(each.value for each in Scope)):
         raise ValueError(f"the scope has to be one of {', '.join(each.value for each in Scope)}, not {scope!r}")
-    # One text is a sequence of texts too, and its letters are no subprotocols.
+    # A single text is a sequence of texts as well, and its letters must not become subprotocols.
     if isinstance(subprotocols, (str, bytes)) or not isinstance(subprotocols, Iterable):
         raise TypeError(f"subprotocols has to be a list of str, not {type(subprotocols).__name__}")
     for each in subprotocols:

@@ -1,7 +1,7 @@
-"""What stands in ``request.channel`` once a request has become a connection. It writes nothing to the wire.
+"""The stand-in for ``request.channel`` after a request has become a connection. It writes nothing to the wire.
 
-Whatever the web framework still does to the request (write, finish, processingFailed) ends here; ``requestDone`` means
-that the route has ended.
+All calls that the web framework still makes for the request (write, finish, processingFailed) end here. A call of
+``requestDone`` means that the route has ended.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ class ConvertedChannel:
     Args:
         request: the request.
         route_ended: called once with the request when its route has ended.
-        reports: where is told what is discarded.
+        reports: logs that bytes were discarded.
     """
 
     factory = None
-    """No access log: its line was written with the 101."""
+    """None, so that the request writes no access log line: the line was written with the 101."""
 
     def __init__(self, request: Request, route_ended: Callable[[Request], None], reports: Reports) -> None:
         channel: HTTPChannel = request.channel
@@ -41,10 +41,10 @@ class ConvertedChannel:
         self.transport = channel.transport
 
     def writeHeaders(self, version: bytes, code: bytes, reason: bytes, headers: Any) -> None:
-        """Discard: the 101 was the answer."""
+        """Discard the head, since the 101 was the answer."""
 
     def write(self, data: bytes) -> None:
-        """Discard what the route returned or wrote."""
+        """Discard bytes that the route returned or wrote."""
         if data:
             self._reports.write(
                 "discarded",
@@ -54,33 +54,33 @@ class ConvertedChannel:
             )
 
     def writeSequence(self, data: list[bytes]) -> None:
-        """Discard."""
+        """Discard bytes in pieces."""
         self.write(b"".join(data))
 
     def registerProducer(self, producer: Any, streaming: bool) -> None:
-        """Nothing will be taken from it, so it could never end the request: this is the end."""
+        """End the request: nothing will be taken from the producer, so the producer itself could never end it."""
         producer.stopProducing()
         if not self._request.finished:
             self._request.unregisterProducer()
             self._request.finish()
 
     def unregisterProducer(self) -> None:
-        """There is none."""
+        """Nothing: no producer is kept here."""
 
     def getPeer(self) -> Any:
         """The client's address."""
         return self._channel.getPeer()
 
     def getHost(self) -> Any:
-        """Our address."""
+        """The address of this end of the connection."""
         return self._channel.getHost()
 
     def isSecure(self) -> bool:
-        """Whether it came over TLS."""
+        """Whether the request came over TLS."""
         return bool(self._channel.isSecure())
 
     def loseConnection(self) -> None:
-        """The route can't end the connection through its request."""
+        """Nothing: the route can't end the connection through its request."""
 
     abortConnection = forceAbortClient = loseConnection
 

@@ -1,6 +1,7 @@
 """From requests to connections: converting, references, refusals, and routes for some endpoints alone.
 
-What may be converted is decided in ``upgrade.py``; how the transport changes hands, in ``hand_over.py``.
+It does not touch the transport: ``hand_over.py`` does. ``upgrade.py`` and ``core/upgrade.py`` decide which requests may
+become connections.
 """
 
 from __future__ import annotations
@@ -42,15 +43,15 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 
 class Converter:
-    """What turns the requests of one hub into connections.
+    """Turns requests into connections of one hub.
 
     Args:
-        hub: where connections are opened.
-        new_factory: makes what makes the protocols of the hub's WebSockets.
+        hub: the hub that opens the connections.
+        new_factory: makes the factory of the protocols of the hub's WebSockets.
 
     Attributes:
-        hub: the same.
-        proxies: whose X-Forwarded-* headers count.
+        hub: the hub that opens the connections.
+        proxies: the proxies whose X-Forwarded-* headers count.
         reference_check: ``reference_check(request, connection)`` is asked about each request that refers to a
             connection; anything but True refuses the request. None asks nobody.
     """
@@ -62,6 +63,7 @@ class Converter:
         self.proxies = TrustedProxies(hub.settings.trusted_proxies)
         self.reference_check: Callable[[Any, SignalConnection], bool] | None = None
         self._new_factory = new_factory
+        # Made with the first connection: a factory asks for the hub's clock, and so for the reactor.
         self._factory: SignalFactory | None = None
         self._auto_upgrade_used = False
         self._restricted: set[str] = set()
@@ -75,7 +77,7 @@ class Converter:
         scope: Scope,
         subprotocols: Sequence[str] = (),
     ) -> Link:
-        """``signals.convert``, which counts and logs what it refuses."""
+        """``signals.convert``. Refused requests are counted and logged here."""
         head = read_request(request, self.proxies)
         try:
             return self._convert(request, head, name, group, client_id, scope, subprotocols)
@@ -84,15 +86,17 @@ class Converter:
             raise
 
     def link_of(self, request: Any) -> Link | None:
-        """The connection that a request became or refers to; None for neither.
+        """The connection that a request became or refers to; None where it did neither.
 
         Raises:
             ClientIdRefused: a bad reference.
         """
         state = request_state(request)
+        # Several hubs may serve one resource: a connection of another hub is none of this one.
         for link in (state.link, state.reference):
             if link is not None and link.hub is self.hub:
                 return link
+        # With a slot ``signals.resource`` has rendered the request, and has looked for a reference before the route.
         if state.slot is not None:
             return None
         return self.checked_reference(request, read_request(request, self.proxies))
@@ -103,14 +107,14 @@ class Converter:
         def restrict(function: F) -> F:
             @wraps(function)
             def restricted(*args: Any, **kwargs: Any) -> Any:
-                # A Plating passes self first.
+                # Where routes are methods, Klein passes the instance as the first argument, before the request.
                 request = next(each for each in args if isinstance(each, Componentized))
                 endpoint = request_state(request).endpoint
                 if endpoint is None or endpoint.name not in endpoints:
                     raise NotFound
                 return function(*args, **kwargs)
 
-            # Klein tells its routes apart by this name.
+            # Klein tells its routes apart by this name, so two routes must not share one.
             restricted.__name__ = name_for(function, self._restricted.__contains__)
             self._restricted.add(restricted.__name__)
             return cast(F, restricted)
@@ -118,7 +122,7 @@ class Converter:
         return restrict
 
     def auto_upgrade(self, request: Any) -> Link:
-        """Convert a request under the path of its URL, as ``auto_upgrade=True`` does before any route is asked."""
+        """Convert a request, with the path of its URL as the name: for ``auto_upgrade=True``, before any route runs."""
         if not self._auto_upgrade_used:
             self._auto_upgrade_used = True
             self._log.warn(
@@ -130,7 +134,11 @@ class Converter:
         return self.convert(request, state.unrouted_path, None, None, Scope.GLOBAL)
 
     def count_refusal(self, head: RequestHead, refused: UpgradeRefused) -> None:
-        """One log line and one counter for a request that became no connection, as what it was: an upgrade or not."""
+        """Write one log line and count one, for a request that was refused.
+
+        Handshakes and other requests are counted apart: a scanner's page requests must not look like clients that are
+        refused.
+        """
         kind, what = "upgrades_refused", "an upgrade of"
         if is_handshake(head):
             self.hub.counters.upgrades_refused[refused.kind_of_refusal, refused.code] += 1
@@ -173,13 +181,18 @@ class Converter:
 
         Args:
             request: the request, for ``reference_check``.
-            head: the same, as it was read.
+            head: the head of that request, as it was read.
+
+        Returns:
+            None where the request has no such headers.
 
         Raises:
-            ClientIdRefused: forged, unknown, ambiguous or not agreed to.
+            ClientIdRefused: the reference is forged, unknown or ambiguous, or ``reference_check`` did not return True.
         """
         link = referenced_link(self.hub, head)
         if link is not None and self.reference_check is not None:
+            # Only a True that is there now counts. A function that raises or returns a Deferred refuses: nobody can
+            # wait for an answer while a request is being read.
             agreed = self.hub.fence.run(
                 Place("reference_check", kind="check"),
                 self.reference_check,
@@ -191,7 +204,8 @@ class Converter:
         return link
 
     def _identified(self, name: str, group: str | None, client_id: str | int | None, record: RequestRecord) -> Identity:
-        # Everywhere else a bad name is the application's own mistake. Here it mostly is what a client has in its path.
+        # Elsewhere a bad name is a mistake of the application, and raises a ValueError. Here names mostly come from the
+        # paths of clients, so the request is refused.
         try:
             return self.hub.identities.identify(name, group, client_id, record)
         except NameInvalid as invalid:
@@ -200,7 +214,7 @@ class Converter:
             raise ClientIdRefused from invalid
 
     def caller_of(self, call: str, request: Any) -> Caller | None:
-        """The client of a request or of a record of one; None where there is no request."""
+        """The client that sent a request, or whose request was recorded; None where there is no request."""
         if request is None:
             return None
         if isinstance(request, RequestRecord):

@@ -1,6 +1,6 @@
 """From a checked upgrade request to an open connection: HTTP lets go of the transport, Autobahn takes it.
 
-What may become a connection is decided before; nothing is refused here.
+It refuses no request: other modules decide before whether a request may become a connection.
 """
 
 from __future__ import annotations
@@ -27,13 +27,13 @@ __all__ = ["HandOver"]
 
 
 class HandOver:
-    """The way of one request's transport from HTTP to a connection. Its methods are in the order of time.
+    """The way of one request's transport from HTTP to a connection. The methods are in the order of time.
 
     Args:
         request: the request, which was checked.
-        state: what is known of it.
+        state: what is known of the request while it is handled.
         factory: makes the protocol that takes the transport.
-        offer: what the handshake asks for.
+        offer: the key, subprotocols and extensions that the handshake asks for.
     """
 
     __slots__ = (
@@ -61,7 +61,7 @@ class HandOver:
         self._reports_to = _reports_to(self._transport)
         self._link: Link
         self._protocol: SignalProtocol
-        # Bytes of the client that wait for the next turn; None once all goes straight to the protocol.
+        # Bytes of the client that wait for the next turn. None where bytes go straight to the protocol.
         self._waiting: list[bytes] | None = None
         self._is_open = False
         self._route_is_over = False
@@ -69,16 +69,17 @@ class HandOver:
     def connect(self, link: Link) -> SignalProtocol:
         """Make the request's transport the connection's.
 
-        When it returns the 101 is written and the protocol is open. ``request.channel`` is a stand-in afterwards, bytes
-        that the client pipelined behind its handshake follow in the next turn, and the channel goes on reporting the
-        transport's end, which is how a route learns that its client left.
+        When this method returns, the 101 is written and the protocol is open, and ``request.channel`` is a stand-in.
+        The protocol gets bytes that the client pipelined behind its handshake in the next turn. The channel still hears
+        of the transport's end, by which a route learns that its client has left.
 
         Raises:
             ValueError: a response header that the route set can't be sent; nothing was touched.
             PodeSignalsError: Autobahn refused; the transport is aborted.
         """
         self._link = link
-        # What may raise over what the program has given comes first: the route's headers, a formatter of its log.
+        # Steps that use what the program has given (the route's headers, a formatter of its log) come first. Where such
+        # a step raises, HTTP still has the transport and answers.
         header_lines = response_header_lines(
             link.client_id,
             link.name,
@@ -95,52 +96,65 @@ class HandOver:
     # HTTP stops.
 
     def _detach(self) -> bytes:
-        """Stop HTTP on the channel; what it had buffered behind the request is returned."""
+        """Stop HTTP on the channel.
+
+        Returns:
+            The bytes that have come behind the request.
+        """
         channel = self._channel
-        # Of an answer before that was not read yet: the channel's clock for it stops.
+        # The client may not have read the answer to an earlier request yet. The channel measures how long that takes,
+        # and would end the connection: from here on the connection has its own bounds.
         channel.resumeProducing()
-        # The idle timeout is off while a request is handled. requestDone would start it again, which the channel will
-        # not see; a route may have set one for its answer, which would end the connection.
+        # Twisted's idle timeout is off while a request is handled, and requestDone would start it again. The channel
+        # will never see requestDone, so only a timeout that the route itself has set has to go.
         channel.setTimeout(None)
-        # HTTPChannel keeps here what has come behind a request, until requestDone parses it (Twisted 26.10).
+        # HTTPChannel keeps bytes behind a request here, until requestDone parses them (Twisted 26.10).
         pipelined = b"".join(channel._dataBuffer)
         channel._dataBuffer = []
-        # In a plain route the read that brought the request is being parsed, and its rest is the buffer for lines. A
-        # channel of ours may hold back more.
+        # A plain function as a route runs while Twisted still parses the read that brought the request. The rest of
+        # that read is in the buffer for lines, and a SignalChannel may hold back more.
         pipelined += channel.take_unparsed() if isinstance(channel, SignalChannel) else channel.clearLineBuffer()
-        # HTTPChannel made itself the transport's producer, and there is room for one.
+        # HTTPChannel has made itself the transport's producer. A transport has one producer, and the protocol will be
+        # that one.
         self._transport.unregisterProducer()
         return pipelined
 
     # The protocol gets the transport.
 
     def _attach(self, header_lines: bytes) -> None:
-        """Everything that the transport, the channel and the web framework report goes to the connection from here."""
+        """Have the transport, the channel and the web framework report to the connection from here on."""
         link, request = self._link, self._request
         self._protocol = self._factory.protocol_for(link, self._transport, header_lines)
         link.attach(self._protocol)
         self._redirect()
         request.channel = ConvertedChannel(request, self._end_of_route, link.runtime.reports)
-        # With it set the Request writes no head of its own, whatever the route returns.
+        # The Request takes its head for written, and so writes none, whatever the route returns.
         request.startedWriting = 1
 
     def _redirect(self) -> None:
-        """Take the place of the channel, which is asked for these two each time by what the transport reports to."""
-        # HTTPChannel would buffer what comes for the end of a request that never ends.
+        """Have the channel's two methods for data and for the end replaced, on this one channel.
+
+        The transport still reports to the channel, and looks both methods up each time.
+        """
+        # HTTPChannel's own method would buffer all data until the request ends, which it never does.
         self._channel.dataReceived = self._received
-        # HTTPChannel would tell the route alone, and the connection would never know.
+        # HTTPChannel's own method would tell the route alone, and the connection would never learn of its end.
         self._channel.connectionLost = self._lost
 
     def _restore(self, *, to_protocol: bool = False) -> None:
-        """Give up the place of the channel. A channel that refers to this, as this does to it, would be a cycle.
+        """Give the channel its own two methods back.
+
+        Otherwise the channel and this object would refer to each other, and only the garbage collector could free them.
 
         Args:
-            to_protocol: have the transport report to the protocol. Until then it reports to the channel, through which
-                a route learns of the end; afterwards HTTP costs no call for each read, and can be garbage.
+            to_protocol: also have the transport report to the protocol. Until the route has ended the transport reports
+                to the channel, since a route learns of its client's end from there. Afterwards reads need no call
+                through HTTP, and the channel can be freed.
         """
         if to_protocol:
             name, before = self._reports_to
-            # A transport that is gone has let go of it, and one that others have wrapped meanwhile stays as it is.
+            # A transport that is gone reports to nobody any more. A transport that other code has wrapped meanwhile
+            # stays as it is, and reports to the protocol by way of the channel.
             if before is None or getattr(self._transport, name, None) is not before:
                 return
             setattr(self._transport, name, self._protocol)
@@ -153,7 +167,7 @@ class HandOver:
         """Answer the handshake, and let the client's bytes come."""
         link, offer, state = self._link, self._offer, self._state
         if not self._protocol.shake_hands(offer.key, link.subprotocol, offer.deflate):
-            # The hub never knew this connection: its end is HTTP's.
+            # The hub does not know this connection yet, so the end of the transport is a matter of HTTP.
             self._restore()
             self._transport.abortConnection()
             raise PodeSignalsError("Autobahn refused a handshake that was checked")
@@ -164,31 +178,33 @@ class HandOver:
         if state.slot is not None:
             state.slot.link = link
         if pipelined:
-            # They wait, so that the connection is open when convert returns, also of a client that closes it at once.
+            # These bytes wait for the next turn: they may hold a close frame, and the connection has to be open when
+            # ``convert`` returns.
             self._waiting = [pipelined]
             link.runtime.turns.later(self._flush)
-        # The channel pauses it for much pipelined data.
+        # HTTPChannel pauses the transport where a client has pipelined much.
         self._transport.resumeProducing()
 
     def _received(self, data: bytes) -> None:
-        """Bytes of the client, in their order."""
+        """Bytes of the client: they go to the protocol, behind the bytes that wait."""
         if self._waiting is None:
             self._protocol.take(data)
         else:
             self._waiting.append(data)
 
     def _flush(self) -> None:
-        """What waited goes to the protocol."""
+        """Give the bytes that have waited to the protocol."""
         waiting, self._waiting = self._waiting, None
         if waiting:
             self._protocol.take(b"".join(waiting))
+        # A route that ended before this turn has left the transport with HTTP, since bytes still waited here.
         if self._route_is_over:
             self._end_of_http()
 
     # The route ends, or the client leaves before.
 
     def _end_of_route(self, request: Request) -> None:
-        """The route has ended: it is no place any more where its connection is the current one."""
+        """The route has ended: its connection is not the current connection any more."""
         if self._state.slot is not None:
             self._state.slot.link = None
         self._route_is_over = True
@@ -197,25 +213,30 @@ class HandOver:
         self._link.hub.route_ended(self._link, failed=request.code >= 400)
 
     def _lost(self, reason: Failure) -> None:
-        """The transport is gone while the route runs on."""
+        """The transport is gone while the route still runs."""
+        # The client may have sent a close frame before it left, which tells why.
         self._flush()
         self._restore()
         try:
             self._protocol.connectionLost(reason)
         finally:
-            # HTTP's own, which fires notifyFinish: Klein cancels the route.
+            # After _restore this is HTTPChannel's own method. It fires notifyFinish, for which Klein cancels the route.
             self._channel.connectionLost(reason)
 
     # HTTP is over.
 
     def _end_of_http(self) -> None:
-        """The transport's end is the connection's alone, and the channel is not needed any more."""
+        """HTTP is not needed any more: the transport reports to the protocol alone."""
+        # Where Autobahn refused, the transport was aborted, and HTTP sees to its end.
         if self._is_open:
             self._restore(to_protocol=True)
 
 
 def _reports_to(transport: Any) -> tuple[str, Any]:
-    """Where a transport keeps the protocol that it reports to: plain ones, and TLS around them."""
+    """The attribute in which a transport keeps the protocol that it reports to, and that protocol.
+
+    TLS around a transport calls the attribute ``wrappedProtocol``, and its ``protocol`` is something else.
+    """
     for name in ("wrappedProtocol", "protocol"):
         protocol = getattr(transport, name, None)
         if protocol is not None:
@@ -224,12 +245,12 @@ def _reports_to(transport: Any) -> tuple[str, Any]:
 
 
 def _log_access(request: Request, channel: Any) -> None:
-    """Write the line of the 101: the Request writes none any more, since its channel will be a stand-in."""
+    """Write the access log's line for the 101. The Request itself writes none, since its channel will be a stand-in."""
     request.setResponseCode(101)
     factory = getattr(channel, "factory", None)
     if factory is not None:
         uri = request.uri
-        # A query may hold a token.
+        # A query may hold a token, which has no place in a log.
         request.uri = uri.partition(b"?")[0]
         try:
             factory.log(request)

@@ -1,4 +1,4 @@
-"""Requests that refer to an open connection by X-PODE-SIGNAL-CLIENT-ID: finding it, or refusing, always alike."""
+"""Finds the open connection that a request's X-PODE-SIGNAL-CLIENT-ID refers to. It refuses all bad ones alike."""
 
 from __future__ import annotations
 
@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 
 __all__ = ["referenced_link"]
 
-# Of HTTP (RFC 9110 section 5.6.3). Python knows more, and would take "known\x0b" for "known".
+# White space in HTTP (RFC 9110 section 5.6.3). Python's strip() alone takes off more, and would read "known\x0b" as
+# "known".
 _SPACE = " \t"
 
 
@@ -24,10 +25,11 @@ def referenced_link(hub: Hub, head: RequestHead) -> Link | None:
     """The connection that the headers of a request refer to.
 
     Returns:
-        The one open global connection that fits; None where there is no X-PODE-SIGNAL-CLIENT-ID.
+        The one open global connection that fits; None where the request has no X-PODE-SIGNAL-CLIENT-ID.
 
     Raises:
-        ClientIdRefused: forged, unknown or ambiguous: the same for all, so that ids can't be probed.
+        ClientIdRefused: the id is forged, unknown or ambiguous. The error is the same for all three, so that a client
+            can't find out which ids exist.
     """
     values = head.lines(b"x-pode-signal-client-id")
     if not values:
@@ -36,7 +38,7 @@ def referenced_link(hub: Hub, head: RequestHead) -> Link | None:
         client_id = from_header_value(header_text(values[0]).strip(_SPACE))
         names, groups = _listed(head, b"x-pode-signal-name"), _listed(head, b"x-pode-signal-group")
     except NameInvalid:
-        # Percent-encoded, and no UTF-8.
+        # The percent-encoded bytes are not UTF-8.
         raise ClientIdRefused from None
     if len(values) > 1 or not hub.identities.is_valid(client_id, head.caller):
         raise ClientIdRefused

@@ -33,12 +33,12 @@ __all__ = [
 def read_request(request: Request, proxies: TrustedProxies) -> RequestHead:
     """Read a ``twisted.web.server.Request``: the one place where its headers and addresses are looked at.
 
-    ``signals.resource(…)`` reads a request before its routes, and ``convert`` reads it as it is then: what lies between
-    may have changed it, as ``twisted.web.vhost.VHostMonsterResource`` does with the Host.
+    ``signals.resource(…)`` reads a request before its routes, and ``convert`` reads it again: resources between the two
+    may have changed the request, as ``twisted.web.vhost.VHostMonsterResource`` changes the Host.
 
     Args:
         request: the request.
-        proxies: whose X-Forwarded-* headers count.
+        proxies: the proxies whose X-Forwarded-* headers count.
     """
     return RequestHead.read(
         request.method,
@@ -53,19 +53,19 @@ def read_request(request: Request, proxies: TrustedProxies) -> RequestHead:
 
 
 def is_request(value: object) -> bool:
-    """Whether a value can be a ``twisted.web`` request; one of a test is taken for one, too."""
+    """Whether a value can be a ``twisted.web`` request, or the stand-in for a request in a test."""
     return hasattr(value, "requestHeaders")
 
 
 def check_is_request(call: str, value: object) -> None:
-    """Let nothing but a request pass.
+    """Check that a value is a request.
 
     Args:
-        call: what takes a request, for the error.
-        value: what was given in its place.
+        call: the name of the method that takes a request, for the error.
+        value: the value.
 
     Raises:
-        TypeError: it is none.
+        TypeError: the value is no request.
     """
     if not is_request(value):
         raise TypeError(f"{call} takes a twisted.web request, not {type(value).__name__}")
@@ -77,14 +77,16 @@ class IRequestState(Interface):
 
 @implementer(IRequestState)
 class RequestState:
-    """One request's.
+    """The state of one request while it is handled.
 
     Attributes:
-        link: what it was converted to.
-        endpoint: the endpoint it came in by; None where the hub is embedded in a foreign server.
-        reference: the connection that its X-PODE-SIGNAL-* headers refer to.
-        unrouted_path: its path where it becomes a connection before any route is asked; None where a route converts.
-        slot: the place for a conversion that sends within the route look at; None outside of ``signals.resource(…)``.
+        link: the connection that the request has become; None where it has not.
+        endpoint: the endpoint that the request came in by; None where the hub is embedded in a foreign server.
+        reference: the connection that the request's X-PODE-SIGNAL-* headers refer to; None where there is none.
+        unrouted_path: the path of a request that becomes a connection before any route is asked; None where a route
+            converts.
+        slot: holds the connection that sends within the route take for the current one; None outside of
+            ``signals.resource(…)``.
     """
 
     __slots__ = ("endpoint", "link", "reference", "slot", "unrouted_path")
@@ -107,7 +109,7 @@ def request_state(request: Request) -> RequestState:
 
 
 def _peer(request: Request) -> str:
-    """The other end of a request's socket: an address, ``UNIX_PEER``, or ``""`` for what is neither."""
+    """The other end of a request's socket: an address, ``UNIX_PEER``, or ``""`` where it is neither."""
     address = request.getClientAddress()
     if isinstance(address, UNIXAddress):
         return UNIX_PEER

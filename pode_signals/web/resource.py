@@ -85,7 +85,7 @@ class SignalsResource:
         except UpgradeRefused as refused:
             return refused.render(request)
         if state.link is not None and result is not NOT_DONE_YET:
-            # Whatever the route returned: Twisted takes anything but bytes for an error of the route.
+            # The result of the route is not sent, and Twisted would take any other value than bytes for an error.
             return b""
         return result
 
@@ -96,7 +96,7 @@ class SignalsResource:
         try:
             return getChildForRequest(cast(IResource, self._root), request).render(request)
         except UnsupportedMethod:
-            # Where it was HEAD, Twisted renders once more, as GET.
+            # Twisted renders a HEAD request once more as GET, and needs the whole path again for that.
             request.prepath, request.postpath = before
             raise
         finally:
@@ -105,7 +105,10 @@ class SignalsResource:
                 runtime.stalls.blame(f"the HTTP route of {path}", began, "an HTTP route")
 
     def _check_request(self, request: Request, head: RequestHead, state: RequestState) -> None:
-        """Choose the endpoint, and refuse what no route has to see: a Host that Klein's router would raise for, too."""
+        """Choose the endpoint, and refuse requests that no route has to see.
+
+        One of these is a request with a Host for which Klein's router would raise.
+        """
         upgrade = is_upgrade(head)
         try:
             check_host(head)
@@ -121,7 +124,7 @@ class SignalsResource:
             raise
 
     def _check_text(self, request: Request) -> None:
-        """Refuse a path that is not UTF-8: Klein would, with a traceback in the log each time."""
+        """Refuse a path that is not UTF-8. Klein would refuse such a path with a traceback in the log each time."""
         try:
             for each in (*(request.prepath or ()), *(request.postpath or ())):
                 each.decode("utf-8")

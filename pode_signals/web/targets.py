@@ -1,7 +1,7 @@
-"""Reads the path of a request, once for everybody who asks for it. It never chooses a route.
+"""Reads the path of a request, once for the HTTP routes and for the signal routes. It never chooses a route.
 
-A request has two routers: the HTTP side's, which may refuse it, and that of signal routes, which trusts the first. So
-the second gets the path that the first one read, and never reads the target itself.
+A request meets two routers. The HTTP side's router may refuse the request, and the router of signal routes trusts that
+decision. So the second router gets the path that the first one has read, and never reads the target by itself.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ def check_depth(request: Request) -> None:
 
 
 def unrouted_path(request: Request) -> str:
-    """The path where no route was asked, percent-decoded: what auto-upgrade makes a name of."""
+    """The percent-decoded path of a request for which no route was asked: auto-upgrade makes a name of it."""
     return decoded_path(request.path)
 
 
@@ -48,14 +48,15 @@ def routed_path(request: Request) -> tuple[str, HttpRoute | None]:
     """The path that the HTTP side chose its route by, and Klein's route.
 
     Returns:
-        After a route of Klein: the whole path, also of what lies before Klein, as its routes match it: each segment
-        percent-decoded. In any other resource ``request.path`` as it is, for how such a one reads escapes nobody knows.
+        After a route of Klein: the whole path, with the segments before Klein, and with each segment percent-decoded,
+        as Klein's routes match it. In any other resource ``request.path`` unchanged, since it is not known how that
+        resource reads escapes.
     """
     mapper = _klein_mapper(request)
     if mapper is None:
         return path_text(request.path), None
-    # Klein joins the same segments. Where one of them is empty it reads another path than the whole one, as /admin for
-    # //admin; a path that begins so is no signal route's.
+    # Klein joins the same segments. Where the first one is empty, Klein reads another path than this one: /admin for
+    # //admin. No signal route matches a path that begins with two slashes.
     path = path_text(b"/".join([b"", *request.prepath, *request.postpath]))
     rules, path_info = mapper.map, mapper.path_info
     route_of = _known_klein_route if len(path_info) <= _KEPT_PATH_CHARACTERS else _klein_route
@@ -65,7 +66,7 @@ def routed_path(request: Request) -> tuple[str, HttpRoute | None]:
         mapper.server_name if rules.host_matching else "",
         mapper.url_scheme,
         path_info,
-        # werkzeug puts one more at its end.
+        # werkzeug puts one more slash at the end.
         mapper.script_name.count("/") - 1,
     )
 
@@ -73,24 +74,24 @@ def routed_path(request: Request) -> tuple[str, HttpRoute | None]:
 def _klein_route(
     rules: Map, _rule_count: int, server_name: str, url_scheme: str, path_info: str, depth: int
 ) -> HttpRoute:
-    """The route that Klein has found: the same question to the same rules, since it does not keep the answer."""
+    """The route that Klein has found. Klein does not keep the route, so the same rules are asked once more."""
     try:
         adapter = rules.bind(server_name, path_info=path_info, url_scheme=url_scheme)
         rule, _ = adapter.match(return_rule=True)
     except (HTTPException, ValueError):
-        # Klein found none, and one of its functions for errors converts.
+        # Klein found no route, and one of its error handlers converts.
         return HttpRoute(rules, None, depth)
     return HttpRoute(rules, rule, depth)
 
 
-# Handshakes go to the same few paths. The number of rules is asked for because an application may add some.
+# Handshakes go to the same few paths. The number of rules is part of the key, because an application may add rules.
 _known_klein_route = lru_cache(maxsize=256)(_klein_route)
 
 
 def _klein_mapper(request: Request) -> Any:
-    """The werkzeug adapter that Klein has matched a request with; None where none did.
+    """The werkzeug adapter with which Klein has matched a request; None where Klein has not.
 
-    Klein is not imported for it: who has no Klein may have no reactor yet, and importing Klein installs one.
+    Klein is not imported here. A program without Klein may not have a reactor yet, and importing Klein installs one.
     """
     klein = sys.modules.get("klein.interfaces")
     if klein is None:

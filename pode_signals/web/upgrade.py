@@ -1,4 +1,4 @@
-"""Whether a ``twisted.web`` request is in a state to become a connection. What came with it, it never looks at."""
+"""Whether a ``twisted.web`` request is in a state to become a connection. It does not look at the request's head."""
 
 from __future__ import annotations
 
@@ -18,7 +18,8 @@ __all__ = ["check_convertible"]
 
 _UPGRADE = (("Upgrade", "websocket"), ("Connection", "Upgrade"))
 
-# Klein and other resources set a status without its phrase; Twisted has none for these ("421 Unknown Status").
+# Klein and other resources set a status without a phrase, and Twisted knows no phrase for these three. The answer would
+# say "421 Unknown Status".
 for _status in (HTTPStatus.MISDIRECTED_REQUEST, HTTPStatus.UPGRADE_REQUIRED, HTTPStatus.TOO_MANY_REQUESTS):
     RESPONSES.setdefault(_status.value, _status.phrase.encode("ascii"))
 
@@ -28,7 +29,7 @@ def check_convertible(request: Request, state: RequestState) -> None:
 
     Args:
         request: the request.
-        state: what is known of it.
+        state: what is known of the request while it is handled.
 
     Raises:
         AlreadyConverted, ResponseStarted, ClientGone: the request is past converting.

@@ -1,10 +1,12 @@
-"""The quick way to read and write JSON, where it is sure to mean the same as the standard library's careful way.
+"""The quick way to read and write JSON. It never decides where its result could differ from the careful way's.
 
-With the extra ``pode-signals[fast]`` it is orjson. Each function says so where it is not sure, or where something is
-wrong: then the careful way decides, and says what. PODE_SIGNALS_FAST=off in the environment turns all of it off.
+The careful way is that of the standard library, in ``wire/json.py``. With the extra ``pode-signals[fast]`` the quick
+way is orjson. Where a function here is not sure of its result, or finds an error, it says so; then the careful way
+decides, and tells the error. PODE_SIGNALS_FAST=off in the environment turns the quick way off.
 
-Only two things that orjson writes itself are out of reach: an Enum member that is a text or a number and was given
-another value is its value, where json writes the text; and an ``orjson.Fragment``, which json refuses, is written.
+In two cases orjson differs, and leaves no way to find out. Of an Enum member that is also a text or a number, and whose
+value is another one, orjson writes the value, and json writes the text or number. And orjson writes an
+``orjson.Fragment``, which json refuses.
 """
 
 from __future__ import annotations
@@ -20,10 +22,11 @@ from ..core.environment import FAST
 
 __all__ = ["LIBRARY", "UNSURE", "quick_encoder", "quick_loads"]
 
-_MAYBE_BEYOND_64_BITS = re.compile(rb"\d{19}")  # orjson would make a float of it
+# Of an integer that does not fit into 64 bits orjson would make a float.
+_MAYBE_BEYOND_64_BITS = re.compile(rb"\d{19}")
 
 UNSURE: Any = object()
-"""What :func:`quick_loads` gives instead of a document."""
+"""The result of :func:`quick_loads` in place of a document, where the careful way has to look."""
 
 Default = Callable[[Any], Any]
 Encoder = Callable[[object], bytes | None]
@@ -42,7 +45,7 @@ _loads: Any = getattr(_LIBRARY, "loads", None)
 _LETTER_N = ord("n")
 
 LIBRARY = "json" if _LIBRARY is None else "orjson"
-"""What is used: ``orjson`` or the standard library's ``json``."""
+"""The library that the quick way uses: ``orjson`` or the standard library's ``json``."""
 
 
 def _orjson_loads(payload: bytes, most_digits: int) -> Any:
@@ -75,7 +78,8 @@ def _no_constant(_name: str) -> NoReturn:
 
 
 _decoder = json.JSONDecoder(parse_float=_finite, parse_constant=_no_constant)
-_scan: Any = getattr(_decoder, "scan_once")  # noqa: B009  # it is there, and not in the annotations
+# getattr, since the method is not in the annotations of the class.
+_scan: Any = getattr(_decoder, "scan_once")  # noqa: B009
 _WRITTEN_AS_THEY_ARE = (str, int, float, list, tuple, dict)
 
 
@@ -83,8 +87,9 @@ def _orjson_encoder(default: Default) -> Encoder:
     options = _LIBRARY.OPT_PASSTHROUGH_DATACLASS | _LIBRARY.OPT_PASSTHROUGH_DATETIME | _LIBRARY.OPT_PASSTHROUGH_SUBCLASS
 
     def plain(value: Any) -> Any:
+        # Subclasses of these types are for json: ``default`` would take a subclass of str for a sequence of characters.
         if isinstance(value, _WRITTEN_AS_THEY_ARE):
-            raise TypeError  # json looks at what it holds; default at what else it is, such as a sequence of characters
+            raise TypeError
         return default(value)
 
     dumps = _LIBRARY.dumps
@@ -94,7 +99,8 @@ def _orjson_encoder(default: Default) -> Encoder:
             encoded: bytes = dumps(data, plain, options)
         except (TypeError, ValueError):
             return None
-        # It writes null for NaN, too. To look for one byte first is quicker where that is not there.
+        # orjson writes null for NaN, too, so a text with null goes the careful way. The look for one byte comes first,
+        # since it is quicker and mostly finds nothing.
         return None if _LETTER_N in encoded and b"null" in encoded else encoded
 
     return encode
@@ -104,7 +110,8 @@ def _stdlib_encoder(default: Default) -> Encoder:
     make = getattr(json_encoder, "c_make_encoder", None)
     if make is None:
         return _nothing
-    # No markers of what is open: circular data ends by RecursionError.
+    # The first argument, None, means that no list is kept of the containers that are being written. Circular data ends
+    # by a RecursionError then.
     write = make(None, default, json_encoder.encode_basestring, None, ":", ",", False, False, False)
 
     def encode(data: object) -> bytes | None:
@@ -125,9 +132,10 @@ def _never_sure(_payload: bytes, _most_digits: int) -> Any:
 
 
 quick_loads: Callable[[bytes, int], Any]
-"""The document of a payload, in which there are at most so many digits; :data:`UNSURE`: the careful way has to look."""
+"""Reads a payload that has at most this many digits. Returns the document, or :data:`UNSURE`."""
 quick_encoder: Callable[[Default], Encoder]
-"""Makes what writes compact UTF-8; ``default`` gives what stands for other types. None: careful."""
+"""Makes a function that writes data as compact UTF-8, or returns None where the careful way has to write. ``default``
+gives a value in place of one of another type."""
 
 if not FAST:
     quick_loads, quick_encoder = _never_sure, lambda _default: _nothing

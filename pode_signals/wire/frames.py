@@ -1,4 +1,4 @@
-"""WebSocket framing of what the server sends (RFC 6455): unmasked, unfragmented text; close codes. Parses nothing."""
+"""The text frames that the server sends (RFC 6455), unmasked and unfragmented; and close codes. It parses nothing."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from typing import Self
 __all__ = ["CloseCode", "check_close_code", "close_reason", "text_frame"]
 
 _RFC = "RFC 6455 section 7.4.1"
-# Of the registry that RFC 6455 section 11.7 set up.
+# The source of codes in the registry that RFC 6455 section 11.7 set up.
 _REGISTRY = "IANA registry"
-# Of the ranges that RFC 6455 section 7.4.2 leaves to libraries and applications.
+# The source of codes in the ranges that RFC 6455 section 7.4.2 leaves to libraries and applications.
 _OURS = "pode_signals"
 
 
@@ -61,10 +61,12 @@ class CloseCode(IntEnum):
         return member
 
 
-# They stand for what no close frame says (RFC 6455 section 7.4.1).
+# Codes for ends without a code in a close frame; no close frame may have them (RFC 6455 section 7.4.1).
 _NEVER_SENT = (CloseCode.NO_STATUS, CloseCode.ABNORMAL, CloseCode.TLS_FAILED)
 
+# The first byte of a frame: the FIN bit, and the opcode of a text (RFC 6455 section 5.2).
 _TEXT_FINAL = 0x81
+# The heads of frames of up to 125 bytes, whose length is one byte.
 _SHORT_HEADS = tuple(bytes((_TEXT_FINAL, size)) for size in range(126))
 
 
@@ -89,7 +91,7 @@ def check_close_code(code: int) -> int:
         code: a :class:`CloseCode`, or any number.
 
     Raises:
-        ValueError: 1005, 1006, 1015, under 1000, 5000 and up, or no integer.
+        ValueError: the code is 1005, 1006 or 1015, under 1000, or 5000 and up; or it is no integer.
     """
     if isinstance(code, bool) or not isinstance(code, int) or not 1000 <= code < 5000 or code in _NEVER_SENT:
         raise ValueError(f"{code!r} is no close code that may be sent")

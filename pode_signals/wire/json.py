@@ -25,17 +25,18 @@ __all__ = ["decode", "encode"]
 def decode(payload: bytes, max_depth: int, max_keys: int) -> Any:
     """Read a JSON text of a client.
 
-    Depth and keys are counted as they are written: what a duplicate key hides counts too.
+    Depth and keys are counted as they are written in the text, so a value that a duplicate key hides counts, too.
 
     Args:
         payload: the text as bytes; its size has been checked before.
-        max_depth: how deep it may be nested; the outermost object or array is 1.
-        max_keys: how many keys its objects may have in all.
+        max_depth: how deep the text may be nested; the outermost object or array is level 1.
+        max_keys: how many keys all objects in the text may have together.
 
     Raises:
-        MessageInvalid: it is no JSON (RFC 8259), or goes past a limit; the reason holds nothing of the payload.
+        MessageInvalid: the text is no JSON (RFC 8259), or passes a limit. The reason has nothing of the payload.
     """
-    # Nearly every message has so few digits and brackets that no number in it is long, and nothing nested deep.
+    # The number of digits and opening brackets. In nearly every message it is so small that no integer can be long, and
+    # nothing can be nested deep.
     size = len(payload)
     marks = size - len(payload.translate(None, _DIGITS_AND_BRACKETS))
     document = quick_loads(payload, marks)
@@ -43,7 +44,7 @@ def decode(payload: bytes, max_depth: int, max_keys: int) -> Any:
         document = _parsed(payload)
     if marks > max_depth and payload.count(b"{") + payload.count(b"[") > max_depth and _is_deeper(payload, max_depth):
         raise MessageInvalid("the message is nested too deep", "max_json_depth")
-    # A key and its value take four bytes at least.
+    # A key with its value takes at least four bytes ("":1), so a short text need not be searched.
     if size > 4 * max_keys and _has_more_keys(payload, max_keys):
         raise MessageInvalid("the message has too many keys", "max_json_keys")
     if _BACKSLASH in payload and _has_lone_surrogate(payload):
@@ -67,20 +68,20 @@ def encode(data: object, *, depth: int | None = None) -> bytes | None:
     ``Enum``                                      its value
     ============================================  =========================================
 
-    Sets have no order, ``Decimal`` and ``timedelta`` no one form, ``bytes`` no text: these, ``UserString`` and all
-    others are a ``TypeError``, so that the sender chooses.
+    All other types are a ``TypeError``, so that the sender chooses a form. For instance, sets have no order,
+    ``Decimal`` and ``timedelta`` have several forms, and ``bytes`` are no text. ``UserString`` is refused as well.
 
     Args:
-        data: what to send.
-        depth: refuse what is nested deeper; a text or a number is 0, ``{}`` is 1. None is no limit.
+        data: the data.
+        depth: how deep the data may be nested; a text or a number is 0, ``{}`` is 1. None is no limit.
 
     Returns:
-        UTF-8, or None where there is nothing to send: None, ``""``, an empty list or tuple.
+        UTF-8; or None for data that is not sent: None, ``""``, an empty list or tuple.
 
     Raises:
-        DataTooDeep: it is nested deeper than ``depth``. Also a ``ValueError``.
-        TypeError: something in it has no JSON form.
-        ValueError: it has NaN or Infinity, a lone surrogate, or is circular or too deep to be written at all.
+        DataTooDeep: the data is nested deeper than ``depth``. Also a ``ValueError``.
+        TypeError: a value in the data has no JSON form.
+        ValueError: the data has NaN or Infinity or a lone surrogate, or is circular or too deep to be written at all.
     """
     if isinstance(data, str):
         return _utf8(data) if data else None
@@ -96,7 +97,7 @@ def encode(data: object, *, depth: int | None = None) -> bytes | None:
 
 _DIGITS_AND_BRACKETS = b"0123456789{["
 _BACKSLASH = ord("\\")
-# A key may be as long as data is: an error shows its beginning.
+# An error shows only the beginning of a key, which may be as long as the data.
 _SHOWN_CHARACTERS = 40
 
 # A whole string of valid JSON.
@@ -105,13 +106,17 @@ _STRING = re.compile(rb'"(?:[^"\\]++|\\.)*+"')
 _BRACES_TO_BRACKETS = bytes.maketrans(b"{}", b"[]")
 _ALL_BUT_BRACKETS = bytes(byte for byte in range(256) if byte not in b"[]{}")
 
-# Every escape but \uXXXX, and \uXXXX\uXXXX where it is one character: what is left of surrogates is alone.
+# Every escape that is no \uXXXX, and every pair of surrogates, which is one character. In a text without all of these,
+# a surrogate that is left is alone.
 _PAIRED_OR_OTHER = re.compile(rb"\\(?:[^u]|u[dD][89abAB]..\\u[dD][c-fC-F]..)")
 _SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
 
 
 def _is_deeper(text: bytes, depth: int) -> bool:
-    """Whether valid JSON is nested deeper; each round takes the innermost level away, in C and without recursion."""
+    """Whether valid JSON is nested deeper.
+
+    Each round takes the innermost brackets away. That runs in C and without recursion, whatever a client sends.
+    """
     brackets = _STRING.sub(b"", text).translate(_BRACES_TO_BRACKETS, _ALL_BUT_BRACKETS)
     for _ in range(depth):
         if not brackets:
@@ -125,7 +130,8 @@ def _has_more_keys(text: bytes, count: int) -> bool:
 
 
 def _has_lone_surrogate(text: bytes) -> bool:
-    # What a browser or Python writes has escaped surrogates only in pairs; both write the "u" in lower case.
+    # The regular expressions run only where the text has an escaped surrogate at all. The "u" of an escape is always in
+    # lower case (RFC 8259 section 7), and the hexadecimal digit behind it may be in either case.
     return (b"\\ud" in text or b"\\uD" in text) and bool(_SURROGATE.search(_PAIRED_OR_OTHER.sub(b"", text)))
 
 
@@ -145,7 +151,7 @@ _DECODER = json.JSONDecoder(parse_float=_finite, parse_constant=_no_constant)
 
 def _parsed(payload: bytes) -> Any:
     try:
-        # Not left to json: it would take bytes for UTF-16 where they look like it.
+        # Decoded here, since json would take bytes for UTF-16 where they look like UTF-16.
         return _DECODER.decode(payload.decode("utf-8"))
     except UnicodeDecodeError:
         raise MessageInvalid("the message is not UTF-8") from None
@@ -157,10 +163,10 @@ def _parsed(payload: bytes) -> Any:
 
 
 class _NoForm(TypeError):
-    """Something in the data has no JSON form.
+    """A value in the data has no JSON form.
 
     Attributes:
-        steps: the way to it, from the inside out: ``["price"]``, ``[3]``.
+        steps: the keys and indexes that lead to the value, from the inside out: ``["price"]``, ``[3]``.
     """
 
     def __init__(self, why: str) -> None:
@@ -172,7 +178,7 @@ def _plain(value: object) -> object:
     """One step from a value that ``json`` does not know to one that it may know."""
     if isinstance(value, Enum):
         return value.value
-    # A datetime is a date too.
+    # A datetime is a date, too.
     if isinstance(value, (date, time)):
         return value.isoformat()
     if isinstance(value, UUID):
@@ -184,7 +190,7 @@ def _plain(value: object) -> object:
         return {item.name: getattr(value, item.name) for item in attrs.fields(kind)}
     if isinstance(value, Mapping):
         return dict(value)
-    # A UserString is a sequence of UserStrings, without end.
+    # A UserString is excluded: it is a sequence of UserStrings, each of which is again one, without end.
     if isinstance(value, Sequence) and not isinstance(value, (bytes, bytearray, memoryview, UserString)):
         return list(value)
     raise _NoForm(f"a {kind.__qualname__} can't be sent as JSON")
@@ -199,7 +205,8 @@ def _json(data: object) -> str:
         try:
             return _ENCODER.encode(data)
         except TypeError:
-            # Some type without a JSON form. If it was only a key, this turns it into text; else it finds the way there.
+            # A key or a value has a type without a JSON form. The second try turns keys into texts, or finds the steps
+            # that lead to the value.
             return _ENCODER.encode(_with_plain_keys(data))
     except _NoForm as found:
         raise TypeError(f"{''.join(('data', *reversed(found.steps)))}: {found}") from None

@@ -1,7 +1,7 @@
 """One payload on its way to many clients, and its bytes in each encoding, made once. It knows no connection.
 
-An *encoding* is a *form* (what the text of a message looks like: Pode's, or that of a newer protocol) and a *framing*
-(how a transport tells one text from the next: a WebSocket frame, a server-sent event).
+An *encoding* is a *form* and a *framing*. The form makes the text of a message: Pode's text, or that of a newer
+protocol. The framing makes of the text the bytes that a transport writes: a WebSocket frame, or a server-sent event.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ __all__ = ["PLAIN_WEBSOCKET", "Closing", "Encoding", "Message", "Outgoing", "enc
 
 @frozen(eq=False)
 class Encoding:
-    """How one kind of client gets messages. Two encodings with the same form share the text that it makes.
+    """How one kind of client gets messages. Two encodings with the same form share the text of a message.
 
     Attributes:
-        form: makes the text of a message, UTF-8.
-        framing: makes of a text the bytes that a transport writes.
-        protocol: what the clients are counted under.
+        form: makes the text of a message, as UTF-8.
+        framing: makes the bytes that a transport writes for a text.
+        protocol: the name under which the clients of this encoding are counted.
     """
 
     form: Callable[[Message], bytes]
@@ -33,11 +33,11 @@ class Encoding:
 
 
 class Message:
-    """What one send has to say.
+    """The content of one send.
 
     Args:
-        payload: the data as UTF-8: a text as it is, anything else as compact JSON.
-        key: what a newer message may replace this one by in the queue of a slow client; None is nothing.
+        payload: the data as UTF-8: a text unchanged, any other data as compact JSON.
+        key: in the queue of a slow client, a newer message with the same key may replace this one; None is no key.
     """
 
     __slots__ = ("_frame", "_made", "key", "payload")
@@ -47,11 +47,12 @@ class Message:
         self.key = key
         # Nearly all clients get the plain frame, which has a place of its own.
         self._frame: bytes | None = None
-        # By encoding the bytes, by form the text.
+        # The bytes by their encoding, and the texts by their form; None until another encoding than the plain one is
+        # asked for.
         self._made: dict[Any, bytes] | None = None
 
     def encoded(self, encoding: Encoding) -> bytes:
-        """The bytes that a client of an encoding gets; made when they are first asked for."""
+        """The bytes that a client with an encoding gets, made when they are first asked for."""
         if encoding is PLAIN_WEBSOCKET:
             frame = self._frame
             if frame is None:
@@ -71,7 +72,7 @@ class Message:
 
 @frozen
 class Closing:
-    """What closes connections, in place of a message.
+    """The content that closes connections, in place of a message.
 
     Attributes:
         code: the close code (RFC 6455 section 7.4).
@@ -86,9 +87,10 @@ class Outgoing:
     """A send or a close on its way to the connections that it is for, on whatever node they are.
 
     Args:
-        target: which connections.
-        content: what they get.
-        tally: where this node counts what became of a send; None where nobody asks, as for another node's send.
+        target: the connections.
+        content: the message for these connections, or the close.
+        tally: the delivery in which this node counts recipients; None where nobody on this node asks, as for the send
+            of another node.
     """
 
     __slots__ = ("content", "tally", "target")
@@ -100,14 +102,14 @@ class Outgoing:
 
 
 def encoded_once(payload: bytes, encoding: Encoding, key: str | None = None) -> bytes:
-    """The bytes of a message that goes to one client alone: nothing has to be kept for others."""
+    """The bytes of a message for one client alone. They are not kept, since no other client needs them."""
     return text_frame(payload) if encoding is PLAIN_WEBSOCKET else Message(payload, key).encoded(encoding)
 
 
 def plain_form(message: Message) -> bytes:
-    """The text that Pode's own clients get: the payload and nothing around it."""
+    """The text that Pode's clients get: the payload and nothing around it."""
     return message.payload
 
 
 PLAIN_WEBSOCKET = Encoding(plain_form, text_frame, "plain")
-"""What Pode's own clients get over a WebSocket."""
+"""The encoding for Pode's clients over a WebSocket."""

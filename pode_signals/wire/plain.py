@@ -1,6 +1,6 @@
-"""Pode's wire: what the text of a plain client means. Never knows a connection, and never repeats a payload.
+"""Pode's wire: reads the text of a plain client. It knows no connection, and its errors never repeat a payload.
 
-The wire keys of a client's message (``message``, ``path``, ``group``, ``clientId``, ``direct``) are known here alone.
+Only this module knows the wire keys of a client's message: ``message``, ``path``, ``group``, ``clientId``, ``direct``.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from .json import decode
 __all__ = ["MAX_ADDRESSED", "decode_client_message"]
 
 MAX_ADDRESSED = 100
-"""The most groups, and the most client ids, that one message of a client names."""
+"""How many groups, and how many client ids, one message of a client may name."""
 
 
 def decode_client_message(payload: bytes, *, max_depth: int, max_keys: int) -> ClientMessage:
@@ -23,19 +23,19 @@ def decode_client_message(payload: bytes, *, max_depth: int, max_keys: int) -> C
 
     Args:
         payload: the text frame, decompressed, as bytes; its size has been checked before.
-        max_depth: how deep it may be nested; the outermost object is 1.
-        max_keys: how many keys its objects may have in all.
+        max_depth: how deep the text may be nested; the outermost object is level 1.
+        max_keys: how many keys all objects in the text may have together.
 
     Returns:
-        The message. ``path`` is percent-decoded, integers among groups and client ids are decimal text.
+        The message. ``path`` is percent-decoded; integers among groups and client ids are decimal texts.
 
     Raises:
-        MessageInvalid: it is no message; its reason holds nothing of the payload.
+        MessageInvalid: the text is no message. The reason has nothing of the payload.
     """
     document = decode(payload, max_depth, max_keys)
     if not isinstance(document, dict):
         raise MessageInvalid("the message is not a JSON object")
-    # Most pages send nothing but the message.
+    # Most pages send an object with the key "message" alone.
     if len(document) == 1 and (message := document.get("message")) is not None:
         return ClientMessage(message)
     return _message(_with_known_keys(document))
@@ -45,7 +45,7 @@ _KNOWN_KEYS = frozenset({"message", "path", "group", "clientId", "direct"})
 
 
 def _with_known_keys(document: dict[str, Any]) -> dict[str, Any]:
-    """A known key that is absent is looked for without case, as PowerShell would find it."""
+    """The document with the known keys. Where an exact key is absent, one in another case counts, as in PowerShell."""
     if document.keys() <= _KNOWN_KEYS:
         return document
     folded = {key.lower(): value for key, value in document.items() if key not in _KNOWN_KEYS}
@@ -71,7 +71,7 @@ def _message(document: dict[str, Any]) -> ClientMessage:
 
 
 def _is_not_given(value: object) -> bool:
-    # Spelled out, since 0 and False are given, and wrong.
+    # Not ``not value``: 0 and False are values that a client gave, and are errors.
     return value is None or value == "" or value == []
 
 
@@ -98,7 +98,7 @@ def _addressed(key: str, value: object) -> tuple[str, ...]:
 def _addressed_text(key: str, item: object) -> str:
     if isinstance(item, int) and not isinstance(item, bool):
         return str(item)
-    # An empty entry is refused rather than passed over: a list of nothing else would become "everybody".
+    # An empty entry is refused. If it were left out, a list of empty entries alone would mean everybody.
     if not isinstance(item, str) or not item:
         raise MessageInvalid(f"{key} has to be a text, an integer, or a list of these")
     return item

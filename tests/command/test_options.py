@@ -4,7 +4,10 @@ from collections.abc import Sequence
 
 import pytest
 
+from pode_signals.command.help import dashed
 from pode_signals.command.options import Options, setting_from_text
+from pode_signals.core.settings import SETTING_NAMES
+from pode_signals.errors import ConfigurationInvalid
 
 
 @pytest.mark.parametrize(
@@ -56,3 +59,12 @@ def test_mistakes(arguments: Sequence[str], said: str) -> None:
     with pytest.raises(SystemExit) as ended:
         Options().parseOptions(arguments)
     assert ended.value.code == f"pode-signals: {said} (--help lists the options)"
+
+
+@pytest.mark.parametrize("name", [*SETTING_NAMES, "drain_seconds", "log_format"])
+def test_a_wrong_value_names_its_option(name: str) -> None:
+    """S20.1: an error about a value on the command line names the option as it is written there."""
+    options = Options()
+    options.parseOptions([f"--{dashed(name)}", "wrong!"])
+    with pytest.raises(ConfigurationInvalid, match=rf"^--{dashed(name)} has to be .*wrong!"):
+        options.configuration()

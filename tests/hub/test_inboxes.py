@@ -122,10 +122,10 @@ class TestOne:
                 says(waiting.client(), 1, 100)
         lines = [formatEvent(event) for event in logs if event["kind"] in ("inbox_bytes", "total_inbox_bytes")]
         assert [line.partition(": ")[2] for line in lines[:3]] == [
-            "read no further until its functions have ended (inbox_bytes)"
+            "its socket is not read until its functions have ended (inbox_bytes)"
         ] * 3
         assert lines[4:] == [
-            "400 bytes of clients wait: no client is read further whose messages wait or are handled"
+            "400 bytes of messages wait: clients whose messages wait or are handled are not read further"
             " (total_inbox_bytes)"
         ]
 

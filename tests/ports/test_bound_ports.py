@@ -87,7 +87,8 @@ def test_an_endpoint_of_twisted_that_fails_later() -> None:
     (event,) = logs
     assert event["log_level"] is LogLevel.error
     assert (
-        formatEvent(event) == "a port is missing: Couldn't listen on 127.0.0.1:8093: [Errno 98] Address already in use."
+        formatEvent(event)
+        == "a port could not be bound: Couldn't listen on 127.0.0.1:8093: [Errno 98] Address already in use."
     )
     assert b"hello" in served.get()
     assert fired(served.service.stopService())
