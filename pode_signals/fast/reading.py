@@ -109,7 +109,8 @@ class SharedReader:
         Args:
             transport: the transport.
             receive: called with the data that was read.
-            took_long: called with the time when ``receive`` began, where that call took so long that others had to wait.
+            took_long: called with the time when ``receive`` began, where that call took so long that others had to
+                wait.
 
         Returns:
             The object that pauses and resumes the reading; None where the transport has to read itself.
