@@ -96,6 +96,10 @@ BEHAVIOUR = (
     "transports/test_streams.py",
     "transports/test_websocket.py",
     "web/test_hand_over.py",
+    "web/test_nothing_is_kept.py",
+    "web/test_pipelined_frames.py",
+    "web/test_routes_that_run_on.py",
+    "web/test_the_101.py",
 )
 
 

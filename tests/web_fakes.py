@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 from klein import Klein
 from twisted.internet.address import IPv4Address, IPv6Address, UNIXAddress
 from twisted.internet.error import ConnectionAborted, ConnectionDone, ConnectionLost
-from twisted.internet.task import Clock
+from twisted.internet.task import Clock, deferLater
 from twisted.internet.testing import StringTransport
 from twisted.python.failure import Failure
 from twisted.web.resource import IResource
@@ -422,6 +422,33 @@ class World:
         """Add a signal route that keeps what it gets in ``messages``."""
         self.signals.add_route(path, lambda event: self.messages.append(event.data.message))
         return self
+
+
+def waiting_world(**arguments: Any) -> World:
+    """A world whose ``/msg`` converts after a second."""
+    world = World(message_burst=1_000).listening()
+
+    @world.app.route("/msg")
+    async def convert(request: Any) -> None:
+        await deferLater(world.clock, 1)
+        world.converted.append(world.signals.convert(request, "Msg", **arguments))
+
+    @world.app.route("/ok")
+    def ok(request: Any) -> bytes:
+        return b"fine"
+
+    return world
+
+
+def route_world(route: Callable[[World, Any], Any], **settings: Any) -> World:
+    """A world whose ``/msg`` is a function of the world and the request."""
+    world = World(**settings).listening()
+
+    @world.app.route("/msg")
+    def convert(request: Any) -> Any:
+        return route(world, request)
+
+    return world
 
 
 def failures_in(events: list[Any]) -> list[Failure]:
