@@ -359,6 +359,7 @@ class World:
         resource: what the Site serves; None is the Klein application.
         wrapped: whether ``signals.resource(…)`` goes around it.
         auto_upgrade: for ``signals.resource(…)``.
+        clock: the clock of all of them; None is one that stands still.
         settings: settings of the hub.
 
     Attributes:
@@ -368,9 +369,15 @@ class World:
     """
 
     def __init__(
-        self, resource: Any = None, *, wrapped: bool = True, auto_upgrade: bool = False, **settings: Any
+        self,
+        resource: Any = None,
+        *,
+        wrapped: bool = True,
+        auto_upgrade: bool = False,
+        clock: Clock | None = None,
+        **settings: Any,
     ) -> None:
-        self.clock = Clock()
+        self.clock = Clock() if clock is None else clock
         self.signals = Signals(clock=self.clock, **{"fast": DEFAULTS["fast"], **settings})
         self.app = Klein()
         self.path = "/msg"
