@@ -17,7 +17,7 @@ from twisted.internet.error import ConnectionAborted, ConnectionDone, Connection
 from twisted.internet.task import Clock, deferLater
 from twisted.internet.testing import StringTransport
 from twisted.python.failure import Failure
-from twisted.web.resource import IResource
+from twisted.web.resource import IResource, Resource
 from twisted.web.server import Site
 
 from pode_signals.hub.connection import SignalConnection
@@ -356,7 +356,7 @@ class World:
     """A hub, a Klein application and a Site on one clock.
 
     Args:
-        resource: what the Site serves; None is the Klein application.
+        resource: what the Site serves; None is the Klein application. It may be set until the first client comes.
         wrapped: whether ``signals.resource(…)`` goes around it.
         auto_upgrade: for ``signals.resource(…)``.
         clock: the clock of all of them; None is one that stands still.
@@ -383,7 +383,8 @@ class World:
         self.path = "/msg"
         self.converted: list[SignalConnection] = []
         self.messages: list[object] = []
-        self._resource, self._wrapped, self._auto_upgrade = resource, wrapped, auto_upgrade
+        self.resource = resource
+        self._wrapped, self._auto_upgrade = wrapped, auto_upgrade
         self._access_log = io.StringIO()
         self._site: Site | None = None
 
@@ -391,7 +392,7 @@ class World:
     def site(self) -> Site:
         """The Site; made with the first client."""
         if self._site is None:
-            root = IResource(self.app.resource() if self._resource is None else self._resource)
+            root = IResource(self.app.resource() if self.resource is None else self.resource)
             if self._wrapped:
                 root = self.signals.resource(root, auto_upgrade=self._auto_upgrade)
             self._site = Site(root, timeout=10, reactor=self.clock)
@@ -429,6 +430,28 @@ class World:
         """Add a signal route that keeps what it gets in ``messages``."""
         self.signals.add_route(path, lambda event: self.messages.append(event.data.message))
         return self
+
+
+def converting(world: World, *paths: str) -> World:
+    """Routes of Klein that convert, with parameters or without."""
+    for path in paths:
+
+        @world.app.route(path, endpoint=path)
+        def convert(request: Any, **_: Any) -> None:
+            world.converted.append(world.signals.convert(request, "Msg"))
+
+    return world
+
+
+def below(prefix: tuple[bytes, ...], resource: Any) -> Resource:
+    """A tree that has a resource at this path."""
+    root = current = Resource()
+    for segment in prefix[:-1]:
+        child = Resource()
+        current.putChild(segment, child)
+        current = child
+    current.putChild(prefix[-1], resource)
+    return root
 
 
 def waiting_world(**arguments: Any) -> World:
