@@ -6,20 +6,11 @@ from random import Random
 from typing import TypeVar, cast
 
 import pytest
-from backplane.contract import (
-    ADA,
-    BOB,
-    FEW,
-    ROOM,
-    BackplaneBehaviour,
-    HistoryBehaviour,
-    HistoryMachine,
-    Node,
-    PresenceBehaviour,
-    PresenceMachine,
-    machine_of,
-    not_broken,
-)
+from backplane.backplane_behaviour import BackplaneBehaviour
+from backplane.history_behaviour import HistoryBehaviour
+from backplane.machines import HistoryMachine, PresenceMachine, machine_of
+from backplane.node import ADA, BOB, FEW, ROOM, Node, not_broken
+from backplane.presence_behaviour import PresenceBehaviour
 from twisted.internet.defer import Deferred, succeed
 from twisted.internet.task import Clock
 from twisted.logger import globalLogPublisher

@@ -21,11 +21,7 @@ from pode_signals.hub.reports import Reports
 
 EPOLL = getattr(select, "epoll", None)
 """The system's, also where a test puts a double in its place."""
-
-
 BOTH_WAYS = pytest.mark.parametrize("shared", [True, False], ids=["shared", "twisted"])
-
-
 TURNS = 50
 
 

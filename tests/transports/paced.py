@@ -16,8 +16,6 @@ from pode_signals.transports.pace import PacedServerProtocol
 
 PARSE_SECONDS = SHARE_SECONDS
 """What one client may take of a turn."""
-
-
 PEER = IPv4Address("TCP", "203.0.113.7", 50_000)
 
 

@@ -13,8 +13,6 @@ from twisted.protocols.policies import ProtocolWrapper, WrappingFactory
 from web_fakes import CONTINUATION, PONG, Client, World, close_frame, frame, head, message
 
 BOTH_PROTOCOLS = pytest.mark.usefixtures("protocol")
-
-
 BUSY_SECONDS = 0.005
 
 
@@ -33,8 +31,6 @@ def records(world: World, protocol: Any, data: bytes) -> None:
 
 
 SMALL = b"".join(message(number) for number in range(30))
-
-
 WAYS: dict[str, tuple[Callable[..., None], bytes]] = {
     "small frames": (plain_socket, SMALL),
     "fragments": (

@@ -97,8 +97,6 @@ class TestTurns:
 
 
 STEPS = st.lists(st.sampled_from(["read", "push", "turn", "turn", "pause", "resume", "faster", "slower"]), max_size=60)
-
-
 PAYLOADS = st.lists(st.binary(max_size=4) | st.just(b"") | st.just(b"x" * 130), min_size=1, max_size=30)
 
 

@@ -14,8 +14,6 @@ from web_fakes import World
 from pode_signals.core.request_record import RequestRecord
 
 NIGHTLY = os.environ.get("HYPOTHESIS_PROFILE") == "nightly"
-
-
 TABLES = 5_000 if NIGHTLY else 500
 
 
