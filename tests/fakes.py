@@ -251,6 +251,12 @@ def connected(signals: Signals, name: str = "Msg", **details: Any) -> FakeTransp
     return transport
 
 
+def link_of(connection: SignalConnection) -> Link:
+    """A connection as the machine sees it, as long as its transport is there."""
+    (link,) = (each for each in hub_of(cast(Signals, connection.hub)).links() if view_of(each) is connection)
+    return link
+
+
 class WaitingRoute:
     """A signal route whose runs end when a test says so.
 
