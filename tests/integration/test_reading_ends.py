@@ -71,6 +71,8 @@ async def test_the_server_ends_it(shared: bool, aborts: bool) -> None:
         client.send(message(1))
         if aborts:
             link_of(client.connection).abort()
+            # At once, as its transport reads no more.
+            assert shared_readers() == []
         else:
             client.connection.close(4000)
             client.send(message(2) + close_frame(4000))
