@@ -9,8 +9,6 @@ from twisted.internet.defer import Deferred
 from twisted.logger import capturedLogs
 from web_fakes import CONTINUATION, PING, PONG, Client, World, close_frame, failures_in, frame, head, message
 
-from pode_signals.hub.dispatch import Dispatch
-
 pytestmark = pytest.mark.usefixtures("protocol")
 
 
@@ -55,19 +53,18 @@ def test_aborting_between_two_texts_of_one_read() -> None:
     assert (world.messages, client.wire.ended) == ([1], "aborted")
 
 
-def test_a_defect_between_two_texts_of_one_read(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_defect_between_two_texts_of_one_read() -> None:
     """S16.8: a callback that raises closes with 1011, and the client's close frame behind it is still understood."""
     world, client = opened()
 
     def broken(*_args: object) -> None:
         raise LookupError
 
-    monkeypatch.setattr(Dispatch, "_handle", broken)
+    client.wire.protocol.deliver = broken
     answer = close_frame(1011)
     with capturedLogs() as logged:
         client.send(message(1) + message(2) + answer[:3])
     assert [type(each.value) for each in failures_in(logged)] == [LookupError]
-    monkeypatch.undo()
     assert client.closed == (1011, "")
     client.send(answer[3:])
     assert client.wire.ended == "closed"
