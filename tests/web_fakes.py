@@ -236,6 +236,9 @@ class Wire(StringTransport):
         """The same."""
         self.write(b"".join(data))
 
+    def setTcpNoDelay(self, enabled: bool) -> None:
+        """What is written is there at once."""
+
     def loseConnection(self) -> None:
         """The server closes."""
         self._end("closed", ConnectionDone())

@@ -32,17 +32,17 @@ def opened(*more: tuple[str, str], **options: Any) -> tuple[World, Client]:
     return world, world.client().open("/msg", *more)
 
 
-def light_protocol(world: World) -> Any:
-    """The protocol of the world's one connection."""
-    protocol = world.converted[0]._link._transport
+def light_protocol(client: Client) -> Any:
+    """The protocol that serves a client."""
+    protocol = client.wire.protocol
     assert isinstance(protocol, FastProtocol)
     assert protocol.is_light
     return protocol
 
 
-def plain_protocol(world: World) -> Any:
-    """The protocol of the world's one connection, which is the plain one."""
-    protocol: Any = world.converted[0]._link._transport
+def plain_protocol(client: Client) -> Any:
+    """The protocol that serves a client, which is the plain one."""
+    protocol = client.wire.protocol
     assert type(protocol) is SignalProtocol
     return protocol
 
@@ -52,7 +52,7 @@ def plain_protocol(world: World) -> Any:
 
 def test_no_option_is_copied() -> None:
     """S16.8: each option that Autobahn copies from its factory is the same, and an attribute of the class."""
-    plain, light = plain_protocol(opened(fast=False)[0]), light_protocol(opened()[0])
+    plain, light = plain_protocol(opened(fast=False)[1]), light_protocol(opened()[1])
     assert not vars(light).keys() & set(WebSocketServerProtocol.CONFIG_ATTRS)
     differ = {
         name
@@ -66,8 +66,8 @@ def test_no_option_is_copied() -> None:
 @pytest.mark.parametrize("offer", [(), (("Sec-WebSocket-Extensions", "permessage-deflate"),)])
 def test_values_are_those_of_autobahn(offer: tuple[tuple[str, str], ...]) -> None:
     """S16.8: what Autobahn gives a protocol has the same value in ours, also where Autobahn has opened it."""
-    plain = plain_protocol(opened(*offer, fast=False, compression=bool(offer))[0])
-    light = light_protocol(opened(*offer, compression=bool(offer))[0])
+    plain = plain_protocol(opened(*offer, fast=False, compression=bool(offer))[1])
+    light = light_protocol(opened(*offer, compression=bool(offer))[1])
     own = {"connection", "deliver", "factory", "peer", "send_queue", "transport", "allowedOriginsPatterns"}
     for name, value in vars(plain).items():
         if name in own or name in LEFT_OUT or callable(value):
@@ -141,8 +141,8 @@ SET_BEFORE_READ = {
 
 def test_nothing_that_autobahn_reads_is_missing() -> None:
     """S16.8: after settling there is each attribute that Autobahn reads, but for those that it sets before."""
-    world, client = opened()
-    protocol = light_protocol(world)
+    _world, client = opened()
+    protocol = light_protocol(client)
     reads = reads_of_autobahn()
     assert len(reads) > 80
     lost = {name: where for name, where in reads.items() if not hasattr(protocol, name) and name not in SET_BEFORE_READ}
@@ -152,7 +152,7 @@ def test_nothing_that_autobahn_reads_is_missing() -> None:
 
 def test_what_is_made_when_used() -> None:
     """S16.8: what each protocol has for itself is made once for each, and is no other's."""
-    first, second = light_protocol(opened()[0]), light_protocol(opened()[0])
+    first, second = light_protocol(opened()[1]), light_protocol(opened()[1])
     for name in ("is_open", "is_closed", "utf8validator"):
         assert isinstance(getattr(type(first), name), WhenUsed)
         assert getattr(first, name) is getattr(first, name)
@@ -161,9 +161,9 @@ def test_what_is_made_when_used() -> None:
 
 def test_nobody_waits_for_what_was_left_out() -> None:
     """S16.8: Autobahn's Deferred of the end fires as its own does."""
-    world, client = opened()
+    _world, client = opened()
     fired: list[object] = []
-    light_protocol(world).is_closed.addCallback(fired.append)
+    light_protocol(client).is_closed.addCallback(fired.append)
     client.leave()
     assert fired
 
@@ -175,7 +175,7 @@ def test_nobody_waits_for_what_was_left_out() -> None:
 def test_little_is_kept(offer: tuple[tuple[str, str], ...]) -> None:
     """S16.5: a protocol keeps few attributes of its own, also when messages came and went."""
     world, client = opened(*offer, compression=bool(offer))
-    protocol = light_protocol(world)
+    protocol = light_protocol(client)
     assert len(vars(protocol)) <= MOST_KEPT, sorted(vars(protocol))
     assert not vars(protocol).keys() & LEFT_OUT
     client.send(message(1), frame('{"message":', fin=False) + frame("2}", CONTINUATION), frame(b"", PING))

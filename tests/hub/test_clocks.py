@@ -404,7 +404,6 @@ class TestWhichClock:
             reactor.disconnectAll()
             for reader in reactor.removeAll():
                 reader.connectionLost(None)  # type: ignore[arg-type]
-            reactor._poller.close()
             gc.collect()
 
     def test_anything_else_is_taken_as_it_is(self) -> None:

@@ -140,7 +140,7 @@ def replaced(count: int, address: str) -> Signals:
         for _ in range(2):
             connect(signals, client_id=f"{number}", answers_close=False, address=where)
     turn(signals)
-    assert len(hub_of(signals).capacity._replaced) == count
+    assert (signals.count(), len(signals.open_connections())) == (count, 2 * count)
     return signals
 
 

@@ -557,7 +557,7 @@ class Crowd:
             each.check()
         fan_out = hub_of(self._signals).fan_out
         assert fan_out.queued_bytes == sum(each.queue.size_bytes for each in self.here)
-        assert fan_out.congested == {each.connection._link for each in self.here if each.transport.is_full}
+        assert fan_out.congested == {each.transport.link for each in self.here if each.transport.is_full}
 
     def join(self, _number: int) -> None:
         if len(self.here) < 12:
@@ -615,7 +615,8 @@ class Crowd:
         for each in audience:
             if each in full:
                 continue
-            if each.connection._link.outbox:  # what was written before this message has filled its wire
+            # What was written before this message has filled its wire.
+            if each.transport.link.outbox:
                 outcomes[each.has_to_wait(number, size, key)] += 1
             else:
                 each.collected.append(number)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from fakes import link_of
 from transports.paced import behind, numbered, opened, slow_world
 from twisted.internet.error import ConnectionAborted, ConnectionDone, ConnectionLost
 from web_fakes import PING, close_frame, frame, message
@@ -91,7 +92,7 @@ def test_ending_while_behind(how: str) -> None:
     if how == "close":
         connection.close(4000)
     else:
-        connection._link.abort()
+        link_of(connection).abort()
     world.turn()
     assert world.messages == []
     assert client.wire.ended == {"close": "closed", "abort": "aborted"}[how]

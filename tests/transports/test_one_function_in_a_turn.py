@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from fakes import link_of
 from transports.paced import TurningClock
 from twisted.internet.defer import Deferred
 from twisted.protocols.policies import ProtocolWrapper, WrappingFactory
@@ -208,7 +209,7 @@ def test_tls_ends_behind_messages(how: str) -> None:
         if how == "close":
             connection.close(4000)
         else:
-            connection._link.abort()
+            link_of(connection).abort()
         found.turns()
         assert ended == [({"close": 4000, "abort": 1006}[how], 1)]
     assert found.world.signals.open_connections() == ()
@@ -221,12 +222,12 @@ def test_tls_ends_while_reading_is_paused() -> None:
     found, client = busy()
     connection = found.world.converted[0]
     client.send(SMALL)
-    connection._link.pause_reading()
+    link_of(connection).pause_reading()
     client.leave()
     found.turns()
     assert (len(found.heard), connection.state.value) == (1, "open")
-    connection._link.pause_reading()
-    connection._link.resume_reading()
+    link_of(connection).pause_reading()
+    link_of(connection).resume_reading()
     found.turns()
     found.check(30)
     assert connection.state.value == "closed"

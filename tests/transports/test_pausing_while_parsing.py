@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from fakes import link_of
 from transports.paced import behind, numbered, opened, slow_world
 from twisted.internet.defer import Deferred
 from web_fakes import CONTINUATION, PING, frame, message
@@ -135,9 +136,9 @@ def test_pausing_while_behind() -> None:
     client.send(frame("", PING) + message(1) + message(2))
     world.clock.turn()
     assert client.wire.protocol.data == message(1) + message(2)
-    world.converted[0]._link.pause_reading()
+    link_of(world.converted[0]).pause_reading()
     world.turn()
     assert (world.messages, client.wire.producerState) == ([], "paused")
-    world.converted[0]._link.resume_reading()
+    link_of(world.converted[0]).resume_reading()
     world.turn()
     assert (world.messages, client.wire.producerState) == ([1, 2], "producing")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from fakes import link_of
 from twisted.internet.defer import Deferred
 from twisted.logger import capturedLogs
 from web_fakes import CONTINUATION, PING, PONG, Client, World, close_frame, failures_in, frame, head, message
@@ -47,7 +48,7 @@ def test_aborting_between_two_texts_of_one_read() -> None:
     world, client = opened()
     world.signals.clear_routes()
     world.signals.add_route(
-        "/msg", lambda event: (world.messages.append(event.data.message), event.connection._link.abort())
+        "/msg", lambda event: (world.messages.append(event.data.message), link_of(event.connection).abort())
     )
     client.send(message(1) + message(2) + close_frame())
     assert (world.messages, client.wire.ended) == ([1], "aborted")
@@ -99,17 +100,17 @@ def test_when_a_message_began() -> None:
     world, client = opened()
     connection = world.converted[0]
     client.send(message(1))
-    assert connection._link.pulse.message_due is None
+    assert link_of(connection).pulse.message_due is None
     world.turn(1)
     slow = frame('{"message":', fin=False), frame("2}", CONTINUATION)
     client.send(message(0) + slow[0])
     due = world.clock.seconds() + world.signals.settings.message_timeout_seconds
-    assert connection._link.pulse.message_due == due
+    assert link_of(connection).pulse.message_due == due
     world.turn(1)
     client.send(slow[1][:-1])
-    assert connection._link.pulse.message_due == due
+    assert link_of(connection).pulse.message_due == due
     client.send(slow[1][-1:] + message(3))
-    assert connection._link.pulse.message_due is None
+    assert link_of(connection).pulse.message_due is None
     assert world.messages == [1, 0, 2, 3]
 
 

@@ -11,7 +11,6 @@ from web_fakes import World, head, message, plain, route_world, waiting_world
 from pode_signals.core.model import ClosedBy, Closure
 from pode_signals.errors import PodeSignalsError
 from pode_signals.hub.connection import ConnectionState
-from pode_signals.signals import hub_of
 from pode_signals.transports.websocket import SignalProtocol
 
 pytestmark = pytest.mark.usefixtures("protocol")
@@ -92,7 +91,7 @@ def test_a_handshake_that_autobahn_refuses(monkeypatch: pytest.MonkeyPatch) -> N
             world.signals.convert(request, "Msg")
         raised.append(caught.value)
 
-    world = route_world(route, compression=True)
+    world = route_world(route, compression=True, max_connections_per_address=1).converting("/again", "Again")
     world.signals.on_connect("Msg")(events.append)
     world.signals.on_disconnect("Msg")(events.append)
     with monkeypatch.context() as patched:
@@ -103,8 +102,9 @@ def test_a_handshake_that_autobahn_refuses(monkeypatch: pytest.MonkeyPatch) -> N
     assert len(raised) == 1
     assert events == []
     assert world.signals.open_connections() == ()
-    assert not hub_of(world.signals).capacity._by_address
     assert world.signals.counters.connections_closed == {}
+    # It has taken no place of its address.
+    world.client().open("/again")
 
 
 def test_the_closure_of_a_client_that_leaves_in_the_turn_of_its_conversion() -> None:

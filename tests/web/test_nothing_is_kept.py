@@ -11,8 +11,6 @@ import pytest
 from twisted.internet.defer import Deferred
 from web_fakes import Client, World, close_frame, frame, message, route_world
 
-from pode_signals.signals import hub_of
-
 pytestmark = pytest.mark.usefixtures("protocol")
 
 
@@ -43,20 +41,22 @@ def test_nothing_is_kept_after_the_end(end: Callable[[World, Client], object]) -
         channel = request.channel
         connection = world.signals.convert(request, "Msg", group="Group")
         world.signals.send("hello", name="Msg")
-        watched.extend(map(weakref.ref, (request, channel, connection, connection._link._transport)))
+        watched.extend(map(weakref.ref, (request, channel, connection)))
         return Deferred()
 
-    world = route_world(route)
+    world = route_world(route, max_connections_per_address=1)
     world.signals.on_connect("Msg")(lambda event: None)
     world.signals.on_disconnect("Msg")(lambda event: None)
     client = world.client().open()
+    watched.append(weakref.ref(client.wire.protocol))
     client.send(message("hello"))
     end(world, client)
     _release(world, client)
     gc.collect()
     assert [each() for each in watched] == [None] * 4
     assert world.signals.names() == ()
-    assert not hub_of(world.signals).capacity._by_address
+    # It has no place of its address any more.
+    world.client().open()
 
 
 @pytest.mark.parametrize("leaves", ["while the route runs", "afterwards"])
