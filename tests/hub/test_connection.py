@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import gc
+import tracemalloc
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
@@ -452,6 +454,25 @@ class TestRoom:
         # None of those that were replaced makes room any more.
         with pytest.raises(TooManyConnections):
             connect(signals, client_id="new")
+
+    def test_addresses_that_have_gone(self, signals: Signals) -> None:
+        """S16.5: nothing is kept of an address when its last connection is gone."""
+
+        def come_and_go(network: int) -> None:
+            for number in range(2_000):
+                connected(signals, address=f"2001:db8:{network}:{number:x}::1").vanishes()
+
+        tracemalloc.start()
+        try:
+            # The first fill what is bounded anyhow.
+            come_and_go(1)
+            gc.collect()
+            before = tracemalloc.get_traced_memory()[0]
+            come_and_go(2)
+            gc.collect()
+            assert tracemalloc.get_traced_memory()[0] - before < 100_000
+        finally:
+            tracemalloc.stop()
 
     def test_no_more_than_have_to(self) -> None:
         """S2.4: where places are needed, those go that were replaced first, and of an address only its own."""
