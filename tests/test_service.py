@@ -329,7 +329,7 @@ def test_a_second_stop_while_ports_close() -> None:
 
     served.service.startService()
     served.reactor.pump([0.5] * 3)
-    served.service._ports._ports[0].stopListening = lambda: closed
+    served.reactor.ports[0].stopListening = lambda: closed
     stopped = served.service.stopService()
     served.service.stopService()
     closed.callback(None)
