@@ -1,4 +1,4 @@
-"""A module as it comes out when it is imported now, with libraries that a test has changed. Nothing in here is a test."""
+"""A module as it comes out when it is imported now, with libraries that a test changed. Nothing in here is a test."""
 
 from __future__ import annotations
 

@@ -80,7 +80,8 @@ def test_a_slow_client_of_another_encoding(signals: Signals) -> None:
 @pytest.mark.parametrize("how", ["closes", "vanishes"])
 def test_the_last_of_another_encoding_leaves(signals: Signals, how: str) -> None:
     """S4.5: with the last client of another encoding, the look at how each client is encoded ends."""
-    plain = connect(signals)
+    # What goes to one client alone is written at once.
+    plain, _plain_too = connect(signals), connect(signals)
     turn(signals)
 
     def cost() -> int:
