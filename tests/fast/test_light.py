@@ -212,6 +212,7 @@ def test_who_answers_offers(
 ) -> None:
     """S16.8: where compression is on and offered, Autobahn agrees on it; elsewhere it is not asked."""
     taken: list[str] = []
+    # It only looks on: who answers is not to be seen in an answer that is the same.
     monkeypatch.setattr(SignalProtocol, "shake_hands", noting(taken, "autobahn", SignalProtocol.shake_hands))
     more = [] if offer is None else [("Sec-WebSocket-Extensions", offer)]
     _, client = opened(*more, compression=compression)
@@ -356,6 +357,7 @@ def test_each_way_can_be_off_by_itself(off: str, monkeypatch: pytest.MonkeyPatch
     """S16.8: with any one of the shorter ways off, a client that says some of everything is served as ever."""
     assert getattr(fast_module, off)
     expected = conversation()
+    # As where a library is not as the probe of this way takes it to be.
     monkeypatch.setattr(fast_module, off, False)
     assert conversation() == expected
 

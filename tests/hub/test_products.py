@@ -187,6 +187,7 @@ def waits(signals: Signals) -> list[Callable[[], Deferred[Any]]]:
 def test_who_waits_no_longer(way: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """S9.4: whoever gives up to wait is found without looking at the others, who go on to do so."""
     compared: list[object] = []
+    # They only look on: how often Deferreds are compared shows nowhere else.
     monkeypatch.setattr(Deferred, "__eq__", lambda self, other: compared.append(other) or self is other)
     monkeypatch.setattr(Deferred, "__hash__", object.__hash__)
     wait = waits(new_signals())[way]

@@ -628,6 +628,7 @@ class Crowd:
 @pytest.mark.parametrize("seed", range(10))
 def test_any_mixture(policy: Any, seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """S16.2: whatever is sent, read and closed: each client gets its own, in order, and the numbers say what."""
+    # Bounds that a few small messages reach; with the real ones each run would write gigabytes.
     monkeypatch.setattr(fanout, "_CHUNK_BYTES", 500)
     monkeypatch.setattr(fanout, "_MAX_BATCH_BYTES", 3_000)
     signals = new_signals(send_queue_bytes=3_000, slow_client=policy)

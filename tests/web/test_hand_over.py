@@ -95,6 +95,7 @@ def test_a_handshake_that_autobahn_refuses(monkeypatch: pytest.MonkeyPatch) -> N
     world.signals.on_connect("Msg")(events.append)
     world.signals.on_disconnect("Msg")(events.append)
     with monkeypatch.context() as patched:
+        # As an Autobahn would that checks more than we do.
         patched.setattr(SignalProtocol, "onConnect", refuse)
         client = world.client().send(head("/msg", ("Sec-WebSocket-Extensions", "permessage-deflate")))
         world.turn(10)
