@@ -10,12 +10,13 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple, cast
 
 from twisted.internet.address import UNIXAddress
+from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import Clock
 from twisted.python.failure import Failure
 from twisted.web.http_headers import Headers
 
-from pode_signals import Scope, SignalConnection, Signals
+from pode_signals import Scope, SignalConnection, SignalEvent, Signals
 from pode_signals.core.model import ClosedBy, Closure
 from pode_signals.core.request_record import RequestRecord
 from pode_signals.core.settings import Settings
@@ -248,6 +249,45 @@ def connected(signals: Signals, name: str = "Msg", **details: Any) -> FakeTransp
     transport = connect(signals, name, **details)
     turn(signals)
     return transport
+
+
+def link_of(connection: SignalConnection) -> Link:
+    """A connection as the machine sees it, as long as its transport is there."""
+    (link,) = (each for each in hub_of(cast(Signals, connection.hub)).links() if view_of(each) is connection)
+    return link
+
+
+class WaitingRoute:
+    """A signal route whose runs end when a test says so.
+
+    Attributes:
+        runs: the message and the Deferred of each run so far.
+        running: how many run at this moment, and at most did.
+    """
+
+    def __init__(self, signals: Signals, path: str = "/ws") -> None:
+        self.runs: list[tuple[Any, Deferred[None]]] = []
+        self.running = self.most = 0
+        signals.add_route(path, self.route)
+
+    @property
+    def messages(self) -> list[Any]:
+        """The messages of the runs so far."""
+        return [message for message, _ in self.runs]
+
+    async def route(self, event: SignalEvent) -> None:
+        """The function of the route."""
+        self.running += 1
+        self.most = max(self.most, self.running)
+        self.runs.append((event.data.message, Deferred()))
+        try:
+            await self.runs[-1][1]
+        finally:
+            self.running -= 1
+
+    def end(self, number: int = -1) -> None:
+        """Let a run end: the last one, unless its number is given."""
+        self.runs[number][1].callback(None)
 
 
 class FakeRequest:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from twisted.internet.address import IPv4Address
 from twisted.internet.defer import Deferred
@@ -21,12 +22,18 @@ SOCKET = Endpoint("ws", listen="tcp:8091:interface=127.0.0.1")
 
 
 class Reactor(MemoryReactorClock):
-    """A reactor in memory whose ports know whether they are open."""
+    """A reactor in memory whose ports know whether they are open.
+
+    Attributes:
+        listening: the factory of each open port, by its number.
+        ports: all ports so far, as the service got them.
+    """
 
     def __init__(self, taken: Sequence[int] = ()) -> None:
         super().__init__()
         self.taken = set(taken)
         self.listening: dict[int, object] = {}
+        self.ports: list[Any] = []
 
     def listenTCP(self, port: int, factory, backlog: int = 50, interface: str = ""):
         if port in self.taken:
@@ -35,6 +42,7 @@ class Reactor(MemoryReactorClock):
         made = super().listenTCP(port, factory, backlog, interface)
         made._hostAddress = IPv4Address("TCP", interface, port)
         made.stopListening = lambda: self.listening.pop(port, None)
+        self.ports.append(made)
         return made
 
 

@@ -84,6 +84,7 @@ def test_a_port_that_is_not_bound_at_once(monkeypatch: pytest.MonkeyPatch) -> No
         def listen(self, factory: object) -> Deferred[None]:
             return Deferred(given_up.append)
 
+    # As a plugin of Twisted's for endpoint strings may have it.
     monkeypatch.setattr("pode_signals.ports.listening.serverFromString", lambda _reactor, _listen: Later())
     served = Served()
     with pytest.raises(ConfigurationInvalid, match="is not bound at once"):
@@ -329,7 +330,7 @@ def test_a_second_stop_while_ports_close() -> None:
 
     served.service.startService()
     served.reactor.pump([0.5] * 3)
-    served.service._ports._ports[0].stopListening = lambda: closed
+    served.reactor.ports[0].stopListening = lambda: closed
     stopped = served.service.stopService()
     served.service.stopService()
     closed.callback(None)

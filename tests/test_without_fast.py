@@ -93,9 +93,16 @@ def test_nothing_below_imports_it() -> None:
 
 BEHAVIOUR = (
     "hub/test_sending.py",
+    "transports/test_closing.py",
+    "transports/test_compression.py",
+    "transports/test_failed_connections.py",
+    "transports/test_messages.py",
     "transports/test_streams.py",
-    "transports/test_websocket.py",
     "web/test_hand_over.py",
+    "web/test_nothing_is_kept.py",
+    "web/test_pipelined_frames.py",
+    "web/test_routes_that_run_on.py",
+    "web/test_the_101.py",
 )
 
 

@@ -14,10 +14,10 @@ from typing import Any, NamedTuple
 from klein import Klein
 from twisted.internet.address import IPv4Address, IPv6Address, UNIXAddress
 from twisted.internet.error import ConnectionAborted, ConnectionDone, ConnectionLost
-from twisted.internet.task import Clock
+from twisted.internet.task import Clock, deferLater
 from twisted.internet.testing import StringTransport
 from twisted.python.failure import Failure
-from twisted.web.resource import IResource
+from twisted.web.resource import IResource, Resource
 from twisted.web.server import Site
 
 from pode_signals.hub.connection import SignalConnection
@@ -236,6 +236,9 @@ class Wire(StringTransport):
         """The same."""
         self.write(b"".join(data))
 
+    def setTcpNoDelay(self, enabled: bool) -> None:
+        """What is written is there at once."""
+
     def loseConnection(self) -> None:
         """The server closes."""
         self._end("closed", ConnectionDone())
@@ -356,9 +359,10 @@ class World:
     """A hub, a Klein application and a Site on one clock.
 
     Args:
-        resource: what the Site serves; None is the Klein application.
+        resource: what the Site serves; None is the Klein application. It may be set until the first client comes.
         wrapped: whether ``signals.resource(…)`` goes around it.
         auto_upgrade: for ``signals.resource(…)``.
+        clock: the clock of all of them; None is one that stands still.
         settings: settings of the hub.
 
     Attributes:
@@ -368,15 +372,22 @@ class World:
     """
 
     def __init__(
-        self, resource: Any = None, *, wrapped: bool = True, auto_upgrade: bool = False, **settings: Any
+        self,
+        resource: Any = None,
+        *,
+        wrapped: bool = True,
+        auto_upgrade: bool = False,
+        clock: Clock | None = None,
+        **settings: Any,
     ) -> None:
-        self.clock = Clock()
+        self.clock = Clock() if clock is None else clock
         self.signals = Signals(clock=self.clock, **{"fast": DEFAULTS["fast"], **settings})
         self.app = Klein()
         self.path = "/msg"
         self.converted: list[SignalConnection] = []
         self.messages: list[object] = []
-        self._resource, self._wrapped, self._auto_upgrade = resource, wrapped, auto_upgrade
+        self.resource = resource
+        self._wrapped, self._auto_upgrade = wrapped, auto_upgrade
         self._access_log = io.StringIO()
         self._site: Site | None = None
 
@@ -384,7 +395,7 @@ class World:
     def site(self) -> Site:
         """The Site; made with the first client."""
         if self._site is None:
-            root = IResource(self.app.resource() if self._resource is None else self._resource)
+            root = IResource(self.app.resource() if self.resource is None else self.resource)
             if self._wrapped:
                 root = self.signals.resource(root, auto_upgrade=self._auto_upgrade)
             self._site = Site(root, timeout=10, reactor=self.clock)
@@ -422,6 +433,55 @@ class World:
         """Add a signal route that keeps what it gets in ``messages``."""
         self.signals.add_route(path, lambda event: self.messages.append(event.data.message))
         return self
+
+
+def converting(world: World, *paths: str) -> World:
+    """Routes of Klein that convert, with parameters or without."""
+    for path in paths:
+
+        @world.app.route(path, endpoint=path)
+        def convert(request: Any, **_: Any) -> None:
+            world.converted.append(world.signals.convert(request, "Msg"))
+
+    return world
+
+
+def below(prefix: tuple[bytes, ...], resource: Any) -> Resource:
+    """A tree that has a resource at this path."""
+    root = current = Resource()
+    for segment in prefix[:-1]:
+        child = Resource()
+        current.putChild(segment, child)
+        current = child
+    current.putChild(prefix[-1], resource)
+    return root
+
+
+def waiting_world(**arguments: Any) -> World:
+    """A world whose ``/msg`` converts after a second."""
+    world = World(message_burst=1_000).listening()
+
+    @world.app.route("/msg")
+    async def convert(request: Any) -> None:
+        await deferLater(world.clock, 1)
+        world.converted.append(world.signals.convert(request, "Msg", **arguments))
+
+    @world.app.route("/ok")
+    def ok(request: Any) -> bytes:
+        return b"fine"
+
+    return world
+
+
+def route_world(route: Callable[[World, Any], Any], **settings: Any) -> World:
+    """A world whose ``/msg`` is a function of the world and the request."""
+    world = World(**settings).listening()
+
+    @world.app.route("/msg")
+    def convert(request: Any) -> Any:
+        return route(world, request)
+
+    return world
 
 
 def failures_in(events: list[Any]) -> list[Failure]:

@@ -9,6 +9,7 @@ from twisted.internet.defer import Deferred, fail
 from twisted.internet.task import Clock
 from twisted.logger import LogEvent, Logger, eventAsText, formatEvent, globalLogPublisher
 from twisted.python import log as older_log
+from twisted.python import threadable
 from twisted.python.failure import Failure
 
 from pode_signals.command.library_log import LibraryLines
@@ -129,8 +130,8 @@ def test_before_and_after(log: Log) -> None:
 
 def test_other_threads(log: Log, monkeypatch: pytest.MonkeyPatch) -> None:
     """S20.4: what other threads log passes, for the hub is the reactor's thread's alone."""
-    monkeypatch.setattr("pode_signals.command.library_log.isInIOThread", lambda: threading.current_thread() is main)
-    main = threading.current_thread()
+    # Where Twisted keeps which thread is the reactor's, once that runs.
+    monkeypatch.setattr(threadable, "ioThread", threadable.getThreadID())
     logs = log.code(LINES["newer"])
     thread = threading.Thread(target=lambda: [logs(number) for number in range(60)])
     thread.start()

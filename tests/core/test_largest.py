@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from hypothesis import given
 from hypothesis import strategies as st
+from memory import grown_bytes
 
 from pode_signals.core.largest import Largest
 
@@ -54,9 +55,13 @@ def test_nobody_looks_at_all() -> None:
     largest: Largest[int] = Largest()
     for item in range(1_000):
         largest.set(item, Counted(item + 1))
+
+    def change(number: int) -> None:
+        for step in range(number * 10_000, number * 10_000 + 10_000):
+            largest.set(step % 10, Counted(2_000 + step))
+            assert largest.largest() == step % 10
+
     Counted.compared = 0
-    for step in range(10_000):
-        largest.set(step % 10, Counted(2_000 + step))
-        assert largest.largest() == step % 10
-    assert Counted.compared < 10_000 * 50
-    assert len(largest._heap) <= 2 * 1_000 + 65
+    kept_bytes = grown_bytes(change)
+    assert Counted.compared < 2 * 10_000 * 50
+    assert kept_bytes < 200_000

@@ -203,6 +203,7 @@ def test_which_transports() -> None:
 
 def test_without_direct_writes(monkeypatch: pytest.MonkeyPatch) -> None:
     """S4.6: with direct writes off all goes by the transport's own write."""
+    # As where Twisted is not as the probe takes it to be.
     monkeypatch.setattr(probes, "DIRECT_WRITES", False)
     write, transport, skt, watching = direct()
     assert write(b"abc")
@@ -275,6 +276,7 @@ class Server:
 @pytest.mark.parametrize("kind", ["tcp", "unix", "tls", "tcp, the long way"])
 async def test_a_client_that_stalls(kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """S4.6: broadcasts, single sends, replies and a close in one order, to clients that stall, and then read all."""
+    # The long way is the one where Twisted is not as the probe takes it to be.
     monkeypatch.setattr(probes, "DIRECT_WRITES", kind != "tcp, the long way")
     server = Server(kind, tmp_path)
     clients = [await deferToThread(server.connect) for _ in range(2)]

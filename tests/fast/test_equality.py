@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from client_frames import any_frame
+from fakes import link_of
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from twisted.logger import capturedLogs
@@ -31,7 +32,7 @@ def outcome(chunks: list[bytes], *, fast: bool, extension: str = "", **options: 
             if event.data.message == "close":
                 event.connection.close(4000, "asked")
             elif event.data.message == "abort":
-                event.connection._link.abort()
+                link_of(event.connection).abort()
             elif event.data.message == "raise":
                 raise ValueError
             elif event.data.message == "send":
@@ -44,7 +45,7 @@ def outcome(chunks: list[bytes], *, fast: bool, extension: str = "", **options: 
         for chunk in chunks:
             if client.wire.protocol is not None:
                 client.send(chunk)
-        state = connection.state.value, connection._link.pulse.message_due is None
+        state = connection.state.value, link_of(connection).pulse.message_due is None
         world.turn()
         world.turn(60)
         counters = world.signals.counters

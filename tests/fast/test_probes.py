@@ -5,12 +5,18 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from autobahn.twisted import websocket
+from autobahn.twisted.websocket import WebSocketServerProtocol
+from fast.imported_anew import imported_anew
+from twisted.internet import abstract, tcp
 from twisted.internet.abstract import FileDescriptor
 from twisted.internet.tcp import Connection
 
-from pode_signals.fast import probes
+from pode_signals.core.environment import FAST
 
-# Whether they can be taken.
+pytestmark = pytest.mark.skipif(not FAST, reason="PODE_SIGNALS_FAST is off: nothing is tried")
+
+PROBES = "pode_signals.fast.probes"
 
 
 def missing(base: type[Any], name: str) -> type[Any]:
@@ -25,23 +31,23 @@ def missing(base: type[Any], name: str) -> type[Any]:
 @pytest.mark.parametrize("name", ["dataBuffer", "_tempDataLen", "disconnecting"])
 def test_where_twisted_is_not_as_known(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     """S4.6: without an attribute of the transport that they need, direct writes are off."""
-    assert probes._direct_writes_work()
-    monkeypatch.setattr(probes, "FileDescriptor", missing(FileDescriptor, name))
-    assert not probes._direct_writes_work()
+    assert imported_anew(PROBES).DIRECT_WRITES
+    monkeypatch.setattr(abstract, "FileDescriptor", missing(FileDescriptor, name))
+    assert not imported_anew(PROBES).DIRECT_WRITES
 
 
 def test_where_twisted_buffers_elsewhere(monkeypatch: pytest.MonkeyPatch) -> None:
     """S4.6: buffers that stay empty though something is unsent are none that can be trusted."""
     monkeypatch.setattr(FileDescriptor, "write", lambda _self, _data: None)
-    assert not probes._direct_writes_work()
+    assert not imported_anew(PROBES).DIRECT_WRITES
 
 
 @pytest.mark.parametrize("name", ["data", "current_frame", "inside_message", "state"])
 def test_where_autobahn_is_not_as_known(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     """S5.1: without an attribute of the protocol that they need, small frames are left to Autobahn."""
-    assert probes._small_frames_work()
-    monkeypatch.setattr(probes, "WebSocketServerProtocol", missing(probes.WebSocketServerProtocol, name))
-    assert not probes._small_frames_work()
+    assert imported_anew(PROBES).SMALL_FRAMES
+    monkeypatch.setattr(websocket, "WebSocketServerProtocol", missing(WebSocketServerProtocol, name))
+    assert not imported_anew(PROBES).SMALL_FRAMES
 
 
 class ReadsTwice(Connection):
@@ -79,10 +85,23 @@ class StartsOtherwise(Connection):
         self.reactor.addReader(self.socket)
 
 
+class NoSocket:
+    """Another socket than the one that the connection was given; there is nothing in it."""
+
+    def recv(self, _size_bytes: int) -> bytes:
+        return b""
+
+    def setblocking(self, _flag: bool) -> None:
+        """It is never waited for."""
+
+    def fileno(self) -> int:
+        return -1
+
+
 class KeepsElsewhere(Connection):
     """A connection of a Twisted that has its socket elsewhere."""
 
-    socket = property(lambda _self: probes._NoSocket(), lambda self, skt: setattr(self, "_kept", skt))  # type: ignore[assignment]
+    socket = property(lambda _self: NoSocket(), lambda self, skt: setattr(self, "_kept", skt))  # type: ignore[assignment]
 
     def doRead(self) -> Any:
         return self._dataReceived(self._kept.recv(self.bufferSize))  # type: ignore[attr-defined,func-returns-value]
@@ -103,12 +122,12 @@ class TakesMore(Connection):
 
 def test_where_twisted_reads_otherwise(monkeypatch: pytest.MonkeyPatch) -> None:
     """S16.8: where Twisted's connections read otherwise than known, or lack something, shared reads are off."""
-    assert probes._shared_reads_work()
+    assert imported_anew(PROBES).SHARED_READS
     names = ("bufferSize", "disconnecting", "socket", "startReading", "stopReading", "doRead", "_dataReceived")
     otherwise = [ReadsTwice, ReadsLess, TellsMore, EndsOtherwise, StartsOtherwise, KeepsElsewhere, Closes, TakesMore]
     for kind in (*otherwise, *(missing(Connection, name) for name in names)):
-        monkeypatch.setattr(probes, "Connection", kind)
-        assert not probes._shared_reads_work(), kind
+        monkeypatch.setattr(tcp, "Connection", kind)
+        assert not imported_anew(PROBES).SHARED_READS, kind
 
 
 def test_a_probe_that_raises(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -118,5 +137,5 @@ def test_a_probe_that_raises(monkeypatch: pytest.MonkeyPatch) -> None:
         def doRead(self) -> None:
             raise SystemError
 
-    monkeypatch.setattr(probes, "Connection", Strange)
-    assert not probes._shared_reads_work()
+    monkeypatch.setattr(tcp, "Connection", Strange)
+    assert not imported_anew(PROBES).SHARED_READS

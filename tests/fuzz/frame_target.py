@@ -147,14 +147,17 @@ class FrameStream:
     def _output(self, signals: Signals, factory: SignalFactory, pieces: Iterable[bytes]) -> bytes:
         transport = Wire()
 
+        protocols: list[Any] = []
+
         def connect(link: Link) -> Any:
             protocol = factory.protocol_for(link, transport, b"")
+            protocols.append(protocol)
             link.attach(protocol)
             protocol.shake_hands(KEY, None, DEFLATE if signals.settings.compression else b"")
             return protocol
 
         connection = hub_of(signals).open(Identity("Msg", None, CLIENT_ID), self._record, connect)
-        protocol: Any = connection._transport
+        (protocol,) = protocols
         self._clock.advance(0)
         transport.clear()
         for piece in pieces:

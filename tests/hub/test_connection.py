@@ -7,6 +7,7 @@ from uuid import UUID
 
 import pytest
 from fakes import Close, FakeTransport, clock_of, connect, connected, new_signals, result_of, timers, turn
+from memory import grown_bytes
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.logger import capturedLogs, formatEvent
 
@@ -449,7 +450,18 @@ class TestRoom:
         assert [each.aborts for each in others] == [1, 1, 1, 1, 0, 0, 1, 1, 0, 0]  # the last one has time
         turn(signals, seconds=6)
         assert len(signals.open_connections()) == 3
-        assert not hub_of(signals).capacity._replaced
+        # None of those that were replaced makes room any more.
+        with pytest.raises(TooManyConnections):
+            connect(signals, client_id="new")
+
+    def test_addresses_that_have_gone(self, signals: Signals) -> None:
+        """S16.5: nothing is kept of an address when its last connection is gone."""
+
+        def come_and_go(network: int) -> None:
+            for number in range(2_000):
+                connected(signals, address=f"2001:db8:{network}:{number:x}::1").vanishes()
+
+        assert grown_bytes(come_and_go) < 100_000
 
     def test_no_more_than_have_to(self) -> None:
         """S2.4: where places are needed, those go that were replaced first, and of an address only its own."""

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import gc
+import weakref
 from collections.abc import Callable
 from contextvars import copy_context
 from datetime import UTC, datetime
@@ -16,7 +18,6 @@ from pode_signals.errors import EventAlreadyRegistered, EventNotRegistered
 from pode_signals.hub.connection import ConnectionState
 from pode_signals.hub.context import RouteSlot, current_event, current_route
 from pode_signals.hub.draining import send_away
-from pode_signals.signals import hub_of
 
 CONNECT, DISCONNECT = EventType.CONNECT, EventType.DISCONNECT
 
@@ -564,10 +565,15 @@ class TestWhenConnected:
 
     def test_all_cancelled(self, signals: Signals) -> None:
         """S9.4: nothing is left of those that were cancelled."""
-        for waiter in [signals.when_connected("Msg") for _ in range(3)]:
+        left = []
+        for _ in range(3):
+            waiter = signals.when_connected("Msg")
             waiter.addErrback(lambda _: None)
             waiter.cancel()
-        assert hub_of(signals).events._connect_waiters == {}
+            left.append(weakref.ref(waiter))
+        del waiter
+        gc.collect()
+        assert [each() for each in left] == [None] * 3
         connected(signals)
 
     def test_a_callback_that_raises(self, signals: Signals) -> None:

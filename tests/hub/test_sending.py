@@ -595,6 +595,7 @@ class TestThreads:
         self, signals: Signals, people: dict[str, FakeTransport], monkeypatch: pytest.MonkeyPatch, reactor_runs: bool
     ) -> None:
         """S4.8: from another thread send, convert, close and registrations raise, and say the way to do it."""
+        # Where Twisted keeps which thread is the reactor's, once that runs.
         monkeypatch.setattr(threadable, "ioThread", threadable.getThreadID() if reactor_runs else None)
         events: list[SignalEvent] = []
         within_event(signals, people["msg 4"], events.append)
@@ -632,6 +633,7 @@ class TestThreads:
         """S4.8: once the reactor runs its thread is the one, whoever made the hub; before, the maker's."""
         made: list[Signals] = []
         assert in_another_thread(lambda: made.append(new_signals())) is None
+        # Where Twisted keeps which thread is the reactor's, once that runs.
         monkeypatch.setattr(threadable, "ioThread", None)
         with pytest.raises(NotInReactorThread):
             made[0].send("x", name="Msg")

@@ -9,6 +9,7 @@ import stat
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 from programs import free_port
@@ -22,7 +23,6 @@ from twisted.web.resource import Resource
 
 from pode_signals.core.endpoints import Endpoint
 from pode_signals.errors import ConfigurationInvalid
-from pode_signals.ports import listening
 from pode_signals.service import SignalsService
 from pode_signals.signals import Signals, hub_of
 
@@ -93,14 +93,15 @@ async def test_every_interface(serve: Serve) -> None:
 
 async def test_without_ipv6(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
     """S1.1: on a machine without IPv6, localhost is 127.0.0.1."""
+    bind = socket.socket.bind
 
-    def open_ipv4(address: str, port: int, backlog: int | None) -> socket.socket:
-        if ":" in address:
+    def bind_ipv4(bound: socket.socket, where: Any) -> None:
+        if bound.family == socket.AF_INET6:
             raise OSError(97, "Address family not supported by protocol")
-        return opened(address, port, backlog)
+        bind(bound, where)
 
-    opened = listening._open
-    monkeypatch.setattr(listening, "_open", open_ipv4)
+    # As the system says it where there is no IPv6.
+    monkeypatch.setattr(socket.socket, "bind", bind_ipv4)
     endpoint = Endpoint("http", port=0)
     assert hosts(serve(endpoint), endpoint) == ["127.0.0.1"]
 
@@ -110,15 +111,17 @@ async def test_a_free_port_of_both_families(serve: Serve, monkeypatch: pytest.Mo
     """S1.1: where the free IPv4 port is taken for IPv6 another one is tried; not for ever."""
     attempts = []
 
-    def taken_at_first(address: str, port: int, backlog: int | None) -> socket.socket:
-        if ":" in address:
-            attempts.append(port)
+    bind = socket.socket.bind
+
+    def taken_at_first(bound: socket.socket, where: Any) -> None:
+        if bound.family == socket.AF_INET6:
+            attempts.append(where[1])
             if len(attempts) in (1, 2) or len(attempts) > 3:
                 raise OSError(98, "Address already in use")
-        return opened(address, port, backlog)
+        bind(bound, where)
 
-    opened = listening._open
-    monkeypatch.setattr(listening, "_open", taken_at_first)
+    # As the system says it where another program listens.
+    monkeypatch.setattr(socket.socket, "bind", taken_at_first)
     endpoint = Endpoint("http", port=0)
     service = serve(endpoint)
     assert {address.port for address in service.addresses[endpoint]} == {attempts[2]}

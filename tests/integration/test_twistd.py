@@ -289,7 +289,9 @@ def test_an_app_of_the_current_folder(tmp_path: Path, monkeypatch: pytest.Monkey
     monkeypatch.setenv("PYTHONSAFEPATH", "1")
     (tmp_path / "stubborn.py").write_text(STUBBORN)
     with serving(tmp_path, "--app=stubborn:service") as program, client(program) as one:
-        one.ping()
+        one.ping("well?")
+        opcode, answer = one.recv_data_frame(control_frame=True)
+    assert (opcode, answer.data) == (websocket.ABNF.OPCODE_PONG, b"well?")
 
 
 def test_what_stays_is_not_looked_at(tmp_path: Path) -> None:

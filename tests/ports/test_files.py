@@ -38,6 +38,14 @@ def options(*arguments: str) -> Options:
     return made
 
 
+def serial(endpoint: Endpoint) -> int:
+    """The serial number of the certificate that clients of an endpoint are shown."""
+    server = ServerCertificate(*group_endpoints([endpoint])).serverConnectionForTLS(None)  # type: ignore[arg-type]
+    shown = server.get_certificate()
+    assert shown is not None
+    return shown.to_cryptography().serial_number
+
+
 @pytest.mark.parametrize("mark", [b"", MARK], ids=["plain", "mark"])
 @pytest.mark.parametrize("end", ENDS.values(), ids=ENDS)
 class TestOneLine:
@@ -56,11 +64,12 @@ class TestOneLine:
         file.write_bytes(mark + f"{SECRET}{end}".encode())
         arguments = ("--certificate", "any.pfx", "--certificate-password-file", str(file))
         assert options(*arguments).configuration().certificate_password == SECRET
-        (file.parent / "cert.pfx").write_bytes(issue().pfx(SECRET.encode()))
+        issued = issue()
+        (file.parent / "cert.pfx").write_bytes(issued.pfx(SECRET.encode()))
         endpoint = Endpoint(
             "https", certificate=str(file.parent / "cert.pfx"), certificate_password_file=str(file), port=1
         )
-        ServerCertificate(*group_endpoints([endpoint]))
+        assert serial(endpoint) == issued.serial
 
     def test_configuration(self, file: Path, mark: bytes, end: str) -> None:
         """S12.1: a configuration file may begin with a byte order mark, and its lines may end as they like."""
@@ -73,8 +82,7 @@ class TestOneLine:
         pem, key = file.with_name("cert.pem"), file.with_name("key.pem")
         for path, data in ((pem, issued.pem()), (key, issued.key_pem())):
             path.write_bytes(mark + data.replace(b"\n", end.encode() or b"\n"))
-        endpoint = Endpoint("https", certificate=str(pem), certificate_key=str(key), port=1)
-        ServerCertificate(*group_endpoints([endpoint]))
+        assert serial(Endpoint("https", certificate=str(pem), certificate_key=str(key), port=1)) == issued.serial
 
 
 @pytest.mark.parametrize("encoding", WIDE)

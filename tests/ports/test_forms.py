@@ -117,6 +117,7 @@ class TestMultipart:
 
     def test_the_number_of_parts(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """S16.4: a form has 1,000 parts at most."""
+        # The heads of so many parts are larger than heads may be, which would be told first.
         monkeypatch.setattr("pode_signals.ports.forms.MAX_HEAD_BYTES", 1_000_000)
         assert len(form_fields(MULTIPART, multipart(*[part("a", b"1")] * MAX_FIELDS))[b"a"]) == MAX_FIELDS
         with pytest.raises(FormTooLarge):

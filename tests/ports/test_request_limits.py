@@ -1,11 +1,12 @@
 from __future__ import annotations
 
+import resource
+
 import pytest
 from bounded import BoundedWorld, head_of_size
 from twisted.logger import capturedLogs, formatEvent
 from web_fakes import Client, head, message, plain
 
-from pode_signals.hub import capacity
 from pode_signals.signals import hub_of
 
 HEAD_BYTES = 16_384
@@ -39,7 +40,8 @@ class TestPending:
 
     def test_a_thousand(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """S16.4: by default a thousand requests may be incomplete."""
-        monkeypatch.setattr(capacity, "_descriptor_limit", lambda: 100_000)
+        # The system's answer.
+        monkeypatch.setattr(resource, "getrlimit", lambda _which: (100_000, 100_000))
         world = BoundedWorld()
         clients = [world.client("192.0.2.66") for _ in range(1_000)]
         assert {each.wire.ended for each in clients} == {None}
@@ -57,7 +59,8 @@ class TestPending:
         self, monkeypatch: pytest.MonkeyPatch, descriptors: int, pending: int, connections: int
     ) -> None:
         """S16.4: where files are few the bound is lower, so that newcomers come in before the files run out."""
-        monkeypatch.setattr(capacity, "_descriptor_limit", lambda: descriptors)
+        # The system's answer.
+        monkeypatch.setattr(resource, "getrlimit", lambda _which: (descriptors, descriptors))
         world = BoundedWorld()
         assert (hub_of(world.signals).max_pending_handshakes, hub_of(world.signals).capacity.max_connections) == (
             pending,

@@ -179,6 +179,7 @@ def test_day_of_month_and_weekday_must_both_match() -> None:
 @pytest.mark.parametrize("text", ["* * 31 2 *", "* * 30,31 FEB *", "0 0 31 4,6,9,11 MON", "R R 31 2 R", "* * 31/R 2 *"])
 def test_dates_that_never_come(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """S13.2: an expression for dates that never come is no error, and that it never fires is found without a search."""
+    # A search would fail.
     monkeypatch.setattr("pode_signals.scheduling.cron.CronSim", None)
     expression = parse(text)
     assert expression.never_fires

@@ -12,7 +12,6 @@ from autobahn.websocket.compress import PerMessageDeflate
 from twisted.logger import capturedLogs
 from web_fakes import CLOSE, CONTINUATION, PING, TEXT, Frame, World, close_frame, failures_in, frame, message
 
-from pode_signals.hub.dispatch import Dispatch
 from pode_signals.transports.inflate import Inflater
 
 BOTH_PROTOCOLS = pytest.mark.usefixtures("protocol")
@@ -264,7 +263,7 @@ def test_closing_in_the_middle_of_a_compressed_message() -> None:
 
 
 @BOTH_PROTOCOLS
-def test_a_compressed_message_upon_which_a_callback_raises(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_compressed_message_upon_which_a_callback_raises() -> None:
     """S5.7: a defect of our own is logged once, and the client's answer to the close frame is understood."""
     world = compressing()
     client = world.client().open("/msg", OFFER)
@@ -272,7 +271,7 @@ def test_a_compressed_message_upon_which_a_callback_raises(monkeypatch: pytest.M
     def broken(*_args: object) -> None:
         raise LookupError
 
-    monkeypatch.setattr(Dispatch, "_handle", broken)
+    client.wire.protocol.deliver = broken
     with capturedLogs() as logged:
         client.send(packed_frame(deflated(b"{}")) + close_frame(1011)[:3], close_frame(1011)[3:])
     assert [type(each.value) for each in failures_in(logged)] == [LookupError]

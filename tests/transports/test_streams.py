@@ -5,11 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from fakes import link_of
 from twisted.internet.defer import Deferred
 from twisted.logger import capturedLogs
 from web_fakes import CONTINUATION, PING, PONG, Client, World, close_frame, failures_in, frame, head, message
-
-from pode_signals.hub.dispatch import Dispatch
 
 pytestmark = pytest.mark.usefixtures("protocol")
 
@@ -49,25 +48,24 @@ def test_aborting_between_two_texts_of_one_read() -> None:
     world, client = opened()
     world.signals.clear_routes()
     world.signals.add_route(
-        "/msg", lambda event: (world.messages.append(event.data.message), event.connection._link.abort())
+        "/msg", lambda event: (world.messages.append(event.data.message), link_of(event.connection).abort())
     )
     client.send(message(1) + message(2) + close_frame())
     assert (world.messages, client.wire.ended) == ([1], "aborted")
 
 
-def test_a_defect_between_two_texts_of_one_read(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_defect_between_two_texts_of_one_read() -> None:
     """S16.8: a callback that raises closes with 1011, and the client's close frame behind it is still understood."""
     world, client = opened()
 
     def broken(*_args: object) -> None:
         raise LookupError
 
-    monkeypatch.setattr(Dispatch, "_handle", broken)
+    client.wire.protocol.deliver = broken
     answer = close_frame(1011)
     with capturedLogs() as logged:
         client.send(message(1) + message(2) + answer[:3])
     assert [type(each.value) for each in failures_in(logged)] == [LookupError]
-    monkeypatch.undo()
     assert client.closed == (1011, "")
     client.send(answer[3:])
     assert client.wire.ended == "closed"
@@ -102,17 +100,17 @@ def test_when_a_message_began() -> None:
     world, client = opened()
     connection = world.converted[0]
     client.send(message(1))
-    assert connection._link.pulse.message_due is None
+    assert link_of(connection).pulse.message_due is None
     world.turn(1)
     slow = frame('{"message":', fin=False), frame("2}", CONTINUATION)
     client.send(message(0) + slow[0])
     due = world.clock.seconds() + world.signals.settings.message_timeout_seconds
-    assert connection._link.pulse.message_due == due
+    assert link_of(connection).pulse.message_due == due
     world.turn(1)
     client.send(slow[1][:-1])
-    assert connection._link.pulse.message_due == due
+    assert link_of(connection).pulse.message_due == due
     client.send(slow[1][-1:] + message(3))
-    assert connection._link.pulse.message_due is None
+    assert link_of(connection).pulse.message_due is None
     assert world.messages == [1, 0, 2, 3]
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import gc
 import weakref
 from contextlib import suppress
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 from certificate_files import issue
@@ -15,8 +16,9 @@ from twisted.internet.interfaces import ISSLTransport
 from twisted.internet.ssl import CertificateOptions
 from twisted.protocols.tls import TLSMemoryBIOFactory
 from twisted.web.http import HTTPChannel
-from web_fakes import Wire, World, head, message
+from web_fakes import Client, World, head, message
 
+from pode_signals.transports.websocket import SignalProtocol
 from pode_signals.web.converted import ConvertedChannel
 
 pytestmark = pytest.mark.usefixtures("protocol")
@@ -46,11 +48,10 @@ class Tracker:
 class TlsClient:
     """A client over TLS in memory: its bytes go through TLS on both sides of a wire."""
 
-    def __init__(self, world: World, server_context: CertificateOptions, monkeypatch: pytest.MonkeyPatch) -> None:
+    def __init__(self, world: World, server_context: CertificateOptions) -> None:
         around: Any = TLSMemoryBIOFactory(server_context, False, world.site, clock=world.clock)
-        world._site = around
-        monkeypatch.setattr(Wire, "setTcpNoDelay", lambda _wire, _enabled: None, raising=False)
-        self.world, self.client = world, world.client()
+        self.world = world
+        self.client = Client(cast(World, SimpleNamespace(site=around, clock=world.clock)))
         context = SSL.Context(SSL.TLS_CLIENT_METHOD)
         self._tls = SSL.Connection(context, None)
         self._tls.set_connect_state()
@@ -98,11 +99,13 @@ def test_http_is_garbage(tls: bool, monkeypatch: pytest.MonkeyPatch, server_cont
     """S16.5: channel, request and their stand-in are gone with the route, while the connection goes on."""
     world = World().converting().listening()
     tracker = Tracker(monkeypatch, request_class_of(world))
-    client: Any = TlsClient(world, server_context, monkeypatch) if tls else world.client()
+    client: Any = TlsClient(world, server_context) if tls else world.client()
     client.send(head())
     world.turn()
     assert b" 101 " in client.received
-    assert ISSLTransport.providedBy(world.converted[0]._link._transport.transport) is tls
+    protocol = client.client.wire.protocol.wrappedProtocol if tls else client.wire.protocol
+    assert isinstance(protocol, SignalProtocol)
+    assert ISSLTransport.providedBy(protocol.transport) is tls
     left = tracker.left()
     assert [name for name in left if "Connect" in name or "Request" in name or "Converted" in name] == []
     assert left == []
@@ -129,7 +132,7 @@ def test_a_route_that_runs_on(tls: bool, monkeypatch: pytest.MonkeyPatch, server
         return going_on[-1]
 
     tracker = Tracker(monkeypatch, request_class_of(world))
-    client: Any = TlsClient(world, server_context, monkeypatch) if tls else world.client()
+    client: Any = TlsClient(world, server_context) if tls else world.client()
     client.send(head())
     world.turn()
     assert b" 101 " in client.received

@@ -358,7 +358,7 @@ def test_wrapped_twice() -> None:
     """S12.3: a wrapped application within a wrapped tree works as one that is wrapped once."""
     leaf = Converting(lambda world, request: world.signals.send("local", name="Msg") and b"", scope=Scope.LOCAL)
     world = leaf.world = World(None)
-    world._resource = world.signals.resource(leaf)
+    world.resource = world.signals.resource(leaf)
     client: Client = world.client().open()
     assert client.texts == ["local"]
     client.send(close_frame())

@@ -76,7 +76,7 @@ def program(kind: str, arguments: dict[str, Any] | None = None, **settings: Any)
     if kind.startswith("Klein"):
         world.converting(**chosen)
     else:
-        world._resource = Converting(world.signals, chosen, renders=kind == "resource")
+        world.resource = Converting(world.signals, chosen, renders=kind == "resource")
     return world
 
 
@@ -402,7 +402,7 @@ def test_the_line_of_a_refusal(
 def test_a_request_that_was_changed_on_its_way() -> None:
     """S16.6: convert judges a request as it is then: a resource before the route may have set its Host."""
     world = program("resource, wrapped")
-    root = world._resource
+    root = world.resource
 
     class Monster(Resource):
         """Takes the Host from the path, as Twisted's VHostMonsterResource does."""
@@ -413,7 +413,7 @@ def test_a_request_that_was_changed_on_its_way() -> None:
             request.requestHeaders.setRawHeaders(b"Host", [b"chat.example.com"])
             return root.render(request)
 
-    world._resource = Monster()
+    world.resource = Monster()
     assert world.client().ask(head("/msg", ("Origin", "http://chat.example.com"))).status == 101
     assert world.client().ask(head("/msg", ("Origin", "http://example.com"))).status == 403
 
