@@ -49,7 +49,7 @@ from web_fakes import (
 
 from pode_signals import Scope, SignalConnection, Signals
 
-LIMIT_SECONDS = 10
+LIMIT_SECONDS = 30
 
 
 class Plug:
@@ -411,16 +411,15 @@ async def test_a_local_route(kind: str) -> None:
     """S3.2: a local connection gets what its route sends, before and after an await, and a clean end with 1000."""
 
     def client(server: Server) -> None:
-        started = time.monotonic()
         plug = server.plug().upgrade("/local")
         assert [plug.frame().payload for _ in range(3)] == [b"one", b"two", b"three"]
         closing = plug.frame()
         assert (closing.opcode, closing.code) == (CLOSE, 1000)
         plug.send(close_frame(1000))
         assert plug.end() == "closed"
-        assert time.monotonic() - started < 4  # not by the five seconds of the closing handshake
 
-    async with serving(kind) as server:
+    # Nobody waits for the end that a close frame without an answer would have.
+    async with serving(kind, close_timeout_seconds=10 * LIMIT_SECONDS) as server:
         await deferToThread(client, server)
         await until(lambda: server.ends)
         assert server.ends == [(1000, "server")]
@@ -539,7 +538,6 @@ async def test_failures(kind: str, data: bytes, code: int) -> None:
     """S5.8: 1003, 1007 and 1009 (S6.1, S6.2) reach the client, whatever it is still sending, and it ends cleanly."""
 
     def client(server: Server) -> None:
-        started = time.monotonic()
         neighbour = server.plug().upgrade()
         plug = server.plug().upgrade()
         plug.send(data, message("late"))
@@ -547,10 +545,10 @@ async def test_failures(kind: str, data: bytes, code: int) -> None:
         assert (closing.opcode, closing.code) == (CLOSE, code)
         plug.send(close_frame(code))
         assert plug.end() == "closed"
-        assert time.monotonic() - started < 4
         assert neighbour.is_well()
 
-    async with serving(kind) as server:
+    # Nobody waits for the end that a close frame without an answer would have.
+    async with serving(kind, close_timeout_seconds=10 * LIMIT_SECONDS) as server:
         await deferToThread(client, server)
         await until(lambda: server.ends)
         assert server.messages == []

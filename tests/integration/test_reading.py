@@ -35,7 +35,7 @@ from pode_signals import SignalConnection, Signals
 from pode_signals.core.environment import FAST
 from pode_signals.fast.reading import SharedReader
 
-LIMIT_SECONDS = 10
+LIMIT_SECONDS = 30
 READS_TOGETHER = FAST and hasattr(select, "epoll")
 real: Any = reactor
 IS_ASYNCIO = type(reactor).__name__ == "AsyncioSelectorReactor"
