@@ -57,6 +57,33 @@ class Waiting:
         self.runs[number][1].callback(None)
 
 
+class TestResults:
+    @pytest.mark.parametrize("result", [0, "text", {"message": "x"}, [1]])
+    @pytest.mark.parametrize("how", ["plain", "async", "Deferred"])
+    def test_nobody_gets_a_result(self, signals: Signals, how: str, result: object) -> None:
+        """S20.3: what a signal route returns is ignored: nothing is sent or logged, and the next message goes on."""
+        deferred: Deferred[object] = Deferred()
+
+        async def waits(_event: SignalEvent) -> object:
+            return await deferred
+
+        routes: dict[str, Callable[[SignalEvent], object]] = {
+            "plain": lambda _event: result,
+            "async": waits,
+            "Deferred": lambda _event: deferred,
+        }
+        signals.add_route("/ws", routes[how])
+        client, other = connected(signals), connected(signals)
+        with capturedLogs() as logs:
+            client.says("x")
+            deferred.callback(result)
+            turn(signals)
+            assert (client.got, other.got, logs) == ([], [], [])
+        signals.add_route("/ws", lambda event: event.connection.send("next"), if_exists="overwrite")
+        client.says("y")
+        assert client.got == ["next"]
+
+
 class TestRoutes:
     def test_the_path_of_the_connection_decides(self, signals: Signals) -> None:
         """S5.2: the route for the path of the connection's URL gets the message, whatever path the message names; then
@@ -785,6 +812,40 @@ class TestBadMessages:
         client.writes(b"bad")
         client.says("x")
         assert (signals.counters.messages_received, signals.counters.messages_bad) == (2, 1)
+
+    @pytest.mark.parametrize(
+        ("payload", "reason"),
+        [
+            (b"hello", "the message is not JSON"),
+            (b'"hello"', "the message is not a JSON object"),
+            (b'{"text":"hello"}', "there is no message"),
+            (b'{"message":null}', "there is no message"),
+            (b'{"message":1,"direct":"true"}', "direct has to be true or false"),
+        ],
+    )
+    def test_the_first_one_is_told(self, signals: Signals, payload: bytes, reason: str) -> None:
+        """S20.3: the first bad message of a connection is one line that says what was expected, others are counted."""
+        clients = connected(signals, client_id="a"), connected(signals, client_id="b")
+        with capturedLogs() as logs:
+            for client in clients * 3:
+                client.writes(payload)
+        assert [formatEvent(each) for each in logs] == [
+            f'connection {each}: bad message: {reason}; expected is a JSON object with the key "message",'
+            ' such as {"message": "hello"}'
+            for each in "ab"
+        ]
+        assert (signals.counters.messages_bad, [client.got for client in clients]) == (6, [[], []])
+
+    def test_a_limit_is_told_and_counted(self) -> None:
+        """S20.3: where a limit stands in the way of a message, the line names its setting; each time is counted."""
+        signals = new_signals(max_json_depth=2)
+        client = connected(signals, client_id="a")
+        with capturedLogs() as logs:
+            client.writes(b'{"message":[[]]}')
+            client.writes(b'{"message":[[]]}')
+        said = "connection a: bad message: the message is nested too deep (max_json_depth)"
+        assert [formatEvent(each) for each in logs] == [said, said]
+        assert signals.counters.limits_hit == {"max_json_depth": 2}
 
 
 class TestContexts:
