@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime, tzinfo
 from random import Random
-from typing import Any, TypeVar, Unpack
+from typing import Any, Never, TypeVar, Unpack
 
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
@@ -14,7 +14,7 @@ from .core.choices import chosen
 from .core.contracts import ClockLike, ResourceLike
 from .core.counters import Counters
 from .core.environment import FAST
-from .core.mistakes import check_decorator, check_function
+from .core.mistakes import check_decorator, check_function, misplaced_argument
 from .core.model import BroadcastLevel, EventType, Scope, SendMode, Target, Unrouted
 from .core.names import client_id_text
 from .core.routes import IfExists, SignalRoute
@@ -251,7 +251,7 @@ class Signals:
     def send(
         self,
         data: object,
-        *,
+        *misplaced: Never,
         name: Names = None,
         group: Several = None,
         client_id: Several = None,
@@ -264,6 +264,7 @@ class Signals:
 
         Args:
             data: a ``str`` is sent as it is, anything else as compact JSON; None, ``""`` and ``[]`` send nothing.
+            misplaced: nothing: all but the data is given by keyword, and the error for what is not says how.
             name: the name or names; ``EVERY_NAME`` is every name. None is, within a signal event, what the client's
                 message names, and with it the group and client id that are not given here.
             group: only connections in this group or one of these.
@@ -281,11 +282,14 @@ class Signals:
             NameRequired: no name, and no current event.
             NoCurrentConnection: ``SendMode.DIRECT``, and there is none.
             BroadcastRefused: the broadcast level of a name asks for more; nothing was sent to anyone.
-            TypeError, ValueError: the data can't be encoded, or there is no such mode; nothing was sent.
+            TypeError, ValueError: the data can't be encoded, there is no such mode, or an argument lacks its keyword;
+                nothing was sent.
             MessageTooBig: it is larger than ``max_outgoing_bytes``; nothing was sent.
             NotInReactorThread: called from another thread.
         """
         self._runtime.check_thread("send")
+        if misplaced:
+            raise misplaced_argument("send", misplaced)
         said = sender = converted = None
         if not ignore_event:
             event, slot = current_event.get(), current_route.get()

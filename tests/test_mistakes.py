@@ -7,9 +7,9 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from fakes import new_signals
+from fakes import connected, new_signals
 
-from pode_signals import BroadcastLevel, Scope, Signals, Unrouted
+from pode_signals import BroadcastLevel, Scope, SignalEvent, Signals, Unrouted
 
 
 def plain(_event: object) -> None:
@@ -44,6 +44,15 @@ MISTAKES: list[tuple[Callable[[Any], object], str]] = [
         lambda signals: signals.send("x", name="Msg", client_id=b"1"),
         "client_id has to be a text, a whole number or several of them, not b'1'",
     ),
+    (
+        lambda signals: signals.send("x", "Msg"),
+        "send takes the data alone without a keyword: write send(data, name='Msg')",
+    ),
+    (
+        lambda signals: connected(signals).connection.hub.send("x", "Msg", "group"),
+        "send takes the data alone without a keyword: write send(data, name='Msg')",
+    ),
+    (lambda signals: signals.send("x", ["Msg"], name="Msg"), "send takes the data alone without a keyword"),
 ]
 
 CHOICES: list[tuple[Callable[[Any], object], str]] = [
@@ -96,10 +105,21 @@ def test_a_mistake_is_a_sentence(mistake: Callable[[Signals], object], sentence:
     assert (signals.routes(), signals.events(), signals.counters.recipients_sent) == ((), (), 0)
 
 
-def test_a_name_in_the_wrong_place() -> None:
-    """S20.1: who gives the name without its keyword is told so by a method that the reference has."""
-    with pytest.raises(TypeError, match=r"^Signals\.send\(\) takes 2 positional arguments but 3 were given$"):
-        new_signals().send("x", "Msg")  # type: ignore[misc]
+def test_a_name_without_its_keyword_in_an_event() -> None:
+    """S20.1: the send of an event tells the same."""
+    signals = new_signals()
+    raised: list[str] = []
+
+    @signals.route("/ws")
+    def route(event: SignalEvent) -> None:
+        with pytest.raises(TypeError) as error:
+            event.send("x", "Msg")  # type: ignore[arg-type]
+        raised.append(str(error.value))
+
+    client = connected(signals)
+    client.says("x")
+    assert raised == ["event.send takes the data alone without a keyword: write event.send(data, name='Msg')"]
+    assert client.got == []
 
 
 @pytest.mark.parametrize(

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
-__all__ = ["check_decorator", "check_function"]
+__all__ = ["check_decorator", "check_function", "misplaced_argument"]
 
 
 def check_decorator(call: str, value: object, example: str) -> None:
@@ -37,3 +37,15 @@ def check_function(call: str, function: object) -> None:
     """
     if not callable(function):
         raise TypeError(f"{call} takes a function that can be called, not {function!r}")
+
+
+def misplaced_argument(call: str, misplaced: Sequence[object]) -> TypeError:
+    """The error for arguments behind the data that have no keyword.
+
+    Args:
+        call: the name of the method.
+        misplaced: these arguments; a text that comes first was meant as the name.
+    """
+    sentence = f"{call} takes the data alone without a keyword"
+    name = misplaced[0]
+    return TypeError(f"{sentence}: write {call}(data, name={name!r})" if isinstance(name, str) else sentence)

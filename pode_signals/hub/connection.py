@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Any, Protocol
+from typing import Any, Never, Protocol
 
 from twisted.internet.defer import Deferred
 
@@ -42,7 +42,7 @@ class ConnectionHub(Protocol):
     def send(
         self,
         data: object,
-        *,
+        *misplaced: Never,
         name: Names = None,
         group: Several = None,
         client_id: Several = None,

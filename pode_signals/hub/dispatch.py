@@ -13,7 +13,7 @@ from ..core.nearest import nearest
 from ..core.routes import RouteMatch, SignalRoutes
 from ..errors import BroadcastRefused, MessageInvalid, MessageTooBig
 from ..wire.frames import CloseCode
-from ..wire.plain import decode_client_message
+from ..wire.plain import EXPECTED, decode_client_message
 from .connection import view_of
 from .fence import Fence
 from .inboxes import Inboxes
@@ -241,18 +241,28 @@ class Dispatch:
     def _bad_message(self, link: Link, intake: Intake, invalid: MessageInvalid) -> None:
         settings = self._runtime.settings
         self._counters.messages_bad += 1
-        self._reports.write(
-            "messages_bad",
-            "connection {client_id}: bad message: {reason}",
-            client_id=link.client_id,
-            reason=invalid.reason,
-            limit=invalid.limit,
-        )
         if intake.bad_messages is None:
             intake.bad_messages = WindowCounter(settings.bad_messages_limit, settings.bad_messages_window_seconds)
+            self._say_bad(link, invalid)
+        elif invalid.limit is not None:
+            # Each time that a limit acts is counted, where its line is written.
+            self._say_bad(link, invalid)
         if intake.bad_messages.hit(self._runtime.clock.seconds()):
             self._limit_acts(link, "bad_messages_limit", "too many bad messages: closed")
             link.shut(_POLICY_VIOLATION, "too many bad messages", ClosedBy.ERROR)
+
+    def _say_bad(self, link: Link, invalid: MessageInvalid) -> None:
+        """Tell the author of a page which form a message has to have: a plain client is told nothing."""
+        # A message that a limit stopped has the right form, and its line ends with the name of the setting.
+        is_malformed = invalid.limit is None and not isinstance(invalid, MessageTooBig)
+        self._reports.write(
+            "messages_bad",
+            "connection {client_id}: bad message: {reason}" + ("; expected is {expected}" if is_malformed else ""),
+            client_id=link.client_id,
+            reason=invalid.reason,
+            expected=EXPECTED,
+            limit=invalid.limit,
+        )
 
     def _limit_acts(self, link: Link, setting: str, what: str) -> None:
         self._reports.limit(setting, "connection {client_id}: {what}", client_id=link.client_id, what=what)

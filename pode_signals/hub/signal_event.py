@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import datetime
 from types import MappingProxyType
-from typing import Any, Protocol
+from typing import Any, Never, Protocol
 
 from attrs import frozen
 from twisted.internet.defer import DeferredLock
 
+from ..core.mistakes import misplaced_argument
 from ..core.model import ClientMessage, SendMode
 from ..core.request_record import RequestRecord
 from ..core.routes import RouteMatch, SignalRoute
@@ -158,7 +159,7 @@ class SignalEvent:
     def send(
         self,
         data: object,
-        *,
+        *misplaced: Never,
         name: Names = None,
         group: Several = None,
         client_id: Several = None,
@@ -170,6 +171,8 @@ class SignalEvent:
 
         The arguments, result and errors are those of ``signals.send``.
         """
+        if misplaced:
+            raise misplaced_argument("event.send", misplaced)
         return self._parts.send_within(self, data, name, group, client_id, mode, depth, key)
 
     def __repr__(self) -> str:

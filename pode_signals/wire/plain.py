@@ -12,10 +12,13 @@ from ..core.model import ClientMessage
 from ..errors import MessageInvalid
 from .json import decode
 
-__all__ = ["MAX_ADDRESSED", "decode_client_message"]
+__all__ = ["EXPECTED", "MAX_ADDRESSED", "decode_client_message"]
 
 MAX_ADDRESSED = 100
 """How many groups, and how many client ids, one message of a client may name."""
+
+EXPECTED = 'a JSON object with the key "message", such as {"message": "hello"}'
+"""The form of the smallest message, for the author of a page."""
 
 
 def decode_client_message(payload: bytes, *, max_depth: int, max_keys: int) -> ClientMessage:

@@ -1,6 +1,7 @@
 """A good client in a process of its own, which measures how it fares while others attack. It never attacks.
 
-``python good_client.py PORT SECONDS`` prints a line when it has begun, and at the end its figures as JSON.
+``python good_client.py PORT SECONDS`` prints a line when it has begun, and at the end its figures as JSON. Times in
+which the client itself could not run are in none of them: they are not the fault of the server.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
+from attack.stalls import Span, Stalls
 from web_fakes import PING, PONG, frame, head, message  # its folder had to be named first
 
 ECHOES_PER_SECOND = 50
@@ -29,15 +31,22 @@ class GoodClient:
     Args:
         port: the server's.
         seconds: for how long.
+
+    Attributes:
+        echoes: from when to when each echo was on its way.
+        handshakes: from when to when each newcomer was, who got in.
+        waits: from when to when each newcomer waited who heard nothing.
+        refusals: how many newcomers heard that they do not get in.
     """
 
     def __init__(self, port: int, seconds: float) -> None:
         self._port = port
         self._end = time.monotonic() + seconds
         self._sent: dict[int, float] = {}
-        self.echo_seconds: list[float] = []
-        self.handshake_seconds: list[float] = []
-        self.handshakes_failed = 0
+        self.echoes: list[Span] = []
+        self.handshakes: list[Span] = []
+        self.waits: list[Span] = []
+        self.refusals = 0
 
     def run(self) -> None:
         """All of it; the figures are there afterwards."""
@@ -88,7 +97,7 @@ class GoodClient:
                 elif payload == b"the end.":
                     return
                 else:
-                    self.echo_seconds.append(time.monotonic() - self._sent.pop(int(payload)))
+                    self.echoes.append((self._sent.pop(int(payload)), time.monotonic()))
 
     def _shake_hands(self) -> None:
         due = time.monotonic()
@@ -97,10 +106,12 @@ class GoodClient:
             began = time.monotonic()
             try:
                 self._open(NEWCOMER_SECONDS).close()
+            except TimeoutError:
+                self.waits.append((began, time.monotonic()))
             except OSError:
-                self.handshakes_failed += 1
+                self.refusals += 1
             else:
-                self.handshake_seconds.append(time.monotonic() - began)
+                self.handshakes.append((began, time.monotonic()))
             due = max(due + 1 / HANDSHAKES_PER_SECOND, time.monotonic())
 
 
@@ -114,16 +125,21 @@ def percentile(values: list[float], percent: float) -> float:
 def main(port: str, seconds: str) -> None:
     """Run, and print the figures in milliseconds."""
     client = GoodClient(int(port), float(seconds))
-    client.run()
+    with Stalls() as stalls:
+        client.run()
+    echoes = [stalls.charged_seconds(*each) for each in client.echoes]
+    handshakes = [stalls.charged_seconds(*each) for each in client.handshakes]
+    in_vain = sum(stalls.charged_seconds(*each) >= NEWCOMER_SECONDS for each in client.waits)
     figures = {
-        "echoes": len(client.echo_seconds),
-        "echo_p50_ms": percentile(client.echo_seconds, 50) * 1000,
-        "echo_p99_ms": percentile(client.echo_seconds, 99) * 1000,
-        "echo_max_ms": percentile(client.echo_seconds, 100) * 1000,
-        "handshakes_failed": client.handshakes_failed,
-        "handshakes": len(client.handshake_seconds),
-        "handshake_p50_ms": percentile(client.handshake_seconds, 50) * 1000,
-        "handshake_max_ms": percentile(client.handshake_seconds, 100) * 1000,
+        "echoes": len(echoes),
+        "echo_p50_ms": percentile(echoes, 50) * 1000,
+        "echo_p99_ms": percentile(echoes, 99) * 1000,
+        "echo_max_ms": percentile(echoes, 100) * 1000,
+        "handshakes_failed": client.refusals + in_vain,
+        "handshakes": len(handshakes),
+        "handshake_p50_ms": percentile(handshakes, 50) * 1000,
+        "handshake_max_ms": percentile(handshakes, 100) * 1000,
+        "stalled_ms": sum(end - begin for begin, end in stalls.spans) * 1000,
     }
     json.dump(figures, sys.stdout)
 

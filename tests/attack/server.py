@@ -25,6 +25,7 @@ from pode_signals.signals import hub_of
 FEW_DESCRIPTORS = 200
 USUAL_DESCRIPTORS = 1_024
 ROUTE_SECONDS = 0.005
+BLOCKED_SECONDS = 0.3
 LONG_SECONDS = 60.0
 MOST_DISCONNECTS = 1_000  # that are remembered, so that what grows is the package's
 NAMES = ("Echo", "Sink", "News", "Bait")
@@ -87,7 +88,7 @@ class Inside:
                 "code": closure.code,
                 "by": closure.by.value,
                 "at_seconds": now,
-                "closing_seconds": now - self._closing.pop(event.connection, now),
+                "closing_at_seconds": self._closing.pop(event.connection, now),
             }
         )
 
@@ -202,8 +203,12 @@ def _add_baits(app: Klein, signals: Signals) -> None:
     def room(request: Any, name: str) -> None:
         signals.convert(request, name)
 
-    for path in ("/bait/busy", "/bait/slow", "/bait/raises", "/bait/reads", "/bait/none"):
+    for path in ("/bait/blocks", "/bait/busy", "/bait/slow", "/bait/raises", "/bait/reads", "/bait/none"):
         app.route(path, endpoint=path)(lambda request: signals.convert(request, "Bait") and None)
+
+    @signals.route("/bait/blocks")
+    def blocks(event: SignalEvent) -> None:
+        time.sleep(BLOCKED_SECONDS)
 
     @signals.route("/bait/busy")
     def busy(event: SignalEvent) -> None:

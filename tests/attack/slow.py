@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from typing import Any
 
+from attack.stalls import Stalls
 from attack.target import HERE, MIB, Outcome, Target, program
 from attack.wire import Wire
 from web_fakes import CLOSE, PING, PONG, TEXT, Frame, close_frame, frame, message
@@ -35,19 +36,20 @@ async def never_read(target: Target, *, bad: int, good: int, seconds: float, per
         memory, processor = target.memory_bytes(), target.processor_seconds()
         senders = [asyncio.create_task(_send_for_ever(wire)) for wire in slow[::2]]
         await target.begin_news(count=count, size=MESSAGE_BYTES, rate=per_second)
-        async with asyncio.timeout(seconds + LIMIT_SECONDS):
-            while (await target.inside())["news_left"]:
-                await asyncio.sleep(0.1)
-            await target.end_news(THE_END)
-            assert readers.stdout is not None
-            read = json.loads(await readers.stdout.read())
+        with Stalls() as stalls:
+            async with asyncio.timeout(seconds + LIMIT_SECONDS):
+                while (await target.inside())["news_left"]:
+                    await asyncio.sleep(0.1)
+                await target.end_news(THE_END)
+                assert readers.stdout is not None
+                read = json.loads(await readers.stdout.read())
         growth = target.memory_bytes("VmHWM") - memory
         processor = target.processor_seconds() - processor
         inside = await target.inside()
         for each in senders:
             each.cancel()
         await asyncio.gather(*senders, return_exceptions=True)
-    _judge_slow(outcome, {wire.client_id for wire in slow}, inside)
+    _judge_slow(outcome, {wire.client_id for wire in slow}, inside, stalls)
     _judge_fast(outcome, read, count)
     outcome.figures |= {
         "bad / good": f"{bad} / {good}",
@@ -101,11 +103,12 @@ async def _send_for_ever(wire: Wire) -> None:
             await asyncio.sleep(0)  # the good ones are of the same process
 
 
-def _judge_slow(outcome: Outcome, client_ids: set[str], inside: dict[str, Any]) -> None:
+def _judge_slow(outcome: Outcome, client_ids: set[str], inside: dict[str, Any], stalls: Stalls) -> None:
     ends = [each for each in inside["disconnects"] if each["client_id"] in client_ids]
     codes = Counter(each["code"] for each in ends)
     outcome.expect(codes == {TOO_SLOW: len(client_ids)}, f"of {len(client_ids)} bad ones the server closed {codes}")
-    longest = max((each["closing_seconds"] for each in ends), default=0.0)
+    took = [stalls.charged_seconds(each["closing_at_seconds"], each["at_seconds"]) for each in ends]
+    longest = max(took, default=0.0)
     outcome.expect(longest <= GONE_WITHIN_SECONDS, f"a bad one was gone only {longest:.1f} s after its queue was full")
     outcome.figures["gone s after the queue was full"] = f"{longest:.1f}"
 

@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from attack.stalls import Stalls
 from attack.target import HERE, Outcome, Target, program
 from programs import free_port, start
 
@@ -99,26 +100,29 @@ async def _vanish(
 ) -> Outcome:
     outcome = Outcome(attack)
     bound = PING_SECONDS + PONG_SECONDS + SWEEP_SECONDS + SLACK_SECONDS
+    stalls = Stalls()
     async with program(CROWD, host, target.port, count, before=before) as crowd:
         await asyncio.sleep(ALIVE_SECONDS)
         inside = await target.inside()
         outcome.expect(inside["disconnects"] == [], f"{len(inside['disconnects'])} left that answered pings")
-        vanish(crowd)
-        began = time.monotonic()
-        while (inside := await target.inside())["open"] and time.monotonic() < began + 2 * bound:
-            await asyncio.sleep(0.1)
+        with stalls:
+            vanish(crowd)
+            began = time.monotonic()
+            while (inside := await target.inside())["open"] and time.monotonic() < began + 2 * bound:
+                await asyncio.sleep(0.1)
         crowd.kill()
-    _judge(outcome, (await target.inside())["disconnects"], count, began, bound)
+    ends = (await target.inside())["disconnects"]
+    took = [stalls.charged_seconds(began, each["at_seconds"]) for each in ends]
+    _judge(outcome, ends, count, max(took, default=0.0), bound)
     return outcome
 
 
-def _judge(outcome: Outcome, ends: list[dict[str, Any]], count: int, began: float, bound: float) -> None:
+def _judge(outcome: Outcome, ends: list[dict[str, Any]], count: int, longest: float, bound: float) -> None:
     noticed = Counter(each["client_id"] for each in ends)
     how = Counter((each["code"], each["by"]) for each in ends)
     outcome.expect(len(noticed) == count, f"of {count} clients {len(noticed)} were noticed")
     outcome.expect(set(noticed.values()) <= {1}, "a client had more than one Disconnect")
     outcome.expect(set(how) <= {(NO_CLOSE_FRAME, "timeout")}, f"they ended as {dict(how)}")
-    longest = max((each["at_seconds"] - began for each in ends), default=0.0)
     outcome.expect(longest <= bound, f"one was noticed only after {longest:.1f} s")
     outcome.figures = {
         "noticed": f"{len(noticed)} of {count}",

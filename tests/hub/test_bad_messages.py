@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from fakes import Close, WaitingRoute, connected, new_signals, turn
+from twisted.logger import capturedLogs, formatEvent
 
 from pode_signals import Signals
 from pode_signals.core.model import ClosedBy
@@ -126,3 +127,37 @@ class TestBadMessages:
         client.writes(b"bad")
         client.says("x")
         assert (signals.counters.messages_received, signals.counters.messages_bad) == (2, 1)
+
+    @pytest.mark.parametrize(
+        ("payload", "reason"),
+        [
+            (b"hello", "the message is not JSON"),
+            (b'"hello"', "the message is not a JSON object"),
+            (b'{"text":"hello"}', "there is no message"),
+            (b'{"message":null}', "there is no message"),
+            (b'{"message":1,"direct":"true"}', "direct has to be true or false"),
+        ],
+    )
+    def test_the_first_one_is_told(self, signals: Signals, payload: bytes, reason: str) -> None:
+        """S20.3: the first bad message of a connection is one line that says what was expected, others are counted."""
+        clients = connected(signals, client_id="a"), connected(signals, client_id="b")
+        with capturedLogs() as logs:
+            for client in clients * 3:
+                client.writes(payload)
+        assert [formatEvent(each) for each in logs] == [
+            f'connection {each}: bad message: {reason}; expected is a JSON object with the key "message",'
+            ' such as {"message": "hello"}'
+            for each in "ab"
+        ]
+        assert (signals.counters.messages_bad, [client.got for client in clients]) == (6, [[], []])
+
+    def test_a_limit_is_told_and_counted(self) -> None:
+        """S20.3: where a limit stands in the way of a message, the line names its setting; each time is counted."""
+        signals = new_signals(max_json_depth=2)
+        client = connected(signals, client_id="a")
+        with capturedLogs() as logs:
+            client.writes(b'{"message":[[]]}')
+            client.writes(b'{"message":[[]]}')
+        said = "connection a: bad message: the message is nested too deep (max_json_depth)"
+        assert [formatEvent(each) for each in logs] == [said, said]
+        assert signals.counters.limits_hit == {"max_json_depth": 2}

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import UTC, datetime
 
 import pytest
 from fakes import connected, new_signals, turn
 from twisted.internet.defer import Deferred
+from twisted.logger import capturedLogs
 
 from pode_signals import SignalEvent, Signals
 
@@ -116,3 +118,30 @@ class TestEvents:
         client.says("x", path="Nobody")
         assert client.connection.last_activity == datetime.fromtimestamp(1_700_000_007, UTC)
         assert client.connection.connected_at == datetime.fromtimestamp(1_700_000_000, UTC)
+
+
+class TestResults:
+    @pytest.mark.parametrize("result", [0, "text", {"message": "x"}, [1]])
+    @pytest.mark.parametrize("how", ["plain", "async", "Deferred"])
+    def test_nobody_gets_a_result(self, signals: Signals, how: str, result: object) -> None:
+        """S20.3: what a signal route returns is ignored: nothing is sent or logged, and the next message goes on."""
+        deferred: Deferred[object] = Deferred()
+
+        async def waits(_event: SignalEvent) -> object:
+            return await deferred
+
+        routes: dict[str, Callable[[SignalEvent], object]] = {
+            "plain": lambda _event: result,
+            "async": waits,
+            "Deferred": lambda _event: deferred,
+        }
+        signals.add_route("/ws", routes[how])
+        client, other = connected(signals), connected(signals)
+        with capturedLogs() as logs:
+            client.says("x")
+            deferred.callback(result)
+            turn(signals)
+            assert (client.got, other.got, logs) == ([], [], [])
+        signals.add_route("/ws", lambda event: event.connection.send("next"), if_exists="overwrite")
+        client.says("y")
+        assert client.got == ["next"]

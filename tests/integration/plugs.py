@@ -27,7 +27,7 @@ from web_fakes import PING, PONG, Answer, Frame, answer_with, failures_in, frame
 
 from pode_signals import Scope, SignalConnection, Signals
 
-LIMIT_SECONDS = 10
+LIMIT_SECONDS = 30
 
 
 class Plug:

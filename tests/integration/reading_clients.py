@@ -25,7 +25,7 @@ from pode_signals import SignalConnection, Signals
 from pode_signals.fast.probes import SHARED_READS
 from pode_signals.fast.reading import SharedReader
 
-LIMIT_SECONDS = 10
+LIMIT_SECONDS = 30
 READS_TOGETHER = SHARED_READS
 real: Any = reactor
 

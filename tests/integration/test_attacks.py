@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from attack import clock_back, draining, floods, frame_floods, leaks, request_floods, slow, vanished
+from attack import clock_back, draining, floods, frame_floods, leaks, request_floods, slow, stands_still, vanished
 from attack.floods import Flood
 from attack.target import Outcome, Target, target
 
@@ -49,6 +49,21 @@ def test_a_flood(tmp_path: Path, flood: Flood) -> None:
     """S16.3, S16.4, S16.8: whoever sends as much as it can costs little memory, and a good client goes on."""
     with target(tmp_path, *flood.options, **flood.how) as server:
         attack(server, floods.run, flood, FLOOD_SECONDS)
+
+
+def test_a_machine_that_stands_still(tmp_path: Path) -> None:
+    """S16.8: a time in which the good client could not run either is not taken for the server's."""
+    with target(tmp_path) as server:
+        outcome = attack(server, stands_still.machine)
+    assert float(outcome.figures["stalled_ms"]) > 0.9 * 1000 * stands_still.STALLED_SECONDS
+
+
+def test_a_server_that_stands_still(tmp_path: Path) -> None:
+    """S16.8: a server that a function blocks for 300 ms is complained of, while its good client runs."""
+    with target(tmp_path) as server:
+        outcome = asyncio.run(stands_still.server(server))
+    assert len(outcome.complaints) == 1
+    assert outcome.complaints[0].startswith("an echo took ")
 
 
 @pytest.mark.skipif(clock_back.PRELOAD is None, reason="there is no libfaketime")

@@ -19,7 +19,7 @@ from web_fakes import plain
 from pode_signals import Endpoint, Signals, SignalsService
 from pode_signals.hub.clocks import clock_for
 
-LIMIT_SECONDS = 10
+LIMIT_SECONDS = 30
 MIB = 2**20
 
 each_protocol = pytest.mark.parametrize("protocol", ["http", "https"])

@@ -21,7 +21,7 @@ from web_fakes import TEXT, Answer, Frame, answer_with, head, message
 __all__ = ["Server", "Socket", "running"]
 
 TESTS = Path(__file__).parent.parent.parent
-LIMIT_SECONDS = 10
+LIMIT_SECONDS = 30
 NEIGHBOUR_SECONDS = 1
 START_SECONDS = 30
 
