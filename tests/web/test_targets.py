@@ -22,7 +22,7 @@ from pode_signals.hub.connection import SignalConnection
 from pode_signals.signals import hub_of
 
 NIGHTLY = os.environ.get("HYPOTHESIS_PROFILE") == "nightly"
-TABLES = 5_000 if NIGHTLY else 500
+TABLES = 5_000 if NIGHTLY else 300
 TARGETS_OF_A_TABLE = 12
 
 
