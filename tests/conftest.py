@@ -10,6 +10,7 @@ import os
 import shutil
 import signal
 import subprocess
+import tempfile
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -57,10 +58,16 @@ def require(name: str) -> str:
     pytest.skip(reason)
 
 
-def pytest_configure() -> None:
-    """Refuse a requirement that no test could ever look at."""
+def pytest_configure(config: pytest.Config) -> None:
+    """Refuse a requirement that no test could ever look at; and let programs keep what they compile."""
     if unknown := required() - PROGRAMS.keys():
         raise pytest.UsageError(f"PODE_SIGNALS_REQUIRE: unknown {', '.join(sorted(unknown))}")
+    # Without bytecode a program compiles all that it imports: each of more than a hundred starts takes a second longer.
+    # A user who wants no such files has none afterwards.
+    if os.environ.pop("PYTHONDONTWRITEBYTECODE", ""):
+        folder = tempfile.TemporaryDirectory(prefix="pode-signals-bytecode-", ignore_cleanup_errors=True)
+        config.add_cleanup(folder.cleanup)
+        os.environ.setdefault("PYTHONPYCACHEPREFIX", folder.name)
 
 
 @pytest.hookimpl(tryfirst=True)

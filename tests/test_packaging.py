@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Iterable
 from configparser import ConfigParser
+from functools import cache
 from importlib.metadata import packages_distributions
 from pathlib import Path
 
@@ -96,9 +97,13 @@ def imported(folder: Path) -> Iterable[str]:
                 yield from (f"{node.module}.{each.name}" for each in node.names)
 
 
+# Reading the metadata of all that is installed takes a tenth of a second.
+distributions = cache(packages_distributions)
+
+
 def providers(module: str) -> set[str]:
     """The distributions that bring the top of a module; those of ``zope.interface`` alone for ``zope.interface.x``."""
-    found = {normalised(name) for name in packages_distributions().get(module.partition(".")[0], [])}
+    found = {normalised(name) for name in distributions().get(module.partition(".")[0], [])}
     exact = {name for name in found if module.lower().startswith(name.replace("-", "."))}
     return exact or found
 

@@ -17,7 +17,7 @@ from web_fakes import TEXT, frame
 
 PRELOAD = next(iter(sorted(Path("/usr/lib").glob("*/faketime/libfaketime.so.1"))), None)
 STEP_SECONDS = -3_600
-TIMEOUT_SECONDS = 2
+TIMEOUT_SECONDS = 1
 # An hour is what a server waits that goes by the wall clock; a machine may stand still for a while.
 SLACK_SECONDS = 10.0
 _SETTINGS = ("ping-interval", "pong-timeout", "handshake-timeout", "message-timeout", "close-timeout")

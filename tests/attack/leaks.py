@@ -15,7 +15,7 @@ from web_fakes import TEXT, Frame, close_frame, message
 AT_ONCE = 20
 MOST_GROWTH_BYTES = 5 * MIB
 WAIT_SECONDS = 20.0
-STILL_WAITING = 5  # clients in a row that did not come in
+STILL_WAITING = 3  # clients in a row that did not come in
 ANSWER_SECONDS = 1.0
 MOST_IDLE_LOAD = 0.5
 _SOURCES = cycle(f"127.0.0.{number}" for number in range(2, 10))  # a client's ports are not free again at once

@@ -223,7 +223,7 @@ class Server:
 
     def __init__(self, kind: str, folder: Path) -> None:
         self.kind, self._path = kind, str(folder / "socket")
-        self.signals = Signals(send_queue_bytes=64 << 20, total_queue_bytes=128 << 20)
+        self.signals = Signals(send_queue_bytes=64 << 20, total_queue_bytes=128 << 20, close_timeout_seconds=60)
         self.sent: dict[SignalConnection, list[str]] = {}
         self.signals.add_route("/msg", lambda event: self.send(event.connection, f"reply {event.data.message}"))
         app = Klein()
@@ -292,9 +292,10 @@ async def test_a_client_that_stalls(kind: str, tmp_path: Path, monkeypatch: pyte
     for each in server.sent:
         each.close(4001, "done")
     found = [await deferToThread(read_to_close, each) for each in clients]
-    await server.end()
+    # By TLS the server waits for the end of the client, too.
     for connected in clients:
         connected.close()
+    await server.end()
     assert sorted(found, key=len) == sorted(([*texts, (4001, "done")] for texts in server.sent.values()), key=len)
 
 

@@ -20,6 +20,8 @@ from fuzz.slow_targets import SLOW_TARGETS
 EXECUTIONS = int(os.environ.get("PODE_SIGNALS_SLOW_EXECUTIONS", "60"))
 
 PLACE = Context("a place", bytes, (b";", b'"', b"a=b", b"%", NUMBER), 16_384)
+# Where the square of a size is not to be waited for.
+SMALL = Context("a small place", PLACE.build, PLACE.tokens, 4_096)
 OTHER = Context("another place", lambda payload: b"<" + payload + b">", (b"/", b"\n"), 16_384)
 
 
@@ -41,6 +43,8 @@ class _Parser:
 class _Quadratic(_Parser):
     """For each semicolon within a quoted text it looks at all that follows."""
 
+    contexts = (SMALL, OTHER)
+
     def parse(self, data: bytes) -> None:
         super().parse(data)
         quote = data.find(b'"')
@@ -54,7 +58,7 @@ class _Quadratic(_Parser):
 class _KnownQuadratic(_Quadratic):
     """Is known to do so."""
 
-    known = (Recipe.of(PLACE, Part(b'"', grows=False), Part(b";", grows=True)),)
+    known = (Recipe.of(SMALL, Part(b'"', grows=False), Part(b";", grows=True)),)
 
 
 class _Limited(_Parser):
@@ -76,10 +80,10 @@ class TestTheSearch:
     def test_it_finds_what_was_planted(self, capsys: pytest.CaptureFixture[str]) -> None:
         """S16.8: an input that costs four times as much when it is twice as large is found, and made small."""
         (found,) = search(_Quadratic, 600, 1).findings
-        assert found.recipe.context is PLACE
+        assert found.recipe.context is SMALL
         assert set(b';"') <= set(found.recipe.payload(1))
         assert found.growth.factor > MOST_GROWTH
-        assert "a place" in capsys.readouterr().err
+        assert "a small place" in capsys.readouterr().err
 
     @pytest.mark.parametrize("parser", [_Parser, _Limited])
     def test_it_finds_nothing_else(self, parser: type[SlowTarget]) -> None:
@@ -89,13 +93,13 @@ class TestTheSearch:
     def test_the_known_ones_come_first(self) -> None:
         """What was slow once is looked at before anything else."""
         (found,) = search(_KnownQuadratic, 1, 1).findings
-        assert (found.number, str(found.recipe)) == (1, """a place: b'"' + b';' * n""")
+        assert (found.number, str(found.recipe)) == (1, """a small place: b'"' + b';' * n""")
 
     def test_the_exit_status(self, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
         """What is found is reported with its input and told by the exit status."""
         monkeypatch.setattr(slow_inputs, "SLOW_TARGETS", (_KnownQuadratic,))
         assert main(["--executions", "1"]) == 1
-        assert "a place: " in capsys.readouterr().out
+        assert "a small place: " in capsys.readouterr().out
         monkeypatch.setattr(slow_inputs, "SLOW_TARGETS", (_Parser,))
         assert main(["--executions", "40"]) == 0
 

@@ -23,10 +23,10 @@ pytestmark = [
     pytest.mark.skipif("PODE_SIGNALS_ATTACKS" not in os.environ, reason="takes 90 s: tox -e attacks"),
 ]
 
-FLOOD_SECONDS = 3
+FLOOD_SECONDS = 2
 BAD = GOOD = 12
-READER_SECONDS = 6
-MESSAGES_PER_SECOND = 60
+READER_SECONDS = 4
+MESSAGES_PER_SECOND = 90
 VANISHING = 20
 CYCLES = 2_000
 TLS_CYCLES = 300

@@ -115,8 +115,8 @@ def upgrade(program: Program) -> bytes:
 @pytest.mark.parametrize("offset", [-HOUR, HOUR])
 def test_who_has_to_go_goes_in_time(tmp_path: Path, shown: Shown, offset: int) -> None:
     """S16.1: the clock is set by an hour on an idle server: who never answers a ping or ends a head goes in time."""
-    options = ("--ping-interval-seconds=2", "--pong-timeout-seconds=2", "--handshake-timeout-seconds=3")
-    with serving(tmp_path, *options, "--message-timeout-seconds=3") as program, ExitStack() as clients:
+    options = ("--ping-interval-seconds=1", "--pong-timeout-seconds=1", "--handshake-timeout-seconds=1")
+    with serving(tmp_path, *options, "--message-timeout-seconds=1") as program, ExitStack() as clients:
         wires = [clients.enter_context(client(program, *sends)) for sends in kinds(program)]
         shown.set(offset)
         end = time.monotonic() + IN_TIME_SECONDS

@@ -14,7 +14,7 @@ from web_fakes import World
 from pode_signals.core.request_record import RequestRecord
 
 NIGHTLY = os.environ.get("HYPOTHESIS_PROFILE") == "nightly"
-TABLES = 5_000 if NIGHTLY else 500
+TABLES = 5_000 if NIGHTLY else 300
 
 
 def twisted_request(target: bytes, cookie_lines: list[bytes]) -> Any:
