@@ -46,7 +46,7 @@ def cron(
 
     Args:
         every: ``minute``, ``hour``, ``day`` (of the week), ``date`` (of the month), ``month``, ``quarter`` or
-            ``year``: what is smaller and not given is its beginning.
+            ``year``. Smaller units that are not given stand at their beginning.
         minute: one value or several, 0-59.
         hour: one value or several, 0-23.
         date: one day of the month or several, 1-31.

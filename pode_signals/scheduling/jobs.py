@@ -20,7 +20,7 @@ __all__ = ["Job", "Jobs", "Runs", "check_count"]
 
 def check_count(_job: Any, attribute: Attribute[Any], value: object) -> None:
     """Raise a ValueError unless the value is a whole number of 0 or more."""
-    # For Python True is the number 1, which nobody means.
+    # For Python True is the number 1, but a user who writes True does not mean a number.
     if isinstance(value, bool) or not isinstance(value, int) or value < 0:
         raise ValueError(f"{attribute.name} has to be a whole number of 0 or more, not {value!r}")
 

@@ -53,7 +53,7 @@ class Converter:
         hub: the hub that opens the connections.
         proxies: the proxies whose X-Forwarded-* headers count.
         reference_check: ``reference_check(request, connection)`` is asked about each request that refers to a
-            connection; anything but True refuses the request. None asks nobody.
+            connection, and the request is refused unless it returns True. None: no function is asked.
     """
 
     _log = Logger()
