@@ -65,7 +65,7 @@ class Flood:
 async def run(target: Target, flood: Flood, seconds: float) -> Outcome:
     """Attack a server for so long, with a good client beside it."""
     outcome = Outcome(f"flood: {flood.name}")
-    async with flood.before(target), program(GOOD_CLIENT, target.port, seconds) as good:
+    async with flood.before(target), program(GOOD_CLIENT, target.port, seconds, target.process_id) as good:
         written = len(target.program.text())
         target.forget_peak()
         memory, processor = target.memory_bytes(), target.processor_seconds()
@@ -118,7 +118,7 @@ def _fill(outcome: Outcome, good: dict[str, Any], growth: int, load: float, insi
         "handshake p50 ms": f"{good['handshake_p50_ms']:.1f}",
         "handshake max ms": f"{good['handshake_max_ms']:.1f}",
         "newcomers in": f"{good['handshakes']} of {good['handshakes'] + good['handshakes_failed']}",
-        "good client could not run ms": f"{good['stalled_ms']:.0f}",
+        "could not run ms": f"{good['stalled_ms']:.0f}",
         "growth MiB": f"{growth / MIB:.1f}",
         "server CPU": f"{load:.0%}",
         "limits that acted": ", ".join(f"{name} {count}" for name, count in sorted(inside["limits_hit"].items())),

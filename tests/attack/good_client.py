@@ -1,7 +1,7 @@
 """A good client in a process of its own, which measures how it fares while others attack. It never attacks.
 
-``python good_client.py PORT SECONDS`` prints a line when it has begun, and at the end its figures as JSON. Times in
-which the client itself could not run are in none of them: they are not the fault of the server.
+``python good_client.py PORT SECONDS PID`` prints a line when it has begun, and at the end its figures as JSON. Times in
+which the client could not run, or the server had no processor, are in none of them: those are the machine's doing.
 """
 
 from __future__ import annotations
@@ -122,10 +122,10 @@ def percentile(values: list[float], percent: float) -> float:
     return sorted(values)[min(len(values) - 1, int(len(values) * percent / 100))]
 
 
-def main(port: str, seconds: str) -> None:
+def main(port: str, seconds: str, server: str) -> None:
     """Run, and print the figures in milliseconds."""
     client = GoodClient(int(port), float(seconds))
-    with Stalls() as stalls:
+    with Stalls(int(server)) as stalls:
         client.run()
     echoes = [stalls.charged_seconds(*each) for each in client.echoes]
     handshakes = [stalls.charged_seconds(*each) for each in client.handshakes]

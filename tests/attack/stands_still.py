@@ -42,7 +42,7 @@ async def server(target: Target) -> Outcome:
 @asynccontextmanager
 async def _good_client(target: Target, outcome: Outcome) -> AsyncIterator[asyncio.subprocess.Process]:
     """A good client that has begun; at the end it is judged."""
-    async with program(GOOD_CLIENT, target.port, SECONDS) as good:
+    async with program(GOOD_CLIENT, target.port, SECONDS, target.process_id) as good:
         await asyncio.sleep(BEGUN_SECONDS)
         yield good
         async with asyncio.timeout(GOOD_CLIENT_SECONDS):

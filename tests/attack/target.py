@@ -59,8 +59,13 @@ class Target:
         return self.program.port
 
     @property
+    def process_id(self) -> int:
+        """Its process id."""
+        return self.program.process.pid
+
+    @property
     def _proc(self) -> Path:
-        return Path(f"/proc/{self.program.process.pid}")
+        return Path(f"/proc/{self.process_id}")
 
     def memory_bytes(self, which: str = "VmRSS") -> int:
         """Its resident memory; ``VmHWM`` is the most that it was since :meth:`forget_peak`."""

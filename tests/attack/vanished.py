@@ -100,7 +100,7 @@ async def _vanish(
 ) -> Outcome:
     outcome = Outcome(attack)
     bound = PING_SECONDS + PONG_SECONDS + SWEEP_SECONDS + SLACK_SECONDS
-    stalls = Stalls()
+    stalls = Stalls(target.process_id)
     async with program(CROWD, host, target.port, count, before=before) as crowd:
         await asyncio.sleep(ALIVE_SECONDS)
         inside = await target.inside()

@@ -15,12 +15,13 @@ from typing import Any
 import pytest
 from attack import clock_back, draining, floods, frame_floods, leaks, request_floods, slow, stands_still, vanished
 from attack.floods import Flood
+from attack.stalls import charged_seconds
 from attack.target import Outcome, Target, target
 
 pytestmark = [
     pytest.mark.skipif(sys.platform != "linux", reason="it looks into /proc"),
     pytest.mark.own_event_loop,
-    pytest.mark.skipif("PODE_SIGNALS_ATTACKS" not in os.environ, reason="takes 90 s: tox -e attacks"),
+    pytest.mark.skipif("PODE_SIGNALS_ATTACKS" not in os.environ, reason="takes 100 s: tox -e attacks"),
 ]
 
 FLOOD_SECONDS = 2
@@ -56,6 +57,14 @@ def test_a_machine_that_stands_still(tmp_path: Path) -> None:
     with target(tmp_path) as server:
         outcome = attack(server, stands_still.machine)
     assert float(outcome.figures["stalled_ms"]) > 0.9 * 1000 * stands_still.STALLED_SECONDS
+
+
+def test_what_is_left_out_of_a_time() -> None:
+    """S16.8: stalls are left out of the time that an echo took, each moment once."""
+    spans = [(5.0, 6.0), (1.0, 2.0), (1.5, 3.0), (9.0, 20.0)]
+    assert charged_seconds(spans, 0.0, 10.0) == 10 - 2 - 1 - 1
+    assert charged_seconds(spans, 1.2, 2.5) == 0
+    assert charged_seconds([], 1.0, 2.5) == 1.5
 
 
 def test_a_server_that_stands_still(tmp_path: Path) -> None:
