@@ -71,6 +71,14 @@ async def at_once(value: int) -> int:
     return value
 
 
+async def stubborn(first: Deferred[str], then: Deferred[str]) -> str:
+    """Waits for one, and goes on with another where it is cancelled."""
+    try:
+        return await first
+    except CancelledError:
+        return await then
+
+
 class TestAtOnce:
     @pytest.mark.parametrize(
         "function", [lambda value: value, at_once, succeed, old_style, lambda value: Waits(succeed(value))]
@@ -168,14 +176,7 @@ class TestTimeouts:
     def test_it_swallows_the_cancellation(self, fenced: Fenced) -> None:
         """S5.7: one that goes on after its cancellation is over all the same; what it gives at last is ignored."""
         waits: list[Deferred[str]] = [Deferred(), Deferred()]
-
-        async def stubborn() -> str:
-            try:
-                return await waits[0]
-            except CancelledError:
-                return await waits[1]
-
-        fenced.run(stubborn)
+        fenced.run(lambda: stubborn(*waits))
         with capturedLogs():
             fenced.clock.advance(30)
         assert (fenced.later, fenced.counted) == ([FAILED], (0, 1))
@@ -186,14 +187,7 @@ class TestTimeouts:
     def test_it_fails_after_its_time(self, fenced: Fenced) -> None:
         """S5.7: what goes on after its cancellation and then raises reports nothing a second time."""
         waits: list[Deferred[str]] = [Deferred(), Deferred()]
-
-        async def stubborn() -> str:
-            try:
-                return await waits[0]
-            except CancelledError:
-                return await waits[1]
-
-        fenced.run(stubborn)
+        fenced.run(lambda: stubborn(*waits))
         with capturedLogs():
             fenced.clock.advance(30)
         with capturedLogs() as logs:
