@@ -25,9 +25,7 @@ def _numbers(text: str) -> Any:
 class Counters:
     """Everything that happened since the hub was made."""
 
-    opened_by: Counter[str] = _numbers(
-        "Requests that became connections, by protocol: ``plain`` for Pode's own. ``connections_opened`` is their sum."
-    )
+    connections_opened: int = _number("Requests that became connections.")
     connections_closed: Counter[str] = _numbers(
         "Connections that ended, by the side that closed: ``client``, ``server``, ``timeout``, ``error``, ``shutdown``."
     )
@@ -82,11 +80,6 @@ class Counters:
     schedule_triggers_skipped: int = _number(
         "Runs of schedules that were left out, because the clock had jumped or the run before was not over."
     )
-
-    @property
-    def connections_opened(self) -> int:
-        """Requests that became connections, whatever the protocol."""
-        return self.opened_by.total()
 
     @property
     def recipients_dropped(self) -> int:

@@ -153,7 +153,7 @@ def _check_headers(head: RequestHead) -> None:
     if not VISIBLE.fullmatch(strict) or FORBIDDEN.search(others):
         raise UpgradeRefused(400, "A header has a character that it must not have.", hint=_strange_header(head))
     for name in _ONCE:
-        if len(head.lines(name)) > 1:
+        if len(head.headers.get(name, ())) > 1:
             raise UpgradeRefused(400, f"The {name.decode('ascii').title()} header is repeated.")
     origin = head.first(b"origin")
     if origin is not None and not is_origin(origin.decode("ascii")):

@@ -32,6 +32,7 @@ class Capacity:
         links: every connection whose transport is not gone yet, local ones too, in the order of their coming; each
             with its number in that order.
         open_by: how many of them there are, by protocol and scope.
+        opened_by: how many there ever were, by protocol.
         max_connections: how many of them there may be.
         max_pending_handshakes: how many requests may be incomplete: ``pending_handshakes``, or fewer where the process
             may have fewer file descriptors.
@@ -42,7 +43,9 @@ class Capacity:
         self._registry = registry
         self.links: dict[Link, int] = {}
         self._numbers = count(1)
-        self.open_by: Counter[tuple[str, str]] = Counter()
+        # Plain dicts: to count in a Counter costs ten times as much.
+        self.open_by: dict[tuple[str, str], int] = {}
+        self.opened_by: dict[str, int] = {}
         # The number of connections of each address, by limit_key. A client without an address is not counted.
         self._by_address: Counter[str] = Counter()
         # Connections that were replaced and whose transports are not gone yet, the oldest first: all of them, and those
@@ -89,7 +92,10 @@ class Capacity:
                 replaced none.
         """
         self.links[link] = next(self._numbers)
-        self.open_by[link.encoding.protocol, link.scope.value] += 1
+        protocol = link.encoding.protocol
+        kind = protocol, link.scope.value
+        self.open_by[kind] = self.open_by.get(kind, 0) + 1
+        self.opened_by[protocol] = self.opened_by.get(protocol, 0) + 1
         if key := limit_key(link.address):
             self._by_address[key] += 1
         if self._replaced:

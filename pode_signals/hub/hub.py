@@ -179,7 +179,7 @@ class Hub:
         replaced = self._enter(link) if scope is Scope.GLOBAL else None
         self.heartbeat.begin()
         self.capacity.opened(link, replaced)
-        self.counters.opened_by[encoding.protocol] += 1
+        self.counters.connections_opened += 1
         self._runtime.clock.callLater(0, self._connect, link)
         if self.opened is not None:
             self.opened(link)

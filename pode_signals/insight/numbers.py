@@ -135,7 +135,7 @@ NUMBERS: Mapping[str, Number] = {
         "How many connections there may be.", lambda sources: sources.hub.capacity.max_connections
     ),
     "pode_signals_connections_opened_total": Number(
-        "Requests that became connections.", lambda sources: dict(sources.hub.counters.opened_by), labels=("protocol",)
+        "Requests that became connections.", lambda sources: dict(sources.hub.capacity.opened_by), labels=("protocol",)
     ),
     "pode_signals_connections_closed_total": Number(
         "Connections that ended, by the side that closed.",

@@ -90,7 +90,7 @@ class SignalChannel(HTTPChannel):
         # an address are one group: mostly they come through a proxy on a UNIX socket.
         self._crowd = limit_key(plain_address(host))
         self.address = host or _NO_ADDRESS
-        self._began_seconds = self.limits.seconds()
+        self._began_seconds = self.limits.turns.seconds()
         self._answers = AnswerWriter(self.transport, self.callLater, self.limits, self.address)
         self._await_request()
 
@@ -103,7 +103,7 @@ class SignalChannel(HTTPChannel):
 
     def waited_seconds(self) -> float:
         """How long the client has waited since it came, or since the first byte of a request that is not its first."""
-        return self.limits.seconds() - self._began_seconds
+        return self.limits.turns.seconds() - self._began_seconds
 
     # Bytes come, and are parsed a share of a turn at a time.
 
@@ -114,7 +114,7 @@ class SignalChannel(HTTPChannel):
             return
         if self._is_unused:
             self._is_unused = False
-            self._began_seconds = self.limits.seconds()
+            self._began_seconds = self.limits.turns.seconds()
         self._has_begun = True
         if self._body_time is not None:
             self._body_time.received_bytes += len(data)
@@ -328,7 +328,7 @@ class SignalChannel(HTTPChannel):
         """The answer is complete. Another request may come on this connection, or none."""
         if self.persistent:
             self._is_unused = True
-            self._began_seconds = self.limits.seconds()
+            self._began_seconds = self.limits.turns.seconds()
             self._await_request()
         super().requestDone(request)  # type: ignore[no-untyped-call]
 

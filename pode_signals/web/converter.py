@@ -33,7 +33,7 @@ from ..hub.recent import MOST_CHARACTERS, Refusal
 from ..transports.websocket import SignalFactory
 from .hand_over import HandOver
 from .reference import referenced_link
-from .requests import check_is_request, read_request, request_state
+from .requests import RequestState, check_is_request, read_request, request_state
 from .targets import routed_path, unrouted_path
 from .upgrade import check_convertible
 
@@ -78,9 +78,10 @@ class Converter:
         subprotocols: Sequence[str] = (),
     ) -> Link:
         """``signals.convert``. Refused requests are counted and logged here."""
-        head = read_request(request, self.proxies)
+        state = request_state(request)
+        head = read_request(request, self.proxies, state)
         try:
-            return self._convert(request, head, name, group, client_id, scope, subprotocols)
+            return self._convert(request, state, head, name, group, client_id, scope, subprotocols)
         except UpgradeRefused as refused:
             self.count_refusal(head, refused)
             raise
@@ -99,7 +100,7 @@ class Converter:
         # With a slot ``signals.resource`` has rendered the request, and has looked for a reference before the route.
         if state.slot is not None:
             return None
-        return self.checked_reference(request, read_request(request, self.proxies))
+        return self.checked_reference(request, read_request(request, self.proxies, state))
 
     def only_on(self, endpoints: tuple[str, ...]) -> Callable[[F], F]:
         """``signals.only_on``."""
@@ -240,6 +241,7 @@ class Converter:
     def _convert(
         self,
         request: Any,
+        state: RequestState,
         head: RequestHead,
         name: str,
         group: str | None,
@@ -247,7 +249,6 @@ class Converter:
         scope: Scope,
         subprotocols: Sequence[str],
     ) -> Link:
-        state = request_state(request)
         check_convertible(request, state)
         offer = check(head, self._upgrade_rules())
         path, http_route = routed_path(request) if state.unrouted_path is None else (state.unrouted_path, None)

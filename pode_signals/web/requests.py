@@ -30,26 +30,44 @@ __all__ = [
 ]
 
 
-def read_request(request: Request, proxies: TrustedProxies) -> RequestHead:
+def read_request(request: Request, proxies: TrustedProxies, state: RequestState | None = None) -> RequestHead:
     """Read a ``twisted.web.server.Request``: the one place where its headers and addresses are looked at.
 
     ``signals.resource(…)`` reads a request before its routes, and ``convert`` reads it again: resources between the two
-    may have changed the request, as ``twisted.web.vhost.VHostMonsterResource`` changes the Host.
+    may have changed the request, as ``twisted.web.vhost.VHostMonsterResource`` changes the Host. Nearly always nothing
+    was changed, and then the second reading gives the head of the first.
 
     Args:
         request: the request.
         proxies: the proxies whose X-Forwarded-* headers count.
+        state: keeps the head for the next reading; None keeps nothing.
     """
-    return RequestHead.read(
+    came = (
         request.method,
         request.uri,
         request.clientproto,
         {name.lower(): tuple(lines) for name, lines in request.requestHeaders.getAllRawHeaders()},
-        peer=_peer(request),
-        proxies=proxies,
-        is_secure=request.isSecure(),
-        has_own_address=not isinstance(request.getHost(), UNIXAddress),
+        _peer(request),
+        request.isSecure(),
+        request.getHost(),
+        proxies,
     )
+    if state is not None and state.read is not None and state.read[0] == came:
+        return state.read[1]
+    method, target, version, headers, peer, is_secure, own_address, _ = came
+    head = RequestHead.read(
+        method,
+        target,
+        version,
+        headers,
+        peer=peer,
+        proxies=proxies,
+        is_secure=is_secure,
+        has_own_address=not isinstance(own_address, UNIXAddress),
+    )
+    if state is not None:
+        state.read = came, head
+    return head
 
 
 def is_request(value: object) -> bool:
@@ -80,6 +98,7 @@ class RequestState:
     """The state of one request while it is handled.
 
     Attributes:
+        read: what the head of the request was read from, and the head; None where it was not read yet.
         link: the connection that the request has become; None where it has not.
         endpoint: the endpoint that the request came in by; None where the hub is embedded in a foreign server.
         reference: the connection that the request's X-PODE-SIGNAL-* headers refer to; None where there is none.
@@ -89,9 +108,10 @@ class RequestState:
             ``signals.resource(…)``.
     """
 
-    __slots__ = ("endpoint", "link", "reference", "slot", "unrouted_path")
+    __slots__ = ("endpoint", "link", "read", "reference", "slot", "unrouted_path")
 
     def __init__(self) -> None:
+        self.read: tuple[tuple[Any, ...], RequestHead] | None = None
         self.link: Link | None = None
         self.endpoint: Endpoint | None = None
         self.reference: Link | None = None

@@ -73,7 +73,7 @@ class SignalsResource:
         state = request_state(request)
         state.slot = RouteSlot()
         current_route.set(state.slot)
-        head = read_request(request, self._converter.proxies)
+        head = read_request(request, self._converter.proxies, state)
         try:
             self._check_request(request, head, state)
             state.reference = self._reference(request, head)
