@@ -202,7 +202,7 @@ class SharedReader:
                 self._reports.failure("reading", "reading from a connection raised: the connection ends", failure)
                 self._end(reading, failure)
             now = seconds()
-            if now - began >= STALL_SECONDS:
+            if now - began >= STALL_SECONDS and size > 0:
                 reading.took_long(began)
             if now >= end:
                 self._left = ready[at:]

@@ -31,6 +31,8 @@ class Capacity:
     Attributes:
         links: every connection whose transport is not gone yet, local ones too, in the order of their coming; each
             with its number in that order.
+        lingering: connections that are gone while a function for them goes on, or a message waits for one. Each takes a
+            place as an open one does: otherwise clients that come and go would have any number of functions run.
         open_by: how many of them there are, by protocol and scope.
         opened_by: how many there ever were, by protocol.
         max_connections: how many of them there may be.
@@ -42,6 +44,7 @@ class Capacity:
         self._settings = settings = runtime.settings
         self._registry = registry
         self.links: dict[Link, int] = {}
+        self.lingering: set[Link] = set()
         self._numbers = count(1)
         # Plain dicts: to count in a Counter costs ten times as much.
         self.open_by: dict[tuple[str, str], int] = {}
@@ -66,7 +69,8 @@ class Capacity:
         replaced = self._registry.get(identity.name, identity.client_id) if scope is Scope.GLOBAL else None
         if replaced is not None and limits.duplicate_client_id is DuplicateClientId.REFUSE:
             raise ClientIdInUse
-        if len(self.links) - len(self._replaced) - (replaced is not None) >= self.max_connections:
+        places = len(self.links) + len(self.lingering) - len(self._replaced) - (replaced is not None)
+        if places >= self.max_connections:
             raise TooManyConnections(503, "max_connections")
         most, key = limits.max_connections_per_address, limit_key(address)
         if most is not None and self._by_address[key] >= most:
@@ -102,8 +106,9 @@ class Capacity:
             self._make_room(link.address, replaced)
 
     def gone(self, link: Link) -> None:
-        """A transport is gone."""
+        """A transport is gone. The connection keeps its place until :meth:`over`."""
         del self.links[link]
+        self.lingering.add(link)
         self.open_by[link.encoding.protocol, link.scope.value] -= 1
         key = limit_key(link.address)
         if link in self._replaced:
@@ -112,7 +117,11 @@ class Capacity:
             del of_address[link]
             if not of_address:
                 del self._replaced_of[key]
-        if key:
+
+    def over(self, link: Link) -> None:
+        """The functions of a connection that is gone have ended: its place is free."""
+        self.lingering.remove(link)
+        if key := limit_key(link.address):
             self._by_address[key] -= 1
             if not self._by_address[key]:
                 del self._by_address[key]

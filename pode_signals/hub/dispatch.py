@@ -31,8 +31,13 @@ _POLICY_VIOLATION = CloseCode.POLICY_VIOLATION
 _MOST_TOLD = 100
 # The log tells of no path that is longer: such a path is hardly a spelling mistake, and would be kept in memory.
 _LONGEST_TOLD = 256
+_UNROUTED = {
+    Unrouted.BROADCAST: "go to the clients that they name, or to everybody",
+    Unrouted.SAME_NAME: "go to the clients that they name, within the name of the sender",
+    Unrouted.DROP: "are dropped",
+}
 # Names are quicker to look up than attributes of an enumeration.
-_OPEN, _AUTO = ConnectionState.OPEN, SendMode.AUTO
+_OPEN, _CLOSED, _AUTO = ConnectionState.OPEN, ConnectionState.CLOSED, SendMode.AUTO
 
 
 class DispatchHub(EventParts, Protocol):
@@ -49,6 +54,9 @@ class DispatchHub(EventParts, Protocol):
     inboxes: Inboxes
     routes: SignalRoutes
     unrouted: Unrouted
+
+    def idle(self, link: Link) -> None:
+        """No function runs, and no message waits, for a connection that is gone."""
 
     def client_ids_hold(self, client_ids: tuple[str, ...]) -> bool:
         """Whether the client ids of a client's message are valid."""
@@ -91,10 +99,10 @@ class Dispatch:
                 intake.busy = True
                 if self._handle(link, intake, payload, now):
                     # The common case ends here, without a call: nothing waits.
-                    if link.inbox is None and not link.reading_paused:
+                    if link.inbox is None and not link.reading_paused and link.state is _OPEN:
                         intake.busy = False
                     else:
-                        # Messages came in while the function ran, or reading was paused meanwhile.
+                        # Messages came in while the function ran, reading was paused, or the connection has ended.
                         self.next(link)
                 elif self._inboxes.is_full:
                     self._inboxes.is_busy(link)
@@ -134,6 +142,8 @@ class Dispatch:
                 return
         intake.busy = False
         self._inboxes.is_idle(link)
+        if link.state is _CLOSED:
+            self._hub.idle(link)
 
     def _begin(self, link: Link, now: float) -> Intake:
         """Make the record of a client that sends its first message. It begins busy while its Connect functions run."""
@@ -197,9 +207,10 @@ class Dispatch:
         near = nearest(path, [each.path for each in routes])
         self._reports.write(
             "unrouted",
-            "there is no signal route for {path}, so unrouted={unrouted} decides on its messages"
+            "there is no signal route for {path}, so its messages {go} (unrouted={unrouted})"
             + ("" if near is None else "; did you mean {near}?"),
             path=path,
+            go=_UNROUTED[self._hub.unrouted],
             unrouted=self._hub.unrouted.value,
             near=near,
         )

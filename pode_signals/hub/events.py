@@ -173,9 +173,9 @@ class Events:
             waiters.fire(view_of(link), self._fresh_context)
         self._fire(EventType.CONNECT, link, done)
 
-    def fire_disconnect(self, link: Link) -> None:
-        """Fire Disconnect."""
-        self._fire(EventType.DISCONNECT, link, lambda: None)
+    def fire_disconnect(self, link: Link, done: Callable[[], None]) -> None:
+        """Fire Disconnect; ``done`` is called when the last function has ended."""
+        self._fire(EventType.DISCONNECT, link, done)
 
     def _fire(self, type: EventType, link: Link, done: Callable[[], None]) -> None:
         registrations = self._registrations.get((link.name, type))

@@ -5,11 +5,11 @@ Whatever such a function raises is logged and counted here and goes no further.
 
 from __future__ import annotations
 
+import asyncio
 import math
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable
 from contextvars import Context, copy_context
 from functools import partial
-from inspect import isawaitable
 from typing import Any
 
 from attrs import frozen
@@ -18,12 +18,13 @@ from twisted.logger import LogLevel
 from twisted.python.failure import Failure
 
 from ..core.signing import bare_client_id
+from .awaiting import pending_of
 from .context import current_event
 from .runtime import Runtime
 from .signal_event import SignalEvent
 from .stalls import STALL_SECONDS
 
-__all__ = ["FAILED", "Call", "Failed", "Fence", "Measure", "Place", "pending_of"]
+__all__ = ["FAILED", "Call", "Failed", "Fence", "Measure", "Place"]
 
 
 @frozen
@@ -51,6 +52,11 @@ class Failed:
 
 # The text of the RuntimeError that asyncio.get_running_loop raises where no loop of asyncio runs.
 _NO_LOOP = "no running event loop"
+
+# What a function may raise that goes no further: all but KeyboardInterrupt. A reactor keeps SystemExit to itself, and a
+# cancelled future of asyncio raises a BaseException as well. Where these got through, what was begun for the function,
+# its run or its connection, would never end.
+_RAISED = (Exception, asyncio.CancelledError, SystemExit, GeneratorExit)
 
 Call = Callable[[SignalEvent, Context, Callable[[SignalEvent], Any]], Any]
 Measure = Callable[[str], Callable[[], None] | None]
@@ -131,20 +137,21 @@ class Fence:
         on_pending: Callable[[Deferred[Any]], None] | None,
     ) -> tuple[Any] | None:
         began = self._turns.seconds()
-        # Exception and not BaseException: SystemExit and KeyboardInterrupt are meant for the process.
         try:
             result = context.run(function)
-        except Exception:
+        except _RAISED:
             self._failed(where, Failure())
             result = FAILED
+        outcome = self.follow(where, context, result, later, timeout_seconds=timeout_seconds, on_pending=on_pending)
+        # The body of a coroutine has begun within follow.
         if self._turns.seconds() - began >= STALL_SECONDS:
             self._stalls.blame(_place(where).what, began)
-        return self.follow(where, context, result, later, timeout_seconds=timeout_seconds, on_pending=on_pending)
+        return outcome
 
     def _call(self, event: SignalEvent, context: Context, function: Callable[[SignalEvent], Any]) -> Any:
         try:
             return context.run(_enter, event, function)
-        except Exception:
+        except _RAISED:
             self._failed(event, Failure())
             return FAILED
 
@@ -224,7 +231,7 @@ class Fence:
         )
         try:
             pending.cancel()
-        except Exception:
+        except _RAISED:
             # The canceller raised.
             self._failed(where, Failure())
 
@@ -235,23 +242,10 @@ class Fence:
         if isinstance(failure.value, RuntimeError) and str(failure.value) == _NO_LOOP:
             self._reports.write(
                 "asyncio",
-                "{where}: what belongs to asyncio can be awaited on asyncio's reactor alone (twistd --reactor=asyncio);"
-                " on any other await Deferreds, such as twisted.internet.task.deferLater(reactor, seconds)",
+                "{where}: asyncio can be used on its own reactor alone (twistd --reactor=asyncio); on any other, await"
+                " Deferreds, such as twisted.internet.task.deferLater(reactor, seconds)",
                 where=str(place),
             )
-
-
-def pending_of(context: Context, result: Any) -> Deferred[Any] | None:
-    """A Deferred for what a function gave, where that is something to wait for; None where it is the outcome."""
-    if isinstance(result, Deferred):
-        return result
-    # The body of a coroutine runs here and not in the call, so it needs the context once more.
-    if isinstance(result, Coroutine):
-        return context.run(Deferred.fromCoroutine, result)
-    # Deferred.fromCoroutine takes coroutines alone.
-    if isawaitable(result):
-        return context.run(Deferred.fromCoroutine, _awaited(result))
-    return None
 
 
 def _after(ended: Callable[[], None], later: Callable[[Any], None]) -> Callable[[Any], None]:
@@ -268,10 +262,6 @@ def _place(where: Place | SignalEvent) -> Place:
         return where
     path = "-" if where.route is None else where.route.path
     return Place(f"signal route {path}", where.client_id)
-
-
-async def _awaited(awaitable: Any) -> Any:
-    return await awaitable
 
 
 def _enter(event: SignalEvent, function: Callable[[SignalEvent], Any]) -> Any:

@@ -216,7 +216,7 @@ class Hub:
             self.closed(link, self.clock.seconds() - link.connected_seconds)
         # Disconnect never comes before the end of Connect.
         if not link.is_connecting:
-            self.events.fire_disconnect(link)
+            self._fire_disconnect(link)
 
     def close(self, link: Link, code: int, reason: bytes) -> None:
         """Write a close frame; a transport that raises is given up, and the exception goes no further."""
@@ -239,6 +239,11 @@ class Hub:
     def client_ids_hold(self, client_ids: tuple[str, ...]) -> bool:
         """Whether the client ids of a client's message are valid; strictly signed ones for their holders."""
         return self.identities.all_hold(client_ids, self.registry.with_client_id)
+
+    def idle(self, link: Link) -> None:
+        """No function runs, and no message waits, for a connection that is gone; unless Disconnect functions do."""
+        if link.is_disconnected and (link.intake is None or not link.intake.busy):
+            self.capacity.over(link)
 
     def send_within(
         self,
@@ -291,4 +296,12 @@ class Hub:
         gone = link.state is ConnectionState.CLOSED
         self._dispatch.next(link)
         if gone:
-            self.events.fire_disconnect(link)
+            self._fire_disconnect(link)
+
+    def _fire_disconnect(self, link: Link) -> None:
+        self.events.fire_disconnect(link, partial(self._disconnected, link))
+
+    def _disconnected(self, link: Link) -> None:
+        """The Disconnect functions have ended; functions of messages may go on."""
+        link.is_disconnected = True
+        self.idle(link)

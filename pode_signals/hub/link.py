@@ -88,6 +88,7 @@ class Link:
         last_activity_seconds: when its client last sent a message, or when the connection was opened.
         write: writes whole encoded messages. It returns False, and writes nothing, where the connection is not open.
         is_connecting: whether its Connect functions have not ended yet.
+        is_disconnected: its Disconnect functions have ended.
         reading_paused: whether nothing is read from the client.
         pulse: the heartbeat's record: when a ping, a pong or the end of a message is due.
         intake: dispatch's record of a client that has sent a message; None where the client has sent none.
@@ -112,6 +113,7 @@ class Link:
         "inbox",
         "intake",
         "is_connecting",
+        "is_disconnected",
         "last_activity_seconds",
         "name",
         "outbox",
@@ -155,6 +157,7 @@ class Link:
         # no look at the state, which a fan-out to thousands of connections would take thousands of times.
         self.write: Callable[[bytes], bool] = _not_open
         self.is_connecting = True
+        self.is_disconnected = False
         self.reading_paused = False
         self.pulse = Pulse(self.connected_seconds + runtime.settings.ping_interval_seconds)
         self.intake: Intake | None = None

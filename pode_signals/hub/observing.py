@@ -13,9 +13,10 @@ from typing import Any
 
 from ..core.model import Closure, ConnectionState, Target
 from ..wire.message import PLAIN_WEBSOCKET
+from .awaiting import pending_of
 from .connection import SignalConnection, view_of
 from .delivery import Delivery
-from .fence import Call, Fence, Measure, pending_of
+from .fence import Call, Fence, Measure
 from .hub import Hub
 from .link import Link
 from .reports import Reports

@@ -33,7 +33,11 @@ class Stalls:
             began: when it began, by the hub's clock.
             kind: what the lines are counted by, where ``where`` has text of a client; None is ``where``.
         """
-        self._blamed_at = now = self._turns.seconds()
+        now = self._turns.seconds()
+        if self._blamed_at is not None and now - max(began, self._blamed_at) < STALL_SECONDS:
+            # One function has called another, which was blamed for the time of both.
+            return
+        self._blamed_at = now
         self._reports.write(
             f"{kind or where} took long",
             "{where} kept the reactor busy for {seconds:.1f} s, and nobody else was served meanwhile: have it wait"
@@ -53,7 +57,7 @@ class Stalls:
             return
         self._reports.write(
             "stalled",
-            "the reactor stood still for {seconds:.1f} s, and nobody was served meanwhile: a function that this package"
-            " has not called blocks (such as one that goes on after an await), or the machine stood still",
+            "the reactor stood still for at least {seconds:.1f} s, and nobody was served meanwhile: a function blocks"
+            " that this package has not called (such as one that goes on after an await), or the machine stood still",
             seconds=late_seconds,
         )

@@ -131,6 +131,10 @@ NUMBERS: Mapping[str, Number] = {
         _open,
         labels=("protocol", "scope"),
     ),
+    "pode_signals_connections_lingering": Number(
+        "Connections that are gone while functions for them go on; each counts for the limit.",
+        lambda sources: len(sources.hub.capacity.lingering),
+    ),
     "pode_signals_connections_limit": Number(
         "How many connections there may be.", lambda sources: sources.hub.capacity.max_connections
     ),
@@ -143,7 +147,9 @@ NUMBERS: Mapping[str, Number] = {
         labels=("by",),
     ),
     "pode_signals_handshakes_refused_total": Number(
-        "WebSocket handshakes that became no connection.", _refused, labels=("reason", "status")
+        "WebSocket handshakes that were refused. Heads that can't be read are in the numbers of requests alone.",
+        _refused,
+        labels=("reason", "status"),
     ),
     "pode_signals_handshakes_pending": Number(
         "Requests on the ports of services that are not complete.",
@@ -166,7 +172,9 @@ NUMBERS: Mapping[str, Number] = {
         _sends,
         labels=("origin",),
     ),
-    "pode_signals_deliveries_total": Number("Recipients of sends.", _deliveries, labels=("outcome",)),
+    "pode_signals_deliveries_total": Number(
+        "Recipients of sends; what was queued and given up later counts under both.", _deliveries, labels=("outcome",)
+    ),
     "pode_signals_dropped_total": Number(
         "Deliveries that were given up.", lambda sources: dict(sources.hub.counters.dropped_by), labels=("cause",)
     ),
@@ -194,7 +202,7 @@ NUMBERS: Mapping[str, Number] = {
         labels=("class",),
     ),
     "pode_signals_requests_malformed_total": Number(
-        "Requests that were answered with 400.", lambda sources: sources.hub.counters.requests_malformed
+        "Requests that can't be read.", lambda sources: sources.hub.counters.requests_malformed
     ),
     "pode_signals_references_refused_total": Number(
         "Requests with a bad X-PODE-SIGNAL-CLIENT-ID header.", lambda sources: sources.hub.counters.references_refused

@@ -253,6 +253,7 @@ class SignalChannel(HTTPChannel):
             self._limit_acts("handshake_head_bytes", "the head of a request of {address} was too large")
         else:
             self.limits.counters.requests_malformed += 1
+        self.limits.counters.requests_answered["4xx"] += 1
         self.transport.write(REQUEST_MALFORMED)
         self.loseConnection()
 
@@ -327,7 +328,9 @@ class SignalChannel(HTTPChannel):
     def requestDone(self, request: Any) -> None:
         """The answer is complete. Another request may come on this connection, or none."""
         if self.persistent:
-            self._is_unused = True
+            # The next request may have come already, or a part of it.
+            self._has_begun = bool(self._dataBuffer or self._buffer or self._unparsed)
+            self._is_unused = not self._has_begun
             self._began_seconds = self.limits.turns.seconds()
             self._await_request()
         super().requestDone(request)  # type: ignore[no-untyped-call]
@@ -359,6 +362,7 @@ class SignalChannel(HTTPChannel):
         elif not self._is_unused:
             self._limit_acts("handshake_timeout_seconds", "{address} took too long over a request: closed")
         if self._has_begun:
+            self.limits.counters.requests_answered["4xx"] += 1
             self.transport.write(REQUEST_TOO_SLOW)
         # Twisted cancels this timer when the connection is lost, and forceAbortClient ends it.
         self._abortingCall = self.callLater(self.abortTimeout, self.forceAbortClient)  # type: ignore[no-untyped-call]

@@ -19,6 +19,10 @@ from .jobs import Job, Jobs, Runs, check_count
 __all__ = ["TimerState", "Timers"]
 
 
+# More than thirty years. The next trigger of a timer is a date, and dates end with the year 9999.
+_LONGEST_SECONDS = 1_000_000_000
+
+
 @frozen
 class TimerState:
     """The state of a timer.
@@ -224,4 +228,6 @@ def _checked_interval(interval: float) -> float:
     good = isinstance(interval, (int, float)) and not isinstance(interval, bool)
     if not good or not math.isfinite(interval) or interval <= 0:
         raise ValueError(f"interval has to be a number of seconds above 0, not {interval!r}")
+    if interval > _LONGEST_SECONDS:
+        raise ValueError(f"interval has to be at most {_LONGEST_SECONDS:,} seconds, not {interval!r}")
     return interval

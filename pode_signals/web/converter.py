@@ -142,8 +142,7 @@ class Converter:
         """
         kind, what = "upgrades_refused", "an upgrade of"
         if is_handshake(head):
-            self.hub.counters.upgrades_refused[refused.kind_of_refusal, refused.code] += 1
-            self._remember(head, refused)
+            self.count_handshake(head, refused)
         else:
             what = "a request for"
             if refused.code == HTTPStatus.BAD_REQUEST:
@@ -164,7 +163,9 @@ class Converter:
             limit=limit,
         )
 
-    def _remember(self, head: RequestHead, refused: UpgradeRefused) -> None:
+    def count_handshake(self, head: RequestHead, refused: UpgradeRefused) -> None:
+        """Count and keep a handshake that was refused, without a line in the log."""
+        self.hub.counters.upgrades_refused[refused.kind_of_refusal, refused.code] += 1
         origin = head.first(b"origin")
         self.hub.reports.recent.refusals.append(
             Refusal(
@@ -200,7 +201,7 @@ class Converter:
                 (request, view_of(link)),
                 later=lambda _: None,
             )
-            if agreed != (True,):
+            if agreed is None or agreed[0] is not True:
                 raise ClientIdRefused
         return link
 

@@ -173,7 +173,9 @@ class HandOver:
             raise PodeSignalsError("Autobahn refused a handshake that was checked")
         self._is_open = True
         if link.hub.shook_hands is not None and isinstance(self._channel, SignalChannel):
-            link.hub.shook_hands(link, self._channel.waited_seconds())
+            # In the next turn: within this one the hub does not have the connection yet.
+            told, seconds = link.hub.shook_hands, self._channel.waited_seconds()
+            link.runtime.clock.callLater(0, told, link, seconds)
         state.link = link
         if state.slot is not None:
             state.slot.link = link

@@ -19,7 +19,7 @@ from ..core.hosts import check_forwarded_host, check_host
 from ..core.request_head import RequestHead
 from ..core.request_record import header_text
 from ..core.text import printable
-from ..core.upgrade import check_target, is_upgrade
+from ..core.upgrade import check_target, is_handshake, is_upgrade
 from ..errors import ClientIdRefused, UpgradeRefused
 from ..hub.context import RouteSlot, current_route
 from ..hub.recent import MOST_CHARACTERS
@@ -80,7 +80,7 @@ class SignalsResource:
             if self._upgrades_by_itself(head, state):
                 self._converter.auto_upgrade(request)
                 return b""
-            self._check_text(request)
+            self._check_text(request, head)
             result = self._render_child(request)
         except UpgradeRefused as refused:
             return refused.render(request)
@@ -123,7 +123,7 @@ class SignalsResource:
             self._converter.count_refusal(head, refused)
             raise
 
-    def _check_text(self, request: Request) -> None:
+    def _check_text(self, request: Request, head: RequestHead) -> None:
         """Refuse a path that is not UTF-8. Klein would refuse such a path with a traceback in the log each time."""
         try:
             for each in (*(request.prepath or ()), *(request.postpath or ())):
@@ -136,7 +136,10 @@ class SignalsResource:
                 level=LogLevel.info,
                 path=header_text(request.path),
             )
-            raise UpgradeRefused(400, "The path is not UTF-8.") from None
+            refused = UpgradeRefused(400, "The path is not UTF-8.")
+            if is_handshake(head):
+                self._converter.count_handshake(head, refused)
+            raise refused from None
 
     def _upgrades_by_itself(self, head: RequestHead, state: RequestState) -> bool:
         wanted = self._auto_upgrade or (state.endpoint is not None and state.endpoint.auto_upgrade)
@@ -145,8 +148,10 @@ class SignalsResource:
     def _reference(self, request: Request, head: RequestHead) -> Any:
         try:
             return self._converter.checked_reference(request, head)
-        except ClientIdRefused:
+        except ClientIdRefused as refused:
             self._converter.hub.counters.references_refused += 1
+            if is_handshake(head):
+                self._converter.count_handshake(head, refused)
             self._converter.hub.reports.write(
                 "references_refused",
                 "refused a request with a bad X-PODE-SIGNAL-CLIENT-ID: {path}",

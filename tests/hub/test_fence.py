@@ -332,15 +332,42 @@ class TestInTwoSteps:
         assert [event["seconds"] for event in logs] == [2.0, 30.0]
 
 
-def test_exits_are_not_kept(fenced: Fenced) -> None:
-    """S5.7: the fence keeps errors; what ends the program passes."""
-    for error in (KeyboardInterrupt, SystemExit):
+@pytest.mark.parametrize("error", [SystemExit, asyncio.CancelledError, GeneratorExit])
+@pytest.mark.parametrize("way", ["plain", "async", "Deferred", "cancelled", "a message"])
+def test_exits_are_kept(fenced: Fenced, way: str, error: type[BaseException]) -> None:
+    """S5.7: what no reactor lets through ends the function, and not what was begun for it."""
 
-        def leaves(error: type[BaseException] = error) -> None:
-            raise error
+    def leaves(*_: Any) -> None:
+        raise error
 
-        with pytest.raises(error):
-            fenced.run(leaves)
+    async def leaves_later() -> None:
+        leaves()
+
+    with capturedLogs() as logs:
+        if way == "plain":
+            assert fenced.run(leaves) == (FAILED,)
+        elif way == "async":
+            assert fenced.run(leaves_later) == (FAILED,)
+        elif way == "Deferred":
+            assert fenced.run(lambda: succeed(None).addCallback(leaves)) == (FAILED,)
+        elif way == "cancelled":
+            fenced.run(lambda: Deferred(leaves))
+            fenced.clock.advance(30)
+            assert fenced.later == [FAILED]
+        else:
+            assert fenced.fence.call(cast(Any, Place("the test")), copy_context(), leaves) is FAILED
+    assert [event["log_failure"].type for event in logs if "log_failure" in event] == [error]
+    assert fenced.counted[0] == 1
+
+
+def test_an_interrupt_is_not_kept(fenced: Fenced) -> None:
+    """S5.7: whoever interrupts the program from the keyboard means the program."""
+
+    def leaves() -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        fenced.run(leaves)
 
 
 def test_asyncio_without_its_reactor(fenced: Fenced) -> None:
@@ -352,6 +379,6 @@ def test_asyncio_without_its_reactor(fenced: Fenced) -> None:
     with capturedLogs() as events:
         assert fenced.run(naps) == (FAILED,)
     assert [formatEvent(each) for each in events if each["log_level"] is LogLevel.warn] == [
-        "the test: what belongs to asyncio can be awaited on asyncio's reactor alone (twistd --reactor=asyncio);"
-        " on any other await Deferreds, such as twisted.internet.task.deferLater(reactor, seconds)"
+        "the test: asyncio can be used on its own reactor alone (twistd --reactor=asyncio);"
+        " on any other, await Deferreds, such as twisted.internet.task.deferLater(reactor, seconds)"
     ]

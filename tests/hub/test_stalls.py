@@ -97,6 +97,55 @@ def test_events_jobs_and_checks() -> None:
     assert lines(logs) == [f"connect event slowly of Msg {BUSY}", f"timer tick {BUSY}"]
 
 
+def test_async_functions() -> None:
+    """S20.1: an ``async def`` that keeps the turn before its first wait is named as well."""
+    signals = new_signals()
+
+    async def slowly(*_: Any) -> None:
+        sleeps(signals)()
+
+    signals.register_event("Msg", "connect", "slowly", slowly)
+    signals.add_timer("tick", 1, slowly, limit=1)
+    signals.add_route("/ws", lambda event: slowly())
+    with capturedLogs() as logs:
+        connected(signals)
+        turn(signals)
+        signals.start_schedules()
+        turn(signals, seconds=1)
+    assert lines(logs) == [f"connect event slowly of Msg {BUSY}", f"timer tick {BUSY}"]
+
+
+def test_the_end_of_a_connection(protocol: str) -> None:
+    """S20.1: a Disconnect function that keeps the turn is named, and the connection's signal route is not."""
+    world = World().converting()
+    world.signals.add_route("/msg", lambda event: None)
+    world.signals.register_event("Msg", "disconnect", "slowly", sleeps(world.signals))
+    client = world.client().open("/msg")
+    client.send(message("hello"))
+    world.turn()
+    with capturedLogs() as logs:
+        client.leave()
+        world.turn()
+    assert lines(logs) == [f"disconnect event slowly of Msg {BUSY}"]
+
+
+def test_a_route_that_wakes_another() -> None:
+    """S20.1: of two functions, one within the other, the inner one that kept the turn is named alone."""
+    signals = new_signals()
+    waiting: Deferred[None] = Deferred()
+    functions = [lambda _: waiting, sleeps(signals)]
+    signals.add_route("/slow", lambda event: functions[event.data.message](event))
+    signals.add_timer("wakes", 1, lambda: waiting.callback(None), limit=1)
+    client = connected(signals, path="/slow")
+    turn(signals)
+    client.says(0)
+    client.says(1)
+    with capturedLogs() as logs:
+        signals.start_schedules()
+        turn(signals, seconds=1)
+    assert lines(logs) == [f"signal route /slow {BUSY}"]
+
+
 def test_a_function_that_raises_after_a_while(protocol: str) -> None:
     """S20.1: one that raises is named all the same."""
     world = World().converting()
@@ -136,8 +185,8 @@ def test_nobody_is_known() -> None:
         turn(signals, seconds=4)
         turn(signals, seconds=1)
     assert lines(logs) == [
-        "the reactor stood still for 3.0 s, and nobody was served meanwhile: a function that this package has not"
-        " called blocks (such as one that goes on after an await), or the machine stood still"
+        "the reactor stood still for at least 3.0 s, and nobody was served meanwhile: a function blocks that this"
+        " package has not called (such as one that goes on after an await), or the machine stood still"
     ]
 
 

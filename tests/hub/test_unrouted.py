@@ -223,8 +223,8 @@ class TestPathsWithoutRoute:
         signals = new_signals()
         signals.add_route("/message", lambda event: None)
         assert self.lines(signals, "/mesage", "/mesage") == [
-            "there is no signal route for /mesage, so unrouted=broadcast decides on its messages;"
-            " did you mean /message?"
+            "there is no signal route for /mesage, so its messages go to the clients that they name, or to everybody"
+            " (unrouted=broadcast); did you mean /message?"
         ]
 
     def test_nothing_near(self) -> None:
@@ -232,7 +232,7 @@ class TestPathsWithoutRoute:
         signals = new_signals(unrouted="drop")
         signals.add_route("/message", lambda event: None)
         assert self.lines(signals, "/x") == [
-            "there is no signal route for /x, so unrouted=drop decides on its messages"
+            "there is no signal route for /x, so its messages are dropped (unrouted=drop)"
         ]
 
     def test_without_any_route(self) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from bounded import BoundedWorld
 from fakes import connect, connected, new_signals, turn
 from queue_model import PLACE_BYTES, slowed
 from web_fakes import World, head, plain
@@ -154,3 +155,36 @@ def test_requests() -> None:
     world.client().ask(plain("/%ff"))
     assert number(world.signals, "requests_malformed_total") == 1
     assert number(world.signals, "defects_total") == 0
+
+
+@pytest.mark.parametrize(
+    ("request_line", "headers", "reason"),
+    [
+        ("/msg", (("X-PODE-SIGNAL-CLIENT-ID", "forged"),), "ClientIdInvalid"),
+        ("/%ff", (), "UpgradeRefused"),
+        ("/msg", (("Origin", "https://elsewhere.example"),), "OriginRefused"),
+    ],
+)
+def test_refused_before_a_route(request_line: str, headers: tuple[tuple[str, str], ...], reason: str) -> None:
+    """O1.3: a handshake counts as refused wherever it is refused, and is among the last refusals."""
+    world = World(allowed_origins=["https://example.com"]).converting()
+    answer = world.client().ask(head(request_line, *headers))
+    assert answer.status in (400, 403)
+    assert labelled(world.signals, "handshakes_refused_total") == {(reason, str(answer.status)): 1}
+    assert [each.reason for each in world.signals.insight.recent_refusals()] == [reason]
+    world.client().ask(plain(request_line, *headers))
+    assert len(world.signals.insight.recent_refusals()) == 1
+
+
+def test_every_answer_counts() -> None:
+    """O1.3: answers that are written before a request is complete count as well, each once."""
+    world = BoundedWorld()
+    world.client().ask(plain("/ok"))
+    world.client().ask(b"nonsense\r\n\r\n")
+    world.client().ask(b"GET /ok HTTP/1.1\r\nTransfer-Encoding: gzip\r\n\r\n")
+    world.client().ask(b"GET /" + b"x" * 100_000)
+    slow = world.client().send(b"GET /ok HTTP/1.1\r\n")
+    world.clock.pump([1] * 12)
+    assert slow.answers[-1].status == 408
+    world.client().open("/msg")
+    assert labelled(world.signals, "requests_total") == {"2xx": 1, "4xx": 4, "1xx": 1}

@@ -115,8 +115,28 @@ def test_a_handshake() -> None:
     second.protocol.dataReceived(request[:20])
     served.reactor.advance(2)
     second.protocol.dataReceived(request[20:])
+    served.reactor.advance(0)
     assert [seconds for _, _, seconds in observer.told] == [3.0, 2.0]
     assert observer.told[0][1].name == "Msg"
+
+
+def test_an_observer_that_closes() -> None:
+    """S16.5: an observer may close what it is told of: the connection was open, and ends in good order."""
+
+    class Closes(Observer):
+        def shook_hands(self, connection: Any, seconds: float) -> None:
+            connection.close(4001, "not now")
+
+    served = Served()
+    served.signals.insight.attach(Closes())
+    served.service.startService()
+    with capturedLogs() as logs:
+        transport = served.talk(head("/msg", ("Host", "localhost")))
+        served.reactor.advance(1)
+    assert b" 101 " in transport.value()
+    assert transport.value().endswith(b"not now")
+    assert [each for each in logs if each["log_level"].name != "info"] == []
+    assert served.signals.counters.connections_opened == 1
 
 
 def test_a_pong() -> None:

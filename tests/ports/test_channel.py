@@ -68,6 +68,15 @@ class TestTime:
         assert client.wire.ended == "closed"
         assert world.hit == {"handshake_timeout_seconds": 1}
 
+    @pytest.mark.parametrize("packets", [1, 2])
+    def test_a_part_of_the_second_request(self, world: BoundedWorld, packets: int) -> None:
+        """S16.4: a part of a request is one, in the packet of the request before or in one of its own: 408, counted."""
+        first, part = plain("/ok"), b"GET /ok HTTP/1.1\r\nHos"
+        client = world.client().send(*([first + part] if packets == 1 else [first, part]))
+        world.clock.pump([1] * 12)
+        assert [each.status for each in client.answers] == [200, 408]
+        assert world.hit == {"handshake_timeout_seconds": 1}
+
     def test_functions_have_time(self, world: BoundedWorld) -> None:
         """S16.4: while a route works on a request no time runs; a next request that waits behind it has its own."""
         client = world.client()

@@ -339,3 +339,13 @@ def test_times_are_aware(bench: Bench) -> None:
     assert state.last is not None
     assert state.next is not None
     assert state.last.utcoffset() == state.next.utcoffset() == timedelta(0)
+
+
+@pytest.mark.parametrize("interval", [1_000_000_001, 1e12, 1e300])
+def test_an_interval_without_an_end(bench: Bench, interval: float) -> None:
+    """S13.6, S20.1: an interval whose end is no date is refused at once, and the longest one can be looked at."""
+    with pytest.raises(ValueError, match="interval has to be at most 1,000,000,000 seconds, not "):
+        bench.add(interval=interval)
+    bench.add(interval=1_000_000_000)
+    bench.start()
+    assert bench.state().next == at(1_000_000_000)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Any
+from unittest.mock import ANY
 from urllib.parse import quote
 
 import pytest
@@ -206,7 +207,9 @@ def test_strictly_signed_ids() -> None:
     assert shop.seen == shop.world.converted
 
 
-@pytest.mark.parametrize(("agreed", "status"), [(True, 200), (False, 400), (None, 400), ("yes", 400)])
+@pytest.mark.parametrize(
+    ("agreed", "status"), [(True, 200), (False, 400), (None, 400), ("yes", 400), (1, 400), (1.0, 400), (ANY, 400)]
+)
 def test_the_reference_check(agreed: object, status: int) -> None:
     """S15.1: reference_check sees the request and the connection before any route; anything but True refuses."""
     shop = Shop()
