@@ -120,7 +120,7 @@ class RequestHead:
             path: the path that the HTTP side chose a route by; None where no route was chosen.
             http_route: the route of an HTTP router; None where there was no router.
         """
-        lines = ((name, value) for name, values in self.headers.items() for value in values)
+        lines = [(name, value) for name, values in self.headers.items() for value in values]
         return RequestRecord(self.method, self.target, lines, self.address, self.is_secure, path, http_route)
 
 

@@ -33,8 +33,7 @@ class Capacity:
             with its number in that order.
         lingering: connections that are gone while a function for them goes on, or a message waits for one. Each takes a
             place as an open one does: otherwise clients that come and go would have any number of functions run.
-        open_by: how many of them there are, by protocol and scope.
-        opened_by: how many there ever were, by protocol.
+        opened_by, gone_by: how many were opened, and how many of these are gone, by protocol and scope.
         max_connections: how many of them there may be.
         max_pending_handshakes: how many requests may be incomplete: ``pending_handshakes``, or fewer where the process
             may have fewer file descriptors.
@@ -47,8 +46,8 @@ class Capacity:
         self.lingering: set[Link] = set()
         self._numbers = count(1)
         # Plain dicts: to count in a Counter costs ten times as much.
-        self.open_by: dict[tuple[str, str], int] = {}
-        self.opened_by: dict[str, int] = {}
+        self.opened_by: dict[tuple[str, str], int] = {}
+        self.gone_by: dict[tuple[str, str], int] = {}
         # The number of connections of each address, by limit_key. A client without an address is not counted.
         self._by_address: Counter[str] = Counter()
         # Connections that were replaced and whose transports are not gone yet, the oldest first: all of them, and those
@@ -96,10 +95,8 @@ class Capacity:
                 replaced none.
         """
         self.links[link] = next(self._numbers)
-        protocol = link.encoding.protocol
-        kind = protocol, link.scope.value
-        self.open_by[kind] = self.open_by.get(kind, 0) + 1
-        self.opened_by[protocol] = self.opened_by.get(protocol, 0) + 1
+        kind = link.encoding.protocol, link.scope.value
+        self.opened_by[kind] = self.opened_by.get(kind, 0) + 1
         if key := limit_key(link.address):
             self._by_address[key] += 1
         if self._replaced:
@@ -109,7 +106,8 @@ class Capacity:
         """A transport is gone. The connection keeps its place until :meth:`over`."""
         del self.links[link]
         self.lingering.add(link)
-        self.open_by[link.encoding.protocol, link.scope.value] -= 1
+        kind = link.encoding.protocol, link.scope.value
+        self.gone_by[kind] = self.gone_by.get(kind, 0) + 1
         key = limit_key(link.address)
         if link in self._replaced:
             del self._replaced[link]

@@ -5,6 +5,7 @@ Whatever counts, counts where something happens, in plain integers; here the cou
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping
 from typing import TypeAlias
 
@@ -60,8 +61,15 @@ def _names(sources: Sources) -> Mapping[str, int]:
 
 def _open(sources: Sources) -> Mapping[tuple[str, ...], int]:
     # A protocol that was there once shows 0.
-    found: Mapping[tuple[str, ...], int] = dict(sources.hub.capacity.open_by.items())
-    return found
+    gone = sources.hub.capacity.gone_by
+    return {(*kind,): count - gone.get(kind, 0) for kind, count in sources.hub.capacity.opened_by.items()}
+
+
+def _opened(sources: Sources) -> Mapping[str, int]:
+    found: Counter[str] = Counter()
+    for (protocol, _), count in sources.hub.capacity.opened_by.items():
+        found[protocol] += count
+    return dict(found)
 
 
 def _groups(sources: Sources) -> int:
@@ -138,9 +146,7 @@ NUMBERS: Mapping[str, Number] = {
     "pode_signals_connections_limit": Number(
         "How many connections there may be.", lambda sources: sources.hub.capacity.max_connections
     ),
-    "pode_signals_connections_opened_total": Number(
-        "Requests that became connections.", lambda sources: dict(sources.hub.capacity.opened_by), labels=("protocol",)
-    ),
+    "pode_signals_connections_opened_total": Number("Requests that became connections.", _opened, labels=("protocol",)),
     "pode_signals_connections_closed_total": Number(
         "Connections that ended, by the side that closed.",
         lambda sources: dict(sources.hub.counters.connections_closed),

@@ -12,6 +12,8 @@ MAX_CONTENT_TYPE_BYTES = 256
 """How long a Content-Type may be."""
 
 _WHITE_SPACE = b" \t"
+# Of Content-Type and Transfer-Encoding.
+_FIRST_LETTERS = frozenset({b"C", b"c", b"T", b"t"})
 
 
 def continues_header(line: bytes) -> bool:
@@ -28,6 +30,9 @@ def why_header_is_bad(line: bytes) -> str | None:
     Returns:
         A part of a sentence for the log; None for a header that may be taken.
     """
+    # Nearly all headers are short, and none of those below.
+    if len(line) <= MAX_HEADER_NAME_BYTES and line[:1] not in _FIRST_LETTERS:
+        return None
     end = line.find(b":", 0, MAX_HEADER_NAME_BYTES + 1)
     if end < 0 and len(line) > MAX_HEADER_NAME_BYTES:
         # Twisted keeps each new name for as long as the process runs.

@@ -65,6 +65,7 @@ class Converter:
         self._new_factory = new_factory
         # Made with the first connection: a factory asks for the hub's clock, and so for the reactor.
         self._factory: SignalFactory | None = None
+        self._rules = _upgrade_rules(hub)
         self._auto_upgrade_used = False
         self._restricted: set[str] = set()
 
@@ -229,16 +230,6 @@ class Converter:
         check_is_request("client_address", request)
         return read_request(request, self.proxies).address
 
-    def _upgrade_rules(self) -> UpgradeRules:
-        settings = self.hub.settings
-        return UpgradeRules(
-            allowed_origins=settings.allowed_origins,
-            allow_null_origin=settings.allow_null_origin,
-            allow_missing_origin=settings.allow_missing_origin,
-            own_ports=self.hub.own_ports,
-            compression=settings.compression,
-        )
-
     def _convert(
         self,
         request: Any,
@@ -251,7 +242,7 @@ class Converter:
         subprotocols: Sequence[str],
     ) -> Link:
         check_convertible(request, state)
-        offer = check(head, self._upgrade_rules())
+        offer = check(head, self._rules)
         path, http_route = routed_path(request) if state.unrouted_path is None else (state.unrouted_path, None)
         record = head.record(path, http_route)
         identity = self._identified(name, group, client_id, record)
@@ -265,3 +256,15 @@ class Converter:
             endpoint_name=None if state.endpoint is None else state.endpoint.name,
             subprotocol=next((each for each in subprotocols if each in offer.subprotocols), None),
         )
+
+
+def _upgrade_rules(hub: Hub) -> UpgradeRules:
+    """The rules of a hub. Its own ports are known when its services have bound them, and change within the one set."""
+    settings = hub.settings
+    return UpgradeRules(
+        allowed_origins=settings.allowed_origins,
+        allow_null_origin=settings.allow_null_origin,
+        allow_missing_origin=settings.allow_missing_origin,
+        own_ports=hub.own_ports,
+        compression=settings.compression,
+    )
