@@ -44,6 +44,10 @@ MISTAKES: list[tuple[Callable[[Any], object], str]] = [
         lambda signals: signals.send("x", name="Msg", client_id=b"1"),
         "client_id has to be a text, a whole number or several of them, not b'1'",
     ),
+    (
+        lambda signals: signals.send("x", name="Msg", exclude=1.5),
+        "exclude has to be a text, a whole number or several of them, not 1.5",
+    ),
 ]
 
 CHOICES: list[tuple[Callable[[Any], object], str]] = [

@@ -7,19 +7,35 @@ from functools import lru_cache
 
 from .names import check_name
 
-__all__ = ["checked_groups", "with_group", "without_group"]
+__all__ = ["checked_groups", "given_groups", "with_group", "without_group"]
+
+
+def given_groups(given: object) -> tuple[str, ...]:
+    """The groups that an application gives as one text, several texts or None: each once, in their order.
+
+    Raises:
+        TypeError: a group is no ``str``.
+    """
+    if given is None:
+        return ()
+    if isinstance(given, str):
+        return (given,)
+    if not isinstance(given, Sequence | set | frozenset) or isinstance(given, bytes):
+        raise TypeError(f"the group has to be a str or several of them, not {type(given).__name__}")
+    for each in given:
+        if not isinstance(each, str):
+            raise TypeError(f"each group has to be a str, not {type(each).__name__}")
+    return tuple(dict.fromkeys(given))
 
 
 def checked_groups(given: str | Sequence[str] | None) -> tuple[str, ...]:
-    """The groups that a conversion names, each once.
+    """The groups of a conversion.
 
     Raises:
         NameInvalid: a text can't be a group.
         TypeError: a group is no ``str``.
     """
-    if given is None:
-        return ()
-    groups = (given,) if isinstance(given, str) else tuple(dict.fromkeys(given))
+    groups = given_groups(given)
     for group in groups:
         check_name("group", group)
     return _shared(groups)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 
+from ..core.groups import given_groups
 from ..core.model import Scope
 from ..core.names import client_id_text
 from .requests import check_is_request, is_request
@@ -24,8 +25,7 @@ def check_arguments(
         raise TypeError("convert takes the request first and the name second: signals.convert(request, name)")
     check_is_request("convert", request)
     _check_text("name", name)
-    if group is not None:
-        _check_group(group)
+    given_groups(group)
     if client_id is not None:
         client_id_text(client_id)
     if scope is not None and scope not in (*Scope, *(each.value for each in Scope)):
@@ -35,14 +35,6 @@ def check_arguments(
         raise TypeError(f"subprotocols has to be a list of str, not {type(subprotocols).__name__}")
     for each in subprotocols:
         _check_text("subprotocol", each)
-
-
-def _check_group(group: object) -> None:
-    if isinstance(group, Sequence | set | frozenset) and not isinstance(group, (str, bytes)):
-        for each in group:
-            _check_text("group", each)
-    elif not isinstance(group, str):
-        raise TypeError(f"the group has to be a str or several of them, not {type(group).__name__}")
 
 
 def _check_text(argument: str, value: object) -> None:

@@ -459,7 +459,12 @@ def _failing(convert: Callable[[World, Any], object], error: type[Exception]) ->
         (
             lambda signals, request: signals.convert(request, "Msg", group=7),
             TypeError,
-            "the group has to be a str, not int",
+            "the group has to be a str or several of them, not int",
+        ),
+        (
+            lambda signals, request: signals.convert(request, "Msg", group=["red", None]),
+            TypeError,
+            "each group has to be a str, not NoneType",
         ),
         (
             lambda signals, request: signals.convert(request, "Msg", client_id=UUID(int=0)),
