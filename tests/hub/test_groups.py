@@ -180,14 +180,18 @@ class TestRefusals:
         "end",
         [lambda client: client.connection.close(), lambda client: client.vanishes(), lambda client: client.closes()],
     )
-    def test_ended_connections(self, signals: Signals, end: Callable[[FakeTransport], Any]) -> None:
-        """P89: joining and leaving do nothing where the connection is closing or closed."""
+    def test_ended_connections(self, end: Callable[[FakeTransport], Any]) -> None:
+        """P89: joining and leaving do nothing where the connection is closing or closed, not even at the limit."""
+        signals = new_signals(max_groups=1)
         client = connected(signals, group="red", answers_close=False)
+        others = [connected(signals), connected(signals)]
         end(client)
+        signals.send("waits", name="Msg")
         client.connection.join("blue")
         client.connection.leave("red")
         assert client.connection.groups == ("red",)
-        assert signals.names() == ()
+        assert signals.groups("Msg") == ()
+        assert [other.got for other in others] == [[], []]
 
     def test_nothing_to_do(self, signals: Signals, red: list[FakeTransport]) -> None:
         """P89: joining a group again, and leaving a group that the connection is not in, change and tell nothing."""
