@@ -98,7 +98,7 @@ def test_a_reference() -> None:
 
 
 def test_several_groups() -> None:
-    """S15.1: a connection is referred to by any of the groups that it is in now, as the list of its own 101 has them."""
+    """S15.1: a connection is referred to by any of its groups of now, in a list as its 101 has it."""
     shop = Shop()
     shop.open("Shop", "one", "Gr\u00fcn, hell")
     shop.world.converted[0].join("red")
