@@ -48,7 +48,7 @@ def new_signals() -> Signals:
 
 def connect(signals: Signals, number: int) -> Link:
     record = RequestRecord(b"GET", b"/ws", [(b"Host", b"example.com")], "192.0.2.1", False)
-    return hub_of(signals).open(Identity("Bench", None, str(number)), record, lambda _link: Wire())
+    return hub_of(signals).open(Identity("Bench", (), str(number)), record, lambda _link: Wire())
 
 
 def fan_out(count: int) -> None:

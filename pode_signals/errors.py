@@ -413,5 +413,7 @@ class NotInReactorThread(PodeSignalsError, RuntimeError):
 # What is done with a request belongs to its route, which runs in the reactor's thread and would not wait for a call
 # that another thread leaves to the reactor.
 _INSTEAD_OF_THREADS = {
-    "convert": "call it in the route itself, and defer only the work that takes long to a thread (deferToThread)"
+    "convert": "call it in the route itself, and defer only the work that takes long to a thread (deferToThread)",
+    "join": "use reactor.callFromThread(connection.join, …)",
+    "leave": "use reactor.callFromThread(connection.leave, …)",
 }

@@ -154,7 +154,7 @@ class Signals:
         request: Any,
         name: str,
         *,
-        group: str | None = None,
+        group: str | Sequence[str] | None = None,
         client_id: str | int | None = None,
         scope: Scope | str | None = None,
         subprotocols: Sequence[str] = (),
@@ -167,7 +167,8 @@ class Signals:
         Args:
             request: the ``twisted.web`` request that a Klein route or a resource is handling.
             name: what the connection joins.
-            group: its group within the name, or None.
+            group: its group within the name, or several of them; None is none. :meth:`SignalConnection.join` and
+                :meth:`SignalConnection.leave` change them later.
             client_id: its id within the name; None is a random version-4 UUID. Signed either way where signing is
                 on. Never pass on what an unauthenticated client chose: it would replace the owner of that id.
             scope: None is ``default_scope``.
@@ -184,7 +185,8 @@ class Signals:
             AlreadyConverted: the second call for a request.
             ResponseStarted: the route has begun to answer.
             ClientGone: the client went away.
-            ValueError: a response header that the route set can't be sent, or there is no such scope.
+            ValueError: a response header that the route set can't be sent, there are more groups than ``max_groups``,
+                or there is no such scope.
             TypeError: an argument is of a wrong type.
             NotInReactorThread: called from another thread.
         """
@@ -255,6 +257,7 @@ class Signals:
         name: Names = None,
         group: Several = None,
         client_id: Several = None,
+        exclude: Several = None,
         mode: SendMode | str = SendMode.AUTO,
         depth: int | None = None,
         ignore_event: bool = False,
@@ -269,6 +272,8 @@ class Signals:
                 message names, and with it the group and client id that are not given here.
             group: only connections in this group or one of these.
             client_id: only connections with this client id or one of these.
+            exclude: not the connections with this client id or one of these, such as the one that sent the message.
+                A send to the current connection alone reaches nobody where that connection is excluded.
             mode: whether to send to the current connection alone.
             depth: how deep the data may be nested; None is any depth.
             ignore_event: send as if outside of the current event and route.
@@ -298,7 +303,7 @@ class Signals:
                 said, sender = event.data, event.connection._link
             if slot is not None and slot.link is not None and slot.link.hub is self._hub:
                 converted = slot.link
-        return self._sender.send(said, sender, converted, data, name, group, client_id, mode, depth, key)
+        return self._sender.send(said, sender, converted, data, name, group, client_id, exclude, mode, depth, key)
 
     def set_broadcast_level(self, level: BroadcastLevel | str, name: str | None = None) -> None:
         """Say how narrow sends have to be (Pode: ``Set-PodeSignalBroadcastLevel``).

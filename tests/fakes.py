@@ -211,7 +211,7 @@ def connect(
     signals: Signals,
     name: str = "Msg",
     *,
-    group: str | None = None,
+    group: str | Sequence[str] | None = None,
     client_id: str | int | None = None,
     scope: Scope | None = None,
     path: str = "/ws",

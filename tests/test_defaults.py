@@ -63,6 +63,7 @@ PROTECTIONS = {
     "max_connections": None,  # what the process can hold, see below
     "max_connections_per_address": None,  # behind a proxy all share one
     "max_names": 10_000,
+    "max_groups": 100,
     "allowed_origins": None,  # the page's own
     "allow_null_origin": False,
     "allow_missing_origin": None,  # but not through a trusted proxy

@@ -30,7 +30,7 @@ def roots() -> dict[str, list[Any]]:
     """What the first word of a name in the text stands for; for some words there are several."""
     signals = pode_signals.Signals(clock=Clock())
     record = RequestRecord(b"GET", b"/msg", [], "192.0.2.7", False)
-    link = Link(hub_of(signals), Identity("Msg", None, "ada"), record)
+    link = Link(hub_of(signals), Identity("Msg", (), "ada"), record)
     connection = view_of(link)
     link.closure = closure = Closure(1000)
     signal_event = pode_signals.SignalEvent(hub_of(signals), connection, ClientMessage("hello"), None, 0)

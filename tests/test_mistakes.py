@@ -45,6 +45,10 @@ MISTAKES: list[tuple[Callable[[Any], object], str]] = [
         "client_id has to be a text, a whole number or several of them, not b'1'",
     ),
     (
+        lambda signals: signals.send("x", name="Msg", exclude=1.5),
+        "exclude has to be a text, a whole number or several of them, not 1.5",
+    ),
+    (
         lambda signals: signals.send("x", "Msg"),
         "send takes the data alone without a keyword: write send(data, name='Msg')",
     ),

@@ -36,6 +36,7 @@ SETTINGS: dict[str, tuple[Any, list[Any], list[Any]]] = {
     "max_connections": (None, COUNT_OR_NONE, [1, None]),
     "max_connections_per_address": (None, COUNT_OR_NONE, [1, None]),
     "max_names": (10_000, COUNT, [1]),
+    "max_groups": (100, COUNT, [1]),
     "pending_handshakes": (1_000, COUNT, [1]),
     "handshake_head_bytes": (16_384, [*COUNT, 1_023], [1_024]),
     "max_request_body_bytes": (1_048_576, [each for each in COUNT if each != 0], [0, 1, 10**12]),

@@ -112,16 +112,16 @@ EVERY_NAME: Final = EveryName.EVERY_NAME
 
 @frozen
 class Identity:
-    """The name, group and client id of a connection, after they were checked.
+    """The name, groups and client id of a connection, after they were checked.
 
     Attributes:
         name: the name that the connection joins.
-        group: its group within the name; None where it has no group.
+        groups: its groups within the name, in the order of joining.
         client_id: the client id as it was issued: with its signature where signing is on.
     """
 
     name: str
-    group: str | None
+    groups: tuple[str, ...]
     client_id: str
 
 
@@ -133,11 +133,13 @@ class Target:
         names: the names; None is every name.
         groups: the groups, of which a connection has to be in one. Empty means any group and no group.
         client_ids: the client ids, of which a connection has to have one. Empty means any client id.
+        exclude: the client ids of which a connection must have none.
     """
 
     names: tuple[str, ...] | None
     groups: tuple[str, ...] = ()
     client_ids: tuple[str, ...] = ()
+    exclude: tuple[str, ...] = ()
 
 
 @define

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from itertools import chain
+from itertools import chain, filterfalse
 from typing import Generic, Protocol, TypeVar
 
 from pode_signals.errors import UnknownName
@@ -14,15 +14,15 @@ __all__ = ["Entry", "Registry"]
 
 
 class Entry(Protocol):
-    """What the registry has to know of a connection. These three never change."""
+    """What the registry has to know of a connection. Name and client id never change."""
 
     @property
     def name(self) -> str:
         """The name that the connection has joined."""
 
     @property
-    def group(self) -> str | None:
-        """The group within the name; None where the connection has no group."""
+    def groups(self) -> tuple[str, ...]:
+        """The groups within the name; while the entry is in the registry they change with ``join`` and ``leave``."""
 
     @property
     def client_id(self) -> str:
@@ -66,8 +66,8 @@ class Registry(Generic[E]):
         elif entry.client_id in name.members.by_client_id:
             raise ValueError("this name and client id are in the registry already")
         name.members.add(entry)
-        if entry.group is not None:
-            self._join_group(name, entry, entry.group)
+        for group in entry.groups:
+            self._join_group(name, entry, group)
         self._index(entry)
         self._count += 1
         self._everyone = None
@@ -81,9 +81,8 @@ class Registry(Generic[E]):
         name = self._names.get(entry.name)
         if name is None or name.members.by_client_id.get(entry.client_id) is not entry:
             return False
-        if entry.group is not None and name.groups[entry.group].remove(entry):
-            del name.groups[entry.group]
-            self._unindex_group(entry.name, entry.group)
+        for group in entry.groups:
+            self._leave_group(name, entry, group)
         if name.members.remove(entry):
             del self._names[entry.name]
             self._known_names = None
@@ -91,6 +90,17 @@ class Registry(Generic[E]):
         self._count -= 1
         self._everyone = None
         return True
+
+    def join(self, entry: E, group: str) -> None:
+        """Have an entry in one more group, which the caller has added to the entry's own groups.
+
+        The audience of the name stays the same tuple; that of the group is a new one.
+        """
+        self._join_group(self._names[entry.name], entry, group)
+
+    def leave(self, entry: E, group: str) -> None:
+        """Have an entry in one group less, which the caller has taken out of the entry's own groups."""
+        self._leave_group(self._names[entry.name], entry, group)
 
     def get(self, name: str, client_id: str) -> E | None:
         """The entry with this name and client id."""
@@ -102,48 +112,52 @@ class Registry(Generic[E]):
 
         The entries of one name, or of one group of a name, stand in the order of joining, and are the same tuple until
         an entry joins or leaves. Several names, groups or client ids come in the order in which the target has them.
+        Where the target excludes one of the entries, the tuple is a new one each time.
         """
+        names, groups, exclude = target.names, target.groups, target.exclude
         if target.client_ids:
             found = self._with_client_ids(target)
-            if not target.groups:
+            if not groups:
                 return tuple(found)
-            groups = frozenset(target.groups)
-            return tuple(entry for entry in found if entry.group in groups)
-        if target.names is None and not target.groups:
+            wanted = frozenset(groups)
+            return tuple(entry for entry in found if not wanted.isdisjoint(entry.groups))
+        if names is None and not groups and not exclude:
             return self._of_all_names()
-        if target.names is not None and len(target.names) == 1:
-            return self.audience(target.names[0], target.groups)
-        return tuple(chain.from_iterable(audience for _, audience in self.audiences(target.names, target.groups)))
+        if names is not None and len(names) == 1:
+            return self.audience(names[0], groups, exclude)
+        return tuple(chain.from_iterable(audience for _, audience in self.audiences(names, groups, exclude)))
 
-    def audience(self, name: str, groups: tuple[str, ...] = ()) -> tuple[E, ...]:
-        """The entries of a name; with groups, only those that are in one of the groups."""
+    def audience(self, name: str, groups: tuple[str, ...] = (), exclude: tuple[str, ...] = ()) -> tuple[E, ...]:
+        """The entries of a name, apart from the excluded client ids; with groups, only those in one of the groups."""
         found = self._names.get(name)
         if found is None:
             return ()
         if not groups:
-            return found.members.everyone()
-        return _joined([found.groups[group] for group in dict.fromkeys(groups) if group in found.groups])
+            everyone = found.members.everyone()
+        else:
+            everyone = _joined([found.groups[group] for group in dict.fromkeys(groups) if group in found.groups])
+        if not exclude:
+            return everyone
+        by_client_id = found.members.by_client_id
+        return _without(everyone, {by_client_id[each] for each in exclude if each in by_client_id})
 
     def audiences(
-        self, names: Iterable[str] | None, groups: tuple[str, ...] = ()
+        self, names: Iterable[str] | None, groups: tuple[str, ...] = (), exclude: tuple[str, ...] = ()
     ) -> Iterator[tuple[str, tuple[E, ...]]]:
         """Each of these names with its entries; with groups, only with the entries that are in one of the groups.
 
         Args:
             names: the names; None is every name. With groups, a name without an entry in any of them is left out.
             groups: the groups; empty means any group and no group.
+            exclude: client ids of which the entries are left out.
         """
-        if not groups:
-            for name in dict.fromkeys(self._names if names is None else names):
-                yield name, self.audience(name, ())
-            return
-        found: dict[str, list[_Members[E]]] = {}
-        for group in dict.fromkeys(groups):
-            for members in self._of_each_name(group):
-                found.setdefault(members.name, []).append(members)
-        for name in found if names is None else dict.fromkeys(names):
-            if name in found:
-                yield name, _joined(found[name])
+        wanted = None if names is None else dict.fromkeys(names)
+        found = self._audiences_of_groups(wanted, groups) if groups else self._audiences(wanted)
+        if not exclude:
+            return found
+        # Looked up once for all names. The loops over many names and many excluded ids must not multiply.
+        excluded = set(chain.from_iterable(self._of_names(each, wanted) for each in exclude))
+        return ((name, _without(audience, excluded)) for name, audience in found)
 
     def with_client_id(self, client_id: str) -> tuple[E, ...]:
         """The entries with this client id, whatever their names."""
@@ -185,7 +199,7 @@ class Registry(Generic[E]):
     def has_client_id(self, name: str, client_id: str, group: str | None = None) -> bool:
         """Whether an entry has this name and client id and, where a group is given, this group."""
         entry = self.get(name, client_id)
-        return entry is not None and (group is None or entry.group == group)
+        return entry is not None and (group is None or group in entry.groups)
 
     def count(self, name: str | None = None) -> int:
         """How many entries a name has, which is 0 for an unknown name; without a name, how many entries there are."""
@@ -229,10 +243,13 @@ class Registry(Generic[E]):
         else:
             self._by_group[group] = _Alike({found.name: found, entry.name: members})
 
-    def _unindex_group(self, name: str, group: str) -> None:
+    def _leave_group(self, name: _Name[E], entry: E, group: str) -> None:
+        if not name.groups[group].remove(entry):
+            return
+        del name.groups[group]
         found = self._by_group[group]
         if isinstance(found, _Alike) and len(found) > 1:
-            del found[name]
+            del found[entry.name]
         else:
             del self._by_group[group]
 
@@ -249,8 +266,25 @@ class Registry(Generic[E]):
         except KeyError:
             raise UnknownName(name) from None
 
+    def _audiences(self, names: dict[str, None] | None) -> Iterator[tuple[str, tuple[E, ...]]]:
+        for name in dict.fromkeys(self._names) if names is None else names:
+            yield name, self.audience(name)
+
+    def _audiences_of_groups(
+        self, names: dict[str, None] | None, groups: tuple[str, ...]
+    ) -> Iterator[tuple[str, tuple[E, ...]]]:
+        found: dict[str, list[_Members[E]]] = {}
+        for group in dict.fromkeys(groups):
+            for members in self._of_each_name(group):
+                found.setdefault(members.name, []).append(members)
+        for name in found if names is None else names:
+            if name in found:
+                yield name, _joined(found[name])
+
     def _with_client_ids(self, target: Target) -> Iterator[E]:
         client_ids = dict.fromkeys(target.client_ids)
+        for each in target.exclude:
+            client_ids.pop(each, None)
         if target.names is None:
             return chain.from_iterable(map(self.with_client_id, client_ids))
         names = dict.fromkeys(target.names)
@@ -264,11 +298,13 @@ class Registry(Generic[E]):
                 by_name.setdefault(entry.name, []).append(entry)
         return chain.from_iterable(by_name[name] for name in names if name in by_name)
 
-    def _of_names(self, client_id: str, names: dict[str, None]) -> Iterable[E]:
-        """The entries with a client id and with one of the names.
+    def _of_names(self, client_id: str, names: dict[str, None] | None) -> Iterable[E]:
+        """The entries with a client id and with one of the names; None is every name.
 
         The loop goes over the names of the client id or over the given names, whichever are fewer.
         """
+        if names is None:
+            return self.with_client_id(client_id)
         found = self._by_client_id.get(client_id)
         if found is None:
             return ()
@@ -287,7 +323,14 @@ class Registry(Generic[E]):
 def _joined(several: list[_Members[E]]) -> tuple[E, ...]:
     if len(several) == 1:
         return several[0].everyone()
-    return tuple(chain.from_iterable(members.everyone() for members in several))
+    # An entry that is in several of the groups stands here once, where it stands first.
+    return tuple(dict.fromkeys(chain.from_iterable(members.everyone() for members in several)))
+
+
+def _without(audience: tuple[E, ...], excluded: set[E]) -> tuple[E, ...]:
+    left = tuple(filterfalse(excluded.__contains__, audience))
+    # Fan-out joins the messages of a turn where the audience is the same object.
+    return audience if len(left) == len(audience) else left
 
 
 class _Namesakes(dict[str, E]):

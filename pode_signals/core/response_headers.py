@@ -1,4 +1,4 @@
-"""The header lines of a 101: the connection's name, group and id, and the route's own headers. It writes nothing."""
+"""The header lines of a 101: the connection's name, groups and id, and the route's own headers. It writes nothing."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _NOT_FROM_THE_ROUTE = re.compile(
 def response_header_lines(
     client_id: str,
     name: str,
-    group: str | None,
+    groups: Sequence[str],
     headers: Iterable[tuple[bytes, Sequence[bytes]]],
     cookies: Iterable[bytes],
 ) -> bytes:
@@ -32,7 +32,7 @@ def response_header_lines(
     Args:
         client_id: the client id as it was issued.
         name: the name of the connection.
-        group: the connection's group; None where it has no group.
+        groups: the connection's groups.
         headers: the headers that the route set, byte for byte: each header with its values.
         cookies: the values of Set-Cookie.
 
@@ -41,10 +41,11 @@ def response_header_lines(
     """
     lines = [
         b"X-PODE-SIGNAL-CLIENT-ID: " + header_value(client_id).encode("ascii"),
-        _name_line(b"X-PODE-SIGNAL-NAME: ", name),
+        b"X-PODE-SIGNAL-NAME: " + _encoded(name),
     ]
-    if group is not None:
-        lines.append(_name_line(b"X-PODE-SIGNAL-GROUP: ", group))
+    # One line with commas (RFC 9110 section 5.3). A comma within a group is percent-encoded.
+    if groups:
+        lines.append(b"X-PODE-SIGNAL-GROUP: " + b",".join(map(_encoded, groups)))
     theirs = [(header, value) for header, values in headers if _comes_from_the_route(header) for value in values]
     for header, value in (*theirs, *((b"Set-Cookie", cookie) for cookie in cookies)):
         # Twisted refuses line breaks in headers, but cookies are a list that a route can append to.
@@ -59,8 +60,8 @@ def response_header_lines(
 
 
 @lru_cache(maxsize=256)
-def _name_line(head: bytes, name: str) -> bytes:
-    return head + header_value(name).encode("ascii")
+def _encoded(name: str) -> bytes:
+    return header_value(name).encode("ascii")
 
 
 @lru_cache(maxsize=256)

@@ -93,6 +93,11 @@ class Settings:
         " of this kind.",
     )
     max_names: int = count(10_000, "names", "How many different names open connections may have.")
+    max_groups: int = count(
+        100,
+        "groups",
+        "How many groups one connection may be in. ``convert`` and ``join`` raise ``ValueError`` for more.",
+    )
     pending_handshakes: int = count(
         1_000,
         "connections",
@@ -259,6 +264,7 @@ class SettingsArguments(TypedDict, total=False):
     max_connections: int | None
     max_connections_per_address: int | None
     max_names: int
+    max_groups: int
     pending_handshakes: int
     handshake_head_bytes: int
     max_request_body_bytes: int

@@ -10,6 +10,7 @@ from twisted.internet.defer import Deferred
 
 from ..core.counters import Counters
 from ..core.model import BroadcastLevel, ClosedBy, Closure, ConnectionState, Scope, SendMode
+from ..core.names import check_name
 from ..core.request_record import RequestRecord
 from ..core.settings import Settings
 from ..core.signing import bare_client_id
@@ -46,6 +47,7 @@ class ConnectionHub(Protocol):
         name: Names = None,
         group: Several = None,
         client_id: Several = None,
+        exclude: Several = None,
         mode: SendMode | str = SendMode.AUTO,
         depth: int | None = None,
         ignore_event: bool = False,
@@ -109,8 +111,13 @@ class SignalConnection:
 
     @property
     def group(self) -> str | None:
-        """The connection's group within the name; None where it has no group."""
-        return self._link.group
+        """The first of the connection's groups within the name; None where it has no group."""
+        return next(iter(self._link.groups), None)
+
+    @property
+    def groups(self) -> tuple[str, ...]:
+        """The connection's groups within the name, in the order of joining; of an ended connection, the last ones."""
+        return self._link.groups
 
     @property
     def client_id(self) -> str:
@@ -187,6 +194,33 @@ class SignalConnection:
         if self._metadata is None:
             self._metadata = {}
         return self._metadata
+
+    def join(self, group: str) -> None:
+        """Be in a group too, beside the others. Who may join a group is the application's to decide.
+
+        Nothing happens where the connection is in the group already, or is not open any more.
+
+        Raises:
+            NameInvalid: the text can't be a group.
+            TypeError: the group is no ``str``.
+            ValueError: the connection is in ``max_groups`` groups already.
+            NotInReactorThread: called from another thread.
+        """
+        self._link.runtime.check_thread("join")
+        self._link.join(check_name("group", group))
+
+    def leave(self, group: str) -> None:
+        """Be in a group no longer. What was sent to the group before still arrives.
+
+        Nothing happens where the connection is not in the group, or is not open any more.
+
+        Raises:
+            NameInvalid: the text can't be a group.
+            TypeError: the group is no ``str``.
+            NotInReactorThread: called from another thread.
+        """
+        self._link.runtime.check_thread("leave")
+        self._link.leave(check_name("group", group))
 
     def send(self, data: object, *, depth: int | None = None, key: str | None = None) -> Delivery:
         """Send to this connection alone. Its scope and the current event make no difference.

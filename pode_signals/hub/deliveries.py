@@ -55,9 +55,9 @@ class Deliveries:
             return
         names = self._names(target, delivery)
         if len(names) == 1:
-            self._to_all(self._registry.audience(names[0], target.groups), content, delivery)
+            self._to_all(self._registry.audience(names[0], target.groups, target.exclude), content, delivery)
         else:
-            for _, audience in self._registry.audiences(names, target.groups):
+            for _, audience in self._registry.audiences(names, target.groups, target.exclude):
                 self._to_all(audience, content, delivery)
 
     def _to_one(self, link: Link, data: bytes, key: str | None, delivery: Delivery) -> None:

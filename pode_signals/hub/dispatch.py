@@ -232,7 +232,7 @@ class Dispatch:
             name = link.name
         try:
             sends = self._counters.sends
-            delivery = hub.send_within(event, said.message, name, said.group, said.client_id, _AUTO, None, None)
+            delivery = hub.send_within(event, said.message, name, said.group, said.client_id, None, _AUTO, None, None)
             # A message may have nothing to say.
             self._counters.messages_sent_on += self._counters.sends - sends
             if delivery.refused:

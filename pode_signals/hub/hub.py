@@ -12,6 +12,7 @@ from twisted.internet.interfaces import IReactorTime
 
 from ..backplane.contract import Backplane
 from ..backplane.memory import MemoryBackplane
+from ..core.groups import with_group, without_group
 from ..core.model import ClosedBy, ConnectionState, Identity, Scope, SendMode
 from ..core.registry import Registry
 from ..core.request_record import RequestRecord
@@ -70,7 +71,7 @@ class Hub:
         unrouted: what becomes of a client's message for whose path there is no signal route.
         own_ports: the ports of this service's http and https endpoints: pages from there may connect.
         received: what transports call with a client's text message.
-        opened, closed, shook_hands, ponged: are told of what their names say; None tells nobody.
+        opened, closed, shook_hands, ponged, groups_changed: are told of what their names say; None tells nobody.
         pending_requests: for each service of the hub, its requests that are not complete.
     """
 
@@ -105,6 +106,7 @@ class Hub:
         self.closed: Callable[[Link, float], None] | None = None
         self.shook_hands: Callable[[Link, float], None] | None = None
         self.ponged: Callable[[Link, float], None] | None = None
+        self.groups_changed: Callable[[Link], None] | None = None
         self.pending_requests: list[Sized] = []
 
     @property
@@ -234,6 +236,28 @@ class Hub:
         """So many bytes have come of a message that is not complete; 0 where no message is incomplete."""
         self.inboxes.incomplete(link, size_bytes)
 
+    def join_group(self, link: Link, group: str) -> None:
+        """Have an open connection in one more group.
+
+        Raises:
+            ValueError: it would be in more than ``max_groups``.
+        """
+        groups = with_group(link.groups, group)
+        self.identities.check_count(groups)
+        if self._has_what_was_sent(link):
+            link.groups = groups
+            if link.is_global:
+                self.registry.join(link, group)
+            self._tell_of_groups(link)
+
+    def leave_group(self, link: Link, group: str) -> None:
+        """Have an open connection in one group less."""
+        if self._has_what_was_sent(link):
+            link.groups = without_group(link.groups, group)
+            if link.is_global:
+                self.registry.leave(link, group)
+            self._tell_of_groups(link)
+
     # What dispatch and events call.
 
     def client_ids_hold(self, client_ids: tuple[str, ...]) -> bool:
@@ -252,6 +276,7 @@ class Hub:
         name: Names,
         group: Several,
         client_id: Several,
+        exclude: Several,
         mode: SendMode | str,
         depth: int | None,
         key: str | None,
@@ -259,7 +284,19 @@ class Hub:
         """``signals.send`` with an event as the current one."""
         self._runtime.check_thread("send")
         sender = event.connection._link
-        return self.sender.send(event.data, sender, None, data, name, group, client_id, mode, depth, key)
+        return self.sender.send(event.data, sender, None, data, name, group, client_id, exclude, mode, depth, key)
+
+    def _has_what_was_sent(self, link: Link) -> bool:
+        """Write what this turn has sent to the name of a connection; False where that ends the connection."""
+        # What was sent before a change of groups is for the audiences of that time. It goes out before anything that
+        # tells the client of its new groups, and before anything that is sent to the new audiences.
+        self.fan_out.flush(link.name)
+        # A write that fails takes its connection out of the registry, with the groups that it has there.
+        return link.state is ConnectionState.OPEN
+
+    def _tell_of_groups(self, link: Link) -> None:
+        if self.groups_changed is not None:
+            self.groups_changed(link)
 
     def _enter(self, link: Link) -> Link | None:
         """Join the registry, in the place of a connection with the same name and client id: that is closed."""

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Sequence
 
 from twisted.logger import Logger
 
+from ..core.groups import checked_groups
 from ..core.model import Identity
 from ..core.names import check_name, client_id_text
 from ..core.request_record import RequestRecord
@@ -43,6 +44,8 @@ class Identities:
 
     def __init__(self, runtime: Runtime, is_empty: Callable[[], bool]) -> None:
         self._random = runtime.random
+        self._reports = runtime.reports
+        self._max_groups = runtime.settings.max_groups
         self._is_empty = is_empty
         self._signer: Signer | None = None
         self._warned = False
@@ -98,15 +101,23 @@ class Identities:
             return self._signer.verify(client_id, self._caller(caller))
         return not client_id.startswith(_SIGNED)
 
-    def identify(self, name: str, group: str | None, client_id: str | int | None, request: RequestRecord) -> Identity:
-        """Check a conversion's name, group and client id, and issue the id."""
+    def identify(
+        self, name: str, group: str | Sequence[str] | None, client_id: str | int | None, request: RequestRecord
+    ) -> Identity:
+        """Check a conversion's name, groups and client id, and issue the id."""
         check_name("name", name)
-        if group is not None:
-            check_name("group", group)
+        groups = checked_groups(group)
+        self.check_count(groups)
         caller = caller_of(request) if self._signer is not None and self._signer.strict else None
         if caller is not None and not caller.address:
             self._warn_of_no_address()
-        return Identity(name, group, self._issue(client_id, caller))
+        return Identity(name, groups, self._issue(client_id, caller))
+
+    def check_count(self, groups: tuple[str, ...]) -> None:
+        """Raise a ValueError where these are more groups than one connection may be in."""
+        if len(groups) > self._max_groups:
+            self._reports.limit("max_groups", "a connection was to be in {count} groups", count=len(groups))
+            raise ValueError(f"a connection may be in {self._max_groups} groups at most (max_groups)")
 
     def _issue(self, client_id: str | int | None, caller: Caller | None) -> str:
         if client_id is None:

@@ -65,6 +65,12 @@ class LinkHub(Protocol):
     def grows(self, link: Link, size_bytes: int) -> None:
         """So many bytes have come of a message that is not complete; 0 where no message is incomplete."""
 
+    def join_group(self, link: Link, group: str) -> None:
+        """Have an open connection in one more group."""
+
+    def leave_group(self, link: Link, group: str) -> None:
+        """Have an open connection in one group less."""
+
 
 class Link:
     """The machine's side of one connection; :class:`~pode_signals.SignalConnection` is the user's view of it.
@@ -74,7 +80,7 @@ class Link:
 
     Args:
         hub: the hub that the connection belongs to.
-        identity: name, group and client id.
+        identity: name, groups and client id.
         request: a read-only record of the request.
         scope: global or local.
         endpoint_name: the name of the endpoint that the connection came in by; None where the endpoint has no name.
@@ -82,6 +88,7 @@ class Link:
         encoding: how its client gets messages.
 
     Attributes:
+        groups: its groups within the name, in the order of joining. The hub alone changes them.
         state: open, closing or closed.
         closure: how the connection ended; None while it is open.
         connected_seconds: when the connection was opened, by the hub's clock.
@@ -108,7 +115,7 @@ class Link:
         "connected_seconds",
         "encoding",
         "endpoint_name",
-        "group",
+        "groups",
         "hub",
         "inbox",
         "intake",
@@ -142,7 +149,7 @@ class Link:
     ) -> None:
         self.hub = hub
         self.name = identity.name
-        self.group = identity.group
+        self.groups = identity.groups
         self.client_id = identity.client_id
         self.request = request
         self.scope = scope
@@ -183,6 +190,22 @@ class Link:
     def is_local(self) -> bool:
         """Whether its scope is local."""
         return self.scope is Scope.LOCAL
+
+    # What users call, by way of their view.
+
+    def join(self, group: str) -> None:
+        """Be in a group too; nothing happens where the connection is in the group already, or is not open.
+
+        Raises:
+            ValueError: the connection would be in more than ``max_groups`` groups.
+        """
+        if self.state is ConnectionState.OPEN and group not in self.groups:
+            self.hub.join_group(self, group)
+
+    def leave(self, group: str) -> None:
+        """Be in a group no longer; nothing happens where the connection is not in the group, or is not open."""
+        if self.state is ConnectionState.OPEN and group in self.groups:
+            self.hub.leave_group(self, group)
 
     # What hub, dispatch and fan-out call.
 

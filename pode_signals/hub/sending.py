@@ -52,6 +52,7 @@ class Sender:
         name: Names,
         group: Several,
         client_id: Several,
+        exclude: Several,
         mode: SendMode | str,
         depth: int | None,
         key: str | None,
@@ -63,12 +64,18 @@ class Sender:
             sender: the connection that sent that message.
             converted: the connection that the current HTTP route has converted; None where the route has not converted
                 any, or where there is no current route.
-            data, name, group, client_id, mode, depth, key: as ``signals.send`` takes them.
+            data, name, group, client_id, exclude, mode, depth, key: as ``signals.send`` takes them.
         """
+        # Most sends exclude nobody, and do not pay for the look at the argument.
+        excluded = () if exclude is None else client_ids_of(exclude, "exclude")
         direct = self._direct(said, sender, converted, mode)
-        if direct is not None:
+        if direct is None:
+            target = target_of(said, name, groups_of(group), client_ids_of(client_id), excluded)
+        elif direct.client_id not in excluded:
             return self.send_to(direct, data, depth, key)
-        target = target_of(said, name, groups_of(group), client_ids_of(client_id))
+        else:
+            # A direct send must not become a broadcast because its one recipient is excluded: it reaches nobody.
+            target = Target(())
         # All levels are asked before anything is sent: a refusal raises, and then nobody has got the message. A target
         # without names means every name; Deliveries leaves out the names whose level refuses.
         for each in target.names or ():

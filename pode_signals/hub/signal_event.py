@@ -67,6 +67,7 @@ class EventParts(Protocol):
         name: Names,
         group: Several,
         client_id: Several,
+        exclude: Several,
         mode: SendMode | str,
         depth: int | None,
         key: str | None,
@@ -163,6 +164,7 @@ class SignalEvent:
         name: Names = None,
         group: Several = None,
         client_id: Several = None,
+        exclude: Several = None,
         mode: SendMode | str = SendMode.AUTO,
         depth: int | None = None,
         key: str | None = None,
@@ -173,7 +175,7 @@ class SignalEvent:
         """
         if misplaced:
             raise misplaced_argument("event.send", misplaced)
-        return self._parts.send_within(self, data, name, group, client_id, mode, depth, key)
+        return self._parts.send_within(self, data, name, group, client_id, exclude, mode, depth, key)
 
     def __repr__(self) -> str:
         # Without the signature of the id: with it, a reader of a log could send to the client.

@@ -138,7 +138,7 @@ class Insight:
 
     def _links(self, name: str | None, group: str | None) -> Iterator[Link]:
         if name is None:
-            return (link for link in self._hub.links() if group is None or link.group == group)
+            return (link for link in self._hub.links() if group is None or group in link.groups)
         return iter(self._hub.registry.select(Target((name,), () if group is None else (group,))))
 
     def _row(self, link: Link) -> ConnectionRow:
@@ -146,7 +146,7 @@ class Insight:
         return ConnectionRow(
             client_id=link.client_id,
             name=link.name,
-            group=link.group,
+            groups=link.groups,
             scope=link.scope,
             protocol=link.encoding.protocol,
             state=link.state,

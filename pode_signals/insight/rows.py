@@ -18,7 +18,7 @@ class ConnectionRow:
     Attributes:
         client_id: its id as issued, so with its signature where ids are signed: a secret of the client.
         name: what it joined.
-        group: its group within the name, or None.
+        groups: its groups within the name, in the order of joining.
         scope: global or local.
         protocol: ``plain`` for Pode's own clients.
         state: open, or closing.
@@ -32,7 +32,7 @@ class ConnectionRow:
 
     client_id: str
     name: str
-    group: str | None
+    groups: tuple[str, ...]
     scope: Scope
     protocol: str
     state: ConnectionState
@@ -42,6 +42,11 @@ class ConnectionRow:
     queued_bytes: int
     slow: bool
     node: str
+
+    @property
+    def group(self) -> str | None:
+        """The first of its groups; None where it has no group."""
+        return next(iter(self.groups), None)
 
 
 @frozen

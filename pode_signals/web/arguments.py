@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from ..core.groups import given_groups
 from ..core.model import Scope
 from ..core.names import client_id_text
 from .requests import check_is_request, is_request
@@ -24,8 +25,7 @@ def check_arguments(
         raise TypeError("convert takes the request first and the name second: signals.convert(request, name)")
     check_is_request("convert", request)
     _check_text("name", name)
-    if group is not None:
-        _check_text("group", group)
+    given_groups(group)
     if client_id is not None:
         client_id_text(client_id)
     if scope is not None and scope not in (*Scope, *(each.value for each in Scope)):

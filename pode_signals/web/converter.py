@@ -73,7 +73,7 @@ class Converter:
         self,
         request: Any,
         name: str,
-        group: str | None,
+        group: str | Sequence[str] | None,
         client_id: str | int | None,
         scope: Scope,
         subprotocols: Sequence[str] = (),
@@ -206,7 +206,9 @@ class Converter:
                 raise ClientIdRefused
         return link
 
-    def _identified(self, name: str, group: str | None, client_id: str | int | None, record: RequestRecord) -> Identity:
+    def _identified(
+        self, name: str, group: str | Sequence[str] | None, client_id: str | int | None, record: RequestRecord
+    ) -> Identity:
         # Elsewhere a bad name is a mistake of the application, and raises a ValueError. Here names mostly come from the
         # paths of clients, so the request is refused.
         try:
@@ -236,7 +238,7 @@ class Converter:
         state: RequestState,
         head: RequestHead,
         name: str,
-        group: str | None,
+        group: str | Sequence[str] | None,
         client_id: str | int | None,
         scope: Scope,
         subprotocols: Sequence[str],

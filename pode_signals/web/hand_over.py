@@ -83,7 +83,7 @@ class HandOver:
         header_lines = response_header_lines(
             link.client_id,
             link.name,
-            link.group,
+            link.groups,
             self._request.responseHeaders.getAllRawHeaders(),
             self._request.cookies,
         )

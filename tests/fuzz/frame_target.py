@@ -156,7 +156,7 @@ class FrameStream:
             protocol.shake_hands(KEY, None, DEFLATE if signals.settings.compression else b"")
             return protocol
 
-        connection = hub_of(signals).open(Identity("Msg", None, CLIENT_ID), self._record, connect)
+        connection = hub_of(signals).open(Identity("Msg", (), CLIENT_ID), self._record, connect)
         (protocol,) = protocols
         self._clock.advance(0)
         transport.clear()

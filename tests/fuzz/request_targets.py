@@ -205,13 +205,13 @@ class ReferenceHeaders:
         self._signals = Signals(clock=self._clock)
         self._signals.enable_signing(SECRET)
         record = RequestRecord(b"GET", b"/", (), "192.0.2.1", False)
-        for name, group, client_id in (
-            ("Msg", "red", "known"),
-            ("Msg", None, "twice"),
-            ("Other", "red", "twice"),
-            ("Msg", None, "\u00fc,%"),
+        for name, groups, client_id in (
+            ("Msg", ("red", "blue"), "known"),
+            ("Msg", (), "twice"),
+            ("Other", ("red",), "twice"),
+            ("Msg", (), "\u00fc,%"),
         ):
-            hub_of(self._signals).open(Identity(name, group, self._ids[client_id]), record, _nowhere)
+            hub_of(self._signals).open(Identity(name, groups, self._ids[client_id]), record, _nowhere)
 
     def run(self, data: bytes, at: int) -> str:
         """Whether a connection is found: the one whose id was given."""

@@ -64,7 +64,7 @@ class _Reader(FakeTransport):
 def connect_reader(world: BoundedWorld, name: str, group: str, client_id: str) -> None:
     """Connect a good client."""
     record = RequestRecord(b"GET", b"/", (), "192.0.2.9", False)
-    hub_of(world.signals).open(Identity(name, group, client_id), record, partial(_Reader, world.clock))
+    hub_of(world.signals).open(Identity(name, (group,), client_id), record, partial(_Reader, world.clock))
 
 
 def let_pass(clock: Clock, seconds: float) -> None:

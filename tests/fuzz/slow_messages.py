@@ -62,7 +62,7 @@ class _Connected:
             wire.protocol.shake_hands(KEY, None, b"permessage-deflate" if extension else b"")
             return wire.protocol
 
-        hub_of(signals).open(Identity("Mine", None, CLIENT_ID), record, connect)
+        hub_of(signals).open(Identity("Mine", (), CLIENT_ID), record, connect)
         clock.advance(0)
         assert b" 101 " in wire.value(), context
         wire.clear()

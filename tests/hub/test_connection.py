@@ -558,7 +558,7 @@ def test_a_client_that_leaves_while_it_is_let_in(how: str) -> None:
         return transport
 
     with pytest.raises(ClientGone):
-        hub.open(Identity("Msg", None, "ada"), record, connect_and_leave)
+        hub.open(Identity("Msg", (), "ada"), record, connect_and_leave)
     turn(signals, seconds=60)
     assert (signals.open_connections(), signals.names(), told) == ((), (), [])
     assert (signals.counters.connections_opened, sum(signals.counters.connections_closed.values())) == (0, 0)

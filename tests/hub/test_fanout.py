@@ -34,13 +34,20 @@ class Mixture:
 
     def step(self, text: str) -> None:
         """Do one thing; what it sends, if anything, is this text."""
-        steps = [self.join, self.leave, self.send_to_one, self.send_to_some, self.turn] + [self.broadcast] * 4
+        steps = [self.join, self.leave, self.send_to_one, self.send_to_some, self.turn, self.regroup]
+        steps += [self.broadcast] * 4
         here = [each for each in self.expected if each.connection.state is ConnectionState.OPEN]
         self._random.choice(steps)(text, here)
 
     def join(self, text: str, _here: list[FakeTransport]) -> None:
-        name, group = self._random.choice(["A", "B"]), self._random.choice([None, "g", "h"])
+        name, group = self._random.choice(["A", "B"]), self._random.choice([None, "g", "h", ["h", "g"]])
         self.expected[connect(self._signals, name, group=group, client_id=text)] = []
+
+    def regroup(self, _text: str, here: list[FakeTransport]) -> None:
+        for one in self._random.sample(here, min(3, len(here))):
+            group = self._random.choice("gh")
+            change = one.connection.leave if group in one.connection.groups else one.connection.join
+            change(group)
 
     def leave(self, _text: str, here: list[FakeTransport]) -> None:
         if len(here) < 4:
@@ -71,11 +78,15 @@ class Mixture:
     def broadcast(self, text: str, here: list[FakeTransport]) -> None:
         names = self._random.choice([["A"], ["B"], ["B", "A"], None])
         groups = self._random.choice([[], [], ["g"], ["h", "g"]])
-        self._signals.send(text, name=EVERY_NAME if names is None else names, group=groups)
+        left_out = [
+            each.client_id for each in self._random.sample(here, min(self._random.choice([0, 0, 2]), len(here)))
+        ]
+        self._signals.send(text, name=EVERY_NAME if names is None else names, group=groups, exclude=left_out)
         for each in here:
             connection = each.connection
-            if (names is None or connection.name in names) and (not groups or connection.group in groups):
-                self.expected[each].append(text)
+            if (names is None or connection.name in names) and connection.client_id not in left_out:
+                if not groups or set(connection.groups) & set(groups):
+                    self.expected[each].append(text)
 
 
 class TestOrder:
@@ -134,7 +145,9 @@ class TestOrder:
 
     @pytest.mark.parametrize("seed", range(20))
     def test_any_mixture(self, signals: Signals, seed: int) -> None:
-        """S4.6: whatever is sent, in whatever mixture with joins, closes and turns: each gets its own, in order."""
+        """S4.6: whatever is sent, in whatever mixture with joins, closes, turns and changes of groups: each gets its
+        own, in order.
+        """
         mixture = Mixture(signals, Random(seed))
         for number in range(400):
             mixture.step(str(number))

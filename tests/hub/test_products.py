@@ -129,6 +129,39 @@ def test_one_id_in_many_names() -> None:
     assert counts[0] == counts[1]
 
 
+def test_changes_of_groups() -> None:
+    """P89: joining and leaving a group, and going out of several, cost the same among 20 connections and among 320."""
+    costs = []
+    for count in (FEW, MANY):
+        signals = new_signals()
+        for _ in range(count):
+            connect(signals, "Msg", group=["g", "h", "i"])
+        client = connect(signals, "Msg", group=["g", "h"])
+        turn(signals)
+        signals.send("x", name="Msg", group=["g", "h", "i"])
+        turn(signals)
+        connection = client.connection
+        changes = [partial(connection.join, "i"), partial(connection.leave, "g"), partial(connection.join, "new")]
+        costs.append([steps(change) for change in (*changes, partial(connection.leave, "new"), connection.close)])
+    assert costs[0] == costs[1]
+
+
+def test_whom_a_send_leaves_out() -> None:
+    """S4.1: many excluded client ids beside many names are looked up once each, whether or not somebody has them."""
+    for own in (None, "i"):
+        signals, _ = crowd(FEW, client_id=own)
+        registry = hub_of(signals).registry
+        names = tuple(f"n{number}" for number in range(500))
+
+        def cost(count: int, exclude: int) -> int:
+            target = Target(names[:count], exclude=("i", *IDS)[:exclude])  # noqa: B023
+            registry.select(target)  # noqa: B023
+            return steps(lambda: registry.select(target))  # noqa: B023
+
+        assert cost(500, 100) - cost(20, 100) < 480 * 20
+        assert cost(500, 100) - cost(500, 1) < 99 * 12
+
+
 # The places of those who were replaced.
 
 

@@ -277,6 +277,40 @@ class TestTargets:
         assert all(person.got in ([], ["x"]) for person in people.values()), "somebody got it twice"
         assert reached(signals, people) == expected
 
+    @pytest.mark.parametrize(
+        ("target", "expected"),
+        [
+            ({"name": "Msg", "exclude": "1"}, {"msg red 2", "msg blue 3", "msg 4"}),
+            ({"name": "Msg", "exclude": 1}, {"msg red 2", "msg blue 3", "msg 4"}),
+            ({"name": "Msg", "exclude": ["1", 2, "3", "9"]}, {"msg 4"}),
+            ({"name": "Msg", "group": "red", "exclude": "1"}, {"msg red 2"}),
+            ({"name": ["Msg", "Other"], "exclude": ["1", "4"]}, {"msg red 2", "msg blue 3", "other 5"}),
+            ({"name": EVERY_NAME, "exclude": "1"}, {"msg red 2", "msg blue 3", "msg 4", "other 5"}),
+            ({"name": EVERY_NAME, "group": "red", "exclude": ["1"]}, {"msg red 2"}),
+            ({"name": "Msg", "client_id": ["1", "4"], "exclude": "4"}, {"msg red 1"}),
+            ({"name": "Msg", "client_id": "4", "exclude": "4"}, set()),
+            ({"name": "Other", "exclude": []}, {"other red 1", "other 5"}),
+            ({"name": "Other", "exclude": ""}, {"other red 1", "other 5"}),
+        ],
+    )
+    def test_whom_a_send_leaves_out(
+        self, signals: Signals, people: dict[str, FakeTransport], target: dict[str, Any], expected: set[str]
+    ) -> None:
+        """S4.1: connections with an excluded client id do not get the message, and all others get it once."""
+        delivery = signals.send("x", **target)
+        assert delivery.recipients == len(expected)
+        turn(signals)
+        assert all(person.got in ([], ["x"]) for person in people.values()), "somebody got it twice"
+        assert reached(signals, people) == expected
+
+    def test_levels_do_not_look_at_who_is_left_out(self, signals: Signals, people: dict[str, FakeTransport]) -> None:
+        """S7.2: excluded client ids make a send no narrower for a broadcast level."""
+        signals.set_broadcast_level(BroadcastLevel.CLIENT_ID, name="Msg")
+        with pytest.raises(BroadcastRefused):
+            signals.send("x", name="Msg", exclude="1")
+        assert signals.send("x", name=EVERY_NAME, exclude="1").refused == ("Msg",)
+        assert reached(signals, people) == {"other 5"}
+
     def test_local_connections_get_no_broadcasts(self, signals: Signals) -> None:
         """S4.2: only global connections are reached, S3.2: whatever is said of a local one; its own send reaches it."""
         local = connected(signals, scope=Scope.LOCAL, group="red", client_id="1")
@@ -314,6 +348,9 @@ class TestWithinAnEvent:
             ({"path": "Msg", "clientId": "1"}, {"name": "Other"}, {"other red 1", "other 5"}),
             ({"path": "Msg", "group": "blue"}, {"name": EVERY_NAME, "client_id": "1"}, {"msg red 1", "other red 1"}),
             ({"clientId": "4"}, {"name": EVERY_NAME, "group": "red"}, {"msg red 1", "msg red 2", "other red 1"}),
+            ({"path": "Msg", "group": "red"}, {"exclude": "1"}, {"msg red 2"}),
+            ({"path": "Other", "clientId": ["1", "5"]}, {"exclude": ["1"]}, {"other 5"}),
+            ({"clientId": "1"}, {"exclude": "1"}, set()),
         ],
     )
     def test_what_is_not_given_is_what_the_message_named(
@@ -340,6 +377,21 @@ class TestWithinAnEvent:
             within_event(signals, sender, lambda event: event.send("x", **arguments), direct=True)  # noqa: B023
             assert sender.got == ["x", "x"]
             assert reached(signals, people) == {"msg red 1"}
+
+    def test_direct_reaches_nobody_who_is_excluded(self, signals: Signals, people: dict[str, FakeTransport]) -> None:
+        """S4.1: a send to the current connection alone that excludes this connection reaches nobody, and no others."""
+        sender = people["msg red 1"]
+        for arguments in ({"name": "Msg"}, {"mode": SendMode.DIRECT}, {"name": EVERY_NAME}):
+            delivery = within_event(
+                signals,
+                sender,
+                lambda event: event.send("x", exclude=event.client_id, **arguments),  # noqa: B023
+                direct=True,
+            )
+            assert delivery.recipients == 0
+            assert reached(signals, people) == set()
+        within_event(signals, sender, lambda event: event.send("x", exclude="4"), direct=True)
+        assert reached(signals, people) == {"msg red 1"}
 
     def test_direct_is_not_for_others(self, signals: Signals, people: dict[str, FakeTransport]) -> None:
         """S4.3: a direct message of one client makes nothing direct that another client causes, or nobody."""
@@ -608,6 +660,8 @@ class TestThreads:
             "convert": lambda: signals.convert(object(), "Msg"),
             "close": lambda: signals.close("Msg"),
             "close of a connection": connection.close,
+            "join": lambda: connection.join("red"),
+            "leave": lambda: connection.leave("red"),
             "add_route": lambda: signals.add_route("/x", print),
             "add_route by decorator": lambda: signals.route("/x")(print),
             "add_route of a group": lambda: signals.route_group("/x").add_route("/y", print),
@@ -624,7 +678,8 @@ class TestThreads:
             error = in_another_thread(call)
             assert isinstance(error, NotInReactorThread), f"{name}: {error!r}"
             assert error.call == name.split()[0]
-            advice = "in the route itself" if name == "convert" else f"reactor.callFromThread(signals.{error.call}"
+            owner = "connection" if name in ("join", "leave") else "signals"
+            advice = "in the route itself" if name == "convert" else f"reactor.callFromThread({owner}.{error.call}"
             assert advice in str(error)
         assert reached(signals, people) == set()
         assert (signals.count(), signals.routes(), signals.events(), signals.is_signing) == (6, (), (), False)

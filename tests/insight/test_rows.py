@@ -44,7 +44,7 @@ def signals() -> Signals:
 def test_a_row() -> None:
     """O4.1: a row has all that is said of a connection."""
     signals = new_signals(unrouted="drop")
-    client = slowed(connected(signals, "Msg", group="g", client_id="ada", address="192.0.2.9"), 0)
+    client = slowed(connected(signals, "Msg", group=["g", "h"], client_id="ada", address="192.0.2.9"), 0)
     client.connection.send("fills")
     client.connection.send("waits")
     began = client.connection.connected_at
@@ -54,7 +54,7 @@ def test_a_row() -> None:
         ConnectionRow(
             client_id="ada",
             name="Msg",
-            group="g",
+            groups=("g", "h"),
             scope=Scope.GLOBAL,
             protocol="plain",
             state=ConnectionState.OPEN,
@@ -67,6 +67,14 @@ def test_a_row() -> None:
         ),
     )
     assert (client.connection.last_activity - began).total_seconds() == 7
+
+
+def test_the_first_group_of_a_row() -> None:
+    """O4.1: a row has the first of its groups by itself, as a connection has; None where it has none."""
+    signals = new_signals()
+    connect(signals, group=["g", "h"])
+    connect(signals)
+    assert [row.group for row in signals.insight.connections().items] == ["g", None]
 
 
 def test_the_protocol_of_a_row() -> None:
@@ -85,6 +93,10 @@ def test_filters(signals: Signals) -> None:
     assert ids(signals, name="A") == ["0", "2", "4"]
     assert ids(signals, name="A", group="g") == ["0"]
     assert ids(signals, group="g") == ["0", "1"]
+    local.connection.join("g")
+    connect(signals, "B", client_id="several", group=["f", "g"])
+    assert ids(signals, group="g") == ["0", "1", "local", "several"]
+    assert ids(signals, name="B", group="g") == ["1", "several"]
     assert ids(signals, name="nobody") == ids(signals, slow=True) == []
     slowed(local, 0).connection.send("fills")
     assert ids(signals, slow=True) == ["local"]

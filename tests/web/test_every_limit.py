@@ -51,6 +51,13 @@ def two_names(world: BoundedWorld) -> None:
     assert world.client().ask(head("/other")).status == 503
 
 
+def two_groups(world: BoundedWorld) -> None:
+    world.client().open()
+    world.converted[0].join("secret")
+    with pytest.raises(ValueError, match="max_groups"):
+        world.converted[0].join("another secret")
+
+
 def functions_that_never_end(world: BoundedWorld) -> None:
     world.signals.add_route("/msg", lambda event: Deferred())
     world.client().open().send(*[message("secret")] * 6)
@@ -137,6 +144,7 @@ SCENES = {
     "max_json_keys": Scene(client_sends(message({"secret": 1})), {"max_json_keys": 1}),
     "max_message_bytes": Scene(client_sends(message("secret" * 20)), {"max_message_bytes": 100}),
     "max_names": Scene(two_names, {"max_names": 1}),
+    "max_groups": Scene(two_groups, {"max_groups": 1}),
     "max_outgoing_bytes": Scene(much_to_say, {"max_outgoing_bytes": 1_000}),
     "max_pending_messages": Scene(functions_that_never_end, {"max_pending_messages": 5}),
     "message_timeout_seconds": Scene(a_message_without_an_end),

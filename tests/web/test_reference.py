@@ -98,6 +98,19 @@ def test_a_reference() -> None:
     assert client.texts == ["an answer"] * 7
 
 
+def test_several_groups() -> None:
+    """S15.1: a connection is referred to by any of its groups of now, in a list as its 101 has it."""
+    shop = Shop()
+    shop.open("Shop", "one", "Gr\u00fcn, hell")
+    shop.world.converted[0].join("red")
+    good = ["red", "Gr%C3%BCn%2C hell", "Gr%C3%BCn%2C hell,red", "Else, red"]
+    assert [shop.ask((ID, "one"), (GROUP, groups)).status for groups in good] == [200] * 4
+    shop.world.converted[0].leave("red")
+    assert shop.ask((ID, "one"), (GROUP, "Gr%C3%BCn%2C hell,red")).status == 200
+    check_refused(shop.ask((ID, "one"), (GROUP, "red")))
+    check_refused(shop.ask((ID, "one"), (GROUP, "Gr%C3%BCn, hell")))
+
+
 def test_a_post() -> None:
     """S15.1: any method may refer."""
     shop = Shop()

@@ -163,3 +163,24 @@ def test_names_are_percent_encoded(text: str) -> None:
         assert "," not in value
         assert unquote(value, errors="strict") == text
     assert world.signals.client_ids(text, text) == (text,)
+
+
+def test_several_groups() -> None:
+    """S2.3: several groups are one header with commas, each percent-encoded, in their order and each once."""
+    groups = ["red", "a, b", "Z\u00fcge", "red", "100 %"]
+    world = World().converting(group=groups)
+    value = world.client().ask(head()).value("X-PODE-SIGNAL-GROUP")
+    assert value == "red,a%2C b,Z%C3%BCge,100 %25"
+    assert (
+        [unquote(each) for each in value.split(",")] == list(world.converted[0].groups) == list(dict.fromkeys(groups))
+    )
+    assert world.converted[0].group == "red"
+    assert set(world.signals.groups("Msg")) == set(groups)
+
+
+@pytest.mark.parametrize("group", [[], (), set(), None])
+def test_no_groups_no_header(group: Any) -> None:
+    """S2.3: an empty list of groups is no group."""
+    world = World().converting(group=group)
+    assert world.client().ask(head()).value("X-PODE-SIGNAL-GROUP") is None
+    assert (world.converted[0].group, world.converted[0].groups) == (None, ())

@@ -262,6 +262,29 @@ def test_bad_names(argument: str, text: str) -> None:
     assert world.signals.count() == 0
 
 
+@pytest.mark.parametrize("text", BAD_TEXTS, ids=ascii)
+def test_a_bad_group_among_several(text: str) -> None:
+    """S2.2: one bad group among several gets 400."""
+    world = program("resource, wrapped", {"group": ["good", text]})
+    _check_refusal(world.client().ask(head()), 400)
+    assert world.signals.count() == 0
+
+
+def test_too_many_groups() -> None:
+    """P89: more groups than max_groups are a ValueError of convert before anything is written; the request goes on."""
+    world = World()
+    groups = [str(number) for number in range(101)]
+
+    @world.app.route("/msg")
+    def route(request: Any) -> None:
+        with pytest.raises(ValueError, match=r"^a connection may be in 100 groups at most \(max_groups\)$"):
+            world.signals.convert(request, "Msg", group=groups)
+        world.converted.append(world.signals.convert(request, "Msg", group=groups[1:]))
+
+    world.client().open()
+    assert world.converted[0].groups == tuple(groups[1:])
+
+
 def test_a_bad_name_is_a_value_error_too() -> None:
     """S2.2: NameInvalid is a ValueError and a refusal."""
     caught = _raised_by(lambda world, request: world.signals.convert(request, ""))
@@ -459,7 +482,12 @@ def _failing(convert: Callable[[World, Any], object], error: type[Exception]) ->
         (
             lambda signals, request: signals.convert(request, "Msg", group=7),
             TypeError,
-            "the group has to be a str, not int",
+            "the group has to be a str or several of them, not int",
+        ),
+        (
+            lambda signals, request: signals.convert(request, "Msg", group=["red", None]),
+            TypeError,
+            "each group has to be a str, not NoneType",
         ),
         (
             lambda signals, request: signals.convert(request, "Msg", client_id=UUID(int=0)),

@@ -68,9 +68,16 @@ def _names() -> Iterator[Call]:
     for kind in ("name", "group", "client_id"):
         for name, value in bad.items():
             yield Call(f"a {kind} {name}", convert(**{kind: value}), NameInvalid, kind.replace("_", " "))
-    for kind in ("name", "group"):
-        for value in (5, b"Msg", ["Msg"], 1.5):
+    for kind, several in (("name", ["Msg"]), ("group", ["Msg", 5])):
+        for value in (5, b"Msg", several, 1.5):
             yield Call(f"the {kind} {value!r}", convert(**{kind: value}), TypeError, "has to be a str")
+    for name, value in bad.items():
+        yield Call(f"to join a group {name}", lambda stage, value=value: stage.connection.join(value), NameInvalid)
+        yield Call(f"to leave a group {name}", lambda stage, value=value: stage.connection.leave(value), NameInvalid)
+    yield Call("to join a number", lambda stage: stage.connection.join(5), TypeError)
+    yield Call(
+        "to join too many groups", convert(group=[str(number) for number in range(101)]), ValueError, "max_groups"
+    )
     yield Call("no name", convert(name=None), TypeError, "has to be a str")
     yield Call("a client id of 5,000 digits", lambda stage: stage.signals.new_client_id("1" * 5_000), NameInvalid)
     yield Call("a client id that looks signed", lambda stage: stage.signals.new_client_id("s:a.b"), ClientIdInvalid)
@@ -161,6 +168,10 @@ def _targets() -> Iterator[Call]:
         None,
     )
     yield Call("to send to a forged id", lambda stage: stage.signals.send(1, name=EVERY_NAME, client_id="s:a.b"), None)
+    yield Call(
+        "to exclude a client id that nobody has", lambda stage: stage.signals.send(1, name="Msg", exclude="x"), None
+    )
+    yield Call("to exclude an object", lambda stage: stage.signals.send(1, name="Msg", exclude=object()), TypeError)
     yield Call("to send to a number for a name", lambda stage: stage.signals.send(1, name=5), TypeError)
     yield Call("to send to an object", lambda stage: stage.signals.send(1, name=object()), TypeError)
     yield Call("to send in an unknown mode", lambda stage: stage.signals.send(1, name="Msg", mode="loud"), ValueError)
