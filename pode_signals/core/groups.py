@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import lru_cache
 
 from .names import check_name
 
@@ -38,24 +37,14 @@ def checked_groups(given: str | Sequence[str] | None) -> tuple[str, ...]:
     groups = given_groups(given)
     for group in groups:
         check_name("group", group)
-    return _shared(groups)
+    return groups
 
 
 def with_group(groups: tuple[str, ...], group: str) -> tuple[str, ...]:
     """The groups with one more behind them."""
-    return _shared((*groups, group))
+    return (*groups, group)
 
 
 def without_group(groups: tuple[str, ...], group: str) -> tuple[str, ...]:
     """The groups without one of them."""
-    return _shared(tuple(each for each in groups if each != group))
-
-
-def _shared(groups: tuple[str, ...]) -> tuple[str, ...]:
-    return _alone(groups[0]) if len(groups) == 1 else groups
-
-
-# Most connections have one group or none. A tuple of one takes 64 bytes, which many connections of a group share.
-@lru_cache(maxsize=1_024)
-def _alone(group: str) -> tuple[str, ...]:
-    return (group,)
+    return tuple(each for each in groups if each != group)

@@ -112,7 +112,7 @@ class SignalConnection:
     @property
     def group(self) -> str | None:
         """The first of the connection's groups within the name; None where it has no group."""
-        return next(iter(self._link.groups), None)
+        return self._link.group
 
     @property
     def groups(self) -> tuple[str, ...]:

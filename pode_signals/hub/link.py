@@ -88,7 +88,6 @@ class Link:
         encoding: how its client gets messages.
 
     Attributes:
-        groups: its groups within the name, in the order of joining. The hub alone changes them.
         state: open, closing or closed.
         closure: how the connection ended; None while it is open.
         connected_seconds: when the connection was opened, by the hub's clock.
@@ -109,13 +108,13 @@ class Link:
     __slots__ = (
         "_close_timer",
         "_disconnect_waiters",
+        "_groups",
         "_transport",
         "client_id",
         "closure",
         "connected_seconds",
         "encoding",
         "endpoint_name",
-        "groups",
         "hub",
         "inbox",
         "intake",
@@ -149,6 +148,7 @@ class Link:
     ) -> None:
         self.hub = hub
         self.name = identity.name
+        self._groups: str | tuple[str, ...]
         self.groups = identity.groups
         self.client_id = identity.client_id
         self.request = request
@@ -190,6 +190,23 @@ class Link:
     def is_local(self) -> bool:
         """Whether its scope is local."""
         return self.scope is Scope.LOCAL
+
+    @property
+    def groups(self) -> tuple[str, ...]:
+        """Its groups within the name, in the order of joining. The hub alone sets them."""
+        found = self._groups
+        return (found,) if isinstance(found, str) else found
+
+    @groups.setter
+    def groups(self, groups: tuple[str, ...]) -> None:
+        # A connection with one group keeps the text alone: a tuple of one would take 64 bytes of each such client. All
+        # connections without a group have the same empty tuple.
+        self._groups = groups[0] if len(groups) == 1 else groups
+
+    @property
+    def group(self) -> str | None:
+        """The first of its groups; None where it has no group."""
+        return next(iter(self.groups), None)
 
     # What users call, by way of their view.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Callable
 from typing import Any
 
@@ -236,12 +237,15 @@ class TestRefusals:
         assert (signals.names(), signals.counters.limits_hit) == (("Msg",), {"max_groups": 2})
 
 
-def test_connections_of_one_group_share_it(signals: Signals) -> None:
-    """S16.5: the groups of a connection that is in one group, or in none, take no memory of its own."""
-    converted = [connected(signals, group=group).connection for group in ("red", "red", None, None)]
-    joined = connected(signals).connection
-    joined.join("red")
-    left = connected(signals, group=["blue", "red"]).connection
-    left.leave("blue")
-    assert converted[0].groups is converted[1].groups is joined.groups is left.groups
-    assert converted[2].groups is converted[3].groups
+def test_what_groups_take(signals: Signals) -> None:
+    """S16.5: a connection in one group keeps the name of that group and no tuple; one in none keeps nothing."""
+    joined = connected(signals)
+    joined.connection.join("red")
+    left = connected(signals, group=["blue", "red"])
+    left.connection.leave("blue")
+    converted = connected(signals, group="red")
+    assert [client.connection.groups for client in (joined, left, converted)] == [("red",)] * 3
+    for client in (joined, left, converted):
+        assert ("red",) not in gc.get_referents(client.link)
+    converted.connection.leave("red")
+    assert converted.connection.groups is connected(signals).connection.groups
