@@ -39,6 +39,9 @@ _DEFLATE_PARAMETER = re.compile(
     rb"(?:server|client)_no_context_takeover|server_max_window_bits=(?:9|1[0-5])|client_max_window_bits(?:=(?:9|1[0-5]))?"
 )
 
+# Headers whose values are in no log, however bad they are.
+_SECRETS = frozenset({b"authorization", b"cookie", b"proxy-authorization"})
+
 
 @frozen
 class UpgradeRules:
@@ -169,7 +172,8 @@ def _strange_header(head: RequestHead) -> str:
     for name, values in head.headers.items():
         for value in values:
             if not VISIBLE.fullmatch(value) if _is_strict(name) else FORBIDDEN.search(value):
-                return f"{header_text(name).title()}: {shown(header_text(value))}"
+                title = header_text(name).title()
+                return f"{title}, not shown" if name in _SECRETS else f"{title}: {shown(header_text(value))}"
     raise AssertionError("unreachable")
 
 

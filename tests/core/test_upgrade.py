@@ -262,3 +262,9 @@ def test_no_head_makes_it_raise_anything_else(headers: list[tuple[str, bytes]], 
     data = head(b"/" + path.translate(None, b" \r\n"), *clean)
     with suppress(UpgradeRefused):
         check(head_in(data, **PROXY), UpgradeRules(compression=True, allowed_origins=("*",)))
+
+
+@pytest.mark.parametrize("name", ["Authorization", "Cookie", "Proxy-Authorization"])
+def test_what_is_secret_is_not_shown(name: str) -> None:
+    """S16.7: the line for the log names a header with a bad character, and never the value of one that is a secret."""
+    assert refusal(head("/msg", (name, b"Bearer of-a-secret\0"))).hint == f"{name}, not shown"
