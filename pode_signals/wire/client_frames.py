@@ -1,4 +1,4 @@
-"""``pode.signals.v1``: reads the frames that clients send. It knows no connection; its errors repeat nothing of a frame.
+"""``pode.signals.v1``: reads the frames that clients send. It knows no connection; its errors never repeat a frame.
 
     -> {"type":"send","id":"7","message":{"seat":"4A"},"group":"kitchen"}
     -> {"type":"ack","id":"n7.12"}
