@@ -134,6 +134,31 @@ def test_every_package_is_installed() -> None:
     assert named == {".".join(folder.parts) for folder in folders} | {"twisted.plugins"}
 
 
+def test_every_other_file_is_installed() -> None:
+    """What the package has beside its modules, pages and schemas among them, is named in setup.cfg."""
+    configuration = ConfigParser(interpolation=None)
+    configuration.read(ROOT / "setup.cfg", encoding="utf-8")
+    patterns = configuration["options.package_data"]["pode_signals"].split()
+    package = ROOT / "pode_signals"
+    named = {path for pattern in patterns for path in package.glob(pattern)}
+    others = {path for path in package.rglob("*") if path.is_file() and path.suffix not in {".py", ".pyc"}}
+    assert package / "wire" / "v1.schema.json" in others
+    assert others - named == set()
+
+
+def test_the_schema_is_installed(tmp_path: Path) -> None:
+    """P13: the schema of the frames is read from the installation."""
+    printed = run(
+        """
+import json
+from importlib.resources import files
+print(json.loads((files("pode_signals.wire") / "v1.schema.json").read_text(encoding="utf-8"))["$id"])
+""",
+        tmp_path,
+    )
+    assert printed.split() == ["urn:pode-signals:v1:frames"]
+
+
 def test_the_plugin_folder_is_no_package() -> None:
     """An ``__init__.py`` under ``twisted/`` would hide Twisted or its other plugins."""
     assert list((ROOT / "twisted").rglob("__init__.py")) == []

@@ -11,8 +11,9 @@ import pytest
 TESTS = Path(__file__).parent
 TABLE = TESTS.parent / "docs" / "statements.md"
 
-ROW = re.compile(r"^\| (S\d+\.\d+) \| .+ \| (\w+) \|$")
-STATEMENT = re.compile(r"\bS(\d+)\.(\d+)\b")
+# S1.2 is a statement of the package, P3 one of the signals protocol.
+STATEMENT = re.compile(r"\b(?:S\d+\.\d+|P\d+)\b")
+ROW = re.compile(rf"^\| ({STATEMENT.pattern}) \| .+ \| (\w+) \|$")
 STATES = ("held", "planned")
 
 
@@ -62,9 +63,10 @@ def test_every_held_statement_has_a_test() -> None:
 
 
 def test_the_table_lists_each_statement_once() -> None:
-    """A statement has one row."""
+    """A statement has one row, and those of the signals protocol have no gap."""
     keys = [row[1] for line in TABLE.read_text(encoding="utf-8").splitlines() if (row := ROW.match(line))]
     assert len(keys) == len(set(keys))
+    assert [key for key in keys if key.startswith("P")] == [f"P{number}" for number in range(1, 93)]
 
 
 @pytest.mark.parametrize(
@@ -76,6 +78,10 @@ def test_the_table_lists_each_statement_once() -> None:
         ("| S1.1 | a thing | held |", "It happens.", ["S1.1 is held by no test"]),
         ("| S1.1 | a thing | held |", "S1.10: another.", ["S1.1 is held by no test", "S1.10 is not in the table"]),
         ("| S1.1 | a thing | hold |", "S1.1: the thing happens.", ["S1.1: the state 'hold' is none of"]),
+        ("| P1 | a thing | held |", "P1: the thing happens.", []),
+        ("| P1 | a thing | held |", "P10: another.", ["P1 is held by no test", "P10 is not in the table"]),
+        ("| P1 | a thing | hold |", "P1, S1.1: two.", ["P1: the state 'hold' is none of", "S1.1 is not in the table"]),
+        ("| P1 | a thing | held |", "UTP1 and P1x are no statements.", ["P1 is held by no test"]),
         ("nothing that is a row", "S1.1: the thing happens.", ["the table is empty"]),
     ],
 )

@@ -85,7 +85,8 @@ class Sender:
         payload = self._payload(data, depth)
         if payload is not None:
             self._counters.sends += 1
-            self._backplane.publish(Outgoing(target, Message(payload, key), delivery))
+            message = Message(payload, key, is_text=isinstance(data, str), groups=target.groups)
+            self._backplane.publish(Outgoing(target, message, delivery))
             if self.sent is not None:
                 self.sent(target, payload, delivery)
         return delivery
@@ -96,7 +97,7 @@ class Sender:
         payload = self._payload(data, depth)
         if payload is not None:
             self._counters.sends += 1
-            self._deliveries.to_one(link, encoded_once(payload, link.encoding, key), key, delivery)
+            self._deliveries.to_one(link, encoded_once(payload, link.encoding, data), key, delivery)
             if self.sent is not None:
                 self.sent(Target((link.name,), (), (link.client_id,)), payload, delivery)
         return delivery

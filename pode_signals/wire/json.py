@@ -19,7 +19,7 @@ import attrs
 from ..errors import DataTooDeep, MessageInvalid
 from .fast_json import UNSURE, quick_encoder, quick_loads
 
-__all__ = ["decode", "encode"]
+__all__ = ["decode", "decode_unbounded", "encode", "encode_value"]
 
 
 def decode(payload: bytes, max_depth: int, max_keys: int) -> Any:
@@ -41,7 +41,7 @@ def decode(payload: bytes, max_depth: int, max_keys: int) -> Any:
     marks = size - len(payload.translate(None, _DIGITS_AND_BRACKETS))
     document = quick_loads(payload, marks)
     if document is UNSURE:
-        document = _parsed(payload)
+        document = decode_unbounded(payload)
     if marks > max_depth and payload.count(b"{") + payload.count(b"[") > max_depth and _is_deeper(payload, max_depth):
         raise MessageInvalid("the message is nested too deep", "max_json_depth")
     # A key with its value takes at least four bytes ("":1), so a short text need not be searched.
@@ -50,6 +50,26 @@ def decode(payload: bytes, max_depth: int, max_keys: int) -> Any:
     if _BACKSLASH in payload and _has_lone_surrogate(payload):
         raise MessageInvalid("the message has a lone surrogate")
     return document
+
+
+def decode_unbounded(payload: bytes) -> Any:
+    """Read a JSON text of a client the careful way, without limits on its depth and its keys.
+
+    :func:`decode` comes first, always. This function is for a look at a text that :func:`decode` has refused.
+
+    Raises:
+        MessageInvalid: the text is no JSON (RFC 8259), or is nested too deep to be read at all.
+    """
+    try:
+        # Decoded here, since json would take bytes for UTF-16 where they look like UTF-16.
+        return _DECODER.decode(payload.decode("utf-8"))
+    except UnicodeDecodeError:
+        raise MessageInvalid("the message is not UTF-8") from None
+    except RecursionError:
+        raise MessageInvalid("the message is nested too deep", "max_json_depth") from None
+    # A JSONDecodeError, or an integer of over 4,300 digits.
+    except ValueError:
+        raise MessageInvalid("the message is not JSON") from None
 
 
 def encode(data: object, *, depth: int | None = None) -> bytes | None:
@@ -93,6 +113,20 @@ def encode(data: object, *, depth: int | None = None) -> bytes | None:
     if depth is not None and _is_deeper(encoded, depth):
         raise DataTooDeep(depth)
     return encoded
+
+
+def encode_value(data: object) -> bytes:
+    """Write data as a JSON value that stands within a frame.
+
+    It is the JSON of :func:`encode`. But a ``str`` becomes a JSON string, and data that are not sent by themselves have
+    their JSON, too: ``null``, ``""``, ``[]``.
+
+    Raises:
+        TypeError: a value in the data has no JSON form.
+        ValueError: the data has NaN or Infinity or a lone surrogate, or is circular or too deep to be written at all.
+    """
+    encoded = _quick_encode(data)
+    return _utf8(_json(data)) if encoded is None else encoded
 
 
 _DIGITS_AND_BRACKETS = b"0123456789{["
@@ -147,19 +181,6 @@ def _no_constant(_name: str) -> NoReturn:
 
 
 _DECODER = json.JSONDecoder(parse_float=_finite, parse_constant=_no_constant)
-
-
-def _parsed(payload: bytes) -> Any:
-    try:
-        # Decoded here, since json would take bytes for UTF-16 where they look like UTF-16.
-        return _DECODER.decode(payload.decode("utf-8"))
-    except UnicodeDecodeError:
-        raise MessageInvalid("the message is not UTF-8") from None
-    except RecursionError:
-        raise MessageInvalid("the message is nested too deep", "max_json_depth") from None
-    # A JSONDecodeError, or an integer of over 4,300 digits.
-    except ValueError:
-        raise MessageInvalid("the message is not JSON") from None
 
 
 class _NoForm(TypeError):

@@ -35,16 +35,35 @@ class Encoding:
 class Message:
     """The content of one send.
 
+    The plain form is the payload alone. Other forms also tell the rest, which is the same for all recipients.
+
     Args:
         payload: the data as UTF-8: a text unchanged, any other data as compact JSON.
         key: in the queue of a slow client, a newer message with the same key may replace this one; None is no key.
+        is_text: whether the payload is a text. The bytes do not tell: they may look like JSON.
+        groups: the groups that the send named; empty where it named none.
+        offset: the message's place in the log of its name; None where the message is in no log.
+        acknowledgement: the id that clients answer with; None where nobody wants to know who got the message.
     """
 
-    __slots__ = ("_frame", "_made", "key", "payload")
+    __slots__ = ("_frame", "_made", "acknowledgement", "groups", "is_text", "key", "offset", "payload")
 
-    def __init__(self, payload: bytes, key: str | None = None) -> None:
+    def __init__(
+        self,
+        payload: bytes,
+        key: str | None = None,
+        *,
+        is_text: bool = False,
+        groups: tuple[str, ...] = (),
+        offset: str | None = None,
+        acknowledgement: str | None = None,
+    ) -> None:
         self.payload = payload
         self.key = key
+        self.is_text = is_text
+        self.groups = groups
+        self.offset = offset
+        self.acknowledgement = acknowledgement
         # Nearly all clients get the plain frame, which has a place of its own.
         self._frame: bytes | None = None
         # The bytes by their encoding, and the texts by their form; None until another encoding than the plain one is
@@ -101,9 +120,18 @@ class Outgoing:
         self.tally = tally
 
 
-def encoded_once(payload: bytes, encoding: Encoding, key: str | None = None) -> bytes:
-    """The bytes of a message for one client alone. They are not kept, since no other client needs them."""
-    return text_frame(payload) if encoding is PLAIN_WEBSOCKET else Message(payload, key).encoded(encoding)
+def encoded_once(payload: bytes, encoding: Encoding, data: object) -> bytes:
+    """The bytes of a message for one client alone. They are not kept, since no other client needs them.
+
+    Args:
+        payload: the payload of the message.
+        encoding: the encoding that the client has.
+        data: the data that the payload was made of. Only a form other than the plain one needs to know whether they
+            are a text, so only then is their type looked at.
+    """
+    if encoding is PLAIN_WEBSOCKET:
+        return text_frame(payload)
+    return Message(payload, is_text=isinstance(data, str)).encoded(encoding)
 
 
 def plain_form(message: Message) -> bytes:

@@ -1,6 +1,7 @@
 """Pode's wire: reads the text of a plain client. It knows no connection, and its errors never repeat a payload.
 
 Only this module knows the wire keys of a client's message: ``message``, ``path``, ``group``, ``clientId``, ``direct``.
+They are the same in a ``send`` of ``pode.signals.v1``, and are read here as well.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from ..core.model import ClientMessage
 from ..errors import MessageInvalid
 from .json import decode
 
-__all__ = ["EXPECTED", "MAX_ADDRESSED", "decode_client_message"]
+__all__ = ["EXPECTED", "MAX_ADDRESSED", "decode_client_message", "message_of"]
 
 MAX_ADDRESSED = 100
 """How many groups, and how many client ids, one message of a client may name."""
@@ -41,21 +42,15 @@ def decode_client_message(payload: bytes, *, max_depth: int, max_keys: int) -> C
     # Most pages send an object with the key "message" alone.
     if len(document) == 1 and (message := document.get("message")) is not None:
         return ClientMessage(message)
-    return _message(_with_known_keys(document))
+    return message_of(_with_known_keys(document))
 
 
-_KNOWN_KEYS = frozenset({"message", "path", "group", "clientId", "direct"})
+def message_of(document: dict[str, Any]) -> ClientMessage:
+    """The message of a JSON object that has the known keys exactly as they are spelled; other keys are ignored.
 
-
-def _with_known_keys(document: dict[str, Any]) -> dict[str, Any]:
-    """The document with the known keys. Where an exact key is absent, one in another case counts, as in PowerShell."""
-    if document.keys() <= _KNOWN_KEYS:
-        return document
-    folded = {key.lower(): value for key, value in document.items() if key not in _KNOWN_KEYS}
-    return {key: document[key] if key in document else folded.get(key.lower()) for key in _KNOWN_KEYS}
-
-
-def _message(document: dict[str, Any]) -> ClientMessage:
+    Raises:
+        MessageInvalid: there is no message, or the value of a key is of another type.
+    """
     message = document.get("message")
     if message is None:
         raise MessageInvalid("there is no message")
@@ -71,6 +66,17 @@ def _message(document: dict[str, Any]) -> ClientMessage:
         client_id=_addressed("clientId", document.get("clientId")),
         direct=direct,
     )
+
+
+_KNOWN_KEYS = frozenset({"message", "path", "group", "clientId", "direct"})
+
+
+def _with_known_keys(document: dict[str, Any]) -> dict[str, Any]:
+    """The document with the known keys. Where an exact key is absent, one in another case counts, as in PowerShell."""
+    if document.keys() <= _KNOWN_KEYS:
+        return document
+    folded = {key.lower(): value for key, value in document.items() if key not in _KNOWN_KEYS}
+    return {key: document[key] if key in document else folded.get(key.lower()) for key in _KNOWN_KEYS}
 
 
 def _is_not_given(value: object) -> bool:

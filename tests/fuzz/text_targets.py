@@ -1,4 +1,4 @@
-"""Targets that are texts: a client's message, and a signed client id."""
+"""Targets that are texts: a client's message, a frame of ``pode.signals.v1``, and a signed client id."""
 
 from __future__ import annotations
 
@@ -10,10 +10,22 @@ from pode_signals.core.names import from_header_value
 from pode_signals.core.request_record import header_text
 from pode_signals.core.signing import Caller, Signer, bare_client_id, is_signed
 from pode_signals.errors import MessageInvalid, NameInvalid
+from pode_signals.wire.client_frames import Send
 from pode_signals.wire.json import encode
 from pode_signals.wire.plain import decode_client_message
+from pode_signals.wire.session import (
+    WAIT,
+    Answered,
+    BadFrame,
+    Deliver,
+    Refreshing,
+    SendFrame,
+    Session,
+    Watching,
+)
+from pode_signals.wire.v1 import ErrorCode
 
-__all__ = ["ClientMessages", "SignedIds"]
+__all__ = ["ClientMessages", "SignalsFrames", "SignedIds"]
 
 
 class ClientMessages:
@@ -75,6 +87,110 @@ class ClientMessages:
         assert all(isinstance(each, str) and each for each in (*got.group, *got.client_id))
         encode(got.message)  # without a route it is sent again
         return "a message"
+
+
+class SignalsFrames:
+    """A text of a client of ``pode.signals.v1``, in its turn or out of turn. All texts come to one session."""
+
+    name = "signals frame"
+    seeds = (
+        b'{"type":"send","id":"7","message":{"seat":"4A"},"path":"a%20b","group":["g",7],"clientId":"c","direct":true}',
+        b'{"type":"send","message":[[1,-2.5e3,null]],"traceparent":"00-1-2-03","tracestate":null}',
+        b'{"type":"ack","id":"n7.12"}',
+        b'{"type":"beat"}',
+        b'{"type":"refresh","id":"r1","token":"eyJhbGciOi"}',
+        b'{"type":"presence","watch":true}',
+        b'{"type":"newer","id":"a.B_c:d-9"}',
+        b'{"type":"ack","id":"1","type":"send","message":1}',
+        b'{"type":"beat","a":1,"b":2,"c":3,"d":4,"e":5,"f":6,"g":7,"h":8,"i":9,"j":10,"k":11}',
+        b'{"message":"hi"}',
+    )
+    tokens = (
+        *(b"{", b"}", b"[", b"]", b'"', b":", b",", b"\\", b"null", b"true", b"false", b"NaN", b"1e999", b"7", b"{}"),
+        *(
+            b'"type":',
+            b'"send"',
+            b'"ack"',
+            b'"beat"',
+            b'"refresh"',
+            b'"presence"',
+            b'"hello"',
+            b'"Type":',
+            b'"typ\\u0065":',
+        ),
+        *(b'"id":"8",', b'"id":8,', b'"token":"t",', b'"watch":', b'"message":1,', b'"group":[', b'"path":"%ff",'),
+        *(
+            b'{"type":"ack"',
+            b'{"type":"beat"',
+            b'{"type":"refresh"',
+            b'{"type":"send"',
+            b'{"type":"presence"',
+            b"a" * 65,
+        ),
+        *(
+            b"\\ud800",
+            b"\\u0000",
+            b"\xff",
+            b"\xef\xbb\xbf",
+            b"[" * 200,
+            b'{"":' * 100,
+            b"9" * 5_000,
+            b" ",
+            b"\n",
+            b"\0",
+        ),
+    )
+    DEPTH, KEYS = 4, 12
+
+    def __init__(self) -> None:
+        self._session = Session(self.DEPTH, self.KEYS)
+        self._session.greeted()
+        self._asked: Refreshing | None = None
+
+    def run(self, data: bytes, at: int) -> str:
+        """What the text is answered with."""
+        is_turn = at % 4 > 0
+        # A refresh ends before the next text, or meets another one.
+        if self._asked is not None and at % 5 == 0:
+            assert self._session.refresh_failed(self._asked.refresh, ErrorCode.REFUSED) is not None
+            self._asked = None
+        answer = self._session.received(data, is_turn=is_turn)
+        if answer is WAIT:
+            assert not is_turn
+            return "waits"
+        if isinstance(answer, SendFrame | BadFrame):
+            return self._said(answer)
+        document = json.loads(data)
+        expected = {
+            "send": Deliver,
+            "ack": Answered,
+            "refresh": Refreshing,
+            "presence": Watching,
+        }[document["type"]]
+        assert isinstance(answer, expected)
+        if isinstance(answer, Deliver):
+            assert is_turn
+            assert answer.send == Send(
+                answer.send.said, document.get("id"), *map(document.get, ("traceparent", "tracestate"))
+            )
+            assert answer.send.said.message == document["message"]
+        if isinstance(answer, Watching):
+            assert is_turn
+            assert answer.watch is document["watch"]
+        if isinstance(answer, Answered):
+            assert answer.ack == document["id"]
+        if isinstance(answer, Refreshing):
+            assert self._asked is None
+            self._asked = answer
+        return document["type"]
+
+    def _said(self, answer: SendFrame | BadFrame) -> str:
+        frame = json.loads(answer.frame)
+        if frame["type"] == "beat":
+            return "beat"
+        assert frame["type"] == "error"
+        assert isinstance(answer, BadFrame) is (frame["code"] == "bad_frame")
+        return frame["code"]
 
 
 class SignedIds:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
+from enum import StrEnum
 from random import Random
+from typing import Any
 
 import pytest
 from encodings_of_tests import EVENTS, MADE, NEWER
@@ -11,6 +14,7 @@ from steps import steps
 
 from pode_signals import Signals
 from pode_signals.wire.message import PLAIN_WEBSOCKET, Encoding, Message
+from pode_signals.wire.v1 import SIGNALS_WEBSOCKET
 
 ENCODINGS = (PLAIN_WEBSOCKET, NEWER, EVENTS)
 
@@ -100,6 +104,56 @@ def test_the_last_of_another_encoding_leaves(signals: Signals, how: str) -> None
     turn(signals)
     assert cost() == alone
     assert (got(plain), got(other)) == (wanted(PLAIN_WEBSOCKET, "hi"), b"")
+
+
+class Word(StrEnum):
+    """A text with a type of its own."""
+
+    HI = "hi"
+
+
+@pytest.mark.parametrize("data", ["hi", Word.HI, '"hi"', '{"a":1}', "null", {"a": 1}, ["hi"], 7, 0, False, {}])
+def test_plain_and_signals_clients(signals: Signals, data: Any) -> None:
+    """P6: plain clients and signals clients of a name get one send, each in its form; a text is a text for both."""
+    plain, other = connect(signals), connect(signals, encoding=SIGNALS_WEBSOCKET)
+    turn(signals)
+    text = data if isinstance(data, str) else json.dumps(data, separators=(",", ":"))
+    expected = {"type": "signal", "data": data}
+    for send in (
+        lambda: signals.send(data, name="Msg"),
+        lambda: [each.connection.send(data) for each in (plain, other)],
+    ):
+        send()
+        turn(signals)
+        assert got(plain) == wanted(PLAIN_WEBSOCKET, text)
+        assert json.loads(got(other)[2:]) == expected
+        plain.written.clear()
+        other.written.clear()
+
+
+@pytest.mark.parametrize(
+    ("group", "told"),
+    [("kitchen", "kitchen"), (["bar", "kitchen", "bar"], ["bar", "kitchen"]), (["", "kitchen"], "kitchen")],
+)
+def test_signals_clients_are_told_the_groups(signals: Signals, group: Any, told: Any) -> None:
+    """P6: a signal has the groups that its send named, and a plain client is told nothing of them."""
+    clients = [connect(signals, group="kitchen", encoding=each) for each in (PLAIN_WEBSOCKET, SIGNALS_WEBSOCKET)]
+    turn(signals)
+    signals.send("hi", name="Msg", group=group)
+    turn(signals)
+    assert got(clients[0]) == wanted(PLAIN_WEBSOCKET, "hi")
+    assert json.loads(got(clients[1])[2:]) == {"type": "signal", "data": "hi", "group": told}
+
+
+def test_a_client_names_groups_that_cannot_be(signals: Signals) -> None:
+    """P13: groups that a client made up, of any length, are told to nobody and stop nothing."""
+    asker = connect(signals)
+    clients = [connect(signals, group="kitchen", encoding=each) for each in (PLAIN_WEBSOCKET, SIGNALS_WEBSOCKET)]
+    turn(signals)
+    asker.says("hi", group=["kitchen", "x" * 1_000, "\n"])
+    turn(signals)
+    assert got(clients[0]) == wanted(PLAIN_WEBSOCKET, "hi")
+    assert json.loads(got(clients[1])[2:]) == {"type": "signal", "data": "hi", "group": "kitchen"}
 
 
 @pytest.mark.parametrize("seed", range(20))

@@ -26,8 +26,11 @@ from hypothesis import strategies as st
 
 from pode_signals.wire import fast_json as quick_json
 from pode_signals.wire import json as codec
-from pode_signals.wire.json import encode
+from pode_signals.wire.client_frames import FrameInvalid, read_frame
+from pode_signals.wire.json import encode, encode_value
+from pode_signals.wire.message import Message
 from pode_signals.wire.plain import decode_client_message
+from pode_signals.wire.v1 import signals_form
 
 WAYS = ("orjson", "json", "careful")
 
@@ -618,6 +621,71 @@ def test_any_data(data: object) -> None:
 def test_any_data_and_depth(data: object, depth: int) -> None:
     """S4.1: a depth holds for any data, each way."""
     agree(written, data, depth)
+
+
+# Frames of ``pode.signals.v1``.
+
+
+def read_v1(payload: bytes) -> tuple[str, Any]:
+    """What a frame of a client is read as, or the error."""
+    try:
+        return "gives", spelled(attrs.asdict(read_frame(payload, max_depth=8, max_keys=20)))
+    except FrameInvalid as invalid:
+        return "raises", (invalid.code, invalid.reason, invalid.id, invalid.limit)
+
+
+@given(
+    DOCUMENTS,
+    st.fixed_dictionaries(
+        {}, optional={"id": st.sampled_from(["7", "", 7, "\ud800"]), "group": DOCUMENTS, "token": DOCUMENTS}
+    ),
+    st.sampled_from(["send", "ack", "refresh", "presence", "newer", 7]),
+    st.data(),
+)
+def test_any_frame(message: object, rest: dict[str, Any], kind: object, data: st.DataObject) -> None:
+    """S5.8, P9: any frame, whole or with a byte changed, is read alike each way, or is the same error."""
+    text = json.dumps({"type": kind, "message": message, **rest}, ensure_ascii=False)
+    payload = text.encode("utf-8", "surrogatepass")
+    agree(read_v1, payload)
+    at = data.draw(st.integers(0, len(payload)))
+    put_in = data.draw(st.binary(max_size=1) | st.sampled_from([b"1e999", b'"', b"[", b"}", b"\\", b"NaN", b"e"]))
+    agree(read_v1, payload[:at] + put_in + payload[at + data.draw(st.integers(0, 2)) :])
+
+
+def value_written(data: object) -> tuple[str, Any]:
+    """What data are as a value in a frame; numbers are read again where they may be spelled in two ways."""
+    kind, found = outcome_of(encode_value, data)
+    return (kind, spelled(json.loads(found))) if kind == "gives" else (kind, found)
+
+
+@given(DATA)
+def test_any_value_in_a_frame(data: object) -> None:
+    """S6.3, P25: any data is the same value in a frame each way, or raises the same."""
+    agree(value_written, data)
+
+
+@pytest.mark.parametrize(
+    ("data", "expected"),
+    [
+        (None, b"null"),
+        ("", b'""'),
+        ([], b"[]"),
+        ((), b"[]"),
+        ("a\n", b'"a\\n"'),
+        (Text("t"), b'"t"'),
+        (Word.A, b'"a"'),
+        (ID, None),
+    ],
+)
+def test_values_in_frames(data: object, expected: bytes | None) -> None:
+    """P25: None is null, a text is a JSON string, and nothing is left out."""
+    assert agree(encode_value, data) == (expected or f'"{ID}"'.encode())
+
+
+@given(st.text(st.characters(exclude_categories=["Cs"]), min_size=1), st.lists(st.text(), max_size=2).map(tuple))
+def test_any_text_in_a_signal(text: str, groups: tuple[str, ...]) -> None:
+    """P6: a text, and the groups beside it, are the same bytes each way."""
+    agree(lambda: signals_form(Message(text.encode(), is_text=True, groups=groups)))
 
 
 # Which way is taken.

@@ -38,4 +38,4 @@ def test_nothing_is_made_before_it_is_asked_for() -> None:
 @pytest.mark.parametrize("encoding", [PLAIN_WEBSOCKET, NEWER, EVENTS])
 def test_for_one_client(encoding: object) -> None:
     """S4.5: a message for one client alone has the same bytes."""
-    assert encoded_once(b"hi", encoding) == Message(b"hi").encoded(encoding)  # type: ignore[arg-type]
+    assert encoded_once(b"hi", encoding, "hi") == Message(b"hi").encoded(encoding)  # type: ignore[arg-type]
