@@ -52,6 +52,13 @@ PROTECTIONS = {
     "ping_interval_seconds": 25,
     "pong_timeout_seconds": 10,
     "close_timeout_seconds": 5,
+    # What is kept for clients.
+    "resume_token_seconds": 3_600,
+    "total_history_bytes": 64 * MIB,
+    "max_groups": 100,
+    "max_pending_acknowledgements": 100_000,
+    "expiry_grace_seconds": 25,
+    "presence_grace_seconds": 15,
     # Who comes in, and how many.
     "pending_handshakes": 1_000,
     "handshake_head_bytes": 16 * KIB,
@@ -70,7 +77,8 @@ PROTECTIONS = {
     "duplicate_client_id": "replace",
     # What runs for a message.
     "handler_timeout_seconds": 30,
-    # Pode's own, which are no protections.
+    # No protection: what clients may ask for, and Pode's own.
+    "signals_protocol": True,
     "unrouted": Unrouted.BROADCAST,
     "default_scope": Scope.GLOBAL,
     # What comes to the same in less time.

@@ -184,6 +184,42 @@ class Settings:
         " ``latest`` replaces a waiting message that has the same ``key`` as the new one; if the queue is"
         " full all the same, it closes the connection.",
     )
+    signals_protocol: bool = flag(
+        True,
+        "Whether clients that offer the subprotocol ``pode.signals.v1`` get it: frames with a type, and the signals"
+        " that they missed when they come back. All other clients get bare messages.",
+    )
+    resume_token_seconds: float = amount(
+        3_600.0,
+        "seconds",
+        "How long a client that lost its connection may come back as the same client, with its client id and the groups"
+        " that it has joined.",
+    )
+    total_history_bytes: int = count(
+        67_108_864,
+        "bytes",
+        "How many bytes of messages the logs of all names keep together. Above this limit the largest logs drop their"
+        " oldest messages.",
+    )
+    max_groups: int = count(100, "groups", "How many groups one connection may be in.")
+    max_pending_acknowledgements: int = count(
+        100_000,
+        "recipients",
+        "From how many recipients acknowledged sends may wait for an answer, all sends together. A send that would wait"
+        " for more raises ``TooManyAcknowledgements``, and nothing is sent.",
+    )
+    expiry_grace_seconds: float = amount(
+        25.0,
+        "seconds",
+        "How long a connection stays open after it has expired, for its client to renew it. Then it is closed with"
+        " 4401.",
+    )
+    presence_grace_seconds: float = amount(
+        15.0,
+        "seconds",
+        "How long a client that lost its connection still counts as present. Nobody is told of a client that is back"
+        " before.",
+    )
     listen_backlog: int = count(
         1_024,
         "connections",
@@ -276,6 +312,13 @@ class SettingsArguments(TypedDict, total=False):
     send_queue_bytes: int
     total_queue_bytes: int
     slow_client: SlowClient | Literal["close", "drop_oldest", "drop_newest", "latest"]
+    signals_protocol: bool
+    resume_token_seconds: float
+    total_history_bytes: int
+    max_groups: int
+    max_pending_acknowledgements: int
+    expiry_grace_seconds: float
+    presence_grace_seconds: float
     listen_backlog: int
     allowed_origins: Sequence[str] | None
     allow_null_origin: bool
