@@ -1,8 +1,9 @@
 """Versions of client ids, so that a group that a client has left stays left. It reads no clock, and knows no group.
 
 A resume token names the groups that its client had joined, and is good for a while. A client that leaves a group may
-keep an older token, which still names that group. So leaving gives the client id another version, and groups come back
-only from a token with the client id's version.
+keep an older token, which still names that group. So leaving gives the client id the next version of a count, and a
+token names the version that was given last when the token was made. Groups come back from no token that is older than
+the version of its client id.
 """
 
 from __future__ import annotations
@@ -21,9 +22,6 @@ MOST_CLIENT_VERSIONS = 10_000
 class ClientVersions:
     """The versions of the client ids of one hub, within a bound.
 
-    Most client ids have left nothing, and have no version of their own. All client ids take their versions from one
-    count, so that no version ever comes again.
-
     Args:
         new_generation: makes a random text, another one at each call.
         kept_seconds: how long a version is kept at least: as long as a token is good.
@@ -32,9 +30,10 @@ class ClientVersions:
 
     Attributes:
         generation: the generation that new tokens name.
+        version: the version that new tokens name.
     """
 
-    __slots__ = ("_forgotten", "_kept_seconds", "_last", "_most", "_new_generation", "_versions", "generation")
+    __slots__ = ("_forgotten", "_kept_seconds", "_most", "_new_generation", "_versions", "generation", "version")
 
     def __init__(
         self, new_generation: Callable[[], str], kept_seconds: float, most: int = MOST_CLIENT_VERSIONS
@@ -43,7 +42,7 @@ class ClientVersions:
         self._kept_seconds = kept_seconds
         self._most = most
         self.generation = new_generation()
-        self._last = 0
+        self.version = 0
         # The version that was dropped last. All versions that are kept are newer.
         self._forgotten = 0
         # Each with the time until which it is kept, in the order of the versions.
@@ -51,16 +50,6 @@ class ClientVersions:
 
     def __len__(self) -> int:
         return len(self._versions)
-
-    def version_of(self, name: str, client_id: str) -> int:
-        """The version that a new token of a client names.
-
-        Args:
-            name: the name of the connection.
-            client_id: its client id, with a signature or without.
-        """
-        kept = self._versions.get(_key(name, client_id))
-        return self._last if kept is None else kept[0]
 
     def left(self, name: str, client_id: str, now: float) -> bool:
         """A client has left a group, or was closed for good: its groups come back from none of its older tokens.
@@ -77,12 +66,12 @@ class ClientVersions:
         key = _key(name, client_id)
         # The newest version has to be the last one.
         self._versions.pop(key, None)
-        self._last += 1
+        self.version += 1
         if len(self._versions) >= self._most:
             self._versions.clear()
             self.generation = self._new_generation()
             return True
-        self._versions[key] = (self._last, now + self._kept_seconds)
+        self._versions[key] = (self.version, now + self._kept_seconds)
         return False
 
     def hold(self, name: str, client_id: str, generation: str, version: int) -> bool:
@@ -99,7 +88,7 @@ class ClientVersions:
         kept = self._versions.get(_key(name, client_id))
         # A token that is older than a version that was dropped may have been made before its client left a group. By
         # the clock such a token has expired, and where the clock was set back it has not.
-        return version >= self._forgotten if kept is None else version == kept[0]
+        return version >= (self._forgotten if kept is None else kept[0])
 
     def _forget_those_over(self, now: float) -> None:
         while self._versions:

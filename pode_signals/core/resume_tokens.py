@@ -39,7 +39,7 @@ class ResumeIdentity:
         user: the label that ``convert(user=…)`` gave; None where it gave none.
         joined_groups: the groups that the connection has joined after ``convert``.
         generation: the generation of the hub's versions (:class:`~.client_versions.ClientVersions`).
-        version: the version of the client id.
+        version: the version that was given last when the token was made.
         connection: the id of the connection, which messages that come by POST are for.
         node: the name of the node that the connection is on.
     """

@@ -206,7 +206,7 @@ class Settings:
         100_000,
         "recipients",
         "From how many recipients acknowledged sends may wait for an answer, all sends together. A send that would wait"
-        " for more raises ``TooManyAcknowledgements``, and nothing is sent.",
+        " for more is refused.",
     )
     expiry_grace_seconds: float = amount(
         25.0,
