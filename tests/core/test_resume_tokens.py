@@ -115,7 +115,10 @@ def test_too_long() -> None:
     assert 1_900 < max(lengths) <= MAX_TOKEN_CHARACTERS
     assert made[len(lengths) :] == [None] * (100 - len(lengths))
     assert len(lengths) < 100
-    assert TOKENS.read("t" * MAX_TOKEN_CHARACTERS + signed(b"WzFd")) is None
+    fields = [1, 1, "n", "c", None, list(groups), "g", 1, "c", "n"]
+    assert TOKENS.read(str(TOKENS._serializer.dumps(fields))) is None
+    fields[5] = list(groups[:50])
+    assert TOKENS.read(str(TOKENS._serializer.dumps(fields))) is not None
 
 
 def test_sixty_groups() -> None:
