@@ -15,7 +15,10 @@ from pode_signals import Endpoint, Signals
 from pode_signals.core.settings import SETTING_NAMES, Settings
 
 PAGE = ROOT / "SECURITY.md"
-NO_PROTECTIONS = {"default_scope", "fast", "listen_backlog"}
+NO_PROTECTIONS = {"default_scope", "expiry_grace_seconds", "fast", "listen_backlog", "presence_grace_seconds"}
+NO_PROTECTIONS |= {"signals_protocol"}
+# Protections of parts that no hub has yet.
+NO_PROTECTIONS |= {"max_groups", "max_pending_acknowledgements", "total_history_bytes"}
 
 
 class Threat(NamedTuple):
