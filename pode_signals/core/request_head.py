@@ -15,7 +15,7 @@ from .signing import Caller
 __all__ = ["RequestHead"]
 
 
-@frozen
+@frozen(repr=False)
 class RequestHead:
     """The head of one request, read once. All decisions about a request use this value.
 
@@ -82,6 +82,11 @@ class RequestHead:
             forwarded_host=_forwarded_host(_latin1(headers, b"x-forwarded-host"), peer, addresses, proxies),
             has_own_address=has_own_address,
         )
+
+    def __repr__(self) -> str:
+        # Without the query and the headers, which may hold tokens.
+        path = header_text(self.path)
+        return f"<RequestHead {header_text(self.method)} {path!r} from {self.address or '?'}>"
 
     @property
     def path(self) -> bytes:

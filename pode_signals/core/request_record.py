@@ -7,13 +7,14 @@ from functools import lru_cache
 from sys import intern
 from urllib.parse import unquote_to_bytes
 
+from .resume import RESUME_HEADERS, RESUME_PREFIX, without_resume
 from .routes import HttpRoute
 
 __all__ = ["RequestRecord", "decoded_path", "header_text", "header_value_text", "path_text"]
 
 # Headers that belong to one hop (RFC 9110 section 7.6.1) or to the handshake (RFC 6455 section 11.3), and tell nothing
-# of the client.
-_NOT_KEPT = frozenset(
+# of the client; and those that may have a resume token, which is a secret of the client.
+_NOT_KEPT = RESUME_HEADERS.union(
     {
         b"connection",
         b"keep-alive",
@@ -28,6 +29,7 @@ _NOT_KEPT = frozenset(
         b"upgrade",
     }
 )
+_SUBPROTOCOLS = b"sec-websocket-protocol"
 
 # The white space around the value of a header (RFC 9110 section 5.5). Without an argument, Python's strip() would take
 # off more characters than Twisted does.
@@ -40,7 +42,9 @@ class RequestRecord:
 
     The record reads a request as HTTP routes read it: the path is the one that the HTTP side chose the route by, and
     arguments and cookies are read as Twisted reads them. So a signal route sees the same values that the HTTP route has
-    checked. Headers of the hop or of the handshake itself (Connection, Upgrade, Sec-WebSocket-Key, …) are not kept.
+    checked. Headers of the hop or of the handshake itself (Connection, Upgrade, Sec-WebSocket-Key, …) are not kept, and
+    no resume token is: neither X-PODE-SIGNAL-RESUME and Last-Event-ID nor a subprotocol that begins with
+    ``pode.resume.``.
     Bytes are read as UTF-8, or as Latin-1 where they are not UTF-8.
 
     Args:
@@ -73,6 +77,8 @@ class RequestRecord:
         self._head = b"\n".join(
             [name + b":" + value.replace(b"\n", b" ") for name, value in raw_headers if name.lower() not in _NOT_KEPT]
         )
+        if RESUME_PREFIX in self._head:
+            self._head = b"\n".join(_lines_without_resume(self._lines()))
         self._address = address
         self._is_secure = is_secure
         self._path = decoded_path(uri.partition(b"?")[0] or b"/") if path is None else path
@@ -164,6 +170,14 @@ class RequestRecord:
         for line in self._head.split(b"\n") if self._head else ():
             name, _, value = line.partition(b":")
             yield name, value
+
+
+def _lines_without_resume(lines: Iterable[tuple[bytes, bytes]]) -> Iterator[bytes]:
+    for name, value in lines:
+        kept = without_resume(value) if name.lower() == _SUBPROTOCOLS else value
+        # The offer of a resume alone offers no subprotocol at all.
+        if kept or kept is value:
+            yield name + b":" + kept
 
 
 class _Headers(Mapping[str, str]):

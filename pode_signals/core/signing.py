@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from attrs import frozen
 
-__all__ = ["STRONG_SECRET_BYTES", "Caller", "Signer", "bare_client_id", "is_signed"]
+__all__ = ["STRONG_SECRET_BYTES", "Caller", "Signer", "bare_client_id", "is_signed", "secret_bytes"]
 
 STRONG_SECRET_BYTES = 32
 """A secret with fewer bytes than the digest of SHA-256 is weak (RFC 2104 section 3)."""
@@ -44,6 +44,23 @@ def bare_client_id(client_id: str) -> str:
     return client_id.rpartition(".")[0][len(_PREFIX) :] if is_signed(client_id) else client_id
 
 
+def secret_bytes(secrets: Sequence[str | bytes]) -> tuple[bytes, ...]:
+    """Secrets as bytes, in their order. Texts are taken as UTF-8.
+
+    Raises:
+        ValueError: there is no secret, or a secret is empty.
+        TypeError: a secret is neither ``str`` nor ``bytes``.
+    """
+    # A single text is a sequence of texts as well, and its letters must not become the secrets.
+    several = (secrets,) if isinstance(secrets, (str, bytes)) else secrets
+    found = tuple(map(_secret, several))
+    if not found:
+        raise ValueError("signing needs a secret")
+    if not all(found):
+        raise ValueError("a secret is empty")
+    return found
+
+
 class Signer:
     """Signs and checks client ids.
 
@@ -64,13 +81,7 @@ class Signer:
     __slots__ = ("_secrets", "strict", "weak")
 
     def __init__(self, secrets: Sequence[str | bytes], *, strict: bool = False) -> None:
-        # A single text is a sequence of texts as well, and its letters must not become the secrets.
-        several = (secrets,) if isinstance(secrets, (str, bytes)) else secrets
-        self._secrets = tuple(map(_secret, several))
-        if not self._secrets:
-            raise ValueError("signing needs a secret")
-        if not all(self._secrets):
-            raise ValueError("a secret is empty")
+        self._secrets = secret_bytes(secrets)
         self.strict = strict
         self.weak = any(len(secret) < STRONG_SECRET_BYTES for secret in self._secrets)
 

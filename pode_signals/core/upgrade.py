@@ -15,20 +15,27 @@ from .hosts import check_forwarded_host, check_host
 from .origin import is_origin, origin_allowed
 from .request_head import RequestHead
 from .request_record import header_text
+from .resume import RESUME_HEADERS, RESUME_PREFIX, ResumeRequest, read_resume, without_resume
 from .text import FORBIDDEN, TOKEN, VISIBLE, shown
 
 __all__ = [
+    "SIGNALS_PROTOCOL",
     "UpgradeOffer",
     "UpgradeRules",
     "asks_for_websocket",
     "check",
     "check_target",
+    "chosen_subprotocol",
     "is_handshake",
     "is_upgrade",
 ]
 
+SIGNALS_PROTOCOL = "pode.signals.v1"
+"""The subprotocol of clients that speak the signals protocol."""
+
 _UPGRADE = (("Upgrade", "websocket"), ("Connection", "Upgrade"))
 _SEEN_BY_AUTOBAHN = (b"host", b"origin", b"upgrade", b"connection")
+_SUBPROTOCOLS = b"sec-websocket-protocol"
 _ONCE = (b"host", b"origin", b"sec-websocket-key", b"sec-websocket-version")
 # 16 bytes in base64 (RFC 6455 section 4.1). Of the last character only two bits belong to the 16 bytes, so there are
 # four characters that it can be.
@@ -69,13 +76,16 @@ class UpgradeOffer:
 
     Attributes:
         key: the Sec-WebSocket-Key.
-        subprotocols: the subprotocols, in the client's order of preference.
+        subprotocols: the subprotocols, in the client's order of preference; none of them is an offer to resume.
+        resume: the position and the token of a client that comes back; None where the client offers neither, and where
+            its text is malformed.
         deflate: the offers of permessage-deflate that can be understood (RFC 7692), joined; empty where there are none,
             and where the hub accepts none.
     """
 
     key: bytes
     subprotocols: tuple[str, ...]
+    resume: ResumeRequest | None
     deflate: bytes
 
 
@@ -97,7 +107,8 @@ def check(head: RequestHead, rules: UpgradeRules) -> UpgradeOffer:
         raise UpgradeRefused(400, "An upgrade has no body.", hint="Content-Length is over 0, or Transfer-Encoding came")
     _check_origin(head, rules)
     deflate = b", ".join(_deflate_offers(head)) if rules.compression else b""
-    return UpgradeOffer(key, _subprotocols(head), deflate)
+    subprotocols, resume = _offered_subprotocols(head)
+    return UpgradeOffer(key, subprotocols, resume, deflate)
 
 
 def check_target(target: bytes) -> None:
@@ -113,6 +124,19 @@ def check_target(target: bytes) -> None:
         raise UpgradeRefused(400, "The target of an upgrade has to begin with a slash.")
     if b"#" in target:
         raise UpgradeRefused(400, "A WebSocket URL has no fragment.")
+
+
+def chosen_subprotocol(offered: Collection[str], accepted: Iterable[str], *, signals_protocol: bool) -> str | None:
+    """The subprotocol that a connection agrees on; None is none.
+
+    Args:
+        offered: the subprotocols that the client offers (:attr:`UpgradeOffer.subprotocols`).
+        accepted: the subprotocols that the route accepts, the preferred first. A route that names
+            :data:`SIGNALS_PROTOCOL` itself gives it its rank.
+        signals_protocol: whether :data:`SIGNALS_PROTOCOL` is chosen where the client offers none of ``accepted``.
+    """
+    candidates = (*accepted, SIGNALS_PROTOCOL) if signals_protocol else accepted
+    return next((each for each in candidates if each in offered), None)
 
 
 def is_upgrade(head: RequestHead) -> bool:
@@ -172,9 +196,16 @@ def _strange_header(head: RequestHead) -> str:
     for name, values in head.headers.items():
         for value in values:
             if not VISIBLE.fullmatch(value) if _is_strict(name) else FORBIDDEN.search(value):
-                title = header_text(name).title()
-                return f"{title}, not shown" if name in _SECRETS else f"{title}: {shown(header_text(value))}"
+                title, said = header_text(name).title(), header_text(_without_token(name, value))
+                return f"{title}, not shown" if name in _SECRETS else f"{title}: {shown(said)}"
     raise AssertionError("unreachable")
+
+
+def _without_token(name: bytes, value: bytes) -> bytes:
+    """The value of a header for a log line, without a resume token."""
+    if name in RESUME_HEADERS:
+        return b"..."
+    return without_resume(value) if name == _SUBPROTOCOLS else value
 
 
 def _checked_key(head: RequestHead) -> bytes:
@@ -232,15 +263,20 @@ def _foreign(page: str, host: str, forwarded: str | None, proxied: bool) -> str:
     return f"{came}; see {setting}"
 
 
-def _subprotocols(head: RequestHead) -> tuple[str, ...]:
-    values = head.lines(b"sec-websocket-protocol")
+def _offered_subprotocols(head: RequestHead) -> tuple[tuple[str, ...], ResumeRequest | None]:
+    values = head.lines(_SUBPROTOCOLS)
     if not values:
-        return ()
-    offered = _listed(values)
+        return (), None
+    listed = _listed(values)
+    offered = [each for each in listed if not each.startswith(RESUME_PREFIX)]
     if not all(TOKEN.fullmatch(each) for each in offered) or len(set(offered)) != len(offered):
-        hint = f"Sec-WebSocket-Protocol: {shown(b', '.join(values).decode('ascii'))}"
+        hint = f"Sec-WebSocket-Protocol: {shown(b', '.join(map(without_resume, values)).decode('ascii'))}"
         raise UpgradeRefused(400, "The Sec-WebSocket-Protocol is malformed.", hint=hint)
-    return tuple(each.decode("ascii") for each in offered)
+    # Of an offer to resume not even the characters are checked, which is otherwise a matter of the header (RFC 6455
+    # section 4.1): a text that can't be read is passed over.
+    texts = (each.removeprefix(RESUME_PREFIX) for each in listed if each.startswith(RESUME_PREFIX))
+    resume = next(filter(None, (read_resume(text.decode("ascii")) for text in texts)), None)
+    return tuple(each.decode("ascii") for each in offered), resume
 
 
 def _deflate_offers(head: RequestHead) -> Iterable[bytes]:

@@ -21,7 +21,7 @@ from ..core.request_head import RequestHead
 from ..core.request_record import RequestRecord, header_text
 from ..core.signing import Caller
 from ..core.text import printable
-from ..core.upgrade import UpgradeRules, check, is_handshake
+from ..core.upgrade import UpgradeRules, check, chosen_subprotocol, is_handshake
 from ..errors import ClientIdInvalid, ClientIdRefused, NameInvalid, NameRefused, TooManyConnections, UpgradeRefused
 from ..hub.connection import SignalConnection, view_of
 from ..hub.events import name_for
@@ -256,7 +256,7 @@ class Converter:
             HandOver(request, state, self._factory, offer).connect,
             scope=scope,
             endpoint_name=None if state.endpoint is None else state.endpoint.name,
-            subprotocol=next((each for each in subprotocols if each in offer.subprotocols), None),
+            subprotocol=chosen_subprotocol(offer.subprotocols, subprotocols, signals_protocol=False),
         )
 
 

@@ -23,6 +23,14 @@ def test_what_a_head_tells() -> None:
         it.method = b"POST"  # type: ignore[misc]
 
 
+def test_no_value_of_a_header_is_in_the_repr() -> None:
+    """P53: a repr has neither the query nor the headers, which may be tokens."""
+    it = head_in(
+        head("/msg?token=secret", ("Sec-WebSocket-Protocol", "pode.resume.-.-.secret"), ("Cookie", "a=secret"))
+    )
+    assert repr(it) == "<RequestHead GET '/msg' from 203.0.113.7>"
+
+
 @pytest.mark.parametrize(
     ("peer", "lines", "address", "trusted", "host"),
     [

@@ -74,6 +74,36 @@ def test_values_are_not_in_the_repr() -> None:
     assert "secret" not in repr(it) + repr(it.headers)
 
 
+SECRETS = [
+    (b"X-PODE-SIGNAL-RESUME", b"k3v9q2.41-7.secret"),
+    (b"last-event-id", b"k3v9q2.41-7.secret"),
+    (b"Last-Event-ID", b"secret"),
+]
+RESUME = b"pode.resume.k3v9q2.41-7.secret"
+
+
+@pytest.mark.parametrize(
+    ("lines", "kept"),
+    [
+        ([b"pode.signals.v1, " + RESUME], "pode.signals.v1"),
+        ([RESUME + b",a", b"b"], "a, b"),
+        ([b"a", RESUME], "a"),
+        ([RESUME], None),
+        ([RESUME, b""], ""),
+        ([b"a, pode.resume.\n secret, b"], "a, b"),
+        ([b"a", b"b"], "a, b"),
+    ],
+)
+def test_no_resume_token_is_kept(lines: list[bytes], kept: str | None) -> None:
+    """P53: nothing that a connection keeps of its request has the resume token, and its other headers are there."""
+    subprotocols = [(name, line) for line in lines for name in (b"Sec-WebSocket-Protocol",)]
+    it = record(headers=[(b"X-Before", b"1"), *SECRETS, *subprotocols, (b"X-After", b"pode.resume.mine")])
+    assert it.header("Sec-WebSocket-Protocol") == kept
+    assert (it.header("X-Before"), it.header("X-After")) == ("1", "pode.resume.mine")
+    assert it.header("X-PODE-SIGNAL-RESUME") is it.header("Last-Event-ID") is None
+    assert "secret" not in repr([it, it.headers, dict(it.headers), it.cookies, it.args, it.uri, it._head])
+
+
 def test_repeated_headers() -> None:
     """S5.3: repeated headers are joined with a comma, cookies with a semicolon."""
     it = record(headers=[(b"Via", b"a"), (b"via", b"b"), (b"Cookie", b"a=1"), (b"cookie", b"b=2; a=3")])

@@ -12,7 +12,18 @@ from hypothesis import strategies as st
 from refused_requests import ROWS, Row
 from web_fakes import KEY, head, plain
 
-from pode_signals.core.upgrade import UpgradeOffer, UpgradeRules, check, check_target, is_handshake, is_upgrade
+from pode_signals.core.history import Position
+from pode_signals.core.resume import ResumeRequest
+from pode_signals.core.upgrade import (
+    SIGNALS_PROTOCOL,
+    UpgradeOffer,
+    UpgradeRules,
+    check,
+    check_target,
+    chosen_subprotocol,
+    is_handshake,
+    is_upgrade,
+)
 from pode_signals.errors import OriginRefused, UpgradeRefused
 
 PROXY = {"peer": "10.0.0.1", "trusted_proxies": ("10.0.0.0/8",)}
@@ -205,6 +216,89 @@ def test_nobody_without_an_origin_where_it_is_asked_for() -> None:
 def test_subprotocols(headers: tuple[tuple[str, str], ...], subprotocols: tuple[str, ...]) -> None:
     """S2.3: what the client offers is in its own order, over all lines."""
     assert offer_in(*headers).subprotocols == subprotocols
+
+
+TEXT = "pode.resume.k3v9q2.41-7"
+PLACE = Position("k3v9q2", "41-7")
+
+
+@pytest.mark.parametrize(
+    ("lines", "subprotocols", "resume"),
+    [
+        ([f"pode.signals.v1, {TEXT}"], ("pode.signals.v1",), ResumeRequest(PLACE, None)),
+        ([f"{TEXT}.a.b,chat"], ("chat",), ResumeRequest(PLACE, "a.b")),
+        (["chat", "pode.resume.-.-..a.b"], ("chat",), ResumeRequest(None, ".a.b")),
+        ([TEXT], (), ResumeRequest(PLACE, None)),
+        ([f"pode.resume.nonsense, {TEXT}.a, {TEXT}.b"], (), ResumeRequest(PLACE, "a")),
+        ([f"{TEXT}, {TEXT}"], (), ResumeRequest(PLACE, None)),
+        (["chat, pode.resume."], ("chat",), None),
+        (["chat, pode.resume.nonsense"], ("chat",), None),
+        (["pode.resume.a b/c=, chat"], ("chat",), None),
+        ([f"{TEXT}.{'t' * 2_049}, chat"], ("chat",), None),
+        (["Pode.Resume.-.-.a, pode.resume"], ("Pode.Resume.-.-.a", "pode.resume"), None),
+    ],
+)
+def test_an_offer_to_resume(lines: list[str], subprotocols: tuple[str, ...], resume: ResumeRequest | None) -> None:
+    """P4, P52: an offer to resume is taken out of the subprotocols, and one that is malformed is passed over."""
+    offer = offer_in(*[("Sec-WebSocket-Protocol", line) for line in lines])
+    assert (offer.subprotocols, offer.resume) == (subprotocols, resume)
+
+
+V1 = SIGNALS_PROTOCOL
+
+
+@pytest.mark.parametrize(
+    ("offered", "accepted", "setting", "chosen"),
+    [
+        ((), (), True, None),
+        ((), ("chat",), True, None),
+        ((V1,), (), True, V1),
+        (("chat", V1), (), True, V1),
+        (("chat", V1), ("chat",), True, "chat"),
+        ((V1, "b", "a"), ("a", "b"), True, "a"),
+        ((V1, "chat"), ("other",), True, V1),
+        (("chat", V1), (V1, "chat"), True, V1),
+        (("chat", V1), ("chat", V1), True, "chat"),
+        ((V1,), (), False, None),
+        ((V1, "chat"), ("chat",), False, "chat"),
+        ((V1, "chat"), ("other",), False, None),
+        ((V1,), (V1,), False, V1),
+        (("pode.signals.V1", "pode.signals.v2"), (), True, None),
+    ],
+)
+def test_negotiation(offered: tuple[str, ...], accepted: tuple[str, ...], setting: bool, chosen: str | None) -> None:
+    """P2, P3, P5: the route's own subprotocols come first, then pode.signals.v1 where the setting allows it."""
+    assert chosen_subprotocol(offered, accepted, signals_protocol=setting) == chosen
+
+
+@pytest.mark.parametrize("accepted", [(), (f"{TEXT}.secret",), ("chat", f"{TEXT}.secret")])
+def test_an_offer_to_resume_is_never_chosen(accepted: tuple[str, ...]) -> None:
+    """P4: an offer to resume is not agreed on, not even where a route accepts the very text."""
+    offer = offer_in(("Sec-WebSocket-Protocol", f"{TEXT}.secret"))
+    assert chosen_subprotocol(offer.subprotocols, accepted, signals_protocol=True) is None
+
+
+SECRET_HEADERS = [
+    ("Sec-WebSocket-Protocol", f"a b, {TEXT}.secret", 'Sec-WebSocket-Protocol: "a b"'),
+    ("Sec-WebSocket-Protocol", f"{TEXT}.secret, a, a", 'Sec-WebSocket-Protocol: "a, a"'),
+    ("Sec-WebSocket-Protocol", f"{TEXT}.secret\x85".encode("latin-1"), 'Sec-Websocket-Protocol: ""'),
+    ("Sec-WebSocket-Protocol", f"a, \x85{TEXT}.secret".encode("latin-1"), 'Sec-Websocket-Protocol: "a"'),
+    ("X-PODE-SIGNAL-RESUME", "k3v9q2.41-7.secret\0", 'X-Pode-Signal-Resume: "..."'),
+    ("Last-Event-ID", "k3v9q2.41-7.secret\0", 'Last-Event-Id: "..."'),
+]
+
+
+@pytest.mark.parametrize(("name", "value", "hint"), SECRET_HEADERS)
+def test_the_operator_reads_no_token(name: str, value: str | bytes, hint: str) -> None:
+    """P53: where a header is refused that may have a resume token, the line for the log has the rest of it."""
+    refused = refusal(head("/msg", (name, value)))
+    assert (refused.code, refused.hint) == (400, hint)
+    assert "secret" not in repr(refused) + str(refused) + refused.get_body()
+
+
+def test_a_repr_of_the_offer() -> None:
+    """P53: what is known of a good request has no token in its repr."""
+    assert "secret" not in repr(offer_in(("Sec-WebSocket-Protocol", f"a, {TEXT}.secret")))
 
 
 @pytest.mark.parametrize(

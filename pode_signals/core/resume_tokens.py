@@ -1,0 +1,257 @@
+"""Resume tokens: who a client was, signed by the server for the client's next connection. It reads no clock.
+
+A token opens nothing: the route decides first, and as ever. A token that does not count is passed over, and is never a
+reason to refuse a request.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Callable, Sequence
+from enum import StrEnum
+from typing import Any
+
+from attrs import field, frozen
+from itsdangerous import BadData, URLSafeSerializer
+
+from .model import Scope
+from .resume import MAX_TOKEN_CHARACTERS
+from .signing import bare_client_id, secret_bytes
+
+__all__ = ["NO_TOKEN", "Conversion", "PassedOver", "ResumeIdentity", "ResumeTokens", "Resumption", "resumption"]
+
+_SALT = "pode.signals.v1 resume"
+_FORM = 1
+# The signature is base64 of 32 bytes, so two bits of its last character are unused, and itsdangerous reads four texts
+# as the same signature. Only the text that it makes itself is taken: there is one token for each content.
+_TOKEN = re.compile(r"\.?[A-Za-z0-9_-]+\.[A-Za-z0-9_-]{42}[AEIMQUYcgkosw048]")
+
+
+@frozen
+class ResumeIdentity:
+    """Who a client was, as its token says.
+
+    Attributes:
+        expires_at: when the token is no longer good: whole seconds since 1970.
+        name: the name of the connection.
+        client_id: the client id as it was issued: with its signature where signing is on.
+        user: the label that ``convert(user=…)`` gave; None where it gave none.
+        joined_groups: the groups that the connection has joined after ``convert``.
+        generation: the generation of the hub's versions (:class:`~.client_versions.ClientVersions`).
+        version: the version that was given last when the token was made.
+        connection: the id of the connection, which messages that come by POST are for.
+        node: the name of the node that the connection is on.
+    """
+
+    expires_at: int
+    name: str
+    client_id: str = field(repr=bare_client_id)
+    user: str | None
+    joined_groups: tuple[str, ...]
+    generation: str
+    version: int
+    connection: str
+    node: str
+
+
+class ResumeTokens:
+    """Makes and reads the tokens of one hub, or of all hubs of one application.
+
+    Args:
+        secrets: the first secret signs, and all of them verify, so that tokens stay good while a secret is changed.
+            Texts are taken as UTF-8. A secret never signs as it is: a key is derived from it, by HMAC with a salt of
+            tokens and of the hub.
+        hub: the name of the hub or the application. Tokens of another one do not verify, even with the same secrets.
+
+    Raises:
+        ValueError: there is no secret, or a secret is empty.
+        TypeError: a secret is neither ``str`` nor ``bytes``.
+    """
+
+    __slots__ = ("_serializer",)
+
+    def __init__(self, secrets: Sequence[str | bytes], hub: str) -> None:
+        self._serializer = URLSafeSerializer(
+            # itsdangerous signs with the last secret of its list.
+            list(reversed(secret_bytes(secrets))),
+            salt=f"{_SALT} {hub}",
+            signer_kwargs={"key_derivation": "hmac", "digest_method": hashlib.sha256},
+        )
+
+    def make(self, identity: ResumeIdentity) -> str | None:
+        """Make a token.
+
+        Args:
+            identity: what the token says. Its texts have passed :func:`~.names.check_name`.
+
+        Returns:
+            The token; None where it would be longer than 2,048 characters. Such a client comes back by its position
+            alone.
+        """
+        token = self._serializer.dumps(
+            [
+                _FORM,
+                identity.expires_at,
+                identity.name,
+                identity.client_id,
+                identity.user,
+                identity.joined_groups,
+                identity.generation,
+                identity.version,
+                identity.connection,
+                identity.node,
+            ]
+        )
+        return token if len(token) <= MAX_TOKEN_CHARACTERS else None
+
+    def read(self, token: str) -> ResumeIdentity | None:
+        """Read a token, without a look at the time.
+
+        Args:
+            token: any text.
+
+        Returns:
+            What the token says; None where it was not made by :meth:`make` with one of the secrets.
+        """
+        # Whoever knows a secret can make a token that inflates to much. The bound on its length keeps that small: data
+        # inflates to about a thousand times its size at most. Nothing is inflated before the signature is checked.
+        if len(token) > MAX_TOKEN_CHARACTERS or not _TOKEN.fullmatch(token):
+            return None
+        try:
+            fields = self._serializer.loads(token)
+        except BadData:
+            return None
+        return _identity(fields)
+
+
+class PassedOver(StrEnum):
+    """Why a token does not count."""
+
+    FORGED = "forged"
+    """It is malformed, was changed, or was signed for another hub or with a secret that is no longer known."""
+    EXPIRED = "expired"
+    OTHER_NAME = "other_name"
+    """It is for another name than the connection's."""
+    OTHER_USER = "other_user"
+    """It is for another user than ``convert`` gave."""
+    LOCAL = "local"
+    """The connection is local, and so ends with its route."""
+    OTHER_CLIENT_ID = "other_client_id"
+    """``convert`` gave another client id."""
+    CLIENT_ID_INVALID = "client_id_invalid"
+    """The signature of its client id does not verify for this request."""
+
+
+@frozen
+class Conversion:
+    """The arguments of ``convert`` for the connection that a token is offered to.
+
+    Attributes:
+        name: the name.
+        user: the label of the user; None where ``convert`` gave none.
+        client_id: the client id, with a signature or without; None where ``convert`` gave none.
+        scope: the scope.
+    """
+
+    name: str
+    user: str | None
+    client_id: str | None = field(repr=False)
+    scope: Scope
+
+
+@frozen
+class Resumption:
+    """What an offer to resume comes to, as far as the client's identity goes.
+
+    Attributes:
+        identity: what the token says that counts. The connection gets its client id where ``convert`` gave none, and
+            replaces an older connection that has this id, even where duplicates are refused: it is the same client.
+            None where no token counts.
+        groups: the joined groups that come back: all of them, or none.
+        is_whole: whether the client is again who it was: each token that was offered counts, and all joined groups are
+            back. A client that offers a position alone is nobody in particular, and is whole.
+        passed_over: why the token that was offered does not count; None where it counts, and where none was offered.
+    """
+
+    identity: ResumeIdentity | None
+    groups: tuple[str, ...]
+    is_whole: bool
+    passed_over: PassedOver | None
+
+
+NO_TOKEN = Resumption(identity=None, groups=(), is_whole=True, passed_over=None)
+"""What an offer without a token comes to."""
+
+
+def resumption(
+    identity: ResumeIdentity | None,
+    conversion: Conversion,
+    *,
+    is_valid: Callable[[str], bool],
+    groups_hold: bool,
+    now: float,
+) -> Resumption:
+    """What a token comes to that was offered to a connection.
+
+    Args:
+        identity: what the token says; None where :meth:`ResumeTokens.read` could not read the token.
+        conversion: what ``convert`` says of the connection.
+        is_valid: whether a client id, as it was issued, is valid for this request. With strict signing it is not where
+            the client has another address.
+        groups_hold: whether the client id has left none of the token's groups
+            (:meth:`~.client_versions.ClientVersions.hold`). False where nobody could tell in time.
+        now: the time in seconds since 1970.
+    """
+    if identity is None:
+        return _passed_over(PassedOver.FORGED)
+    why = _why_passed_over(identity, conversion, is_valid, now)
+    if why is not None:
+        return _passed_over(why)
+    groups = identity.joined_groups if groups_hold else ()
+    return Resumption(identity, groups, is_whole=groups == identity.joined_groups, passed_over=None)
+
+
+def _passed_over(why: PassedOver) -> Resumption:
+    return Resumption(identity=None, groups=(), is_whole=False, passed_over=why)
+
+
+def _why_passed_over(
+    identity: ResumeIdentity, conversion: Conversion, is_valid: Callable[[str], bool], now: float
+) -> PassedOver | None:
+    if now >= identity.expires_at:
+        return PassedOver.EXPIRED
+    if identity.name != conversion.name:
+        return PassedOver.OTHER_NAME
+    if identity.user != conversion.user:
+        return PassedOver.OTHER_USER
+    if conversion.scope is not Scope.GLOBAL:
+        return PassedOver.LOCAL
+    # Without signatures, since an id that was issued before the secret was changed has another signature than the same
+    # id has now.
+    if conversion.client_id is not None and bare_client_id(conversion.client_id) != bare_client_id(identity.client_id):
+        return PassedOver.OTHER_CLIENT_ID
+    if not is_valid(identity.client_id):
+        return PassedOver.CLIENT_ID_INVALID
+    return None
+
+
+def _identity(fields: Any) -> ResumeIdentity | None:
+    """What the fields of a token say; None where they are not those of a token."""
+    match fields:
+        case [
+            int() as form,
+            int() as expires_at,
+            str() as name,
+            str() as client_id,
+            str() | None as user,
+            list() as groups,
+            str() as generation,
+            int() as version,
+            str() as connection,
+            str() as node,
+        ] if form == _FORM and all(isinstance(group, str) for group in groups):
+            return ResumeIdentity(
+                expires_at, name, client_id, user, tuple(groups), generation, version, connection, node
+            )
+    return None
