@@ -121,7 +121,10 @@ class SignalsService(MultiService):
 
     @property
     def addresses(self) -> Mapping[Endpoint, tuple[IAddress, ...]]:
-        """The addresses that each endpoint is bound to, as Twisted's addresses; none while the service is stopped."""
+        """A mapping from each endpoint to a tuple of Twisted's addresses, which is empty while the service is stopped.
+
+        ``service.addresses[endpoint][0].port`` is the port that an endpoint with port 0 has got.
+        """
         return MappingProxyType(
             {endpoint: listener.addresses for listener in self._listeners for endpoint in listener.endpoints}
         )

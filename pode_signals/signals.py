@@ -121,12 +121,12 @@ class Signals:
 
     @property
     def insight(self) -> Insight:
-        """For those who operate it: every number, rows of connections, the last refusals and errors, observers."""
+        """Every number, rows of connections, the last refusals and errors, observers, for those who operate the hub."""
         return self._insight
 
     @property
     def clock(self) -> IReactorTime:
-        """What time is taken from: on a real reactor a clock that nobody sets, otherwise what was given."""
+        """The source of the time, which is the given clock, or on a real reactor a clock that nobody sets."""
         return self._runtime.clock
 
     @property
@@ -226,7 +226,10 @@ class Signals:
 
     @property
     def default_scope(self) -> Scope:
-        """The scope of a conversion that names none (Pode: ``Set-PodeSignalDefaultScope``)."""
+        """The scope of a conversion that names none.
+
+        Pode: ``Set-PodeSignalDefaultScope``.
+        """
         return self._default_scope
 
     @default_scope.setter
@@ -559,7 +562,10 @@ class Signals:
 
     @property
     def default_secret(self) -> str:
-        """A random secret, another at each start (Pode: ``Get-PodeServerDefaultSecret``)."""
+        """A random secret, another one at each start.
+
+        Pode: ``Get-PodeServerDefaultSecret``.
+        """
         return self._identities.default_secret
 
     @property

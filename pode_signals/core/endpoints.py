@@ -20,7 +20,7 @@ __all__ = ["EVERY_ADDRESS", "EVERY_HOST", "Endpoint", "address_host", "place_of"
 EVERY_ADDRESS = "*"
 """``Endpoint(…, "*")``: every interface, IPv4 and IPv6."""
 EVERY_HOST = "*"
-"""``Endpoint(…, hostname="*")``: requests with any Host, on loopback too (a proxy in front)."""
+"""The ``hostname`` of an endpoint that takes requests with any Host, on loopback too (behind a proxy)."""
 
 _DEFAULT_PORTS = {"http": 8080, "https": 8443, "ws": 9080, "wss": 9443}
 _SECURE = ("https", "wss")
