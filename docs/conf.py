@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from importlib.metadata import version as installed_version
 
+from twisted.internet.interfaces import IAddress, IReactorTime
+
 project = "pode_signals"
 author = "pode_signals contributors"
 copyright = "2026, pode_signals contributors"
@@ -20,3 +22,7 @@ autodoc_typehints_description_target = "documented"
 napoleon_numpy_docstring = False
 napoleon_use_ivar = True
 myst_heading_anchors = 3
+
+# Sphinx writes a type by its __qualname__, which the interfaces of zope lack.
+for interface in (IAddress, IReactorTime):
+    interface.__qualname__ = interface.__name__

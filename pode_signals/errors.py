@@ -101,7 +101,7 @@ class UpgradeRefused(PodeSignalsError, HTTPException):
 
     @property
     def kind_of_refusal(self) -> str:
-        """What ``counters.upgrades_refused`` counts it under: the error that says why."""
+        """The name of the error that says why; ``counters.upgrades_refused`` counts the refusal under this name."""
         return type(self).__name__
 
     def get_body(self, environ: Any = None, scope: Any = None) -> str:

@@ -35,6 +35,7 @@ from .ports.listening import check_free
 from .ports.request_limits import RequestLimits
 from .ports.site import SignalSite
 from .signals import Signals, hub_of
+from .web.arguments import check_resource, with_article
 
 __all__ = ["ServiceState", "SignalsService"]
 
@@ -121,7 +122,10 @@ class SignalsService(MultiService):
 
     @property
     def addresses(self) -> Mapping[Endpoint, tuple[IAddress, ...]]:
-        """The addresses that each endpoint is bound to, as Twisted's addresses; none while the service is stopped."""
+        """A mapping from each endpoint to a tuple of Twisted's addresses, which is empty while the service is stopped.
+
+        ``service.addresses[endpoint][0].port`` is the port that an endpoint with port 0 has got.
+        """
         return MappingProxyType(
             {endpoint: listener.addresses for listener in self._listeners for endpoint in listener.endpoints}
         )
@@ -277,6 +281,8 @@ class SignalsService(MultiService):
 
         Without these lines such a mistake would look as if clients were refused, or as if they sent nothing.
         """
+        if not self._listeners:
+            self._log.warn("no client can connect: the service has no endpoints")
         without = [each for each in self._listeners if not any(endpoint.takes_upgrades for endpoint in each.endpoints)]
         if without and len(without) == len(self._listeners):
             self._log.warn(
@@ -326,19 +332,8 @@ class SignalsService(MultiService):
 def _check_arguments(signals: object, resource: object) -> None:
     """Refuse arguments with which each request would fail, by an error that names what the program wrote."""
     if not isinstance(signals, Signals):
-        raise ConfigurationInvalid(f"the first argument of SignalsService is the Signals, not {_a(signals)}")
-    if isinstance(resource, type):
-        raise ConfigurationInvalid(f"the resource of SignalsService is the class {resource.__name__}: make an instance")
-    if all(hasattr(resource, name) for name in ("isLeaf", "getChildWithDefault", "render")):
-        return
-    makes_one = callable(getattr(resource, "resource", None))
-    hint = ": write app.resource() in place of app" if makes_one else ", which is no resource of twisted.web"
-    raise ConfigurationInvalid(f"the resource of SignalsService is {_a(resource)}{hint}")
-
-
-def _a(value: object) -> str:
-    name = type(value).__name__
-    return f"{'an' if name[:1].lower() in 'aeiou' else 'a'} {name}"
+        raise ConfigurationInvalid(f"the first argument of SignalsService is the Signals, not {with_article(signals)}")
+    check_resource("SignalsService", resource)
 
 
 def _page_ports(listener: Listener) -> list[int]:

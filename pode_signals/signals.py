@@ -14,7 +14,12 @@ from .core.choices import chosen
 from .core.contracts import ClockLike, ResourceLike
 from .core.counters import Counters
 from .core.environment import FAST
-from .core.mistakes import check_decorator, check_function, misplaced_argument
+from .core.mistakes import (
+    called_as,
+    check_decorator,
+    check_function_of_event,
+    misplaced_argument,
+)
 from .core.model import BroadcastLevel, EventType, Scope, SendMode, Target, Unrouted
 from .core.names import client_id_text
 from .core.routes import IfExists, SignalRoute
@@ -36,7 +41,7 @@ from .scheduling.planning import ScheduleState
 from .scheduling.schedules import ScheduleOptions, Schedules
 from .scheduling.timers import Timers, TimerState
 from .transports.websocket import SignalFactory
-from .web.arguments import check_arguments
+from .web.arguments import check_arguments, check_resource
 from .web.converter import Converter
 from .web.requests import check_is_request
 from .web.resource import SignalsResource
@@ -121,12 +126,12 @@ class Signals:
 
     @property
     def insight(self) -> Insight:
-        """For those who operate it: every number, rows of connections, the last refusals and errors, observers."""
+        """Every number, rows of connections, the last refusals and errors, observers, for those who operate the hub."""
         return self._insight
 
     @property
     def clock(self) -> IReactorTime:
-        """What time is taken from: on a real reactor a clock that nobody sets, otherwise what was given."""
+        """The source of the time, which is the given clock, or on a real reactor a clock that nobody sets."""
         return self._runtime.clock
 
     @property
@@ -223,12 +228,19 @@ class Signals:
             root: the application's resource: Klein's ``app.resource()`` or any other.
             listener: the port that it serves, which ``SignalsService`` gives; None in a foreign server.
             auto_upgrade: whether every upgrade becomes a connection named after its path, before any route.
+
+        Raises:
+            ConfigurationInvalid: ``root`` is no resource.
         """
+        check_resource("signals.resource", root)
         return SignalsResource(self._converter, root, listener=listener, auto_upgrade=auto_upgrade)
 
     @property
     def default_scope(self) -> Scope:
-        """The scope of a conversion that names none (Pode: ``Set-PodeSignalDefaultScope``)."""
+        """The scope of a conversion that names none.
+
+        Pode: ``Set-PodeSignalDefaultScope``.
+        """
         return self._default_scope
 
     @default_scope.setter
@@ -447,7 +459,7 @@ class Signals:
             NotInReactorThread: called from another thread.
         """
         self._runtime.check_thread("add_route")
-        check_function("add_route", function)
+        check_function_of_event("add_route", function)
         self._hub.routes.add(path, function, endpoint=endpoint, if_exists=chosen(IfExists, if_exists, "if_exists"))
 
     def remove_route(self, path: str, *, endpoint: str | None = None) -> None:
@@ -512,7 +524,7 @@ class Signals:
             NotInReactorThread: called from another thread.
         """
         self._runtime.check_thread("register_event")
-        check_function("register_event", function)
+        check_function_of_event("register_event", function, len(args))
         self._events.register(name, type, event_name, function, *args)
 
     def unregister_event(self, name: str | Iterable[str], type: EventType | str, event_name: str) -> None:
@@ -564,7 +576,10 @@ class Signals:
 
     @property
     def default_secret(self) -> str:
-        """A random secret, another at each start (Pode: ``Get-PodeServerDefaultSecret``)."""
+        """A random secret, another one at each start.
+
+        Pode: ``Get-PodeServerDefaultSecret``.
+        """
         return self._identities.default_secret
 
     @property
@@ -664,6 +679,7 @@ class Signals:
 
     # Schedules.
 
+    @called_as('@signals.schedule("Name", cron="* * * * *")')
     def schedule(self, name: str, cron: str | Iterable[str], **options: Unpack[ScheduleOptions]) -> Callable[[F], F]:
         """Register the decorated function as a schedule; see :meth:`add_schedule` for the options.
 
@@ -827,6 +843,7 @@ class Signals:
 
     # Timers.
 
+    @called_as('@signals.timer("Name", interval=5)')
     def timer(
         self, name: str, interval: float, *, limit: int = 0, skip: int = 0, on_start: bool = False
     ) -> Callable[[F], F]:

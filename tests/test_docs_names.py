@@ -168,6 +168,55 @@ def test_what_is_offered_is_documented(kind: type, word: str) -> None:
     assert offered == documented
 
 
+CONSTANT = re.compile(r"_?[A-Z0-9_]+")
+CODE = re.compile(r"(?::[\w:]+:)?`+[^`]+`+")
+
+
+def first_lines_of_values(tree: ast.Module) -> dict[str, str]:
+    """The first line of the docstring of each property, attribute and constant, without its code and references."""
+    found = {}
+    for body in [tree.body, *(node.body for node in ast.walk(tree) if isinstance(node, ast.ClassDef))]:
+        for before, node in zip([None, *body], body, strict=False):
+            if isinstance(node, ast.FunctionDef) and any("property" in ast.unparse(e) for e in node.decorator_list):
+                found[node.name] = ast.get_docstring(node) or ""
+            elif isinstance(before, ast.Assign | ast.AnnAssign) and isinstance(node, ast.Expr):
+                found[ast.unparse(before).partition(" = ")[0]] = ast.literal_eval(node.value)
+    return {name: CODE.sub("", text.partition("\n")[0]) for name, text in found.items()}
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "pode_signals").rglob("*.py")), ids=lambda path: path.stem)
+def test_no_docstring_of_a_value_has_a_type_by_mistake(path: Path) -> None:
+    """S0.1: the docstring of a property or constant has no colon in its first line: Sphinx would take what stands
+    before the colon for its type.
+    """
+    lines = first_lines_of_values(ast.parse(path.read_text(encoding="utf-8")))
+    documented = re.findall(r"autodata:: .*\.(\w+)", (DOCS / "reference.md").read_text(encoding="utf-8"))
+    lines = {name: line for name, line in lines.items() if not CONSTANT.fullmatch(name) or name in documented}
+    assert [name for name, line in lines.items() if ":" in line] == []
+
+
+def test_the_check_of_first_lines_can_fail() -> None:
+    """A colon in the first line of such a docstring is found, one in code or in a reference is not."""
+    text = '''
+class C:
+    LIMIT = 1
+    """A bound: none over it."""
+
+    @property
+    def size(self):
+        """The size: of all, see :meth:`x`."""
+
+    @property
+    def good(self):
+        """``a: b`` and :class:`C`.
+
+        Below: anything.
+        """
+'''
+    lines = first_lines_of_values(ast.parse(text))
+    assert [name for name, line in lines.items() if ":" in line] == ["LIMIT", "size"]
+
+
 def test_architecture_lists_every_module() -> None:
     """S0.1: the list of modules in the architecture is the list of files."""
     listed = set(re.findall(r"`((?:\w+/)?\w+\.py)`", (DOCS / "architecture.md").read_text(encoding="utf-8")))

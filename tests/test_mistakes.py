@@ -4,16 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from decimal import Decimal
+from functools import partial, wraps
 from typing import Any
 
 import pytest
 from fakes import connected, new_signals
+from klein import Klein
 
 from pode_signals import BroadcastLevel, Scope, SignalEvent, Signals, Unrouted
+from pode_signals.errors import ConfigurationInvalid
 
 
 def plain(_event: object) -> None:
     """A function of the user."""
+
+
+def nothing():  # type: ignore[no-untyped-def]  # as users write it
+    """A function that forgets the event."""
 
 
 MISTAKES: list[tuple[Callable[[Any], object], str]] = [
@@ -33,6 +40,33 @@ MISTAKES: list[tuple[Callable[[Any], object], str]] = [
     (
         lambda signals: signals.register_event("Msg", "connect", "it", None),
         "register_event takes a function that can be called, not None",
+    ),
+    (
+        lambda signals: signals.schedule(plain),
+        'schedule needs its parentheses: @signals.schedule("Name", cron="* * * * *")',
+    ),
+    (
+        lambda signals: signals.schedule("* * * * *"),
+        'schedule: missing a required argument: \'cron\'; write @signals.schedule("Name", cron="* * * * *")',
+    ),
+    (lambda signals: signals.timer(plain), 'timer needs its parentheses: @signals.timer("Name", interval=5)'),
+    (
+        lambda signals: signals.timer(),
+        "timer: missing a required argument: 'name'; write @signals.timer(\"Name\", interval=5)",
+    ),
+    (
+        lambda signals: signals.timer(5, "Tick"),
+        'timer takes a text, as in @signals.timer("Name", interval=5), not 5',
+    ),
+    (lambda signals: signals.route("/x")(nothing), "add_route takes a function of the event, not nothing()"),
+    (
+        lambda signals: signals.add_route("/x", partial(plain, 1)),
+        "add_route takes a function of the event, not plain()",
+    ),
+    (lambda signals: signals.on_connect("Msg")(nothing), "register_event takes a function of the event, not nothing()"),
+    (
+        lambda signals: signals.register_event("Msg", "connect", "it", plain, 1),
+        "register_event takes a function of the event and 1 more argument, not plain(_event)",
     ),
     (lambda signals: signals.send("x", name=3), "name has to be a text, several texts or EVERY_NAME, not 3"),
     (
@@ -107,6 +141,53 @@ def test_a_mistake_is_a_sentence(mistake: Callable[[Signals], object], sentence:
         mistake(signals)
     assert str(raised.value) == sentence
     assert (signals.routes(), signals.events(), signals.counters.recipients_sent) == ((), (), 0)
+
+
+def with_more(function: Callable[..., object]) -> Callable[[object], object]:
+    """A decorator of the user that gives a function another argument."""
+
+    @wraps(function)
+    def inner(event: object) -> object:
+        return function(event, "more")
+
+    return inner
+
+
+class Called:
+    """An object that can be called."""
+
+    def __call__(self, *_: object) -> None:
+        """A function of the user."""
+
+    def method(self, _event: object) -> None:
+        """A function of the user."""
+
+
+@pytest.mark.parametrize(
+    "function",
+    [print, Called(), Called().method, Called, partial(plain), lambda *_: None, with_more(lambda _, more: more)],
+)
+def test_functions_that_take_an_event(function: Any) -> None:
+    """S20.1: a function is refused for its parameters only where it is sure that it can't be called with the event."""
+    signals = new_signals()
+    signals.add_route("/x", function)
+    signals.register_event("Msg", "connect", "it", function)
+    assert signals.has_route("/x")
+
+
+def test_a_resource_that_is_none() -> None:
+    """S20.1: ``signals.resource`` refuses what is no resource, as the service does."""
+    with pytest.raises(ConfigurationInvalid) as raised:
+        new_signals().resource(Klein())
+    assert str(raised.value) == "the resource of signals.resource is a Klein: write app.resource() in place of app"
+
+
+def test_an_error_that_is_imported_from_elsewhere() -> None:
+    """S20.1: where an error is imported from the package itself, the sentence says where it is."""
+    with pytest.raises(ImportError) as raised:
+        from pode_signals import NameRequired  # type: ignore[attr-defined]  # noqa: F401
+    expected = "NameRequired is in pode_signals.errors: from pode_signals.errors import NameRequired"
+    assert str(raised.value) == expected
 
 
 def test_a_name_without_its_keyword_in_an_event() -> None:

@@ -155,6 +155,10 @@ def test_addresses_and_own_ports() -> None:
             "the resource of SignalsService is a str, which is no resource of twisted.web",
         ),
         (
+            lambda signals: (signals, Klein().resource, [PAGE]),
+            "the resource of SignalsService is a method, which is no resource of twisted.web; call it: app.resource()",
+        ),
+        (
             lambda signals: (signals, Resource, [PAGE]),
             "the resource of SignalsService is the class Resource: make an instance",
         ),
@@ -210,6 +214,13 @@ def test_no_endpoint_for_websockets(lines: list[str]) -> None:
     Served(PAGE).service.startService()
     assert len(lines) == 2
     assert lines[1] == f"no WebSocket can connect: there is no ws or wss endpoint beside {PAGE}"
+
+
+def test_no_endpoint_at_all(lines: list[str]) -> None:
+    """S20.2: a service without endpoints says at its start that nobody can connect."""
+    served = Served()
+    SignalsService(served.signals, Resource(), [], reactor=served.reactor).startService()
+    assert lines[1:] == ["no client can connect: the service has no endpoints"]
 
 
 def test_an_endpoint_that_pages_alone_reach(lines: list[str]) -> None:

@@ -20,7 +20,7 @@ __all__ = ["EVERY_ADDRESS", "EVERY_HOST", "Endpoint", "address_host", "place_of"
 EVERY_ADDRESS = "*"
 """``Endpoint(…, "*")``: every interface, IPv4 and IPv6."""
 EVERY_HOST = "*"
-"""``Endpoint(…, hostname="*")``: requests with any Host, on loopback too (a proxy in front)."""
+"""The ``hostname`` of an endpoint that takes requests with any Host, on loopback too (behind a proxy)."""
 
 _DEFAULT_PORTS = {"http": 8080, "https": 8443, "ws": 9080, "wss": 9443}
 _SECURE = ("https", "wss")
@@ -54,7 +54,8 @@ def _check_address(endpoint: Endpoint, _attribute: Attribute[str], value: object
 
 def _check_port(endpoint: Endpoint, _attribute: Attribute[int | None], value: object) -> None:
     if isinstance(value, bool) or not isinstance(value, int | None) or not 0 <= (value or 0) <= 65_535:
-        raise ConfigurationInvalid(f"the endpoint {endpoint}: the port has to be a number from 0 to 65535")
+        given = f"the text {value!r}" if isinstance(value, str) else repr(value)
+        raise ConfigurationInvalid(f"the endpoint {endpoint}: the port has to be a number from 0 to 65535, not {given}")
 
 
 def _check_hostname(endpoint: Endpoint, _attribute: Attribute[str | None], value: object) -> None:

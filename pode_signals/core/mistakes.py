@@ -2,9 +2,49 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import inspect
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial, wraps
+from types import FunctionType, MethodType
+from typing import ParamSpec, TypeVar
 
-__all__ = ["check_decorator", "check_function", "misplaced_argument"]
+__all__ = [
+    "called_as",
+    "check_decorator",
+    "check_function",
+    "check_function_of_event",
+    "misplaced_argument",
+]
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+def called_as(example: str) -> Callable[[Callable[P, R]], Callable[P, R]]:
+    """For a method that makes a decorator and needs several arguments: a wrong call is a sentence with the right one.
+
+    Args:
+        example: the right way to write the call.
+    """
+
+    def with_example(method: Callable[P, R]) -> Callable[P, R]:
+        parameters = inspect.signature(method)
+        call = method.__name__
+
+        @wraps(method)
+        def checked(*args: P.args, **kwargs: P.kwargs) -> R:
+            # The first argument is the object of the method.
+            if args[1:]:
+                check_decorator(call, args[1], example)
+            try:
+                parameters.bind(*args, **kwargs)
+            except TypeError as error:
+                raise TypeError(f"{call}: {error}; write {example}") from None
+            return method(*args, **kwargs)
+
+        return checked
+
+    return with_example
 
 
 def check_decorator(call: str, value: object, example: str) -> None:
@@ -37,6 +77,36 @@ def check_function(call: str, function: object) -> None:
     """
     if not callable(function):
         raise TypeError(f"{call} takes a function that can be called, not {function!r}")
+
+
+def check_function_of_event(call: str, function: object, further: int = 0) -> None:
+    """Check that an argument can be called with an event.
+
+    Only of plain functions and methods, and partials of these, is it sure what they can be called with.
+
+    Args:
+        call: the name of the method that got the argument.
+        function: the argument.
+        further: how many arguments come after the event.
+
+    Raises:
+        TypeError: the argument can't be called, or not with an event and so many further arguments.
+    """
+    check_function(call, function)
+    innermost = function
+    while isinstance(innermost, partial):
+        innermost = innermost.func
+    if type(innermost) not in (FunctionType, MethodType):
+        return
+    # What a function wraps may take other arguments than the function itself.
+    parameters = inspect.signature(function, follow_wrapped=False)  # type: ignore[arg-type]  # it can be called
+    try:
+        parameters.bind(*(None for _ in range(1 + further)))
+    except TypeError:
+        more = f" and {further} more argument{'s' if further > 1 else ''}" if further else ""
+        name = getattr(innermost, "__name__", "function")
+        plain = [each.replace(annotation=each.empty) for each in parameters.parameters.values()]
+        raise TypeError(f"{call} takes a function of the event{more}, not {name}{inspect.Signature(plain)}") from None
 
 
 def misplaced_argument(call: str, misplaced: Sequence[object]) -> TypeError:

@@ -107,7 +107,7 @@ class EveryName(Enum):
 
 
 EVERY_NAME: Final = EveryName.EVERY_NAME
-"""``signals.send(data, name=EVERY_NAME)``: every global connection, whatever its name."""
+"""Every global connection, whatever its name, as in ``signals.send(data, name=EVERY_NAME)``."""
 
 
 @frozen

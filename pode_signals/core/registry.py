@@ -26,7 +26,7 @@ class Entry(Protocol):
 
     @property
     def client_id(self) -> str:
-        """The client id as it was issued: with its signature where signing is on."""
+        """The client id as it was issued, with its signature where signing is on."""
 
 
 E = TypeVar("E", bound=Entry)

@@ -146,7 +146,7 @@ class RequestRecord:
 
     @property
     def cookies(self) -> Mapping[str, str]:
-        """The cookies as Twisted's ``request.getCookie`` has them: of equal names the last one, quotes included."""
+        """The cookies as Twisted's ``request.getCookie`` has them, of equal names the last one, quotes included."""
         found: dict[str, str] = {}
         for header, line in self._lines():
             if header.lower() == b"cookie":

@@ -121,7 +121,7 @@ class SignalConnection:
 
     @property
     def client_id(self) -> str:
-        """The client id as it was issued: with its signature where signing is on."""
+        """The client id as it was issued, with its signature where signing is on."""
         return self._link.client_id
 
     @property
@@ -151,7 +151,7 @@ class SignalConnection:
 
     @property
     def address(self) -> str:
-        """The client's address: the socket's, or the one that trusted proxies report; ``""`` for a UNIX socket."""
+        """The address of the client's socket, or the one that trusted proxies report; ``""`` for a UNIX socket."""
         return self._link.address
 
     @property

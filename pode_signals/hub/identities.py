@@ -53,7 +53,10 @@ class Identities:
 
     @property
     def default_secret(self) -> str:
-        """A random secret, another at each start (Pode: ``Get-PodeServerDefaultSecret``)."""
+        """A random secret, another one at each start.
+
+        Pode: ``Get-PodeServerDefaultSecret``.
+        """
         return self._default_secret
 
     @property

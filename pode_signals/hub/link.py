@@ -178,7 +178,7 @@ class Link:
 
     @property
     def address(self) -> str:
-        """The client's address: the socket's, or the one that trusted proxies report."""
+        """The address of the client's socket, or the one that trusted proxies report."""
         return self.request.address
 
     @property

@@ -87,7 +87,7 @@ class Runtime:
 
     @cached_property
     def clock(self) -> IReactorTime:
-        """What time is taken from: on a real reactor a clock that nobody sets, otherwise what was given."""
+        """The source of the time, which is the given clock, or on a real reactor a clock that nobody sets."""
         from twisted.internet import reactor
 
         return clock_for(reactor)

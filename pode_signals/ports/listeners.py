@@ -69,7 +69,7 @@ class Listener:
 
     @property
     def is_secure(self) -> bool:
-        """Whether the port speaks TLS: all of its endpoints do, or none."""
+        """Whether the port speaks TLS; all of its endpoints do, or none does."""
         return self.endpoints[0].is_secure
 
     @property

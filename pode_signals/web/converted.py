@@ -29,7 +29,7 @@ class ConvertedChannel:
     """
 
     factory = None
-    """None, so that the request writes no access log line: the line was written with the 101."""
+    """None, so that the request writes no access log line; that line was written with the 101."""
 
     def __init__(self, request: Request, route_ended: Callable[[Request], None], reports: Reports) -> None:
         channel: HTTPChannel = request.channel

@@ -166,6 +166,14 @@ class SSL4ServerEndpoint(Listening):
             "the protocol of an endpoint is http, https, ws or wss, not ['http']",
         ),
         (
+            lambda: Endpoint("http", port="8091"),  # type: ignore[arg-type]
+            "the endpoint http localhost:8091: the port has to be a number from 0 to 65535, not the text '8091'",
+        ),
+        (
+            lambda: Endpoint("http", port=65_536),
+            "the endpoint http localhost:65536: the port has to be a number from 0 to 65535, not 65536",
+        ),
+        (
             lambda: Endpoint("http", listen=8091),  # type: ignore[arg-type]
             "the endpoint http 8091: listen has to be a Twisted endpoint or a string for one, not 8091",
         ),

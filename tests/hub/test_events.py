@@ -28,6 +28,10 @@ def signals() -> Signals:
     return new_signals()
 
 
+def counted(_event: TriggeredEvent, _number: int) -> None:
+    """A function to register with a further argument."""
+
+
 def nothing(_event: TriggeredEvent) -> None:
     """A function to register."""
 
@@ -72,7 +76,7 @@ class TestRegistrations:
         """S9.1: has_event and events have an optional name, type and event name each."""
         assert not signals.has_event()
         signals.register_event(["A", "B"], CONNECT, "one", nothing)
-        signals.register_event("A", CONNECT, "two", nothing, 7)
+        signals.register_event("A", CONNECT, "two", counted, 7)
         signals.register_event("A", DISCONNECT, "one", nothing)
         for question, count in (
             ((), 4),
@@ -89,7 +93,7 @@ class TestRegistrations:
             assert len(signals.events(*question)) == count, question
             assert signals.has_event(*question) is (count > 0), question
         (two,) = signals.events(event_name="two")
-        assert (two.name, two.type, two.function, two.args) == ("A", CONNECT, nothing, (7,))
+        assert (two.name, two.type, two.function, two.args) == ("A", CONNECT, counted, (7,))
 
     def test_twice(self, signals: Signals) -> None:
         """S9.1: the same name, type and event name twice is EventAlreadyRegistered; with several names none is made."""
