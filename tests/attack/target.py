@@ -127,7 +127,8 @@ async def program(
         async with asyncio.timeout(END_SECONDS):
             await process.wait()
     except BaseException:
-        process.kill()
+        with suppress(ProcessLookupError):
+            process.kill()
         await process.wait()
         raise
 
