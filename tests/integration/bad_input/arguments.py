@@ -169,7 +169,9 @@ def _targets() -> Iterator[Call]:
     )
     yield Call("to send to a forged id", lambda stage: stage.signals.send(1, name=EVERY_NAME, client_id="s:a.b"), None)
     yield Call(
-        "to exclude a client id that nobody has", lambda stage: stage.signals.send(1, name="Msg", exclude="x"), None
+        "to exclude everybody",
+        lambda stage: stage.signals.send(1, name="Msg", exclude=stage.connection.client_id),
+        None,
     )
     yield Call("to exclude an object", lambda stage: stage.signals.send(1, name="Msg", exclude=object()), TypeError)
     yield Call("to send to a number for a name", lambda stage: stage.signals.send(1, name=5), TypeError)
