@@ -9,6 +9,7 @@ from math import inf, nan
 from typing import Any, NamedTuple
 
 from integration.bad_input.cases import CANARY, Call
+from twisted.web.resource import Resource
 
 from pode_signals import EVERY_NAME, BroadcastLevel, Endpoint, EventType, Scope, SendMode, Signals, SignalsService, cron
 from pode_signals.errors import (
@@ -289,7 +290,7 @@ def _endpoints() -> Iterator[Call]:
         yield Call(f"the endpoint {text!r}", lambda stage, text=text: Endpoint.parse(text), ConfigurationInvalid)
 
     def service(*endpoints: Endpoint) -> Callable[[Stage], object]:
-        return lambda stage: SignalsService(stage.fresh, stage.fresh.resource(None), endpoints)  # type: ignore[arg-type]
+        return lambda stage: SignalsService(stage.fresh, stage.fresh.resource(Resource()), endpoints)
 
     secure = Endpoint("wss", port=8_080, self_signed=True)
     yield Call("TLS and plain on one port", service(Endpoint("http", port=8_080), secure), ConfigurationInvalid, "TLS")
