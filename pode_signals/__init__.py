@@ -74,9 +74,10 @@ if not TYPE_CHECKING:
         if name == "errors":
             return import_module(".errors", __name__)
         if name not in _MODULES:
-            if name in import_module(".errors", __name__).__all__:
-                raise ImportError(f"{name} is in pode_signals.errors: from pode_signals.errors import {name}")
-            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+            # No ImportError, though it would tell more in an import: hasattr has to give False.
+            is_error = name in import_module(".errors", __name__).__all__
+            where = f"; {name} is in {__name__}.errors" if is_error else ""
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}{where}")
         found = globals()[name] = getattr(import_module(f".{_MODULES[name]}", __name__), name)
         return found
 

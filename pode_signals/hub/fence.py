@@ -24,7 +24,7 @@ from .runtime import Runtime
 from .signal_event import SignalEvent
 from .stalls import STALL_SECONDS
 
-__all__ = ["FAILED", "Call", "Failed", "Fence", "Measure", "Place"]
+__all__ = ["FAILED", "RAISED", "Call", "Failed", "Fence", "Measure", "Place"]
 
 
 @frozen
@@ -53,10 +53,12 @@ class Failed:
 # The text of the RuntimeError that asyncio.get_running_loop raises where no loop of asyncio runs.
 _NO_LOOP = "no running event loop"
 
-# What a function may raise that goes no further: all but KeyboardInterrupt. A reactor keeps SystemExit to itself, and a
-# cancelled future of asyncio raises a BaseException as well. Where these got through, what was begun for the function,
-# its run or its connection, would never end.
-_RAISED = (Exception, asyncio.CancelledError, SystemExit, GeneratorExit)
+RAISED = (Exception, asyncio.CancelledError, SystemExit, GeneratorExit)
+"""The exceptions of a function of the user that go no further: all but KeyboardInterrupt.
+
+A reactor keeps SystemExit to itself, and a cancelled future of asyncio raises a BaseException as well. If these got
+through, what was begun for the function, its run or its connection, would never end.
+"""
 
 Call = Callable[[SignalEvent, Context, Callable[[SignalEvent], Any]], Any]
 Measure = Callable[[str], Callable[[], None] | None]
@@ -139,7 +141,7 @@ class Fence:
         began = self._turns.seconds()
         try:
             result = context.run(function)
-        except _RAISED:
+        except RAISED:
             self._failed(where, Failure())
             result = FAILED
         outcome = self.follow(where, context, result, later, timeout_seconds=timeout_seconds, on_pending=on_pending)
@@ -151,7 +153,7 @@ class Fence:
     def _call(self, event: SignalEvent, context: Context, function: Callable[[SignalEvent], Any]) -> Any:
         try:
             return context.run(_enter, event, function)
-        except _RAISED:
+        except RAISED:
             self._failed(event, Failure())
             return FAILED
 
@@ -231,7 +233,7 @@ class Fence:
         )
         try:
             pending.cancel()
-        except _RAISED:
+        except RAISED:
             # The canceller raised.
             self._failed(where, Failure())
 

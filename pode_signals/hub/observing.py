@@ -16,7 +16,7 @@ from ..wire.message import PLAIN_WEBSOCKET
 from .awaiting import pending_of
 from .connection import SignalConnection, view_of
 from .delivery import Delivery
-from .fence import Call, Fence, Measure
+from .fence import RAISED, Call, Fence, Measure
 from .hub import Hub
 from .link import Link
 from .reports import Reports
@@ -109,7 +109,7 @@ def _told(reports: Reports, observer: Observer, name: str) -> Told | None:
         try:
             method(*args)
         # A fence: who looks on must not hurt those who are looked at.
-        except Exception:
+        except RAISED:
             reports.failure(f"observer {name}", "{observer}.{name} raised", observer=type(observer).__name__, name=name)
 
     return told

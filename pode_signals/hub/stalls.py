@@ -34,8 +34,10 @@ class Stalls:
             kind: what the lines are counted by, where ``where`` has text of a client; None is ``where``.
         """
         now = self._turns.seconds()
-        if self._blamed_at is not None and now - max(began, self._blamed_at) < STALL_SECONDS:
-            # One function has called another, which was blamed for the time of both.
+        # One function may have called another, which was blamed for its own part of the time.
+        if self._blamed_at is not None:
+            began = max(began, self._blamed_at)
+        if now - began < STALL_SECONDS:
             return
         self._blamed_at = now
         self._reports.write(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import pytest
@@ -326,12 +327,13 @@ def test_several_observers() -> None:
     assert [each[:2] for each in first.told if each[0] == "handled"] == [("handled", "route")]
 
 
+@pytest.mark.parametrize("error", [LookupError, SystemExit, asyncio.CancelledError])
 @pytest.mark.parametrize("name", METHODS)
-def test_an_observer_that_raises(name: str) -> None:
+def test_an_observer_that_raises(name: str, error: type[BaseException]) -> None:
     """S16.5: what an observer raises is logged, and hurts nobody who is observed."""
 
     def raises(*_: Any) -> None:
-        raise LookupError
+        raise error
 
     signals = new_signals(ping_interval_seconds=1)
     signals.insight.attach(type("Raising", (Observer,), {name: raises})())

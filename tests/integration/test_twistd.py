@@ -416,3 +416,47 @@ def test_a_second_signal_and_a_service_that_never_stops(tmp_path: Path) -> None:
             program.process.wait(1)
         program.process.send_signal(signal.SIGTERM)
         wait_until_ended(program)
+
+
+FUTURES = """
+import asyncio
+from klein import Klein
+from twisted.internet.task import deferLater
+from pode_signals import Signals, SignalsService
+
+# With each ping a client would begin anew to wait for what does not come.
+app, signals = Klein(), Signals(ping_interval_seconds=300)
+
+@app.route("/msg")
+def msg(request):
+    signals.convert(request, name="Msg")
+
+@signals.route("/msg")
+async def waits(event):
+    await asyncio.sleep(0.01)
+    await deferLater(signals.clock, 0.01)
+    in_a_thread = await asyncio.get_running_loop().run_in_executor(None, str, event.data.message)
+    event.connection.send([in_a_thread, await asyncio.create_task(asyncio.wait_for(asyncio.sleep(0, "task"), 5))])
+
+@signals.on_connect("Msg")
+def connected(event):
+    return asyncio.get_running_loop().create_task(welcome(event.connection))
+
+async def welcome(connection):
+    connection.send("welcome")
+
+def service():
+    return SignalsService(signals, app.resource(), [])
+"""
+
+
+def test_futures_of_asyncio(tmp_path: Path) -> None:
+    """S20.6: on the reactor of asyncio functions await what belongs to asyncio, and Deferreds, or return a task."""
+    (tmp_path / "futures.py").write_text(FUTURES)
+    with serving(tmp_path, "--app=futures:service", before=["--reactor=asyncio"]) as program:
+        with client(program) as one:
+            assert one.recv() == "welcome"
+            one.send(json.dumps({"message": 7}))
+            assert json.loads(one.recv()) == ["7", "task"]
+        assert program.stop() == -signal.SIGTERM
+    assert "Traceback" not in program.text()

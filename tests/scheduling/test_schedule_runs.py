@@ -36,6 +36,22 @@ def test_a_function_that_raises(bench: Bench) -> None:
     assert (bench.state().count, bench.state().running, bench.counters.functions_failed) == (2, False, 2)
 
 
+def test_a_schedule_that_raises_again_and_again(bench: Bench) -> None:
+    """S20.4: a schedule that raises more than ten times in a minute has ten tracebacks; a line tells of the others."""
+
+    def fail() -> None:
+        raise RuntimeError("broken")
+
+    bench.add(function=fail)
+    with capturedLogs() as events:
+        for _ in range(13):
+            bench.schedules.invoke_schedule("job")
+        assert [event["log_format"] for event in events] == ["{where} raised"] * 10
+        bench.pass_seconds(61)
+    assert texts(events)[10:] == ["schedule job raised: 3 more lines of this kind were left out"]
+    assert bench.counters.functions_failed == 13
+
+
 def test_a_run_that_is_not_over(bench: Bench) -> None:
     """S13.5: while a run is not over triggers are skipped and counted; afterwards the next one runs."""
     runs: list[Deferred[None]] = []
