@@ -74,7 +74,7 @@ def start(
     cwd: Path = EXAMPLES,
     environment: Mapping[str, str] | None = None,
 ) -> Program:
-    """Start twistd with arguments and wait, bounded, until the port answers.
+    """Start twistd with arguments and wait, bounded, until its reactor runs and the port answers.
 
     Args:
         arguments: the arguments.
@@ -100,11 +100,14 @@ def start(
     end = time.monotonic() + START_SECONDS
     while time.monotonic() < end and process.poll() is None:
         try:
-            socket.create_connection(("127.0.0.1", port), 1).close()
+            with socket.create_connection(("127.0.0.1", port), START_SECONDS) as connected:
+                # The kernel accepts for a program whose reactor does not run yet, and which a signal would end at once.
+                # The reactor alone closes a connection whose client has nothing more to say.
+                connected.shutdown(socket.SHUT_WR)
+                connected.recv(1)
+            return program
         except OSError:
             time.sleep(0.05)
-        else:
-            return program
     process.kill()
     process.wait()
     raise AssertionError(f"{' '.join(arguments)} did not start:\n{program.text()}")
