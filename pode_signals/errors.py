@@ -23,6 +23,8 @@
     ├── CronInvalid               also a ValueError
     ├── ConfigurationInvalid      options, endpoints, certificates; also a ValueError
     ├── SigningInUse
+    ├── ReplyRefused              raised by signal routes, for the client that asks
+    ├── TooManyAcknowledgements
     ├── UnknownHistory
     ├── BackplaneUnavailable      the nodes can't share something now
     │   └── HistoryUnavailable    a message that is to be logged
@@ -31,6 +33,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from enum import Enum
 from typing import Any, Literal
@@ -60,16 +63,22 @@ __all__ = [
     "NotInReactorThread",
     "OriginRefused",
     "PodeSignalsError",
+    "ReplyRefused",
     "ResponseStarted",
     "RouteAlreadyExists",
     "ScheduleAlreadyExists",
     "SigningInUse",
+    "TooManyAcknowledgements",
     "TooManyConnections",
     "UnknownHistory",
     "UnknownName",
     "UnknownSchedule",
     "UpgradeRefused",
 ]
+
+MAX_REFUSAL_CHARACTERS = 1_024
+_SURROGATE = re.compile("[\ud800-\udfff]")
+_REFUSAL_CODE = re.compile(r"[a-z][a-z0-9_]{0,59}")
 
 
 class PodeSignalsError(Exception):
@@ -371,6 +380,47 @@ class UnknownHistory(PodeSignalsError, LookupError):
     def __init__(self, name: str) -> None:
         super().__init__(f"there is no history of {name!r} from there on")
         self.name = name
+
+
+class TooManyAcknowledgements(PodeSignalsError, RuntimeError):
+    """An acknowledged send has too many recipients, beside those that have not answered others; nothing was sent.
+
+    Attributes:
+        most: how many recipients may be asked at a time: ``max_pending_acknowledgements``.
+    """
+
+    def __init__(self, most: int) -> None:
+        super().__init__(f"acknowledged sends may ask {most} recipients at a time (max_pending_acknowledgements)")
+        self.most = most
+
+
+class ReplyRefused(PodeSignalsError):
+    """Raised by a signal route that refuses what a client asks for. The client gets an error with code and text.
+
+    ::
+
+        raise ReplyRefused("seat_taken", "This seat is taken.")
+
+    It is no failure: nothing is logged. A client of the plain protocol, and one that asked for no reply, hears nothing.
+
+    Args:
+        code: a word for programs, ``[a-z][a-z0-9_]{0,59}``. The client gets ``app.`` before it.
+        text: a sentence for people, of at most 1,024 characters.
+
+    Raises:
+        ValueError: the code or the text has another form.
+    """
+
+    def __init__(self, code: str, text: str) -> None:
+        if not isinstance(code, str) or not _REFUSAL_CODE.fullmatch(code):
+            raise ValueError(f"{code!r} is no code for ReplyRefused: [a-z][a-z0-9_]{{0,59}}")
+        if not isinstance(text, str) or len(text) > MAX_REFUSAL_CHARACTERS:
+            raise ValueError(f"the text of ReplyRefused has to be a str of at most {MAX_REFUSAL_CHARACTERS} characters")
+        if _SURROGATE.search(text):
+            raise ValueError("the text of ReplyRefused has a lone surrogate, which can't be sent")
+        super().__init__(text)
+        self.code = code
+        self.text = text
 
 
 class BackplaneUnavailable(PodeSignalsError):

@@ -7,14 +7,16 @@ from datetime import datetime, tzinfo
 from random import Random
 from typing import Any, Never, TypeVar, Unpack
 
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, fail, succeed
 from twisted.internet.interfaces import IReactorTime
 
 from .core.choices import chosen
 from .core.contracts import ClockLike, ResourceLike
 from .core.counters import Counters
 from .core.environment import FAST
+from .core.history import HistoryLimits
 from .core.mistakes import (
+    answer_seconds,
     called_as,
     check_decorator,
     check_function_of_event,
@@ -25,12 +27,14 @@ from .core.names import client_id_text
 from .core.routes import IfExists, SignalRoute
 from .core.settings import Settings, SettingsArguments
 from .core.signing import Caller
-from .core.targets import Names, Several, client_ids_of, groups_of
+from .core.targets import Names, Several, client_ids_of, groups_of, history_names
+from .errors import UnknownHistory
 from .hub.connection import SignalConnection, view_of
 from .hub.context import current_event, current_route, fresh_contexts
 from .hub.delivery import Delivery
 from .hub.events import DisconnectEvent, EventRegistration, TriggeredEvent, name_for
 from .hub.hub import Hub
+from .hub.profile import profile_of
 from .hub.route_group import IfExistsName, RouteGroup
 from .hub.runtime import Runtime
 from .hub.signal_event import Lockable, SignalEvent
@@ -152,6 +156,22 @@ class Signals:
     def reference_check(self, check: Callable[[Any, SignalConnection], bool] | None) -> None:
         self._converter.reference_check = check
 
+    @property
+    def refresh_check(self) -> Callable[[SignalConnection, str], Any] | None:
+        """A function that is asked whether a client's new credentials are good, for a connection that expires.
+
+        ``refresh_check(connection, token)``, plain, ``async`` or giving a Deferred, gives the new expiry (aware), or
+        None to refuse. It can't change who the client is, and has to refuse the token of another user. None refuses
+        every token.
+        """
+        return self._hub.answers.refresh_check
+
+    @refresh_check.setter
+    def refresh_check(self, check: Callable[[SignalConnection, str], Any] | None) -> None:
+        if check is not None and not callable(check):
+            raise TypeError(f"refresh_check has to be a function, not {type(check).__name__}")
+        self._hub.answers.refresh_check = check
+
     # From a request to a connection.
 
     def convert(
@@ -163,6 +183,9 @@ class Signals:
         client_id: str | int | None = None,
         scope: Scope | str | None = None,
         subprotocols: Sequence[str] = (),
+        expires: datetime | None = None,
+        user: str | None = None,
+        info: object = None,
     ) -> SignalConnection:
         """Turn a request into a WebSocket connection, now (Pode: ``ConvertTo-PodeSignalConnection``).
 
@@ -178,7 +201,11 @@ class Signals:
                 on. Never pass on what an unauthenticated client chose: it would replace the owner of that id.
             scope: None is ``default_scope``.
             subprotocols: WebSocket subprotocols, the preferred first, of which the first that the client offers is
-                agreed on; none where it offers none of them.
+                agreed on. Where it offers none of them: ``pode.signals.v1`` if the client offers that, else none.
+            expires: when the connection has to be renewed (aware), see :attr:`refresh_check`. One that is not renewed
+                is closed with 4401, ``expiry_grace_seconds`` later. None is never.
+            user: a label of the login, which several connections of a user may share; None is none.
+            info: a JSON value of at most 1,024 bytes that other clients may see; None is none.
 
         Returns:
             The open connection.
@@ -191,15 +218,15 @@ class Signals:
             ResponseStarted: the route has begun to answer.
             ClientGone: the client went away.
             ValueError: a response header that the route set can't be sent, there are more groups than ``max_groups``,
-                or there is no such scope.
+                there is no such scope, ``expires`` has no time zone, or ``info`` is too large.
             TypeError: an argument is of a wrong type.
             NotInReactorThread: called from another thread.
         """
         self._runtime.check_thread("convert")
         check_arguments(request, name, group, client_id, scope, subprotocols)
-        link = self._converter.convert(
-            request, name, group, client_id, chosen(Scope, scope or self._default_scope, "scope"), subprotocols
-        )
+        profile = profile_of(user, info, expires)
+        known_scope = chosen(Scope, scope or self._default_scope, "scope")
+        link = self._converter.convert(request, name, group, client_id, known_scope, subprotocols, profile)
         return view_of(link)
 
     def connection_of(self, request: Any) -> SignalConnection | None:
@@ -274,6 +301,8 @@ class Signals:
         depth: int | None = None,
         ignore_event: bool = False,
         key: str | None = None,
+        acknowledge: bool = False,
+        timeout: float = 5.0,
     ) -> Delivery:
         """Send to all connections of a name, to a group of it, or to single clients (Pode: ``Send-PodeSignal``).
 
@@ -291,6 +320,9 @@ class Signals:
             ignore_event: send as if outside of the current event and route.
             key: what this message tells the latest of, such as ``"price"``: with ``slow_client="latest"`` it replaces
                 an older one with the same key that still waits for a slow client. None replaces nothing.
+            acknowledge: whether to ask the clients of ``pode.signals.v1`` for an answer once their application has
+                taken the message. ``await delivery`` then waits for the answers.
+            timeout: how many seconds to wait for answers at most, 0.1 to 60.
 
         Returns:
             The delivery; its numbers are final.
@@ -302,6 +334,8 @@ class Signals:
             TypeError, ValueError: the data can't be encoded, there is no such mode, or an argument lacks its keyword;
                 nothing was sent.
             MessageTooBig: it is larger than ``max_outgoing_bytes``; nothing was sent.
+            TooManyAcknowledgements: it would ask more clients than ``max_pending_acknowledgements`` allows; nothing was
+                sent.
             NotInReactorThread: called from another thread.
         """
         self._runtime.check_thread("send")
@@ -315,7 +349,72 @@ class Signals:
                 said, sender = event.data, event.connection._link
             if slot is not None and slot.link is not None and slot.link.hub is self._hub:
                 converted = slot.link
-        return self._sender.send(said, sender, converted, data, name, group, client_id, exclude, mode, depth, key)
+        seconds = answer_seconds(timeout) if acknowledge else None
+        return self._sender.send(
+            said, sender, converted, data, name, group, client_id, exclude, mode, depth, key, seconds
+        )
+
+    def keep_history(
+        self, name: Names, *, messages: int = 100, max_bytes: int = 1_048_576, seconds: float = 300.0
+    ) -> None:
+        """Keep what is sent to a name from now on, so that clients that come back get what they missed.
+
+        A client of ``pode.signals.v1`` that lost its connection gets all that it has missed, or is told that messages
+        may be lost. Choose ``messages`` for your rate: the messages a second, times the seconds that a client may be
+        away and one more.
+
+        ::
+
+            signals.keep_history("Rooms", messages=10_000, max_bytes=8_388_608, seconds=600)
+
+        Args:
+            name: the name or names; ``EVERY_NAME`` is each name without limits of its own. A second call for a name
+                changes its limits.
+            messages: how many messages of a name are kept.
+            max_bytes: how many bytes of payloads are kept.
+            seconds: how long a message is kept.
+
+        Raises:
+            ValueError: a limit is not above 0, or there is no name.
+            NameInvalid: a text can't be a name.
+            NotInReactorThread: called from another thread.
+        """
+        self._runtime.check_thread("keep_history")
+        limits = HistoryLimits(messages, max_bytes, seconds)
+        for each in history_names(name):
+            self._hub.histories.keep(each, limits)
+
+    def forget_history(self, name: Names) -> None:
+        """Keep nothing of a name any more, and forget what was kept. Nothing happens where nothing was kept.
+
+        Args:
+            name: the name or names; ``EVERY_NAME`` is each name without limits of its own.
+
+        Raises:
+            ValueError: there is no name.
+            NotInReactorThread: called from another thread.
+        """
+        self._runtime.check_thread("forget_history")
+        for each in history_names(name):
+            self._hub.histories.forget(each)
+
+    def position(self, name: str) -> Deferred[str]:
+        """The place in a name's history that is reached now, for a page to go on from.
+
+        ::
+
+            @app.route("/page")
+            async def page(request):
+                since = await signals.position("Rooms")
+                return render(everything(), since=since)
+
+        Returns:
+            Fires with ``<epoch>.<offset>``. Fails with :class:`~pode_signals.errors.UnknownHistory` where the name
+            keeps no history.
+        """
+        self._runtime.check_thread("position")
+        place = self._hub.histories.position(name)
+        return fail(UnknownHistory(name)) if place is None else succeed(f"{place.epoch}.{place.offset}")
 
     def set_broadcast_level(self, level: BroadcastLevel | str, name: str | None = None) -> None:
         """Say how narrow sends have to be (Pode: ``Set-PodeSignalBroadcastLevel``).

@@ -59,6 +59,11 @@ PROTECTIONS = {
     "max_request_body_bytes": MIB,
     "max_form_bytes": 256 * KIB,
     "request_timeout_seconds": 60,
+    "signals_protocol": True,
+    "resume_token_seconds": 3_600,
+    "total_history_bytes": 64 * MIB,
+    "max_pending_acknowledgements": 100_000,
+    "expiry_grace_seconds": 25,
     "listen_backlog": 1_024,
     "max_connections": None,  # what the process can hold, see below
     "max_connections_per_address": None,  # behind a proxy all share one

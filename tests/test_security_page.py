@@ -15,7 +15,8 @@ from pode_signals import Endpoint, Signals
 from pode_signals.core.settings import SETTING_NAMES, Settings
 
 PAGE = ROOT / "SECURITY.md"
-NO_PROTECTIONS = {"default_scope", "fast", "listen_backlog"}
+NO_PROTECTIONS = {"default_scope", "expiry_grace_seconds", "fast", "listen_backlog"}
+NO_PROTECTIONS |= {"max_pending_acknowledgements", "signals_protocol"}
 
 
 class Threat(NamedTuple):

@@ -143,13 +143,14 @@ class HistoryLog(Protocol):
         """Deliver no more entries of a name, and drop its log. The next log of the name has another epoch."""
         ...
 
-    def append(self, target: Target, data: bytes, acknowledgement: str | None) -> Deferred[Position]:
+    def append(
+        self, target: Target, data: bytes, acknowledgement: str | None = None, *, is_text: bool = False
+    ) -> Deferred[Position]:
         """Add an entry to the log of one name.
 
         Args:
             target: the connections of the name that the entry is for; ``names`` has the name and no other.
-            data: the payload as JSON, UTF-8.
-            acknowledgement: as in :class:`LoggedSignal`.
+            data, acknowledgement, is_text: as in :class:`LoggedSignal`.
 
         Returns:
             Fires with the entry's position once the entry is safe; with the log in memory ``deliver`` has run before
@@ -169,16 +170,17 @@ class HistoryLog(Protocol):
         """
         ...
 
-    def missed(self, name: str, since: Position, until: Position) -> Deferred[Missed]:
-        """The entries after a position of a name.
+    def missed(self, name: str, since: Position, until: Position, limit: int | None = None) -> Deferred[Missed]:
+        """The entries after a position of a name. Whoever wants few at a time asks again from the last one that it got.
 
         Args:
             name: the name, which need not be followed.
             since: the position that a client has seen last. It comes from the client, so it may be any text.
             until: a position of this node.
+            limit: how many entries are given at most; None is all of them.
 
         Returns:
-            Fires with all entries after ``since`` up to ``until``, in log order. There are none, and the answer is
+            Fires with the entries after ``since`` up to ``until``, in log order. There are none, and the answer is
             complete, where ``since`` is known and not before ``until``. In all other cases there are none, and the
             answer is not complete.
         """

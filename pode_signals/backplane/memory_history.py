@@ -109,7 +109,9 @@ class MemoryHistoryLog:
             self._total_bytes -= log.counted_bytes
             self._largest.discard(log)
 
-    def append(self, target: Target, data: bytes, acknowledgement: str | None) -> Deferred[Position]:
+    def append(
+        self, target: Target, data: bytes, acknowledgement: str | None = None, *, is_text: bool = False
+    ) -> Deferred[Position]:
         """Add an entry, and deliver it where the name is followed."""
         if target.names is None or len(target.names) != 1:
             raise ValueError(f"an entry is for the log of one name, not for {target.names!r}")
@@ -118,7 +120,9 @@ class MemoryHistoryLog:
         if log is None:
             return fail(UnknownHistory(target.names[0]))
         salt = secrets.randbits(_SALT_BITS)
-        signal = log.history.append(target, data, acknowledgement, salt=salt, now=self._clock.seconds())
+        signal = log.history.append(
+            target, data, acknowledgement, is_text=is_text, salt=salt, now=self._clock.seconds()
+        )
         self._count(log)
         if not log.place:
             self._empty.pop(log.name, None)
@@ -134,10 +138,10 @@ class MemoryHistoryLog:
         log = self._logs.get(name)
         return None if log is None or log.deliver is None else log.history.position
 
-    def missed(self, name: str, since: Position, until: Position) -> Deferred[Missed]:
+    def missed(self, name: str, since: Position, until: Position, limit: int | None = None) -> Deferred[Missed]:
         """The entries after a position of a name."""
         log = self._current(name)
-        return succeed(Missed(complete=False, signals=()) if log is None else log.history.missed(since, until))
+        return succeed(Missed(complete=False, signals=()) if log is None else log.history.missed(since, until, limit))
 
     def read(self, name: str, since: Position | None, limit: int) -> Deferred[tuple[LoggedSignal, ...]]:
         """A page of a log."""

@@ -70,6 +70,17 @@ class Counters:
         "Clients that the server could not accept, because no file descriptor was left or the operating system reported"
         " another error."
     )
+    resumes: Counter[str] = _numbers(
+        "Clients that came back with a position: ``recovered`` where they get all that they missed, ``lost`` where they"
+        " were told that messages may be lost."
+    )
+    resume_tokens_refused: Counter[str] = _numbers("Resume tokens that did not count, by the reason.")
+    resume_tokens_left_out: int = _number("Resume tokens that would have been too long, and were not given.")
+    signals_replayed: int = _number("Messages of a history that were sent to a client that had missed them.")
+    acknowledgements: Counter[str] = _numbers(
+        "Recipients of acknowledged sends, by the outcome: ``acknowledged``, ``unanswered``, ``gone``."
+    )
+    acknowledgements_ignored: int = _number("Acknowledgements of clients that were unknown, late, or came twice.")
     references_refused: int = _number("Requests with a bad X-PODE-SIGNAL-CLIENT-ID header.")
     requests_answered: Counter[str] = _numbers(
         "Answers on the ports of ``SignalsService``, by the class of their status: ``1xx`` (connections) to ``5xx``."

@@ -39,15 +39,17 @@ class LoggedSignal:
     Attributes:
         position: the entry's position.
         target: the connections that the entry was sent to; the target has one name.
-        data: the payload as JSON, UTF-8. Of a JSON string plain clients get the text without quotes.
+        data: the payload as plain clients get it, UTF-8: a text unchanged, any other data as JSON.
         acknowledgement: the id that clients answer with, where the sender wants to know who got the message; None where
             the sender does not.
+        is_text: whether the payload is a text. The bytes do not tell: they may look like JSON.
     """
 
     position: Position
     target: Target
     data: bytes
-    acknowledgement: str | None
+    acknowledgement: str | None = None
+    is_text: bool = False
 
 
 @frozen
@@ -56,7 +58,8 @@ class Missed:
 
     Attributes:
         complete: whether ``signals`` has all entries after the position.
-        signals: the entries in log order; empty where the log does not have all of them any more.
+        signals: the entries in log order, or the first of them where a limit was given; empty where the log does not
+            have all of them any more.
     """
 
     complete: bool
@@ -122,14 +125,20 @@ class History:
         return len(self._entries)
 
     def append(
-        self, target: Target, data: bytes, acknowledgement: str | None, *, salt: int, now: float
+        self,
+        target: Target,
+        data: bytes,
+        acknowledgement: str | None = None,
+        *,
+        is_text: bool = False,
+        salt: int,
+        now: float,
     ) -> LoggedSignal:
         """Add an entry, and drop older entries for which there is no room any more.
 
         Args:
             target: the connections that the entry is for.
-            data: the payload as JSON.
-            acknowledgement: as in :class:`LoggedSignal`.
+            data, acknowledgement, is_text: as in :class:`LoggedSignal`.
             salt: 50 random bits.
             now: the time in seconds, of a clock that does not run backwards.
 
@@ -138,7 +147,7 @@ class History:
         """
         self._top += 1
         self.position = Position(self.position.epoch, f"{self._top}-{salt}")
-        signal = LoggedSignal(self.position, target, data, acknowledgement)
+        signal = LoggedSignal(self.position, target, data, acknowledgement, is_text)
         self._entries[self._top] = (now, signal)
         self.size_bytes += len(data)
         self.trim(now)
@@ -172,15 +181,16 @@ class History:
         logged_at, _ = self._entries[self._top]
         return logged_at + self.limits.seconds
 
-    def missed(self, since: Position, until: Position) -> Missed:
+    def missed(self, since: Position, until: Position, limit: int | None = None) -> Missed:
         """The entries after a position.
 
         Args:
             since: the position that a client has seen last. It comes from the client, so it may be any text.
             until: the position of the last entry that is asked for.
+            limit: how many entries are returned at most; None is all of them.
 
         Returns:
-            All entries after ``since`` up to ``until``. There are none, and the answer is complete, where ``since`` is
+            The entries after ``since`` up to ``until``. There are none, and the answer is complete, where ``since`` is
             not before ``until``. The answer is incomplete where one of the two positions is of another epoch or was
             never a position of this log, or where an entry after ``since`` was dropped.
         """
@@ -193,7 +203,7 @@ class History:
             return Missed(complete=True, signals=())
         if self._known(until) is None:
             return _INCOMPLETE
-        return Missed(complete=True, signals=self._range(first, last))
+        return Missed(complete=True, signals=self._range(first, last if limit is None else min(last, first + limit)))
 
     def read(self, since: Position | None, limit: int) -> tuple[LoggedSignal, ...] | None:
         """The oldest entries after a position.

@@ -9,6 +9,7 @@ from types import FunctionType, MethodType
 from typing import ParamSpec, TypeVar
 
 __all__ = [
+    "answer_seconds",
     "called_as",
     "check_decorator",
     "check_function",
@@ -16,8 +17,24 @@ __all__ = [
     "misplaced_argument",
 ]
 
+_LEAST_ANSWER_SECONDS, _MOST_ANSWER_SECONDS = 0.1, 60.0
+
 P = ParamSpec("P")
 R = TypeVar("R")
+
+
+def answer_seconds(timeout: object) -> float:
+    """Check how long an acknowledged send waits for answers.
+
+    Raises:
+        TypeError: it is no number.
+        ValueError: it is not within 0.1 and 60 seconds.
+    """
+    if isinstance(timeout, bool) or not isinstance(timeout, int | float):
+        raise TypeError(f"timeout has to be a number of seconds, not {timeout!r}")
+    if not _LEAST_ANSWER_SECONDS <= timeout <= _MOST_ANSWER_SECONDS:
+        raise ValueError(f"timeout has to be 0.1 to 60 seconds, not {timeout!r}")
+    return timeout
 
 
 def called_as(example: str) -> Callable[[Callable[P, R]], Callable[P, R]]:

@@ -187,7 +187,37 @@ class Settings:
         "What happens when the queue of a slow client is full. ``close`` closes the connection with 4008."
         " ``drop_oldest`` drops the messages that have waited longest, ``drop_newest`` drops the new message."
         " ``latest`` replaces a waiting message that has the same ``key`` as the new one; if the queue is"
-        " full all the same, it closes the connection.",
+        " full all the same, it closes the connection. Where a name keeps a history, a client of ``pode.signals.v1`` is"
+        " closed whatever this says, and gets what it missed when it comes back.",
+    )
+    signals_protocol: bool = flag(
+        True,
+        "Whether clients that offer the subprotocol ``pode.signals.v1`` get it: frames with a type, and the signals"
+        " that they missed when they come back. All other clients get bare messages.",
+    )
+    resume_token_seconds: float = amount(
+        3_600.0,
+        "seconds",
+        "How long a client that lost its connection may come back as the same client, with its client id and the groups"
+        " that it has joined.",
+    )
+    total_history_bytes: int = count(
+        67_108_864,
+        "bytes",
+        "How much the histories of all names keep together. Each message counts 700 bytes more than its size. Above"
+        " this limit the largest histories drop their oldest messages.",
+    )
+    max_pending_acknowledgements: int = count(
+        100_000,
+        "recipients",
+        "From how many recipients acknowledged sends may wait for an answer, all sends together. A send that would wait"
+        " for more raises ``TooManyAcknowledgements``.",
+    )
+    expiry_grace_seconds: float = amount(
+        25.0,
+        "seconds",
+        "How long a connection stays open after it has expired, for its client to renew it. Then it is closed with"
+        " 4401.",
     )
     listen_backlog: int = count(
         1_024,
@@ -282,6 +312,11 @@ class SettingsArguments(TypedDict, total=False):
     send_queue_bytes: int
     total_queue_bytes: int
     slow_client: SlowClient | Literal["close", "drop_oldest", "drop_newest", "latest"]
+    signals_protocol: bool
+    resume_token_seconds: float
+    total_history_bytes: int
+    max_pending_acknowledgements: int
+    expiry_grace_seconds: float
     listen_backlog: int
     allowed_origins: Sequence[str] | None
     allow_null_origin: bool

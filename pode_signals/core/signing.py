@@ -85,6 +85,11 @@ class Signer:
         self.strict = strict
         self.weak = any(len(secret) < STRONG_SECRET_BYTES for secret in self._secrets)
 
+    @property
+    def secrets(self) -> tuple[bytes, ...]:
+        """The secrets, for other signatures than those of ids. Each has to derive a key of its own from them."""
+        return self._secrets
+
     def __repr__(self) -> str:
         return f"<Signer with {len(self._secrets)} secret(s), {'strict' if self.strict else 'not strict'}>"
 

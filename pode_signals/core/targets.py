@@ -6,8 +6,9 @@ from collections.abc import Sequence
 
 from ..errors import NameRequired
 from .model import EVERY_NAME, ClientMessage, EveryName, Target
+from .names import check_name
 
-__all__ = ["Names", "Several", "client_ids_of", "groups_of", "matches", "target_of"]
+__all__ = ["Names", "Several", "client_ids_of", "groups_of", "history_names", "matches", "target_of"]
 
 Names = str | Sequence[str] | EveryName | None
 """A name, several names, every name, or None."""
@@ -62,6 +63,22 @@ def matches(target: Target, groups: tuple[str, ...], client_id: str) -> bool:
         and (not target.client_ids or client_id in target.client_ids)
         and client_id not in target.exclude
     )
+
+
+def history_names(name: Names) -> tuple[str | EveryName, ...]:
+    """The names that a call about histories is for.
+
+    Raises:
+        ValueError: there is no name.
+        NameInvalid: a text can't be a name.
+        TypeError: a name is no text.
+    """
+    if isinstance(name, EveryName):
+        return (name,)
+    names = _texts(name, "name", "a text, several texts or EVERY_NAME", str)
+    if not names:
+        raise ValueError("a history is kept of a name, or of EVERY_NAME")
+    return tuple(check_name("name", each) for each in names)
 
 
 def groups_of(group: Several) -> tuple[str, ...]:

@@ -59,14 +59,20 @@ class Capacity:
         fitting = max(1, descriptors - _RESERVED_DESCRIPTORS - self.max_pending_handshakes)
         self.max_connections = settings.max_connections or fitting
 
-    def check(self, identity: Identity, scope: Scope, address: str) -> None:
+    def check(self, identity: Identity, scope: Scope, address: str, *, is_back: bool = False) -> None:
         """Raise a refusal where the connection would be one too many, or its client id is in use.
 
         The connection that would be replaced, and connections that were replaced before, do not count any more.
+
+        Args:
+            identity: who it is.
+            scope: its scope.
+            address: the address of its client.
+            is_back: whether it is certainly the client that has the id already: its connection may be half open.
         """
         limits = self._settings
         replaced = self._registry.get(identity.name, identity.client_id) if scope is Scope.GLOBAL else None
-        if replaced is not None and limits.duplicate_client_id is DuplicateClientId.REFUSE:
+        if replaced is not None and not is_back and limits.duplicate_client_id is DuplicateClientId.REFUSE:
             raise ClientIdInUse
         places = len(self.links) + len(self.lingering) - len(self._replaced) - (replaced is not None)
         if places >= self.max_connections:

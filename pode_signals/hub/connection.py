@@ -18,6 +18,7 @@ from ..core.targets import Names, Several
 from ..wire.frames import CloseCode, check_close_code
 from .delivery import Delivery
 from .link import Link
+from .profile import Profile, checked_expiry, checked_info
 
 __all__ = ["ConnectionHub", "SignalConnection", "view_of"]
 
@@ -52,6 +53,8 @@ class ConnectionHub(Protocol):
         depth: int | None = None,
         ignore_event: bool = False,
         key: str | None = None,
+        acknowledge: bool = False,
+        timeout: float = 5.0,
     ) -> Delivery:
         """Send to all connections of a name, to a group of it, or to single clients."""
 
@@ -170,6 +173,52 @@ class SignalConnection:
         return self._link.subprotocol
 
     @property
+    def is_signals(self) -> bool:
+        """Whether its client speaks ``pode.signals.v1``, and so is told where it is in a history."""
+        return self._link.dialogue is not None
+
+    @property
+    def recovered(self) -> bool | None:
+        """Whether its client came back and gets all that it missed; False where messages may be lost.
+
+        False for each new client as well, which has to be given the state of things either way. None for a client of
+        the plain protocol, of which nobody knows, and until a slow history has said what it has.
+        """
+        dialogue = self._link.dialogue
+        return None if dialogue is None else dialogue.recovered
+
+    @property
+    def user(self) -> str | None:
+        """The label of the login that ``convert(user=…)`` gave; None is none."""
+        profile = self._link.profile
+        return None if profile is None else profile.user
+
+    @property
+    def info(self) -> Any:
+        """The JSON value that other clients may see; None is none. It can be set, and is not to be changed in place."""
+        profile = self._link.profile
+        return None if profile is None else profile.info
+
+    @info.setter
+    def info(self, info: object) -> None:
+        self._link.runtime.check_thread("info")
+        checked = checked_info(info)
+        self._own_profile().info = checked
+
+    @property
+    def expires(self) -> datetime | None:
+        """The time at which it has to be renewed (aware), None for never. Its client is told of a new one."""
+        profile = self._link.profile
+        return None if profile is None else profile.expires
+
+    @expires.setter
+    def expires(self, expires: datetime | None) -> None:
+        self._link.runtime.check_thread("expires")
+        checked = None if expires is None else checked_expiry(expires)
+        self._own_profile().expires = checked
+        self._link.hub.expires(self._link)
+
+    @property
     def hub(self) -> ConnectionHub:
         """The ``Signals`` object that the connection belongs to."""
         face: ConnectionHub = self._link.hub.face
@@ -264,6 +313,11 @@ class SignalConnection:
             Cancelling this Deferred affects no other.
         """
         return self._link.when_disconnected()
+
+    def _own_profile(self) -> Profile:
+        if self._link.profile is None:
+            self._link.profile = Profile()
+        return self._link.profile
 
     def __repr__(self) -> str:
         return f"<SignalConnection {self.name!r} {bare_client_id(self.client_id)!r} {self.state.value}>"

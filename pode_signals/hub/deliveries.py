@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
 from ..core.levels import BroadcastLevels
 from ..core.model import ClosedBy, ConnectionState, Target
@@ -30,6 +30,7 @@ class Deliveries:
     Attributes:
         to_one: delivers an encoded message to one connection, and counts in a delivery whether it was sent.
         levels: how narrow sends have to be. A send to every name leaves out the names whose level refuses such a send.
+        logged: the names that keep a history. What is sent to every name reaches these by way of their logs.
     """
 
     def __init__(self, runtime: Runtime, registry: Registry[Link], fan_out: FanOut) -> None:
@@ -37,6 +38,7 @@ class Deliveries:
         self._registry = registry
         self._fan_out = fan_out
         self.levels = BroadcastLevels()
+        self.logged: Collection[str] = ()
         self.to_one: Callable[[Link, bytes, str | None, Delivery], None] = self._to_one
 
     def deliver(self, outgoing: Outgoing) -> None:
@@ -51,7 +53,8 @@ class Deliveries:
         # The registry finds single clients by their ids, without a look at the other connections of the name.
         if target.client_ids:
             for link in self._registry.select(target):
-                self.to_one(link, content.encoded(link.encoding), content.key, delivery)
+                if target.names is not None or link.name not in self.logged:
+                    self.to_one(link, content.encoded(link.encoding), content.key, delivery)
             return
         names = self._names(target, delivery)
         if len(names) == 1:
@@ -59,6 +62,14 @@ class Deliveries:
         else:
             for _, audience in self._registry.audiences(names, target.groups, target.exclude):
                 self._to_all(audience, content, delivery)
+
+    def recipients(self, target: Target) -> tuple[Link, ...]:
+        """The connections of this node that a message with a target is for."""
+        if target.names is None:
+            allowed, _ = self.levels.divide(self._registry.names(target.groups), target.groups)
+            if not target.client_ids:
+                target = Target(allowed, target.groups, (), target.exclude)
+        return tuple(each for each in self._registry.select(target) if each.state is _OPEN)
 
     def _to_one(self, link: Link, data: bytes, key: str | None, delivery: Delivery) -> None:
         if link.state is not _OPEN:
@@ -84,7 +95,7 @@ class Deliveries:
         if target.names is not None:
             return target.names
         allowed, delivery.refused = self.levels.divide(self._registry.names(target.groups), target.groups)
-        return allowed
+        return tuple(each for each in allowed if each not in self.logged) if self.logged else allowed
 
     def _to_all(self, audience: tuple[Link, ...], message: Message, delivery: Delivery) -> None:
         # For a single connection a batch costs more than it saves.

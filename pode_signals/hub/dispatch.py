@@ -5,6 +5,7 @@ It knows no sockets. A transport gives it the bytes of whole text messages, and 
 
 from __future__ import annotations
 
+from contextvars import Context
 from typing import Protocol
 
 from ..core.limits import TokenBucket, WindowCounter
@@ -14,6 +15,8 @@ from ..core.routes import RouteMatch, SignalRoutes
 from ..errors import BroadcastRefused, MessageInvalid, MessageTooBig
 from ..wire.frames import CloseCode
 from ..wire.plain import EXPECTED, decode_client_message
+from ..wire.v1 import EXPECTED_FRAME, ErrorCode
+from .answers import Answers
 from .connection import view_of
 from .fence import Fence
 from .inboxes import Inboxes
@@ -44,12 +47,14 @@ class DispatchHub(EventParts, Protocol):
     """What dispatch needs of its hub, beside what each event needs.
 
     Attributes:
+        answers: reads and answers the frames of clients that speak ``pode.signals.v1``.
         fence: runs functions of the user.
         inboxes: the messages that wait for a function.
         routes: the signal routes.
         unrouted: what is done with messages without a signal route.
     """
 
+    answers: Answers
     fence: Fence
     inboxes: Inboxes
     routes: SignalRoutes
@@ -76,6 +81,8 @@ class Dispatch:
         self._counters = runtime.counters
         self._reports = runtime.reports
         self._fence = hub.fence
+        self._answers = hub.answers
+        hub.answers.is_bad = self._bad_frame
         self._fresh_context = runtime.fresh_context
         self._routes = hub.routes
         self._max_depth = runtime.settings.max_json_depth
@@ -108,6 +115,10 @@ class Dispatch:
                     self._inboxes.is_busy(link)
                 return
             self._wait(link, intake)
+        elif link.dialogue is not None and self._answers.take_out_of_turn(
+            link, payload, is_allowed=lambda: intake.bucket.take(now)
+        ):
+            return
         # It waits as bytes, undecoded: decoded, a message can take many times the memory that the bounds count.
         self._inboxes.put(link, payload)
 
@@ -166,22 +177,33 @@ class Dispatch:
             Whether the message is done with. False means that the function goes on, and that :meth:`next` is called
             when it ends.
         """
-        try:
-            message = decode_client_message(payload, max_depth=self._max_depth, max_keys=self._max_keys)
-        except MessageInvalid as invalid:
-            self._bad_message(link, intake, invalid)
-            return True
+        # None where the client wants no answer, as no client of the plain protocol does.
+        reply_id = None
+        if link.dialogue is None:
+            try:
+                message = decode_client_message(payload, max_depth=self._max_depth, max_keys=self._max_keys)
+            except MessageInvalid as invalid:
+                self._bad_message(link, intake, invalid)
+                return True
+        else:
+            send = self._answers.take(link, payload)
+            if send is None:
+                return True
+            message, reply_id = send.said, send.id
         if message.client_id and not self._hub.client_ids_hold(message.client_id):
             self._refused(link, "a client id that is not valid")
+            self._say(link, reply_id, ErrorCode.REFUSED)
             return True
         # The path of a connection never changes, so its route is looked up again only when the routes have changed.
         match = intake.route if intake.route_version == self._routes.version else self._match(link, intake)
         event = SignalEvent(self._hub, link.view or view_of(link), message, match, now)
         if match is None:
-            self._resend(link, intake, event)
+            self._say(link, reply_id, self._resend(link, intake, event))
             return True
         context = self._fresh_context()
         result = self._fence.call(event, context, match.route.function)
+        if reply_id is not None:
+            return self._reply(link, reply_id, event, context, result)
         # Most functions return None, and have ended.
         if result is None:
             return True
@@ -215,20 +237,46 @@ class Dispatch:
             near=near,
         )
 
-    def _resend(self, link: Link, intake: Intake, event: SignalEvent) -> None:
-        """Send a message without a route on to other clients, as Pode does, or do what ``unrouted`` says instead."""
+    def _reply(self, link: Link, id: str, event: SignalEvent, context: Context, result: object) -> bool:
+        """Answer with what the function gives; False where the function goes on."""
+
+        def later(outcome: object) -> None:
+            self._answers.reply(link, id, outcome, event)
+            self.next(link)
+
+        ended = self._fence.follow(event, context, result, later)
+        if ended is None:
+            return False
+        self._answers.reply(link, id, ended[0], event)
+        return True
+
+    def _say(self, link: Link, id: str | None, code: ErrorCode | None) -> None:
+        """Answer a message that no function got; None for the code is that it was sent on."""
+        if id is None:
+            return
+        if code is None:
+            self._answers.done(link, id)
+        else:
+            self._answers.refuse(link, id, code)
+
+    def _resend(self, link: Link, intake: Intake, event: SignalEvent) -> ErrorCode | None:
+        """Send a message without a route on to other clients, as Pode does, or do what ``unrouted`` says instead.
+
+        Returns:
+            Why it was not sent on; None where it was.
+        """
         hub, said = self._hub, event.data
         # None is the name that the client's message has, and every name where the message has none.
         name: str | EveryName | None = None
         if hub.unrouted is Unrouted.DROP:
             self._counters.messages_unrouted_dropped += 1
-            return
+            return ErrorCode.NO_ROUTE
         if hub.unrouted is Unrouted.SAME_NAME:
             # The client asks for another name than its own. A direct message comes back to its sender, whatever name
             # it has.
             if not said.direct and said.path not in (None, link.name):
                 self._counters.messages_unrouted_dropped += 1
-                return
+                return ErrorCode.NO_ROUTE
             name = link.name
         try:
             sends = self._counters.sends
@@ -237,17 +285,25 @@ class Dispatch:
             self._counters.messages_sent_on += self._counters.sends - sends
             if delivery.refused:
                 self._refused(link, "a message for some names, whose broadcast levels stop it")
+                return None if delivery.recipients else ErrorCode.REFUSED
         except BroadcastRefused as refused:
             self._refused(link, f"a message that the broadcast level {refused.level.name} stops")
+            return ErrorCode.REFUSED
         except MessageTooBig as too_big:
             # A message of a size that may come in can be too large to go out: JSON grows by escapes, for instance.
             self._bad_message(link, intake, too_big)
+            return ErrorCode.FAILED
+        return None
 
     def _refused(self, link: Link, what: str) -> None:
         self._counters.messages_refused += 1
         self._reports.write(
             "messages_refused", "connection {client_id}: refused {what}", client_id=link.client_id, what=what
         )
+
+    def _bad_frame(self, link: Link, invalid: MessageInvalid) -> None:
+        if link.intake is not None:
+            self._bad_message(link, link.intake, invalid)
 
     def _bad_message(self, link: Link, intake: Intake, invalid: MessageInvalid) -> None:
         settings = self._runtime.settings
@@ -271,7 +327,7 @@ class Dispatch:
             "connection {client_id}: bad message: {reason}" + ("; expected is {expected}" if is_malformed else ""),
             client_id=link.client_id,
             reason=invalid.reason,
-            expected=EXPECTED,
+            expected=EXPECTED if link.dialogue is None else EXPECTED_FRAME,
             limit=invalid.limit,
         )
 

@@ -13,12 +13,9 @@ from enum import Enum
 
 from twisted.internet.defer import Deferred, succeed
 
-from ..core.largest import Largest
-from ..core.model import ClosedBy, ConnectionState
-from ..core.outbox import Outbox, SlowClient
-from ..wire.frames import CloseCode
 from ..wire.message import PLAIN_WEBSOCKET, Encoding, Message
 from .link import Link
+from .queues import Queues
 from .runtime import Runtime
 from .waiters import Waiters
 
@@ -30,10 +27,6 @@ _MAX_BATCH_BYTES = 262_144
 # A transport of Twisted asks its producer to pause once its buffer holds more than 64 KiB (FileDescriptor.bufferSize).
 # A larger piece of a queue would only move from the queue, which is bounded, into that buffer, which is not.
 _CHUNK_BYTES = 65_536
-# The close frame of a slow client stands behind data that the client does not read, so it is unlikely to arrive. The
-# transport is aborted after this time, rather than after the longer close_timeout_seconds.
-_SLOW_CLOSE_SECONDS = 2.0
-_TOO_SLOW = CloseCode.SLOW_CLIENT
 # Causes of drops that several places count.
 _CLOSED, _WRITE_FAILED = "closed", "write_failed"
 
@@ -50,7 +43,7 @@ class Sent(Enum):
 
 
 # Names are quicker to look up than attributes of an enumeration.
-_SENT, _DROPPED = Sent.SENT, Sent.DROPPED
+_SENT, _QUEUED, _DROPPED = Sent.SENT, Sent.QUEUED, Sent.DROPPED
 
 
 class Batch:
@@ -88,20 +81,22 @@ class FanOut:
 
     Args:
         runtime: the surroundings; a batch is written in the next turn of the runtime's clock.
+        queues: the queues of slow clients.
 
     Attributes:
-        congested: the connections whose transport holds data that the client has not read.
-        queued_bytes: the size of all frames that wait in queues, with what each place in a queue takes.
+        queues: the queues of slow clients.
+        congested: the connections whose frames wait in queues: those whose transport holds data that the client has not
+            read, and those that are held.
+        held: the connections whose frames wait until :meth:`release`, each with whether its transport holds data that
+            the client has not read.
         flush: writes the batch that this turn has collected for a name, and returns the connections to which the batch
             could not be written.
     """
 
-    def __init__(self, runtime: Runtime) -> None:
+    def __init__(self, runtime: Runtime, queues: Queues) -> None:
         self._runtime = runtime
-        self._settings = runtime.settings
-        self._policy = runtime.settings.slow_client
-        self._counters = runtime.counters
         self._reports = runtime.reports
+        self.queues = queues
         self._batches: dict[str, Batch] = {}
         # For each name, how many of its clients have another encoding than the plain one. A name without such clients
         # is not in here, and its audiences are written to without a look at the encoding of each member.
@@ -109,9 +104,8 @@ class FanOut:
         self._waiting: Waiters[None] = Waiters()
         self._scheduled = False
         self.congested: set[Link] = set()
-        self.queued_bytes = 0
+        self.held: dict[Link, bool] = {}
         self.flush: Callable[[str], Collection[Link]] = self._flush
-        self._largest: Largest[Link] = Largest()
 
     def joined(self, link: Link) -> None:
         """A connection has come into the audience of its name."""
@@ -144,7 +138,7 @@ class FanOut:
         # same call whether a queue was full.
         for link in audience if waiting else ():
             if link in waiting:
-                if self._enqueue(link, message.encoded(link.encoding), message.key) is Sent.QUEUED:
+                if self.queues.put(link, message.encoded(link.encoding), message.key):
                     queued += 1
                 else:
                     dropped += 1
@@ -159,35 +153,61 @@ class FanOut:
             batch.size_bytes += len(message.payload)
         if batch.size_bytes > _MAX_BATCH_BYTES:
             failed = len(self.flush(name))
-            self._dropped(_WRITE_FAILED, failed)
+            self.queues.dropped(_WRITE_FAILED, failed)
             dropped += failed
         return queued, dropped
 
-    def send_one(self, link: Link, data: bytes, key: str | None = None) -> Sent:
-        """Give one encoded message to one connection, at once."""
+    def send_one(self, link: Link, data: bytes, key: str | None = None, *, must_stay: bool = False) -> Sent:
+        """Give one encoded message to one connection, at once.
+
+        Args:
+            link: the connection.
+            data: the message.
+            key: as in :class:`~pode_signals.core.outbox.Outbox`.
+            must_stay: whether the message is never dropped for others; where there is no room for it, the connection is
+                closed.
+        """
         # The connection may be in the audience of that batch, whose messages were sent before this one.
         if self._batches and link.name in self._batches:
             self.flush(link.name)
         if self.congested and link in self.congested:
-            return self._enqueue(link, data, key)
-        if self._write(link, data):
+            return _QUEUED if self.queues.put(link, data, key, must_stay=must_stay) else _DROPPED
+        if self.write(link, data):
             return _SENT
-        self._dropped(_WRITE_FAILED, 1)
+        self.queues.dropped(_WRITE_FAILED, 1)
         return _DROPPED
+
+    def hold(self, link: Link) -> None:
+        """Have all that is sent to a connection wait until :meth:`release`, behind what is written by :meth:`write`."""
+        self.held[link] = link in self.congested
+        self.congested.add(link)
+
+    def release(self, link: Link) -> None:
+        """Write what has waited for a connection that was held."""
+        if not self.held.pop(link, True):
+            self.drained(link)
+
+    def filled(self, link: Link) -> None:
+        """A transport holds data that its client has not read."""
+        self.congested.add(link)
+        if link in self.held:
+            self.held[link] = True
 
     def drained(self, link: Link) -> None:
         """A transport is empty again: write frames that wait, until the transport is full or no frame waits."""
+        if link in self.held:
+            self.held[link] = False
+            return
         outbox = link.outbox
         # A write that fills the transport adds the link again, and so ends the loop.
         self.congested.discard(link)
         while outbox and link not in self.congested:
-            size_bytes, count = outbox.size_bytes, len(outbox)
-            frames = outbox.pop(_CHUNK_BYTES)
-            self._resized(link, size_bytes, outbox.size_bytes)
+            count = len(outbox)
+            frames = self.queues.pop(link, outbox, _CHUNK_BYTES)
             count -= len(outbox)
             # Where writing failed, the connection has left the hub, and its queue was dropped with it.
-            if not self._write(link, frames):
-                self._dropped(_WRITE_FAILED, count)
+            if not self.write(link, frames):
+                self.queues.dropped(_WRITE_FAILED, count)
                 return
         # The queue of a client that reads again is not kept: most clients never need one.
         if not outbox:
@@ -198,12 +218,15 @@ class FanOut:
 
         The hub has flushed the batch of the connection's name before it calls this.
         """
-        outbox = self._take(link)
+        # The frames of a connection that is held belong behind others that it will not get any more.
+        if self.held.pop(link, None) is not None:
+            self.queues.drop(link, _CLOSED)
+        outbox = self.queues.take(link)
         if outbox:
             # Counted before, since the frames are taken out of the queue to be written.
             count = len(outbox)
-            if not self._write(link, outbox.pop(outbox.size_bytes)):
-                self._dropped(_CLOSED, count)
+            if not self.write(link, outbox.pop(outbox.size_bytes)):
+                self.queues.dropped(_CLOSED, count)
         # This comes last: the write may have filled the transport, which adds the link to the congested ones again.
         self.congested.discard(link)
 
@@ -269,91 +292,12 @@ class FanOut:
     def _congested_of(self, audience: Audience) -> frozenset[Link]:
         return frozenset(self.congested.intersection(audience)) if self.congested else _NOBODY
 
-    def _enqueue(self, link: Link, data: bytes, key: str | None) -> Sent:
-        """Put a message into the queue of a slow client, or drop the message."""
-        # An earlier recipient of the same message filled the total of all queues, and this client was closed to make
-        # room.
-        if link.state is not ConnectionState.OPEN:
-            self._dropped(_CLOSED, 1)
-            return Sent.DROPPED
-        outbox = link.outbox
-        if outbox is None:
-            outbox = link.outbox = Outbox(self._settings.send_queue_bytes, self._policy)
-        before = outbox.size_bytes
-        taken = outbox.push(data, key)
-        self._resized(link, before, outbox.size_bytes)
-        self._dropped("displaced", outbox.displaced)
-        if taken is None:
-            self._dropped("slow_closed", 1)
-            self._too_slow(link, "send_queue_bytes", "slow_closed")
-        elif not taken or (outbox.displaced and self._policy is SlowClient.DROP_OLDEST):
-            self._reports.limit(
-                "send_queue_bytes",
-                "connection {client_id} reads too slowly: a message was dropped",
-                client_id=link.client_id,
-            )
-            self._dropped("newest", 0 if taken else 1)
-        # One client is enough: the total was kept before this message, and the largest queue holds at least as much as
-        # this message has added.
-        if self.queued_bytes > self._settings.total_queue_bytes:
-            largest = self._largest.largest()
-            assert largest is not None
-            self._too_slow(largest, "total_queue_bytes", "shed")
-        # A client that was closed above has no queue any more.
-        return Sent.QUEUED if taken and link.outbox is not None else Sent.DROPPED
-
-    def _too_slow(self, link: Link, setting: str, cause: str) -> None:
-        """Close a client that does not read.
-
-        Args:
-            link: the client's connection.
-            setting: the name of the setting whose bound was passed.
-            cause: what the dropped messages are counted under.
-        """
-        # The queue is dropped before the connection leaves the hub, which would write the whole queue into the
-        # transport of a client that does not read.
-        count = self._drop(link, cause)
-        self._reports.limit(
-            setting,
-            "connection {client_id} reads too slowly: closed, {count} messages dropped",
-            client_id=link.client_id,
-            count=count,
-        )
-        seconds = min(_SLOW_CLOSE_SECONDS, self._settings.close_timeout_seconds)
-        link.shut(_TOO_SLOW, "the client reads too slowly", ClosedBy.SERVER, timeout_seconds=seconds)
-
-    def _drop(self, link: Link, cause: str) -> int:
-        """Drop the queue of a connection.
-
-        Args:
-            link: the connection.
-            cause: what the dropped messages are counted under.
+    def write(self, link: Link, frames: bytes) -> bool:
+        """Write to one connection, before all that waits for it.
 
         Returns:
-            How many messages were in the queue.
+            False where the connection is not open any more, or its transport raised.
         """
-        count = len(self._take(link) or ())
-        self._dropped(cause, count)
-        return count
-
-    def _dropped(self, cause: str, count: int) -> None:
-        """Count deliveries that were given up; whoever sends tells of its own, and does not count them again."""
-        if count:
-            self._counters.dropped_by[cause] += count
-
-    def _take(self, link: Link) -> Outbox | None:
-        """Take the queue away from a connection; None where the connection has no queue."""
-        outbox, link.outbox = link.outbox, None
-        if outbox is not None:
-            self._resized(link, outbox.size_bytes, 0)
-        return outbox
-
-    def _resized(self, link: Link, before: int, now: int) -> None:
-        self.queued_bytes += now - before
-        self._largest.set(link, now)
-
-    def _write(self, link: Link, frames: bytes) -> bool:
-        """Write to one connection; False where the connection is not open any more, or its transport raised."""
         try:
             return link.write(frames)
         except Exception:
@@ -363,7 +307,7 @@ class FanOut:
     def _failed(self, link: Link) -> None:
         """A transport raised: give the connection up. This is called in an ``except``, whose exception is logged."""
         self._reports.failure("writing failed", "writing to connection {client_id} failed", client_id=link.client_id)
-        self._drop(link, _WRITE_FAILED)
+        self.queues.drop(link, _WRITE_FAILED)
         link.fail()
 
     def _schedule(self) -> None:

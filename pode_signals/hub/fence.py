@@ -18,13 +18,14 @@ from twisted.logger import LogLevel
 from twisted.python.failure import Failure
 
 from ..core.signing import bare_client_id
+from ..errors import ReplyRefused
 from .awaiting import pending_of
 from .context import current_event
 from .runtime import Runtime
 from .signal_event import SignalEvent
 from .stalls import STALL_SECONDS
 
-__all__ = ["FAILED", "RAISED", "Call", "Failed", "Fence", "Measure", "Place"]
+__all__ = ["FAILED", "RAISED", "TIMED_OUT", "Call", "Failed", "Fence", "Measure", "Place"]
 
 
 @frozen
@@ -47,7 +48,7 @@ class Place:
 
 
 class Failed:
-    """The type of :data:`FAILED`."""
+    """The type of the outcomes of functions that gave no result: :data:`FAILED` and :data:`TIMED_OUT`."""
 
 
 # The text of the RuntimeError that asyncio.get_running_loop raises where no loop of asyncio runs.
@@ -64,7 +65,9 @@ Call = Callable[[SignalEvent, Context, Callable[[SignalEvent], Any]], Any]
 Measure = Callable[[str], Callable[[], None] | None]
 
 FAILED = Failed()
-"""The outcome of a function that raised or was cancelled at its time limit."""
+"""The outcome of a function that raised."""
+TIMED_OUT = Failed()
+"""The outcome of a function that was cancelled at its time limit."""
 
 
 class Fence:
@@ -76,7 +79,8 @@ class Fence:
     Attributes:
         call: the first half of :meth:`run`, for a signal route, whose event is current in its context and in no other.
             It takes the event, the context and the function; it gives what the function gives, which may have to be
-            followed, or :data:`FAILED`. How long the function keeps the turn, whoever has read the message measures.
+            followed, a :class:`~pode_signals.errors.ReplyRefused` that the function raised, or :data:`FAILED`. How long
+            the function keeps the turn, whoever has read the message measures.
         measure: is asked about each function with its kind, and gives what has to be called when the function has
             ended; None measures nothing.
     """
@@ -114,8 +118,8 @@ class Fence:
             on_pending: called with the Deferred of a function that goes on, for a caller who may have to cancel it.
 
         Returns:
-            ``(outcome,)`` when the function ended at once, where the outcome is its result or :data:`FAILED`;
-            None when it goes on: ``later`` will be called, exactly once.
+            ``(outcome,)`` when the function ended at once, where the outcome is its result, :data:`FAILED` or
+            :data:`TIMED_OUT`; None when it goes on: ``later`` will be called, exactly once.
         """
         if context is None:
             context = copy_context()
@@ -153,6 +157,8 @@ class Fence:
     def _call(self, event: SignalEvent, context: Context, function: Callable[[SignalEvent], Any]) -> Any:
         try:
             return context.run(_enter, event, function)
+        except ReplyRefused as refused:
+            return refused
         except RAISED:
             self._failed(event, Failure())
             return FAILED
@@ -204,8 +210,8 @@ class Fence:
             # A function may swallow the cancellation and go on. The connection does not wait for it any longer, and its
             # result is ignored.
             if not outcome:
-                outcome.append(FAILED)
-                later(FAILED)
+                outcome.append(TIMED_OUT)
+                later(TIMED_OUT)
 
         pending.addBoth(ended)
         if outcome:
@@ -216,11 +222,16 @@ class Fence:
 
     def _outcome(self, where: Place | SignalEvent, value: Any, timed_out: bool) -> Any:
         failed = isinstance(value, Failure)
+        # A signal route that refuses has an answer for its client, and has not failed. Elsewhere nobody asked.
+        if failed and isinstance(where, SignalEvent) and value.check(ReplyRefused) and not timed_out:
+            return value.value
         # The time limit has its own log line and its own counter, so its CancelledError is not counted as a failure.
         if failed and not (timed_out and value.check(CancelledError)):
             self._failed(where, value)
         # A function that returns a result when it is cancelled has returned that result too late.
-        return FAILED if failed or timed_out else value
+        if timed_out:
+            return TIMED_OUT
+        return FAILED if failed else value
 
     def _cancel(self, where: Place | SignalEvent, pending: Deferred[Any], seconds: float) -> None:
         self._counters.functions_timed_out += 1

@@ -12,6 +12,9 @@ from twisted.internet.interfaces import IDelayedCall
 
 from ..core.model import ClosedBy, ConnectionState
 from ..wire.frames import CloseCode
+from .continuity import Continuity
+from .expiry import Expiry
+from .histories import Histories
 from .link import Link
 from .runtime import Runtime
 
@@ -28,11 +31,24 @@ class Heartbeat:
     Args:
         runtime: the surroundings.
         links: gives all connections.
+        continuity: sends beats and fresh tokens to signals clients.
+        expiry: closes connections that have expired.
+        histories: tells of clients that are too far behind.
     """
 
-    def __init__(self, runtime: Runtime, links: Callable[[], Iterable[Link]]) -> None:
+    def __init__(
+        self,
+        runtime: Runtime,
+        links: Callable[[], Iterable[Link]],
+        continuity: Continuity,
+        expiry: Expiry,
+        histories: Histories,
+    ) -> None:
         self._runtime = runtime
         self._links = links
+        self._continuity = continuity
+        self._expiry = expiry
+        self._histories = histories
         self._next: IDelayedCall | None = None
         self._swept_at = 0.0
 
@@ -65,6 +81,11 @@ class Heartbeat:
                 self._look_for_pong(link, now, postponed)
             if link.state is ConnectionState.OPEN:
                 self._look_at_message(link, now, postponed)
+            if link.dialogue is not None and link.state is ConnectionState.OPEN:
+                self._continuity.renew(link, now)
+            if link.profile is not None and link.state is ConnectionState.OPEN:
+                self._expiry.look(link, link.profile)
+        self._histories.look(now)
 
     def _look_for_pong(self, link: Link, now: float, postponed: float) -> None:
         if link.pulse.pong_due is None:
@@ -74,6 +95,8 @@ class Heartbeat:
                 payload = self._runtime.random.randbytes(_PING_BYTES)
                 link.pulse.pinged(payload, now + self._runtime.settings.pong_timeout_seconds)
                 link.ping(payload)
+                # Beside the ping, for clients that can't see pings.
+                self._continuity.beat(link)
         elif postponed:
             link.pulse.pong_due += postponed
         elif now >= link.pulse.pong_due:

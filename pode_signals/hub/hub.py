@@ -21,18 +21,28 @@ from ..core.targets import Names, Several
 from ..errors import ClientGone
 from ..wire.frames import CloseCode
 from ..wire.message import PLAIN_WEBSOCKET, Encoding
+from ..wire.reconnect import ComesBack, comes_back
+from .acknowledgements import Acknowledgements
+from .answers import Answers
 from .capacity import Capacity
+from .continuity import Continuity
 from .deliveries import Deliveries
 from .delivery import Delivery
+from .dialogue import ComingBack, Dialogue
 from .dispatch import Dispatch
 from .events import Events
+from .expiry import Expiry
 from .fanout import FanOut
 from .fence import Fence
 from .heartbeat import Heartbeat
+from .histories import Histories
 from .identities import Identities
 from .inboxes import Inboxes
 from .link import Link
+from .profile import Profile
+from .queues import Queues
 from .records import Replacements
+from .resumes import Resumes
 from .runtime import Runtime
 from .sending import Sender
 from .signal_event import SignalEvent
@@ -86,20 +96,35 @@ class Hub:
         self.own_ports: set[int] = set()
         self.registry: Registry[Link] = Registry()
         self.capacity = Capacity(runtime, self.registry)
-        self.fan_out = FanOut(runtime)
+        self.queues = Queues(runtime)
+        self.fan_out = FanOut(runtime, self.queues)
         self.deliveries = Deliveries(runtime, self.registry, self.fan_out)
-        self.backplane: Backplane = MemoryBackplane(runtime.late_clock)
+        self.backplane: Backplane = MemoryBackplane(
+            runtime.late_clock, total_history_bytes=runtime.settings.total_history_bytes
+        )
         # In memory all of it is done when this returns.
         self.backplane.start(self.deliveries.deliver, lambda _state: None, lambda _question: succeed(None))
-        self.sender = Sender(runtime, self.deliveries, self.fan_out, self.backplane)
+        self.histories = Histories(runtime, self.registry, self.deliveries, self.backplane.history)
+        self.deliveries.logged = self.histories.names
+        self.queues.keeps_history = self.histories.names.__contains__
+        self.acknowledgements = Acknowledgements(runtime, self.registry, self.backplane.node)
+        self.sender = Sender(
+            runtime, self.deliveries, self.fan_out, self.backplane, self.histories, self.acknowledgements
+        )
         self.send_to: Callable[[Link, object, int | None, str | None], Delivery] = self.sender.send_to
         self.fence = Fence(runtime)
         self.events = Events(runtime, self.fence)
         self.lockable = self.events.lockable
         self.identities = Identities(runtime, lambda: not self.capacity.links)
+        self.resumes = Resumes(runtime, self.identities, self.backplane.node)
+        self.continuity = Continuity(
+            runtime, self.registry, self.fan_out, self.histories, self.backplane.history, self.resumes
+        )
+        self.expiry = Expiry(runtime)
+        self.answers = Answers(runtime, self.fan_out, self.fence, self.acknowledgements, self.expiry)
         self.routes = SignalRoutes()
         self.inboxes = Inboxes(runtime, self.links)
-        self.heartbeat = Heartbeat(runtime, self.links)
+        self.heartbeat = Heartbeat(runtime, self.links, self.continuity, self.expiry, self.histories)
         self._dispatch = Dispatch(runtime, self)
         self.received: Callable[[Link, bytes], None] = self._dispatch.received
         self.opened: Callable[[Link], None] | None = None
@@ -145,6 +170,9 @@ class Hub:
         endpoint_name: str | None = None,
         subprotocol: str | None = None,
         encoding: Encoding = PLAIN_WEBSOCKET,
+        dialogue: Dialogue | None = None,
+        profile: Profile | None = None,
+        back: ComingBack | None = None,
     ) -> Link:
         """The one door by which everything that connects comes in.
 
@@ -159,12 +187,15 @@ class Hub:
             endpoint_name: the endpoint it came in by; None where that has no name.
             subprotocol: the agreed WebSocket subprotocol; None is none.
             encoding: how the client gets messages.
+            dialogue: what is kept of a client that speaks ``pode.signals.v1``; None for any other.
+            profile: its user; None where nothing is said of one.
+            back: what a client offered that comes back; None where it does not.
 
         Raises:
             ClientIdInUse, TooManyConnections: there is no room.
             ClientGone: the client went away meanwhile.
         """
-        self.capacity.check(identity, scope, request.address)
+        self.capacity.check(identity, scope, request.address, is_back=back is not None and back.is_known)
         link = Link(
             self,
             identity,
@@ -173,6 +204,8 @@ class Hub:
             endpoint_name=endpoint_name,
             subprotocol=subprotocol,
             encoding=encoding,
+            dialogue=dialogue,
+            profile=profile,
         )
         link.attach(connect(link))
         # Nobody is told of a connection that has ended while its transport was made ready.
@@ -182,7 +215,10 @@ class Hub:
         self.heartbeat.begin()
         self.capacity.opened(link, replaced)
         self.counters.connections_opened += 1
-        self._runtime.clock.callLater(0, self._connect, link)
+        if dialogue is None:
+            self._greeted(link)
+        else:
+            self.continuity.greet(link, back, partial(self._greeted, link))
         if self.opened is not None:
             self.opened(link)
         return link
@@ -204,6 +240,10 @@ class Hub:
         self.fan_out.leave(link)
         if link.is_global and self.registry.remove(link):
             self.fan_out.left(link)
+            if not self.registry.has_name(link.name):
+                self.histories.deserted(link.name)
+        if link.dialogue is not None:
+            self.acknowledgements.left(link)
 
     def gone(self, link: Link) -> None:
         """A transport is gone; where that happens within ``open``, there never was a connection."""
@@ -222,19 +262,28 @@ class Hub:
 
     def close(self, link: Link, code: int, reason: bytes) -> None:
         """Write a close frame; a transport that raises is given up, and the exception goes no further."""
+        if link.dialogue is not None and comes_back(code) is ComesBack.NO:
+            self._forget_groups(link)
         self.fan_out.close(link, code, reason)
 
     def congested(self, link: Link) -> None:
         """A transport's buffer is full."""
-        self.fan_out.congested.add(link)
+        self.fan_out.filled(link)
 
     def drained(self, link: Link) -> None:
         """A transport is empty again."""
-        self.fan_out.drained(link)
+        if link.dialogue is None:
+            self.fan_out.drained(link)
+        else:
+            self.continuity.drained(link)
 
     def grows(self, link: Link, size_bytes: int) -> None:
         """So many bytes have come of a message that is not complete; 0 where no message is incomplete."""
         self.inboxes.incomplete(link, size_bytes)
+
+    def expires(self, link: Link) -> None:
+        """A connection has another expiry: its client is told."""
+        self.continuity.tell(link)
 
     def join_group(self, link: Link, group: str) -> None:
         """Have an open connection in one more group.
@@ -256,6 +305,7 @@ class Hub:
             link.groups = without_group(link.groups, group)
             if link.is_global:
                 self.registry.leave(link, group)
+            self._forget_groups(link)
             self._tell_of_groups(link)
 
     # What dispatch and events call.
@@ -280,11 +330,14 @@ class Hub:
         mode: SendMode | str,
         depth: int | None,
         key: str | None,
+        timeout_seconds: float | None = None,
     ) -> Delivery:
         """``signals.send`` with an event as the current one."""
         self._runtime.check_thread("send")
         sender = event.connection._link
-        return self.sender.send(event.data, sender, None, data, name, group, client_id, exclude, mode, depth, key)
+        return self.sender.send(
+            event.data, sender, None, data, name, group, client_id, exclude, mode, depth, key, timeout_seconds
+        )
 
     def _has_what_was_sent(self, link: Link) -> bool:
         """Write what this turn has sent to the name of a connection; False where that ends the connection."""
@@ -294,7 +347,13 @@ class Hub:
         # A write that fails takes its connection out of the registry, with the groups that it has there.
         return link.state is ConnectionState.OPEN
 
+    def _forget_groups(self, link: Link) -> None:
+        """No older resume token brings a client's groups back."""
+        if self.resumes.left(link):
+            self.continuity.renew_all(self.links())
+
     def _tell_of_groups(self, link: Link) -> None:
+        self.continuity.tell(link)
         if self.groups_changed is not None:
             self.groups_changed(link)
 
@@ -307,6 +366,7 @@ class Hub:
             self._count_replacement(link, replaced)
         self.registry.add(link)
         self.fan_out.joined(link)
+        self.histories.joined(link.name)
         return replaced
 
     def _count_replacement(self, link: Link, replaced: Link) -> None:
@@ -322,6 +382,9 @@ class Hub:
                 name=link.name,
                 client_id=link.client_id,
             )
+
+    def _greeted(self, link: Link) -> None:
+        self._runtime.clock.callLater(0, self._connect, link)
 
     def _connect(self, link: Link) -> None:
         self.events.fire_connect(link, partial(self._connected, link))

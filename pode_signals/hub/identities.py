@@ -8,6 +8,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import Callable, Iterable, Sequence
 
+from attrs import evolve
 from twisted.logger import Logger
 
 from ..core.groups import checked_groups
@@ -16,6 +17,7 @@ from ..core.names import check_name, client_id_text
 from ..core.request_record import RequestRecord
 from ..core.signing import Caller, Signer, bare_client_id
 from ..errors import ClientIdInvalid, NameInvalid, SigningInUse
+from .dialogue import ComingBack
 from .link import Link
 from .runtime import Runtime
 
@@ -63,6 +65,11 @@ class Identities:
     def is_signing(self) -> bool:
         """Whether client ids are signed."""
         return self._signer is not None
+
+    @property
+    def secrets(self) -> tuple[bytes, ...]:
+        """The secrets that client ids are signed with, the first of them with new ones; none where signing is off."""
+        return () if self._signer is None else self._signer.secrets
 
     def enable_signing(self, secret: str | bytes | Sequence[str | bytes], *, strict: bool = False) -> None:
         """``signals.enable_signing``."""
@@ -115,6 +122,21 @@ class Identities:
         if caller is not None and not caller.address:
             self._warn_of_no_address()
         return Identity(name, groups, self._issue(client_id, caller))
+
+    def with_joined(self, identity: Identity, back: ComingBack | None) -> tuple[Identity, ComingBack | None]:
+        """Give a client that comes back the groups that it had joined: all of them, or none where they are too many.
+
+        Args:
+            identity: who it is, with the groups that ``convert`` gave.
+            back: what it offered; None where it does not come back.
+        """
+        if back is None or not back.resumption.groups:
+            return identity, back
+        groups = tuple(dict.fromkeys((*identity.groups, *back.resumption.groups)))
+        if len(groups) <= self._max_groups:
+            return evolve(identity, groups=groups), back
+        self._reports.limit("max_groups", "a client that came back was to be in {count} groups", count=len(groups))
+        return identity, evolve(back, resumption=evolve(back.resumption, groups=(), is_whole=False))
 
     def check_count(self, groups: tuple[str, ...]) -> None:
         """Raise a ValueError where these are more groups than one connection may be in."""

@@ -18,6 +18,8 @@ from ..core.request_record import RequestRecord
 from ..wire.frames import CloseCode, close_reason
 from ..wire.message import PLAIN_WEBSOCKET, Encoding
 from .delivery import Delivery
+from .dialogue import Dialogue
+from .profile import Profile
 from .records import Inbox, Intake, Pulse, Replacements
 from .runtime import Runtime
 from .transport import ClientTransport
@@ -65,6 +67,9 @@ class LinkHub(Protocol):
     def grows(self, link: Link, size_bytes: int) -> None:
         """So many bytes have come of a message that is not complete; 0 where no message is incomplete."""
 
+    def expires(self, link: Link) -> None:
+        """The connection has another expiry."""
+
     def join_group(self, link: Link, group: str) -> None:
         """Have an open connection in one more group."""
 
@@ -86,6 +91,8 @@ class Link:
         endpoint_name: the name of the endpoint that the connection came in by; None where the endpoint has no name.
         subprotocol: the agreed WebSocket subprotocol; None where none was agreed on.
         encoding: how its client gets messages.
+        dialogue: what is kept of a client that speaks ``pode.signals.v1``; None for any other.
+        profile: its user; None where ``convert`` said nothing of one.
 
     Attributes:
         state: open, closing or closed.
@@ -113,6 +120,7 @@ class Link:
         "client_id",
         "closure",
         "connected_seconds",
+        "dialogue",
         "encoding",
         "endpoint_name",
         "hub",
@@ -123,6 +131,7 @@ class Link:
         "last_activity_seconds",
         "name",
         "outbox",
+        "profile",
         "pulse",
         "reading_paused",
         "replacements",
@@ -145,6 +154,8 @@ class Link:
         endpoint_name: str | None = None,
         subprotocol: str | None = None,
         encoding: Encoding = PLAIN_WEBSOCKET,
+        dialogue: Dialogue | None = None,
+        profile: Profile | None = None,
     ) -> None:
         self.hub = hub
         self.name = identity.name
@@ -156,6 +167,8 @@ class Link:
         self.endpoint_name = endpoint_name
         self.subprotocol = subprotocol
         self.encoding = encoding
+        self.dialogue = dialogue
+        self.profile = profile
         self.state = ConnectionState.OPEN
         self.closure: Closure | None = None
         self.runtime = runtime = hub.runtime

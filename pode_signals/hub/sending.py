@@ -12,8 +12,10 @@ from ..core.targets import Names, Several, client_ids_of, groups_of, target_of
 from ..errors import BroadcastRefused, MessageTooBig, NoCurrentConnection
 from ..wire.json import encode
 from ..wire.message import Message, Outgoing, encoded_once
+from .acknowledgements import Acknowledgements
 from .deliveries import Deliveries
 from .delivery import Delivery, Writer
+from .histories import Histories
 from .link import Link
 from .runtime import Runtime
 
@@ -28,12 +30,22 @@ class Sender:
         deliveries: delivers messages for single connections of this node.
         writer: holds the messages of this turn until they are written.
         backplane: hands a send to all nodes, this one among them.
+        histories: the names that keep a history, to which a send goes by way of their logs.
+        acknowledgements: the acknowledged sends.
 
     Attributes:
         sent: is told of each send that had something to say; None tells nobody.
     """
 
-    def __init__(self, runtime: Runtime, deliveries: Deliveries, writer: Writer, backplane: Backplane) -> None:
+    def __init__(
+        self,
+        runtime: Runtime,
+        deliveries: Deliveries,
+        writer: Writer,
+        backplane: Backplane,
+        histories: Histories,
+        acknowledgements: Acknowledgements,
+    ) -> None:
         self._reports = runtime.reports
         self._counters = runtime.counters
         self._max_bytes = runtime.settings.max_outgoing_bytes
@@ -41,6 +53,9 @@ class Sender:
         self._levels: BroadcastLevels = deliveries.levels
         self._writer = writer
         self._backplane = backplane
+        self._histories = histories
+        self._logged = histories.names
+        self._acknowledgements = acknowledgements
         self.sent: Callable[[Target, bytes, Delivery], None] | None = None
 
     def send(
@@ -56,6 +71,7 @@ class Sender:
         mode: SendMode | str,
         depth: int | None,
         key: str | None,
+        timeout_seconds: float | None = None,
     ) -> Delivery:
         """Do the work of ``signals.send``, which has found the current event and the current connection.
 
@@ -65,6 +81,7 @@ class Sender:
             converted: the connection that the current HTTP route has converted; None where the route has not converted
                 any, or where there is no current route.
             data, name, group, client_id, exclude, mode, depth, key: as ``signals.send`` takes them.
+            timeout_seconds: how long the answers of an acknowledged send are waited for; None asks for no answers.
         """
         # Most sends exclude nobody, and do not pay for the look at the argument.
         excluded = () if exclude is None else client_ids_of(exclude, "exclude")
@@ -72,7 +89,7 @@ class Sender:
         if direct is None:
             target = target_of(said, name, groups_of(group), client_ids_of(client_id), excluded)
         elif direct.client_id not in excluded:
-            return self.send_to(direct, data, depth, key)
+            return self.send_to(direct, data, depth, key, timeout_seconds)
         else:
             # A direct send must not become a broadcast because its one recipient is excluded: it reaches nobody.
             target = Target(())
@@ -86,21 +103,48 @@ class Sender:
         if payload is not None:
             self._counters.sends += 1
             message = Message(payload, key, is_text=isinstance(data, str), groups=target.groups)
-            self._backplane.publish(Outgoing(target, message, delivery))
+            if timeout_seconds is not None:
+                self._ask(target, message, delivery, timeout_seconds)
+            if self._logged:
+                self._histories.send(target, message, delivery, self._backplane.publish)
+            else:
+                self._backplane.publish(Outgoing(target, message, delivery))
             if self.sent is not None:
                 self.sent(target, payload, delivery)
         return delivery
 
-    def send_to(self, link: Link, data: object, depth: int | None = None, key: str | None = None) -> Delivery:
+    def send_to(
+        self,
+        link: Link,
+        data: object,
+        depth: int | None = None,
+        key: str | None = None,
+        timeout_seconds: float | None = None,
+    ) -> Delivery:
         """Send to one connection, which is on this node: no other node has to hear of the message."""
         delivery = Delivery(self._writer)
         payload = self._payload(data, depth)
         if payload is not None:
             self._counters.sends += 1
-            self._deliveries.to_one(link, encoded_once(payload, link.encoding, data), key, delivery)
+            if timeout_seconds is None:
+                encoded = encoded_once(payload, link.encoding, data)
+            else:
+                answers = self._acknowledgements.begin([link], timeout_seconds, logged=())
+                delivery.collects(answers)
+                encoded = Message(payload, is_text=isinstance(data, str), acknowledgement=answers.id).encoded(
+                    link.encoding
+                )
+            self._deliveries.to_one(link, encoded, key, delivery)
             if self.sent is not None:
                 self.sent(Target((link.name,), (), (link.client_id,)), payload, delivery)
         return delivery
+
+    def _ask(self, target: Target, message: Message, delivery: Delivery, timeout_seconds: float) -> None:
+        """Ask the recipients of a message to answer. The message names the answer, so this comes before it is sent."""
+        links = self._deliveries.recipients(target)
+        answers = self._acknowledgements.begin(links, timeout_seconds, logged=self._logged)
+        message.acknowledgement = answers.id
+        delivery.collects(answers)
 
     def _direct(
         self, said: ClientMessage | None, sender: Link | None, converted: Link | None, mode: SendMode | str

@@ -10,7 +10,7 @@ from typing import Any, Never, Protocol
 from attrs import frozen
 from twisted.internet.defer import DeferredLock
 
-from ..core.mistakes import misplaced_argument
+from ..core.mistakes import answer_seconds, misplaced_argument
 from ..core.model import ClientMessage, SendMode
 from ..core.request_record import RequestRecord
 from ..core.routes import RouteMatch, SignalRoute
@@ -71,6 +71,7 @@ class EventParts(Protocol):
         mode: SendMode | str,
         depth: int | None,
         key: str | None,
+        timeout_seconds: float | None = None,
     ) -> Delivery:
         """``signals.send`` with an event as the current one."""
 
@@ -168,6 +169,8 @@ class SignalEvent:
         mode: SendMode | str = SendMode.AUTO,
         depth: int | None = None,
         key: str | None = None,
+        acknowledge: bool = False,
+        timeout: float = 5.0,
     ) -> Delivery:
         """``signals.send`` with this event as the current one, from any callback.
 
@@ -175,7 +178,8 @@ class SignalEvent:
         """
         if misplaced:
             raise misplaced_argument("event.send", misplaced)
-        return self._parts.send_within(self, data, name, group, client_id, exclude, mode, depth, key)
+        seconds = answer_seconds(timeout) if acknowledge else None
+        return self._parts.send_within(self, data, name, group, client_id, exclude, mode, depth, key, seconds)
 
     def __repr__(self) -> str:
         # Without the signature of the id: with it, a reader of a log could send to the client.

@@ -187,9 +187,7 @@ NUMBERS: Mapping[str, Number] = {
     "pode_signals_handler_failures_total": Number(
         "Functions of the program that raised, or were cancelled at their time limit.", _failures, labels=("outcome",)
     ),
-    "pode_signals_queue_bytes": Number(
-        "What waits for slow clients.", lambda sources: sources.hub.fan_out.queued_bytes
-    ),
+    "pode_signals_queue_bytes": Number("What waits for slow clients.", lambda sources: sources.hub.queues.queued_bytes),
     "pode_signals_queue_limit_bytes": Number(
         "How much may wait for slow clients.", lambda sources: sources.hub.settings.total_queue_bytes
     ),

@@ -12,7 +12,7 @@ from twisted.internet.defer import Deferred, maybeDeferred, succeed
 from twisted.python.failure import Failure
 
 from ..errors import ScheduleAlreadyExists, UnknownSchedule
-from ..hub.fence import FAILED, Fence, Place
+from ..hub.fence import Failed, Fence, Place
 from ..hub.runtime import Runtime
 
 __all__ = ["Job", "Jobs", "Runs", "check_count"]
@@ -239,7 +239,7 @@ class Runs:
         self._reports.failure(f"{job.where} raised", "{where}: cancelling it raised", failure, where=job.where)
 
     def _ended(self, job: Job, outcome: Any) -> None:
-        job.failed += outcome is FAILED
+        job.failed += isinstance(outcome, Failed)
         del self._under_way[job]
         if not self._under_way:
             waiting, self._waiting = self._waiting, []

@@ -21,16 +21,21 @@ from ..core.request_head import RequestHead
 from ..core.request_record import RequestRecord, header_text
 from ..core.signing import Caller
 from ..core.text import printable
-from ..core.upgrade import UpgradeRules, check, chosen_subprotocol, is_handshake
+from ..core.upgrade import SIGNALS_PROTOCOL, UpgradeRules, check, chosen_subprotocol, is_handshake
 from ..errors import ClientIdInvalid, ClientIdRefused, NameInvalid, NameRefused, TooManyConnections, UpgradeRefused
 from ..hub.connection import SignalConnection, view_of
+from ..hub.dialogue import Dialogue
 from ..hub.events import name_for
 from ..hub.fence import Place
 from ..hub.hub import Hub
 from ..hub.identities import caller_of
 from ..hub.link import Link
+from ..hub.profile import Profile
 from ..hub.recent import MOST_CHARACTERS, Refusal
 from ..transports.websocket import SignalFactory
+from ..wire.message import PLAIN_WEBSOCKET
+from ..wire.session import Session
+from ..wire.v1 import SIGNALS_WEBSOCKET
 from .hand_over import HandOver
 from .reference import referenced_link
 from .requests import RequestState, check_is_request, read_request, request_state
@@ -77,12 +82,13 @@ class Converter:
         client_id: str | int | None,
         scope: Scope,
         subprotocols: Sequence[str] = (),
+        profile: Profile | None = None,
     ) -> Link:
         """``signals.convert``. Refused requests are counted and logged here."""
         state = request_state(request)
         head = read_request(request, self.proxies, state)
         try:
-            return self._convert(request, state, head, name, group, client_id, scope, subprotocols)
+            return self._convert(request, state, head, name, group, client_id, scope, subprotocols, profile)
         except UpgradeRefused as refused:
             self.count_refusal(head, refused)
             raise
@@ -242,12 +248,26 @@ class Converter:
         client_id: str | int | None,
         scope: Scope,
         subprotocols: Sequence[str],
+        profile: Profile | None,
     ) -> Link:
         check_convertible(request, state)
         offer = check(head, self._rules)
         path, http_route = routed_path(request) if state.unrouted_path is None else (state.unrouted_path, None)
         record = head.record(path, http_route)
+        settings = self.hub.settings
+        subprotocol = chosen_subprotocol(offer.subprotocols, subprotocols, signals_protocol=settings.signals_protocol)
+        is_signals = subprotocol == SIGNALS_PROTOCOL
+        back = None
+        if is_signals and offer.resume is not None:
+            user = None if profile is None else profile.user
+            back = self.hub.resumes.coming_back(offer.resume, name, user, client_id, scope, record)
+            if client_id is None and back.resumption.identity is not None:
+                client_id = back.resumption.identity.client_id
         identity = self._identified(name, group, client_id, record)
+        dialogue = None
+        if is_signals:
+            dialogue = Dialogue(Session(settings.max_json_depth, settings.max_json_keys), identity.groups)
+            identity, back = self.hub.identities.with_joined(identity, back)
         if self._factory is None:
             self._factory = self._new_factory(self.hub)
         return self.hub.open(
@@ -256,7 +276,11 @@ class Converter:
             HandOver(request, state, self._factory, offer).connect,
             scope=scope,
             endpoint_name=None if state.endpoint is None else state.endpoint.name,
-            subprotocol=chosen_subprotocol(offer.subprotocols, subprotocols, signals_protocol=False),
+            subprotocol=subprotocol,
+            encoding=SIGNALS_WEBSOCKET if is_signals else PLAIN_WEBSOCKET,
+            dialogue=dialogue,
+            profile=profile,
+            back=back,
         )
 
 

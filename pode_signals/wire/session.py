@@ -30,6 +30,7 @@ __all__ = [
     "Session",
     "Wait",
     "Watching",
+    "may_overtake",
 ]
 
 
@@ -117,8 +118,16 @@ Answer = Deliver | Answered | Refreshing | Watching | SendFrame | BadFrame | Wai
 _BEAT: Final = SendFrame(beat())
 
 # A look at the beginning of a text: only such a text may be read out of turn. Reading each text that waits would mean
-# to read it twice. Clients write "type" first and without white space, or their frames wait like all others.
-_OVERTAKING = (b'{"type":"ack"', b'{"type":"beat"', b'{"type":"refresh"')
+# to read it twice. Clients write "type" first, without white space or as Python's json does, or their frames wait like
+# all others.
+_OVERTAKING = tuple(
+    b'{"type":%s"%s"' % (space, kind) for kind in (b"ack", b"beat", b"refresh") for space in (b"", b" ")
+)
+
+
+def may_overtake(payload: bytes) -> bool:
+    """Whether a text may be read out of turn. Most texts that begin so are an ``ack``, ``beat`` or ``refresh``."""
+    return payload.startswith(_OVERTAKING)
 
 
 class Session:
@@ -150,7 +159,7 @@ class Session:
             is_turn: whether the turn of the text has come: nothing waits before it, and no function of the connection
                 runs.
         """
-        if not self._is_greeted or not (is_turn or payload.startswith(_OVERTAKING)):
+        if not self._is_greeted or not (is_turn or may_overtake(payload)):
             return WAIT
         try:
             frame = read_frame(payload, max_depth=self._max_depth, max_keys=self._max_keys)

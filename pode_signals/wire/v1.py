@@ -21,7 +21,6 @@ Frames of the server have ``type`` first and no white space. ``client_frames.py`
 from __future__ import annotations
 
 import math
-import re
 from enum import StrEnum, unique
 from typing import Any, Final, Literal, Self
 
@@ -29,12 +28,13 @@ from attrs import field, frozen
 
 from ..core.history import Position
 from ..core.names import check_name
-from ..errors import NameInvalid
+from ..errors import NameInvalid, ReplyRefused
 from .frames import text_frame
 from .json import encode_value
 from .message import Encoding, Message
 
 __all__ = [
+    "EXPECTED_FRAME",
     "MAX_RESUME_TOKEN_CHARACTERS",
     "SIGNALS_WEBSOCKET",
     "ErrorCode",
@@ -52,11 +52,11 @@ __all__ = [
 
 _VERSION: Final = 1
 
+EXPECTED_FRAME = '{"type": "send", "message": …} or another frame of pode.signals.v1'
+"""What a client should have sent, for the log."""
+
 MAX_RESUME_TOKEN_CHARACTERS = 2_048
 """A hello has no longer resume token. A browser sends the token in a header, as the name of a subprotocol."""
-
-_MAX_ERROR_CHARACTERS = 1_024
-_APPLICATION_CODE = re.compile(r"[a-z][a-z0-9_]{0,59}")
 
 
 @unique
@@ -202,22 +202,14 @@ def error(code: ErrorCode, id: str | None = None) -> bytes:
     return _frame("error", id=id, code=code.value, text=code.text)
 
 
-def refusal(code: str, text: str, id: str | None = None) -> bytes:
+def refusal(refused: ReplyRefused, id: str) -> bytes:
     """The answer to a frame that the application refused.
 
     Args:
-        code: the application's own code, ``[a-z][a-z0-9_]{0,59}``. The client gets ``app.`` before it.
-        text: the application's own sentence, of at most 1,024 characters.
-        id: the id of the frame; None where it has none.
-
-    Raises:
-        ValueError: the code or the text has another form.
+        refused: the application's own code and sentence. The client gets ``app.`` before the code.
+        id: the id of the frame.
     """
-    if not _APPLICATION_CODE.fullmatch(code):
-        raise ValueError(f"{code!r} is no code of an application: [a-z][a-z0-9_]{{0,59}}")
-    if len(text) > _MAX_ERROR_CHARACTERS:
-        raise ValueError(f"the text has over {_MAX_ERROR_CHARACTERS} characters")
-    return _frame("error", id=id, code=f"app.{code}", text=text)
+    return _frame("error", id=id, code=f"app.{refused.code}", text=refused.text)
 
 
 def beat(offset: str | None = None) -> bytes:

@@ -71,7 +71,7 @@ class Inside:
         return {
             "open": Counter(each.name for each in signals.open_connections()),
             "news_left": news_left,
-            "queued_bytes": hub_of(signals).fan_out.queued_bytes,
+            "queued_bytes": hub_of(signals).queues.queued_bytes,
             "disconnects": list(self._disconnects),
             "sent": self._sent,
             "limits_hit": signals.counters.limits_hit,

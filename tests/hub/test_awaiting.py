@@ -14,7 +14,7 @@ from twisted.internet.task import Clock
 from twisted.logger import capturedLogs
 
 from pode_signals.hub.awaiting import pending_of
-from pode_signals.hub.fence import FAILED, Place
+from pode_signals.hub.fence import TIMED_OUT, Place
 
 pytestmark = pytest.mark.own_event_loop
 
@@ -125,7 +125,7 @@ def test_a_function_that_takes_too_long(awaits: str) -> None:
         assert [each.get("seconds") for each in logs] == [30.0]
 
     asyncio.run(main())
-    assert (outcomes, cleaned) == ([FAILED], ["up"])
+    assert (outcomes, cleaned) == ([TIMED_OUT], ["up"])
 
 
 def test_what_is_nothing_to_wait_for() -> None:

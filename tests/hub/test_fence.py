@@ -13,7 +13,7 @@ from twisted.internet.task import Clock
 from twisted.logger import LogLevel, capturedLogs, formatEvent
 
 from pode_signals.hub.context import current_event
-from pode_signals.hub.fence import FAILED, Fence, Place
+from pode_signals.hub.fence import FAILED, TIMED_OUT, Fence, Place
 
 colour: ContextVar[str] = ContextVar("colour", default="none")
 
@@ -168,10 +168,10 @@ class TestTimeouts:
         assert (fenced.later, cancelled) == ([], [])
         with capturedLogs() as logs:
             fenced.clock.advance(0.1)
-        assert (fenced.later, cancelled, fenced.counted) == ([FAILED], [waiting], (0, 1))
+        assert (fenced.later, cancelled, fenced.counted) == ([TIMED_OUT], [waiting], (0, 1))
         assert [(event["where"], event["seconds"]) for event in logs] == [("the test", 30.0)]
         fenced.clock.advance(1_000)
-        assert (fenced.later, cancelled) == ([FAILED], [waiting])
+        assert (fenced.later, cancelled) == ([TIMED_OUT], [waiting])
 
     def test_it_swallows_the_cancellation(self, fenced: Fenced) -> None:
         """S5.7: one that goes on after its cancellation is over all the same; what it gives at last is ignored."""
@@ -179,10 +179,10 @@ class TestTimeouts:
         fenced.run(lambda: stubborn(*waits))
         with capturedLogs():
             fenced.clock.advance(30)
-        assert (fenced.later, fenced.counted) == ([FAILED], (0, 1))
+        assert (fenced.later, fenced.counted) == ([TIMED_OUT], (0, 1))
         waits[1].callback("late")
         fenced.clock.advance(1_000)
-        assert (fenced.later, fenced.counted) == ([FAILED], (0, 1))
+        assert (fenced.later, fenced.counted) == ([TIMED_OUT], (0, 1))
 
     def test_it_fails_after_its_time(self, fenced: Fenced) -> None:
         """S5.7: what goes on after its cancellation and then raises reports nothing a second time."""
@@ -192,7 +192,7 @@ class TestTimeouts:
             fenced.clock.advance(30)
         with capturedLogs() as logs:
             waits[1].errback(LookupError())
-        assert (fenced.later, logs) == ([FAILED], [])
+        assert (fenced.later, logs) == ([TIMED_OUT], [])
 
     def test_it_answers_the_cancellation(self, fenced: Fenced) -> None:
         """S5.7: a result that is given because of the cancellation is ignored: its time was over."""
@@ -207,7 +207,7 @@ class TestTimeouts:
         fenced.run(answers)
         with capturedLogs():
             fenced.clock.advance(30)
-        assert fenced.later == [FAILED]
+        assert fenced.later == [TIMED_OUT]
 
     def test_it_raises_while_it_is_cancelled(self, fenced: Fenced) -> None:
         """S5.7: an error of its own on the way out is logged too, and the end reported once."""
@@ -221,7 +221,7 @@ class TestTimeouts:
         fenced.run(careless)
         with capturedLogs():
             fenced.clock.advance(30)
-        assert (fenced.later, fenced.counted) == ([FAILED], (1, 1))
+        assert (fenced.later, fenced.counted) == ([TIMED_OUT], (1, 1))
 
     def test_a_canceller_that_raises(self, fenced: Fenced) -> None:
         """S5.7: a Deferred whose canceller raises is over too: whatever waits behind it goes on."""
@@ -229,9 +229,9 @@ class TestTimeouts:
         fenced.run(lambda: deferred)
         with capturedLogs():
             fenced.clock.advance(30)
-        assert fenced.later == [FAILED]
+        assert fenced.later == [TIMED_OUT]
         deferred.callback(None)
-        assert (fenced.later, fenced.counted[1]) == ([FAILED], 1)
+        assert (fenced.later, fenced.counted[1]) == ([TIMED_OUT], 1)
 
     def test_limits_of_its_own(self, fenced: Fenced) -> None:
         """S5.7: a function may have a limit of its own, or none."""
@@ -326,9 +326,9 @@ class TestInTwoSteps:
         fenced.fence.follow(Place("the test"), given, Waits(Deferred()), fenced.later.append, timeout_seconds=2.0)
         with capturedLogs() as logs:
             fenced.clock.advance(2)
-            assert fenced.later == [FAILED]
+            assert fenced.later == [TIMED_OUT]
             fenced.clock.advance(28)
-        assert fenced.later == [FAILED, FAILED]
+        assert fenced.later == [TIMED_OUT, TIMED_OUT]
         assert [event["seconds"] for event in logs] == [2.0, 30.0]
 
 
@@ -353,7 +353,7 @@ def test_exits_are_kept(fenced: Fenced, way: str, error: type[BaseException]) ->
         elif way == "cancelled":
             fenced.run(lambda: Deferred(leaves))
             fenced.clock.advance(30)
-            assert fenced.later == [FAILED]
+            assert fenced.later == [TIMED_OUT]
         else:
             assert fenced.fence.call(cast(Any, Place("the test")), copy_context(), leaves) is FAILED
     assert [event["log_failure"].type for event in logs if "log_failure" in event] == [error]

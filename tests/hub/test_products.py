@@ -196,7 +196,7 @@ def test_too_much_for_all_slow_clients() -> None:
         for client in clients:
             client.connection.send("first")
             client.connection.send("x" * (2_000 if client is clients[7] else 800))
-        object.__setattr__(signals.settings, "total_queue_bytes", hub_of(signals).fan_out.queued_bytes)
+        object.__setattr__(signals.settings, "total_queue_bytes", hub_of(signals).queues.queued_bytes)
         counts.append(steps(partial(clients[11].connection.send, "y")))
         assert signals.counters.limits_hit == {"total_queue_bytes": 1}
         assert isinstance(clients[7].got[-1], Close)

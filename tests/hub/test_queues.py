@@ -49,7 +49,7 @@ def room_for(*texts: str) -> int:
 
 def nothing_is_kept(signals: Signals) -> bool:
     """Whether no queue is left, nor anybody who is thought to be slow."""
-    return not hub_of(signals).fan_out.queued_bytes and not hub_of(signals).fan_out.congested
+    return not hub_of(signals).queues.queued_bytes and not hub_of(signals).fan_out.congested
 
 
 class TestWaiting:
@@ -350,7 +350,7 @@ class TestTotal:
         assert [each.connection.state for each in (few, most, some)] == [ConnectionState.OPEN] * 3
         few.connection.send("y")
         assert most.got == ["first", TOO_SLOW]
-        assert hub_of(signals).fan_out.queued_bytes == room_for("x", "x", "x", "y")
+        assert hub_of(signals).queues.queued_bytes == room_for("x", "x", "x", "y")
         few.connection.send("z" * 500)
         assert few.got == ["first", TOO_SLOW]
         some.reads_all()
@@ -380,7 +380,7 @@ class TestTotal:
         assert delivery.sent == 1
         assert delivery.queued + delivery.dropped == 5
         turn(signals)
-        assert hub_of(signals).fan_out.queued_bytes <= room_for("x", "x", "x")
+        assert hub_of(signals).queues.queued_bytes <= room_for("x", "x", "x")
         left = [each for each in clients if each.connection.state is ConnectionState.OPEN]
         assert len(left) == 3
         for client in clients:
@@ -567,7 +567,7 @@ class Crowd:
         for each in self.clients:
             each.check()
         fan_out = hub_of(self._signals).fan_out
-        assert fan_out.queued_bytes == sum(each.queue.size_bytes for each in self.here)
+        assert fan_out.queues.queued_bytes == sum(each.queue.size_bytes for each in self.here)
         assert fan_out.congested == {each.transport.link for each in self.here if each.transport.is_full}
 
     def join(self, _number: int) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Callable
 from contextlib import suppress
+from datetime import timedelta
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -17,7 +18,7 @@ from web_fakes import PING, World, frame, head, message, plain
 import pode_signals
 from pode_signals.core.settings import SETTING_NAMES
 from pode_signals.core.text import printable
-from pode_signals.errors import MessageTooBig
+from pode_signals.errors import MessageTooBig, TooManyAcknowledgements
 
 FORM = "application/x-www-form-urlencoded"
 PACKAGE = Path(pode_signals.__file__).parent
@@ -120,6 +121,19 @@ def much_to_say(world: BoundedWorld) -> None:
         world.signals.send("secret" * 1_000, name="Msg")
 
 
+def a_send_that_asks_two(world: BoundedWorld) -> None:
+    for _ in range(2):
+        world.client().open("/msg", ("Sec-WebSocket-Protocol", "pode.signals.v1"))
+    with suppress(TooManyAcknowledgements):
+        world.signals.send("secret", name="Msg", acknowledge=True)
+
+
+def a_login_that_is_over(world: BoundedWorld) -> None:
+    world.client().open()
+    world.converted[0].expires = world.converted[0].connected_at + timedelta(seconds=5)
+    world.wait(31)
+
+
 SCENES = {
     "bad_messages_limit": Scene(client_sends(frame("secret")), {"bad_messages_limit": 1}),
     "close_timeout_seconds": Scene(a_close_frame_without_an_answer),
@@ -128,6 +142,8 @@ SCENES = {
     "handshake_head_bytes": Scene(request_of(plain("/ok", ("X-Secret", "secret" * 5_000)))),
     "handshake_timeout_seconds": Scene(a_request_without_an_end),
     "inbox_bytes": Scene(functions_that_never_end, {"inbox_bytes": 100}),
+    "expiry_grace_seconds": Scene(a_login_that_is_over, {"ping_interval_seconds": 100}),
+    "max_pending_acknowledgements": Scene(a_send_that_asks_two, {"max_pending_acknowledgements": 1}),
     "max_connections": Scene(two_clients, {"max_connections": 1}),
     "max_connections_per_address": Scene(two_clients, {"max_connections_per_address": 1}),
     "max_request_body_bytes": Scene(
@@ -168,6 +184,9 @@ NO_LIMITS = {
     "duplicate_client_id": "upgrades_refused",
     "fast": "a choice",
     "listen_backlog": "the system's",
+    "resume_token_seconds": "a choice",
+    "signals_protocol": "a choice",
+    "total_history_bytes": "the histories', which tell their clients",
     "message_burst": "of messages_per_second",
     "ping_interval_seconds": "of pong_timeout_seconds",
     "slow_client": "of send_queue_bytes",

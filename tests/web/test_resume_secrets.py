@@ -127,7 +127,7 @@ def test_a_connection(world: World) -> None:
 )
 def test_an_offer_is_never_agreed_on(accepted: tuple[str, ...], agreed: str | None) -> None:
     """P4: the 101 has no resume text, not even where a route accepts that very text."""
-    client = World().converting(subprotocols=accepted).client()
+    client = World(signals_protocol=False).converting(subprotocols=accepted).client()
     answer = client.ask(head("/msg", LINES[0]))
     assert (answer.status, answer.value("Sec-WebSocket-Protocol")) == (101, agreed)
     assert b"pode.resume" not in client.received

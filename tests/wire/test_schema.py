@@ -13,6 +13,7 @@ from jsonschema import Draft202012Validator
 from v1_schema import CLIENT_FRAME, SCHEMA, SERVER_FRAME, validator
 
 from pode_signals.core.history import Position
+from pode_signals.errors import ReplyRefused
 from pode_signals.wire.client_frames import ClientFrame, FrameInvalid, read_frame
 from pode_signals.wire.json import encode, encode_value
 from pode_signals.wire.message import Message
@@ -86,7 +87,9 @@ FRAMES = {
     "reply": st.builds(reply, IDS, VALUES.map(encode_value)),
     "error": st.builds(error, st.sampled_from(ErrorCode), st.none() | IDS),
     "refusal": st.builds(
-        refusal, st.from_regex(r"[a-z][a-z0-9_]{0,59}", fullmatch=True), TEXTS | st.just("x" * 1_024), st.none() | IDS
+        refusal,
+        st.builds(ReplyRefused, st.from_regex(r"[a-z][a-z0-9_]{0,59}", fullmatch=True), TEXTS | st.just("x" * 1_024)),
+        IDS,
     ),
     "beat": st.builds(beat, st.none() | OFFSETS),
     "members": st.builds(presence_members, NUMBERS, st.lists(MEMBERS, max_size=3).map(tuple), st.none() | NAMES),

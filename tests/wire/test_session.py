@@ -90,7 +90,7 @@ class TestOutOfTurn:
         [
             b' {"type":"ack","id":"1"}',
             b'{ "type":"ack","id":"1"}',
-            b'{"type": "ack","id":"1"}',
+            b'{"type":  "ack","id":"1"}',
             b'{"id":"1","type":"ack"}',
             b'{"typ\\u0065":"ack","id":"1"}',
             b"no frame at all",

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from pode_signals.core.history import Position
 from pode_signals.core.model import ClientMessage
 from pode_signals.core.names import check_name
-from pode_signals.errors import NameInvalid
+from pode_signals.errors import NameInvalid, ReplyRefused
 from pode_signals.wire.client_frames import Ack, Beat, ClientFrame, FrameInvalid, Refresh, Send, Watch, read_frame
 from pode_signals.wire.json import encode, encode_value
 from pode_signals.wire.message import PLAIN_WEBSOCKET, Message, encoded_once
@@ -112,7 +112,7 @@ class TestHello:
         ),
         (error(ErrorCode.BAD_FRAME), b'{"type":"error","code":"bad_frame","text":"The frame is not valid."}'),
         (
-            refusal("seat_taken", "This seat is taken.", "8"),
+            refusal(ReplyRefused("seat_taken", "This seat is taken."), "8"),
             b'{"type":"error","id":"8","code":"app.seat_taken","text":"This seat is taken."}',
         ),
         (beat(), b'{"type":"beat"}'),
@@ -149,13 +149,14 @@ def test_frames_of_the_server(frame: bytes, expected: bytes) -> None:
         ("a\n", "no"),
         ("a" * 61, "no"),
         ("seat", "x" * 1_025),
+        ("seat", "\ud800"),
     ],
 )
 def test_codes_of_applications(code: str, text: str) -> None:
     """P26: another code of an application, or a longer text, is an error before anything is written."""
-    with pytest.raises(ValueError, match=r"is no code of an application|over 1024 characters"):
-        refusal(code, text)
-    refusal("a" * 60, "x" * 1_024)
+    with pytest.raises(ValueError, match=r"is no code for ReplyRefused|at most 1024 characters|a lone surrogate"):
+        ReplyRefused(code, text)
+    refusal(ReplyRefused("a" * 60, "x" * 1_024), "8")
 
 
 def test_error_codes() -> None:

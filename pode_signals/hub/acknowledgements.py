@@ -1,0 +1,179 @@
+"""Who has answered an acknowledged send. It sends nothing, and keeps nothing once the send is settled."""
+
+from __future__ import annotations
+
+from collections.abc import Container, Iterable
+from itertools import count
+
+from twisted.internet.defer import Deferred, succeed
+from twisted.internet.interfaces import IDelayedCall
+
+from ..core.registry import Registry
+from ..errors import TooManyAcknowledgements
+from .link import Link
+from .runtime import Runtime
+from .waiters import Waiters
+
+__all__ = ["Acknowledgements", "Collection"]
+
+# A name and a client id. Client ids are counted, and not connections: a client may come back and answer.
+Recipient = tuple[str, str]
+
+
+class Collection:
+    """The answers to one send.
+
+    Attributes:
+        id: what clients answer with.
+        acknowledged, unanswered, gone: the client ids, as far as it is known.
+        is_settled: whether no answer counts any more.
+    """
+
+    __slots__ = ("_waiters", "acknowledged", "gone", "id", "is_settled", "open", "timer", "unanswered")
+
+    def __init__(self, id: str) -> None:
+        self.id = id
+        self.acknowledged: list[str] = []
+        self.unanswered: list[str] = []
+        self.gone: list[str] = []
+        self.is_settled = False
+        # Each recipient that has not answered, with whether a replay may bring it the message once more.
+        self.open: dict[Recipient, bool] = {}
+        self.timer: IDelayedCall | None = None
+        self._waiters: Waiters[None] = Waiters()
+
+    def when_settled(self) -> Deferred[None]:
+        """A new Deferred that fires when no answer counts any more."""
+        return succeed(None) if self.is_settled else self._waiters.wait()
+
+    def settle(self, runtime: Runtime) -> None:
+        """Tell all who wait."""
+        self.is_settled = True
+        self._waiters.fire(None, runtime.fresh_context)
+
+
+class Acknowledgements:
+    """The acknowledged sends of one hub that are under way.
+
+    Args:
+        runtime: the surroundings.
+        registry: the global connections.
+        node: the name of this node, which its ids begin with.
+    """
+
+    def __init__(self, runtime: Runtime, registry: Registry[Link], node: str) -> None:
+        self._runtime = runtime
+        self._registry = registry
+        self._node = node
+        self._numbers = count(1)
+        self._collections: dict[str, Collection] = {}
+        self._of: dict[Recipient, dict[Collection, None]] = {}
+        self._pending = 0
+
+    def __len__(self) -> int:
+        return len(self._collections)
+
+    def begin(self, links: Iterable[Link], timeout_seconds: float, *, logged: Container[str]) -> Collection:
+        """Collect the answers to a send that is about to be sent.
+
+        Args:
+            links: the recipients.
+            timeout_seconds: how long to wait for answers.
+            logged: the names that keep a history. Their recipients get the message once more where they come back and
+                have missed it, and are waited for.
+
+        Raises:
+            TooManyAcknowledgements: with these recipients more than ``max_pending_acknowledgements`` would be asked.
+        """
+        recipients = list(links)
+        # Clients of the plain protocol can't answer, and are not waited for.
+        asked = [each for each in recipients if each.dialogue is not None]
+        most = self._runtime.settings.max_pending_acknowledgements
+        if self._pending + len(asked) > most:
+            self._runtime.reports.limit(
+                "max_pending_acknowledgements",
+                "a send to {count} recipients was refused: {pending} others have not answered yet",
+                count=len(asked),
+                pending=self._pending,
+            )
+            raise TooManyAcknowledgements(most)
+        collection = Collection(f"{self._node}.{next(self._numbers)}")
+        collection.unanswered += (each.client_id for each in recipients if each.dialogue is None)
+        self._count("unanswered", len(collection.unanswered))
+        for each in asked:
+            recipient = each.name, each.client_id
+            collection.open[recipient] = each.is_global and each.name in logged
+            self._of.setdefault(recipient, {})[collection] = None
+        self._pending += len(asked)
+        if not collection.open:
+            collection.settle(self._runtime)
+            return collection
+        self._collections[collection.id] = collection
+        collection.timer = self._runtime.clock.callLater(timeout_seconds, self._timed_out, collection)
+        return collection
+
+    def answered(self, link: Link, id: str) -> None:
+        """A client has answered. An answer that is unknown, late or a second one is ignored, and counted."""
+        collection = self._collections.get(id)
+        recipient = link.name, link.client_id
+        if collection is None or recipient not in collection.open:
+            self._runtime.counters.acknowledgements_ignored += 1
+            return
+        collection.acknowledged.append(link.client_id)
+        self._count("acknowledged", 1)
+        self._close(collection, recipient)
+
+    def left(self, link: Link) -> None:
+        """A connection has ended. Its client may come back, and answer what is replayed."""
+        recipient = link.name, link.client_id
+        for collection in tuple(self._of.get(recipient, ())):
+            if not collection.open[recipient]:
+                collection.gone.append(link.client_id)
+                self._count("gone", 1)
+                self._close(collection, recipient)
+
+    def end(self) -> None:
+        """The hub stops: nobody is waited for any longer."""
+        for collection in tuple(self._collections.values()):
+            self._settle(collection)
+
+    def _timed_out(self, collection: Collection) -> None:
+        collection.timer = None
+        self._settle(collection)
+
+    def _settle(self, collection: Collection) -> None:
+        for name, client_id in tuple(collection.open):
+            if self._registry.get(name, client_id) is None:
+                collection.gone.append(client_id)
+                self._count("gone", 1)
+            else:
+                collection.unanswered.append(client_id)
+                self._count("unanswered", 1)
+        self._end(collection)
+
+    def _close(self, collection: Collection, recipient: Recipient) -> None:
+        self._forget(collection, recipient)
+        del collection.open[recipient]
+        if not collection.open:
+            self._end(collection)
+
+    def _end(self, collection: Collection) -> None:
+        self._collections.pop(collection.id, None)
+        for each in collection.open:
+            self._forget(collection, each)
+        collection.open.clear()
+        if collection.timer is not None:
+            collection.timer.cancel()
+            collection.timer = None
+        collection.settle(self._runtime)
+
+    def _forget(self, collection: Collection, recipient: Recipient) -> None:
+        self._pending -= 1
+        of = self._of[recipient]
+        del of[collection]
+        if not of:
+            del self._of[recipient]
+
+    def _count(self, outcome: str, number: int) -> None:
+        if number:
+            self._runtime.counters.acknowledgements[outcome] += number

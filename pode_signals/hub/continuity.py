@@ -1,0 +1,310 @@
+"""Hello, replay and beat: what keeps a client of ``pode.signals.v1`` in a log without a gap. It decides on no message.
+
+A connection begins held: what is sent to it waits. Its hello goes out as soon as it is known whether the log has all
+that the client has missed. What was missed comes behind the hello, then a beat that ends the replay, then what has
+waited, and from then on the connection is like any other.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable
+
+from twisted.internet.defer import CancelledError
+from twisted.internet.defer import TimeoutError as DeferTimeout
+from twisted.python.failure import Failure
+
+from ..backplane.contract import HistoryLog, Missed
+from ..core.history import LoggedSignal, Position
+from ..core.model import ClosedBy, ConnectionState
+from ..core.registry import Registry
+from ..core.resume import Recovered, continuation
+from ..core.targets import matches
+from ..wire.frames import CloseCode, text_frame
+from ..wire.message import Encoding
+from ..wire.v1 import Hello, beat
+from .dialogue import ComingBack, Dialogue, Replay
+from .fanout import FanOut
+from .histories import Histories, message_of
+from .link import Link
+from .resumes import Resumes
+from .runtime import Runtime
+
+__all__ = ["Continuity"]
+
+_PATIENCE_SECONDS = 2.0
+"""How long hello waits for the log of another process."""
+_ENTRIES_AHEAD = 64
+"""How many entries of a log are written for one client before the next ones are asked for."""
+_MOST_ENCODED = 1_000
+_MOST_ENCODED_BYTES = 4_194_304
+# A token is renewed at half of its life, at a time that differs by a tenth from client to client.
+_RENEWED_AT, _SPREAD = 0.5, 0.2
+_RENEWAL_SECONDS = 60.0
+"""Over how long the fresh tokens are spread that all clients need when a new generation has begun."""
+
+
+class Continuity:
+    """The signals clients of one hub, from hello on.
+
+    Args:
+        runtime: the surroundings.
+        registry: the global connections.
+        fan_out: writes to clients.
+        histories: the names that keep a history.
+        log: their logs.
+        resumes: makes tokens.
+    """
+
+    def __init__(
+        self,
+        runtime: Runtime,
+        registry: Registry[Link],
+        fan_out: FanOut,
+        histories: Histories,
+        log: HistoryLog,
+        resumes: Resumes,
+    ) -> None:
+        self._runtime = runtime
+        self._settings = runtime.settings
+        self._counters = runtime.counters
+        self._registry = registry
+        self._fan_out = fan_out
+        self._histories = histories
+        self._log = log
+        self._resumes = resumes
+        self._beats: dict[str | None, bytes] = {}
+        # The frames of entries that were replayed lately. After a cut all clients of a name have missed the same ones.
+        self._encoded: OrderedDict[tuple[Position, Encoding], bytes] = OrderedDict()
+        self._encoded_bytes = 0
+        histories.began = self._begins_anew
+        histories.progressed = self._progressed
+
+    def greet(self, link: Link, back: ComingBack | None, greeted: Callable[[], object]) -> None:
+        """Send hello, and what the client has missed behind it.
+
+        Args:
+            link: the connection, which has just been opened.
+            back: what the client offered; None where it does not come back.
+            greeted: called once, when hello is written, or the connection has ended before.
+        """
+        place = self._place(link)
+        if back is None or back.position is None or place is None:
+            if back is not None and back.position is not None:
+                self._counters.resumes["lost"] += 1
+            self._hello(link, place, recovered=False)
+            greeted()
+            return
+        self._fan_out.hold(link)
+        offered = back.position
+        answer = self._log.missed(link.name, offered, place, _ENTRIES_AHEAD)
+        answer.addTimeout(_PATIENCE_SECONDS, self._runtime.clock)
+
+        def go_on(missed: Missed | None) -> None:
+            if link.state is ConnectionState.OPEN:
+                found = continuation(
+                    offered,
+                    place,
+                    has_all_after=missed is not None and missed.complete,
+                    identity_is_whole=back.resumption.is_whole,
+                )
+                # A client that has seen more than this node is told so where nodes share a log; alone there is none.
+                is_recovered = isinstance(found, Recovered)
+                self._counters.resumes["recovered" if is_recovered else "lost"] += 1
+                if is_recovered and missed is not None:
+                    self._hello(link, offered, recovered=True)
+                    self._begin_replay(link, Replay(offered, place, link.groups), missed)
+                else:
+                    self._hello(link, place, recovered=False)
+                    self._fan_out.release(link)
+            greeted()
+
+        def give_up(failure: Failure) -> None:
+            self._unanswered(link, failure)
+            go_on(None)
+
+        answer.addCallbacks(go_on, give_up)
+
+    def tell(self, link: Link, *, recovered: bool = True) -> None:
+        """Send hello again, since something in it has changed.
+
+        Args:
+            link: the connection.
+            recovered: whether nothing was lost since the hello before.
+        """
+        dialogue = link.dialogue
+        # The first hello is still to come, and will tell.
+        if dialogue is not None and dialogue.recovered is not None and link.state is ConnectionState.OPEN:
+            frame = self._hello_frame(link, dialogue, self._place(link), recovered=recovered)
+            self._fan_out.send_one(link, frame, must_stay=True)
+
+    def renew(self, link: Link, now: float) -> None:
+        """Send what is due: a fresh token within a hello, or a beat. Called once a second for each signals client."""
+        dialogue = link.dialogue
+        if dialogue is None or dialogue.recovered is None:
+            return
+        if now >= dialogue.token_due:
+            self.tell(link)
+        elif now >= dialogue.beat_due:
+            self.beat(link)
+
+    def renew_all(self, links: tuple[Link, ...]) -> None:
+        """Every client needs a fresh token: they get them spread over a minute."""
+        now = self._runtime.clock.seconds()
+        for link in links:
+            if link.dialogue is not None:
+                due = now + self._runtime.random.uniform(0, _RENEWAL_SECONDS)
+                link.dialogue.token_due = min(link.dialogue.token_due, due)
+
+    def beat(self, link: Link) -> None:
+        """Tell a client that the server lives, and how far the log is that the client has all of its own of."""
+        dialogue = link.dialogue
+        if dialogue is None or dialogue.recovered is None:
+            return
+        dialogue.beat_due = self._runtime.clock.seconds() + self._settings.ping_interval_seconds
+        place = self._place(link)
+        self._fan_out.send_one(link, self._beat_frame(None if place is None else place.offset), must_stay=True)
+
+    def drained(self, link: Link) -> None:
+        """A transport is empty again: a client in a replay gets more of it."""
+        self._fan_out.drained(link)
+        dialogue = link.dialogue
+        if dialogue is not None and dialogue.replay is not None:
+            self._go_on(link, dialogue.replay)
+
+    # Hello.
+
+    def _place(self, link: Link) -> Position | None:
+        return self._histories.position(link.name) if link.is_global else None
+
+    def _hello(self, link: Link, place: Position | None, *, recovered: bool) -> None:
+        dialogue = link.dialogue
+        assert dialogue is not None
+        dialogue.beat_due = self._runtime.clock.seconds() + self._settings.ping_interval_seconds
+        # Not by way of the queue, where what was sent before waits for this.
+        if self._fan_out.write(link, self._hello_frame(link, dialogue, place, recovered=recovered)):
+            dialogue.recovered = recovered
+            dialogue.session.greeted()
+
+    def _hello_frame(self, link: Link, dialogue: Dialogue, place: Position | None, *, recovered: bool) -> bytes:
+        settings, profile = self._settings, link.profile
+        life = settings.resume_token_seconds
+        dialogue.token_due = self._runtime.clock.seconds() + life * (
+            _RENEWED_AT + _SPREAD * (self._runtime.random.random() - 0.5)
+        )
+        expires = None if profile is None or profile.expires is None else profile.expires
+        return text_frame(
+            Hello(
+                client_id=link.client_id,
+                name=link.name,
+                groups=link.groups,
+                recovered=recovered,
+                heartbeat_seconds=settings.ping_interval_seconds,
+                max_message_bytes=settings.max_message_bytes,
+                user=None if profile is None else profile.user,
+                position=place,
+                resume_token=self._resumes.token(link),
+                expires_in_seconds=None if expires is None else (expires - self._runtime.wall_time()).total_seconds(),
+            ).encoded()
+        )
+
+    def _begins_anew(self, name: str, lost: bool) -> None:
+        """A name has begun or ended to keep a history, or its log broke: its clients are told of their new place."""
+        for link in self._signals_clients(name):
+            self._fan_out.queues.history_changed(link)
+            self.tell(link, recovered=not lost)
+
+    def _signals_clients(self, name: str) -> list[Link]:
+        return [each for each in self._registry.audience(name, (), ()) if each.dialogue is not None]
+
+    # Beats.
+
+    def _progressed(self, name: str) -> None:
+        for link in self._signals_clients(name):
+            self.beat(link)
+
+    def _beat_frame(self, offset: str | None) -> bytes:
+        """The frame of a beat, which is the same for all clients of a name."""
+        frame = self._beats.get(offset)
+        if frame is None:
+            # Places of several names take turns while a sweep goes over the connections.
+            if len(self._beats) >= _ENTRIES_AHEAD:
+                self._beats.clear()
+            frame = self._beats[offset] = text_frame(beat(offset))
+        return frame
+
+    # The replay.
+
+    def _begin_replay(self, link: Link, replay: Replay, missed: Missed) -> None:
+        dialogue = link.dialogue
+        assert dialogue is not None
+        # Hello may have failed.
+        if link.state is ConnectionState.OPEN:
+            dialogue.replay = replay
+            self._write(link, replay, missed)
+
+    def _go_on(self, link: Link, replay: Replay) -> None:
+        """Ask for the next entries, unless the client has still to read those before."""
+        if link.state is not ConnectionState.OPEN or self._fan_out.held.get(link, True):
+            return
+        answer = self._log.missed(link.name, replay.since, replay.until, _ENTRIES_AHEAD)
+        answer.addTimeout(_PATIENCE_SECONDS, self._runtime.clock)
+
+        def give_up(failure: Failure) -> None:
+            self._unanswered(link, failure)
+            self._fall_behind(link)
+
+        answer.addCallbacks(lambda missed: self._write(link, replay, missed), give_up)
+
+    def _write(self, link: Link, replay: Replay, missed: Missed) -> None:
+        if link.state is not ConnectionState.OPEN:
+            return
+        if not missed.complete:
+            self._fall_behind(link)
+            return
+        signals = missed.signals
+        frames = [
+            self._frame(each, link.encoding) for each in signals if matches(each.target, replay.groups, link.client_id)
+        ]
+        if signals:
+            replay.since = signals[-1].position
+        self._counters.signals_replayed += len(frames)
+        if frames and not self._fan_out.write(link, b"".join(frames)):
+            return
+        if len(signals) < _ENTRIES_AHEAD:
+            self._end_replay(link, replay)
+        else:
+            self._runtime.turns.later(self._go_on, link, replay)
+
+    def _end_replay(self, link: Link, replay: Replay) -> None:
+        dialogue = link.dialogue
+        assert dialogue is not None
+        dialogue.replay = None
+        self._fan_out.write(link, self._beat_frame(replay.until.offset))
+        self._fan_out.release(link)
+
+    def _fall_behind(self, link: Link) -> None:
+        """The log has dropped what the client had still to get: it comes back, and is told."""
+        self._runtime.reports.write(
+            "history",
+            "connection {client_id} reads what it missed more slowly than the history of {name} drops it: closed; see"
+            " messages, max_bytes and seconds of keep_history",
+            client_id=link.client_id,
+            name=link.name,
+        )
+        link.shut(CloseCode.SLOW_CLIENT, "the replay took too long", ClosedBy.SERVER)
+
+    def _frame(self, signal: LoggedSignal, encoding: Encoding) -> bytes:
+        key = signal.position, encoding
+        frame = self._encoded.get(key)
+        if frame is None:
+            frame = self._encoded[key] = message_of(signal).encoded(encoding)
+            self._encoded_bytes += len(frame)
+            while len(self._encoded) > _MOST_ENCODED or self._encoded_bytes > _MOST_ENCODED_BYTES:
+                self._encoded_bytes -= len(self._encoded.popitem(last=False)[1])
+        return frame
+
+    def _unanswered(self, link: Link, failure: Failure) -> None:
+        """The log could not tell, or not in time."""
+        if failure.check(CancelledError, DeferTimeout) is None:
+            self._runtime.reports.failure("history", "the history of {name} can't be read", failure, name=link.name)

@@ -1,0 +1,73 @@
+"""What the hub keeps with a connection that speaks ``pode.signals.v1``, beside what all have. Nothing here acts."""
+
+from __future__ import annotations
+
+import math
+
+from attrs import frozen
+
+from ..core.history import Position
+from ..core.resume_tokens import Resumption
+from ..wire.session import Session
+
+__all__ = ["ComingBack", "Dialogue", "Replay"]
+
+
+@frozen
+class ComingBack:
+    """What a client offered that comes back, and what it comes to.
+
+    Attributes:
+        position: what the client has seen last; None where its name kept no history.
+        resumption: who the client is, as far as its token counts.
+    """
+
+    position: Position | None
+    resumption: Resumption
+
+    @property
+    def is_known(self) -> bool:
+        """Whether it is certain that it is the same client as before."""
+        return self.resumption.identity is not None
+
+
+class Replay:
+    """How far a client has got that reads what it missed.
+
+    Args:
+        since: the position after which the next entry comes.
+        until: the position of the last entry; what was sent later waits in the client's queue.
+        groups: the groups that the connection had when the replay began.
+    """
+
+    __slots__ = ("groups", "since", "until")
+
+    def __init__(self, since: Position, until: Position, groups: tuple[str, ...]) -> None:
+        self.since = since
+        self.until = until
+        self.groups = groups
+
+
+class Dialogue:
+    """One client of ``pode.signals.v1``. Continuity writes it, and dispatch asks its session.
+
+    Args:
+        session: what the client may say.
+        granted: the groups that ``convert`` gave; all others were joined later.
+
+    Attributes:
+        recovered: whether nothing was lost when the connection began; None until hello is out.
+        beat_due: when the client has to be sent a beat, by the hub's clock.
+        token_due: when the client needs a fresh resume token, by the hub's clock.
+        replay: what the client has missed and not been sent yet; None where nothing is.
+    """
+
+    __slots__ = ("beat_due", "granted", "recovered", "replay", "session", "token_due")
+
+    def __init__(self, session: Session, granted: tuple[str, ...]) -> None:
+        self.session = session
+        self.granted = granted
+        self.recovered: bool | None = None
+        self.beat_due = math.inf
+        self.token_due = math.inf
+        self.replay: Replay | None = None

@@ -1,0 +1,295 @@
+"""The names that keep a history: what is sent to them goes by way of their logs. It greets and replays nothing.
+
+All nodes read a log in the same order, so each message of the log is delivered where the log hands it out, and not
+where it was sent. The log in memory hands it out before :meth:`Histories.send` returns.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+from twisted.internet.interfaces import IDelayedCall
+from twisted.python.failure import Failure
+
+from ..backplane.contract import HistoryLog
+from ..core.history import HistoryLimits, LoggedSignal, Position
+from ..core.model import EveryName, Target
+from ..core.registry import Registry
+from ..errors import UnknownHistory
+from ..wire.message import Message, Outgoing
+from .deliveries import Deliveries
+from .delivery import Delivery
+from .link import Link
+from .runtime import Runtime
+
+__all__ = ["Histories", "NameHistory"]
+
+_PROGRESS_SECONDS = 1.0
+_MOST_DESERTED_NAMES = 10_000
+"""How many names keep a history that nobody is connected to and that no call has named."""
+
+
+class NameHistory:
+    """What is kept with a name beside its log.
+
+    Args:
+        limits: how much the log keeps.
+
+    Attributes:
+        entries, size_bytes: what was logged for a part of the name since the last message to the whole name.
+        since: when the first of them was logged, by the hub's clock.
+        progressed_at: when the clients were last told of the place in the log because of such messages.
+        progress: the call that will tell them; None where none is planned.
+    """
+
+    __slots__ = ("entries", "limits", "progress", "progressed_at", "since", "size_bytes")
+
+    def __init__(self, limits: HistoryLimits) -> None:
+        self.limits = limits
+        self.progress: IDelayedCall | None = None
+        self.progressed_at = -math.inf
+        self.everybody_knows()
+
+    def everybody_knows(self) -> None:
+        """All clients of the name have a message, or a beat, that is the last of the log; or there are no clients."""
+        self.entries = 0
+        self.size_bytes = 0
+        self.since = 0.0
+        if self.progress is not None:
+            self.progress.cancel()
+            self.progress = None
+
+    def add(self, size_bytes: int, now: float) -> None:
+        """A message for a part of the name was logged."""
+        if not self.entries:
+            self.since = now
+        self.entries += 1
+        self.size_bytes += size_bytes
+
+    def is_due(self, now: float) -> bool:
+        """Whether a client that gets none of these messages is so far behind that it has to be told of the place."""
+        limits = self.limits
+        return bool(self.entries) and (
+            2 * self.entries >= limits.messages
+            or 2 * self.size_bytes >= limits.max_bytes
+            or 2 * (now - self.since) >= limits.seconds
+        )
+
+
+class Histories:
+    """The histories of one hub.
+
+    Args:
+        runtime: the surroundings.
+        registry: the global connections.
+        deliveries: delivers what the logs hand out.
+        log: the logs.
+
+    Attributes:
+        names: the names that keep a history.
+        began: is told of a name that has begun or ended to keep a history, or whose log broke: with whether clients may
+            have lost messages.
+        progressed: is told of a name whose clients have to be told of the place in its log.
+    """
+
+    def __init__(self, runtime: Runtime, registry: Registry[Link], deliveries: Deliveries, log: HistoryLog) -> None:
+        self._runtime = runtime
+        self._registry = registry
+        self._deliveries = deliveries
+        self._log = log
+        self.names: dict[str, NameHistory] = {}
+        # Those whose clients may be behind the log, since messages went to a part of the name.
+        self._behind: dict[str, NameHistory] = {}
+        self.began: Callable[[str, bool], None] = lambda _name, _lost: None
+        self.progressed: Callable[[str], None] = lambda _name: None
+        # What was said of names; None is "no history" where every other name keeps one.
+        self._own: dict[str, HistoryLimits | None] = {}
+        self._every: HistoryLimits | None = None
+        # Names that keep a history because every name does, and that nobody is connected to: the first one longest.
+        self._deserted: dict[str, None] = {}
+        # The message that is being logged, with its delivery, while the log in memory hands it out.
+        self._sending: tuple[Target, Message, Delivery] | None = None
+
+    def keep(self, name: str | EveryName, limits: HistoryLimits) -> None:
+        """``signals.keep_history`` for one name, or for every name without limits of its own."""
+        if not isinstance(name, str):
+            self._every = limits
+            for each in {*self._registry.names(), *self.names} - self._own.keys() - self._deserted.keys():
+                self._follow(each)
+        else:
+            self._own[name] = limits
+            self._deserted.pop(name, None)
+            self._follow(name)
+
+    def forget(self, name: str | EveryName) -> None:
+        """``signals.forget_history``."""
+        if not isinstance(name, str):
+            self._every = None
+            self._own = {each: limits for each, limits in self._own.items() if limits is not None}
+            ended = [each for each in self.names if each not in self._own]
+        else:
+            self._own.pop(name, None)
+            if self._every is not None:
+                self._own[name] = None
+            ended = [name] if name in self.names else []
+        for each in ended:
+            self._end(each)
+            self.began(each, False)
+
+    def position(self, name: str) -> Position | None:
+        """This node's place in the log of a name; None where the name keeps no history, and where none is known yet."""
+        return self._log.position(name) if name in self.names else None
+
+    def joined(self, name: str) -> None:
+        """A connection has joined a name: where every name keeps a history, this one does from now on."""
+        if self._every is not None and name not in self._own:
+            if name in self._deserted or name not in self.names:
+                self._deserted.pop(name, None)
+                self._follow(name)
+
+    def deserted(self, name: str) -> None:
+        """The last connection of a name has left. Its log stays as long as its limits say."""
+        history = self.names.get(name)
+        if history is None:
+            return
+        self._behind.pop(name, None)
+        history.everybody_knows()
+        if name not in self._own:
+            self._log.unfollow(name)
+            self._deserted[name] = None
+            # What is dropped here has to be dropped in the log as well: a message that is not logged any more would be
+            # missing there.
+            if len(self._deserted) > _MOST_DESERTED_NAMES:
+                self._end(next(iter(self._deserted)))
+
+    def send(self, target: Target, message: Message, delivery: Delivery, publish: Callable[[Outgoing], None]) -> None:
+        """Log a message for each of its names that keeps a history, and publish it for the others.
+
+        Args:
+            target: the connections.
+            message: the message.
+            delivery: counts recipients.
+            publish: gives the rest to all nodes.
+        """
+        names = target.names
+        if names is not None and len(names) == 1:
+            if names[0] in self.names:
+                self._append(target, message, delivery, publish)
+            else:
+                publish(Outgoing(target, message, delivery))
+            return
+        for each in tuple(self.names):
+            if each in names if names is not None else self._allows(each, target):
+                # The place in the log is another one for each name, and so the message is.
+                own = Message(
+                    message.payload,
+                    message.key,
+                    is_text=message.is_text,
+                    groups=message.groups,
+                    acknowledgement=message.acknowledgement,
+                )
+                part = Target((each,), target.groups, target.client_ids, target.exclude)
+                self._append(part, own, delivery, publish)
+        # Deliveries leave these names out of every name.
+        if names is None:
+            publish(Outgoing(target, message, delivery))
+        elif rest := tuple(each for each in names if each not in self.names):
+            publish(Outgoing(Target(rest, target.groups, target.client_ids, target.exclude), message, delivery))
+
+    def look(self, now: float) -> None:
+        """Tell of the names whose clients are too far behind: called once a second."""
+        for name, history in tuple(self._behind.items()):
+            if history.is_due(now):
+                self._plan_progress(name, history, now)
+
+    def _allows(self, name: str, target: Target) -> bool:
+        return self._deliveries.levels.allows(name, target.groups, target.client_ids)
+
+    def _follow(self, name: str) -> None:
+        limits = self._own.get(name) or self._every
+        assert limits is not None
+        known = self.names.get(name)
+        if known is None:
+            self.names[name] = NameHistory(limits)
+        else:
+            known.limits = limits
+        self._log.follow(
+            name, limits, lambda signal: self._deliver(name, signal), lambda _position: self.began(name, True)
+        )
+        if known is None:
+            self.began(name, False)
+
+    def _end(self, name: str) -> None:
+        self.names.pop(name).everybody_knows()
+        self._behind.pop(name, None)
+        self._deserted.pop(name, None)
+        self._log.forget(name)
+
+    def _plan_progress(self, name: str, history: NameHistory, now: float) -> None:
+        # At the end of the turn, so that one beat tells of all that this turn logs; and at most once a second.
+        if history.progress is None and self._registry.has_name(name):
+            delay = max(0.0, history.progressed_at + _PROGRESS_SECONDS - now)
+            history.progress = self._runtime.clock.callLater(delay, self._progress, name, history)
+
+    def _append(
+        self, target: Target, message: Message, delivery: Delivery, publish: Callable[[Outgoing], None]
+    ) -> None:
+        before, self._sending = self._sending, (target, message, delivery)
+        try:
+            logged = self._log.append(target, message.payload, message.acknowledgement, is_text=message.is_text)
+        finally:
+            self._sending = before
+
+        def not_logged(failure: Failure) -> None:
+            failure.trap(UnknownHistory)
+            # The log has forgotten a name whose log was empty and that nobody was connected to: nobody can have missed
+            # anything.
+            assert target.names is not None
+            self._end(target.names[0])
+            publish(Outgoing(target, message, delivery))
+
+        delivery.follows_log(logged.addErrback(not_logged))
+
+    def _deliver(self, name: str, signal: LoggedSignal) -> None:
+        """An entry of a log: give it to the connections of this node."""
+        sending, self._sending = self._sending, None
+        delivery = None
+        if sending is not None and sending[0] is signal.target:
+            _, message, delivery = sending
+            message.offset = signal.position.offset
+        else:
+            message = message_of(signal)
+        self._deliveries.deliver(Outgoing(signal.target, message, delivery))
+        history = self.names.get(name)
+        if history is None:
+            return
+        target = signal.target
+        if not (target.groups or target.client_ids or target.exclude):
+            if history.entries:
+                history.everybody_knows()
+                self._behind.pop(name, None)
+            return
+        now = self._runtime.clock.seconds()
+        history.add(len(signal.data), now)
+        self._behind[name] = history
+        if history.is_due(now):
+            self._plan_progress(name, history, now)
+
+    def _progress(self, name: str, history: NameHistory) -> None:
+        history.progress = None
+        history.progressed_at = self._runtime.clock.seconds()
+        history.everybody_knows()
+        self._behind.pop(name, None)
+        self.progressed(name)
+
+
+def message_of(signal: LoggedSignal) -> Message:
+    """The message of an entry of a log: the same bytes as when it was sent."""
+    return Message(
+        signal.data,
+        is_text=signal.is_text,
+        groups=signal.target.groups,
+        offset=signal.position.offset,
+        acknowledgement=signal.acknowledgement,
+    )

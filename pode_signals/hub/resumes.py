@@ -1,0 +1,120 @@
+"""Who a client is that comes back: its resume token is made and read here, and groups that it left stay left."""
+
+from __future__ import annotations
+
+import secrets
+
+from ..core.client_versions import ClientVersions
+from ..core.model import Scope
+from ..core.names import client_id_text
+from ..core.request_record import RequestRecord
+from ..core.resume import ResumeRequest
+from ..core.resume_tokens import NO_TOKEN, Conversion, ResumeIdentity, ResumeTokens, Resumption, resumption
+from ..core.signing import Caller
+from .dialogue import ComingBack
+from .identities import Identities, caller_of
+from .link import Link
+from .runtime import Runtime
+
+__all__ = ["Resumes"]
+
+_GENERATION_BYTES = 6
+_SECRET_BYTES = 32
+
+
+class Resumes:
+    """The resume tokens of one hub.
+
+    Args:
+        runtime: the surroundings.
+        identities: the client ids, with whose secrets tokens are signed where client ids are.
+        node: the name of this node.
+    """
+
+    def __init__(self, runtime: Runtime, identities: Identities, node: str) -> None:
+        self._runtime = runtime
+        self._identities = identities
+        self._node = node
+        self._own_secret = secrets.token_bytes(_SECRET_BYTES)
+        self._secrets: tuple[bytes, ...] = ()
+        self._tokens: ResumeTokens
+        kept_seconds = runtime.settings.resume_token_seconds
+        self._versions = ClientVersions(lambda: secrets.token_hex(_GENERATION_BYTES), kept_seconds)
+
+    def coming_back(
+        self,
+        offer: ResumeRequest,
+        name: str,
+        user: str | None,
+        client_id: str | int | None,
+        scope: Scope,
+        request: RequestRecord,
+    ) -> ComingBack:
+        """What the offer of a client comes to that comes back.
+
+        Args:
+            offer: the offer, not checked.
+            name, user, client_id, scope: as ``convert`` gives them.
+            request: a record of the client's request.
+        """
+        given = None if client_id is None else client_id_text(client_id)
+        conversion = Conversion(name, user, given, scope)
+        return ComingBack(offer.position, self._resumption(offer.token, conversion, caller_of(request)))
+
+    def _resumption(self, token: str | None, conversion: Conversion, caller: Caller) -> Resumption:
+        if token is None:
+            return NO_TOKEN
+        identity = self._current_tokens().read(token)
+        holds = identity is not None and self._versions.hold(
+            identity.name, identity.client_id, identity.generation, identity.version
+        )
+        found = resumption(
+            identity,
+            conversion,
+            is_valid=lambda client_id: self._identities.is_valid(client_id, caller),
+            groups_hold=holds,
+            now=self._now(),
+        )
+        if found.passed_over is not None:
+            self._runtime.counters.resume_tokens_refused[found.passed_over.value] += 1
+        return found
+
+    def token(self, link: Link) -> str | None:
+        """A fresh token for a connection; None for a local one, and where the token would be too long."""
+        dialogue = link.dialogue
+        if dialogue is None or not link.is_global:
+            return None
+        token = self._current_tokens().make(
+            ResumeIdentity(
+                expires_at=int(self._now() + self._runtime.settings.resume_token_seconds),
+                name=link.name,
+                client_id=link.client_id,
+                user=None if link.profile is None else link.profile.user,
+                joined_groups=tuple(each for each in link.groups if each not in dialogue.granted),
+                generation=self._versions.generation,
+                version=self._versions.version,
+                connection="",
+                node=self._node,
+            )
+        )
+        if token is None:
+            self._runtime.counters.resume_tokens_left_out += 1
+        return token
+
+    def left(self, link: Link) -> bool:
+        """A client has left a group, or was closed for good: no older token brings its groups back.
+
+        Returns:
+            Whether no older token of any client brings groups back, so that all clients need fresh ones.
+        """
+        return self._versions.left(link.name, link.client_id, self._now())
+
+    def _now(self) -> float:
+        return self._runtime.wall_time().timestamp()
+
+    def _current_tokens(self) -> ResumeTokens:
+        wanted = self._identities.secrets or (self._own_secret,)
+        if wanted != self._secrets:
+            self._secrets = wanted
+            self._tokens = ResumeTokens(wanted, "")
+        return self._tokens
