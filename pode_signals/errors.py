@@ -24,6 +24,7 @@
     ├── ConfigurationInvalid      options, endpoints, certificates; also a ValueError
     ├── SigningInUse
     ├── ReplyRefused              raised by signal routes, for the client that asks
+    ├── ReplyError                the answer that a client gets, or that it gets none
     ├── TooManyAcknowledgements
     ├── UnknownHistory
     ├── BackplaneUnavailable      the nodes can't share something now
@@ -63,6 +64,7 @@ __all__ = [
     "NotInReactorThread",
     "OriginRefused",
     "PodeSignalsError",
+    "ReplyError",
     "ReplyRefused",
     "ResponseStarted",
     "RouteAlreadyExists",
@@ -419,6 +421,23 @@ class ReplyRefused(PodeSignalsError):
         if _SURROGATE.search(text):
             raise ValueError("the text of ReplyRefused has a lone surrogate, which can't be sent")
         super().__init__(text)
+        self.code = code
+        self.text = text
+
+
+class ReplyError(PodeSignalsError):
+    """A client got an error for what it asked, or no answer at all.
+
+    Attributes:
+        code: the server's code: ``app.<code>`` where a signal route raised :class:`ReplyRefused`, else ``bad_frame``,
+            ``unknown_type``, ``no_route``, ``refused``, ``failed``, ``timed_out`` or ``not_available``. Or one of the
+            client's own: ``lost``, the connection ended, and nobody knows whether the server took what was written;
+            ``timeout``, the answer did not come in time; ``closed``, the client is closed.
+        text: a sentence for people.
+    """
+
+    def __init__(self, code: str, text: str) -> None:
+        super().__init__(f"{code}: {text}")
         self.code = code
         self.text = text
 
