@@ -39,15 +39,19 @@ class Liveness:
 
     def __init__(self, heartbeat_seconds: float, now: float) -> None:
         self.heartbeat_seconds = heartbeat_seconds
-        self._heard_at = now
-        self._due = now + _CHECK_SECONDS
-        self._is_probing = False
-        self._had_last_look = False
+        self.begin(now)
 
     @property
     def due(self) -> float:
         """When the next check is due."""
         return self._due
+
+    def begin(self, now: float) -> None:
+        """Nothing was to be heard until now."""
+        self._heard_at = now
+        self._due = now + _CHECK_SECONDS
+        self._is_probing = False
+        self._had_last_look = False
 
     def heard(self, now: float) -> None:
         """A frame has come, of whatever type."""

@@ -151,8 +151,7 @@ class Session:
         was_full = self._inbox.is_full
         taken = self._inbox.take()
         if was_full and not self._inbox.is_full:
-            # Nothing could be heard meanwhile.
-            self._liveness.heard(now)
+            self._liveness.begin(now)
             self.actions.append(Reading(True))
             if self.state is State.WAITING and self._until is None:
                 self._connect()
