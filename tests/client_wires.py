@@ -53,6 +53,8 @@ class Wire:
         self.write(b"".join(data))
 
     def loseConnection(self) -> None:
+        # A transport that has a producer does not close.
+        assert self.producer is None
         self._end(ConnectionDone(), ConnectionDone())
 
     def abortConnection(self) -> None:
@@ -87,8 +89,6 @@ class Wire:
         """What is written is there at once."""
 
     def _end(self, here: Exception, there: Exception) -> None:
-        # A transport that has a producer does not close.
-        assert self.producer is None
         if not self.disconnecting:
             self.disconnecting = True
             self.other._comes(there)

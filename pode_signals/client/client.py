@@ -168,8 +168,8 @@ class SignalClient(Service):
 
         Args:
             message: the data: anything that has a JSON form, see :func:`~pode_signals.wire.json.encode`, but None.
-            path: the path of another signal route; None is that of the URL.
-            group: the group or groups that get the message, where no signal route takes it; None is everybody.
+            path: the name whose connections get the message, where no signal route takes it; None is the client's own.
+            group: the group or groups that get it; None is everybody.
             client_id: the client id or ids that get it; None is everybody.
             direct: whether it goes back to this client alone.
 
@@ -197,7 +197,7 @@ class SignalClient(Service):
         Args:
             message: the data, as in :meth:`send`.
             timeout: for how many seconds to wait, those for a connection included.
-            path: the path of another signal route; None is that of the URL.
+            path: the name, as in :meth:`send`.
             group: the group or groups, as in :meth:`send`.
             client_id: the client id or ids, as in :meth:`send`.
 

@@ -292,7 +292,7 @@ class Session:
         self._presence.keep(hello.groups)
         if is_first:
             self.state, self._until, self._opened_at = State.OPEN, None, now
-            self._is_replaying = hello.recovered and hello.position is not None
+            self._is_replaying = hello.recovered
             self._liveness = Liveness(hello.heartbeat_seconds, now)
             self._emit(Opened(hello))
         # A first connection has lost nothing, since it had nothing.
@@ -357,7 +357,7 @@ class Session:
         self.generation += 1
         self.state, self._until = State.CONNECTING, None
         self._is_replaying = self._is_congested = False
-        self._renewal, self._presence = Renewal(), PresenceViews()
+        self._presence = PresenceViews()
         self.actions.append(Connect(self.generation))
 
     def _break_off(self, why: str, now: float) -> None:

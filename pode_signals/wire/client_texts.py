@@ -31,8 +31,8 @@ def send_text(
     Args:
         message: the data, see :func:`~pode_signals.wire.json.encode`; anything but None.
         id: the server sends one reply or error with this id; None for neither.
-        path: the path of another signal route; None is the connection's own.
-        group: the group or groups that get the message, where no route takes it; None is everybody.
+        path: the name whose connections get the message, where no signal route takes it; None is the connection's own.
+        group: the group or groups that get it; None is everybody.
         client_id: the client id or ids that get it; None is everybody.
         direct: whether it goes back to this client alone.
 
