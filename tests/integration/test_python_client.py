@@ -8,7 +8,6 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import pytest
 from certificate_files import issue
 
 SERVED = """
@@ -138,7 +137,7 @@ async def main(port):
         found["error"] = error.code
     await distrusting.stopService()
 
-begin(main, "ssl:0:interface=127.0.0.1:privateKey=key.pem:certKey=cert.pem")
+begin(main, "ssl:0:interface=127.0.0.1:privateKey=key.pem:certKey=cert.pem:extraCertChain=chain.pem")
 """
 )
 
@@ -168,13 +167,12 @@ def test_on_the_reactor_of_asyncio(tmp_path: Path) -> None:
     }
 
 
-@pytest.mark.filterwarnings("ignore::DeprecationWarning")
 def test_over_tls(tmp_path: Path) -> None:
     """P2: over TLS a client talks to a server whose certificate it trusts, and to no other."""
     issued = issue()
-    (tmp_path / "cert.pem").write_bytes(issued.pem())
+    certificate, mark, intermediate = issued.pem().partition(b"-----END CERTIFICATE-----\n")
+    (tmp_path / "cert.pem").write_bytes(certificate + mark)
+    (tmp_path / "chain.pem").write_bytes(intermediate)
     (tmp_path / "key.pem").write_bytes(issued.key_pem())
-    issued.authority_file(tmp_path)
-    (authority,) = [each for each in tmp_path.iterdir() if each.name not in ("cert.pem", "key.pem")]
-    authority.rename(tmp_path / "authority.pem")
+    issued.authority_file(tmp_path).rename(tmp_path / "authority.pem")
     assert printed(SECURE, tmp_path) == {"reply": {"said": "one"}, "error": "timeout"}
