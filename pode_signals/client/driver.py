@@ -91,10 +91,10 @@ class Driver:
     def when_open(self) -> Outcome[Hello]:
         """Gives what fires with the hello."""
         waiting = _added(self._for_hello)
-        if self._session.hello is not None:
-            _fire(self._for_hello, self._session.hello)
-        elif self._session.state in (State.CLOSING, State.CLOSED):
+        if self._session.state in (State.CLOSING, State.CLOSED):
             _fire(self._for_hello, _closed())
+        elif self._session.hello is not None:
+            _fire(self._for_hello, self._session.hello)
         return waiting
 
     def send(self, text: bytes, id: str | None, seconds: float) -> Outcome[Any]:

@@ -68,7 +68,6 @@ class ClientProtocol(WebSocketClientProtocol):
     transport: Any
     data: bytes
     _has_ended = False
-    _is_reading = True
 
     # What the client calls.
 
@@ -96,12 +95,10 @@ class ClientProtocol(WebSocketClientProtocol):
 
     def read(self, on: bool) -> None:
         """Read on, or read no further."""
-        if on is not self._is_reading:
-            self._is_reading = on
-            if on:
-                self.transport.resumeProducing()
-            else:
-                self.transport.pauseProducing()
+        if on:
+            self.transport.resumeProducing()
+        else:
+            self.transport.pauseProducing()
 
     # What the transport calls.
 
@@ -162,7 +159,7 @@ class ClientProtocol(WebSocketClientProtocol):
         """A whole message, its UTF-8 validated."""
         if isBinary:
             self._fail_connection(CloseCode.UNSUPPORTED_DATA, "the server sent a binary message")
-        elif not self._has_ended:
+        else:
             self.listener.received(payload)
 
     def onCloseFrame(self, code: Any, reasonRaw: Any) -> bool | None:
@@ -252,8 +249,6 @@ class ClientFactory(WebSocketClientFactory):
         self._listener = listener
         self.setProtocolOptions(  # type: ignore[no-untyped-call]  # Autobahn
             maxMessagePayloadSize=MAX_FRAME_BYTES,
-            # With a close frame the server learns why the client goes.
-            failByDrop=False,
             openHandshakeTimeout=0,
             closeHandshakeTimeout=0,
             serverConnectionDropTimeout=0,

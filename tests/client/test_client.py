@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from client_sessions import hello_document
-from client_wires import ClientWorld, Outcome, gathered, run
+from client_wires import ClientWorld, Outcome, Refusing, gathered, run
 from twisted.internet.defer import CancelledError, Deferred
 
 from pode_signals.client import ClientEvent, Closed, Lost, Opened, SignalClient, SignalReceived
@@ -44,6 +44,7 @@ class TestOpening:
         waiting, cancelled = Outcome(world.client.when_open()), Outcome(world.client.when_open())
         cancelled.deferred.cancel()
         assert isinstance(cancelled.result, CancelledError)
+        assert len(world.client._driver._for_hello) == 1
         world.client.stopService()
         for outcome in (waiting, Outcome(world.client.when_open())):
             assert isinstance(outcome.result, ReplyError)
@@ -85,6 +86,7 @@ class TestStopping:
         world = ClientWorld().start()
         stopped = Outcome(world.client.stopService())
         assert stopped.result is Outcome.waiting
+        assert isinstance(Outcome(world.client.when_open()).result, ReplyError)
         world.turn()
         assert (stopped.result, world.server.closed_by_client, world.server.is_lost) == (None, 1000, True)
         assert world.clock.getDelayedCalls() == []
@@ -115,6 +117,14 @@ class TestStopping:
             world.turn()
             assert stopped.result is None, prepare
             assert world.clock.getDelayedCalls() == []
+
+    def test_during_the_handshake(self) -> None:
+        """P86: a client whose handshake is not answered yet is stopped at once."""
+        world = ClientWorld(lambda: Refusing(b"")).start()
+        stopped = Outcome(world.client.stopService())
+        assert stopped.result is None
+        world.turn()
+        assert (world.wire.disconnecting, world.clock.getDelayedCalls()) == (True, [])
 
     def test_async_with(self) -> None:
         """P86: ``async with`` starts a client, and stops it at its end, also where the body raises."""

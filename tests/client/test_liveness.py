@@ -72,6 +72,13 @@ def test_a_late_timer_of_a_dead_link() -> None:
     assert world.aborts == 1
 
 
+def test_a_late_timer_alone() -> None:
+    """P68: a check that comes over 10 seconds late asks the server, though something was heard not long ago."""
+    world = SessionWorld().opened(heartbeatSeconds=3_600)
+    world.sleeps(15.1)
+    assert world.frames == [BEAT]
+
+
 def test_a_timer_that_is_hardly_late() -> None:
     """P68: a check that comes up to 10 seconds late is a check like any other."""
     world = SessionWorld().opened()

@@ -28,7 +28,9 @@ def test_in_time() -> None:
     assert world.asked == []
     gives(world.passes(0.1))
     assert (world.asked, world.frames) == ([1], [refresh(1)])
-    world.says(type="reply", id="refresh-1", data={"expiresInSeconds": 1_000}).passes(749)
+    world.says(type="reply", id="refresh-1", data={"expiresInSeconds": 1_000})
+    # An answer counts once.
+    world.says(type="reply", id="refresh-1", data={"expiresInSeconds": 10}).passes(749)
     assert world.asked == [1]
     gives(world.passes(1))
     assert (world.asked, world.frames) == ([1, 1], [refresh(2)])

@@ -12,7 +12,7 @@ from twisted.logger import capturedLogs
 from pode_signals.client import ClientEvent, Closed
 from pode_signals.client.session import State
 from pode_signals.client.targets import read_url
-from pode_signals.client.websocket import MAX_FRAME_BYTES
+from pode_signals.client.websocket import MAX_FRAME_BYTES, ClientProtocol
 
 
 def closed(world: ClientWorld) -> Closed | None:
@@ -32,8 +32,11 @@ class TestEnds:
     def test_close_codes(self, code: int | None) -> None:
         """P86: the code and the reason of the server's close frame count, those that Autobahn does not know as well."""
         world = ClientWorld().start()
-        world.server.closes(code, "so")
-        world.turn()
+        with capturedLogs() as logs:
+            world.server.closes(code, "so")
+            world.turn()
+        said = "ended with 1005" if code is None else f"ended with {code} (so)"
+        assert any(said in str(event.get("text")) for event in logs)
         if code in (3999, 4000, 4401):
             assert closed(world) == Closed(code, "so")
         else:
@@ -46,6 +49,14 @@ class TestEnds:
         world.server.closes(1001)
         world.turn()
         assert (world.server.closed_by_client, world.server.wasClean) == (1000, True)
+
+    def test_a_server_that_does_not_hang_up(self) -> None:
+        """P86: the client hangs up after a close frame, whether the server does or not."""
+        world = ClientWorld().start()
+        world.server.dropConnection = lambda abort=False: None
+        world.server.closes(1001)
+        world.turn()
+        assert world.server.is_lost
 
     @pytest.mark.parametrize("how", ["loseConnection", "abortConnection"])
     def test_without_a_close_frame(self, how: str) -> None:
@@ -189,6 +200,8 @@ def test_tokens_are_in_no_log() -> None:
         world.turn()
         world.client.stopService()
         world.turn()
+        # Autobahn would write each handshake, where its log is on.
+        ClientProtocol.log.critical("secret")
     assert len(world.servers) > 3
     assert any("ws://example.com:80/room" in str(event.get("target")) for event in logs)
     shown = repr(logs) + repr(world.client) + repr(world.client.hello) + repr(world.client._driver._ways)
