@@ -308,6 +308,23 @@ class TestTheLoop:
         run(gathered(world.client, later))
         assert later == [SignalReceived("one")]
 
+    def test_one_acknowledgement(self) -> None:
+        """P75: a loop that asks for the next event, is cancelled and asks again acknowledges its signal once."""
+        world = ClientWorld().start()
+        world.server.signal("one", ack="n1")
+        world.turn()
+        loop = aiter(world.client)
+
+        async def following() -> ClientEvent:
+            return await anext(loop)
+
+        assert isinstance(run(following()).result, Opened)
+        assert isinstance(run(following()).result, SignalReceived)
+        for _ in range(2):
+            run(following()).deferred.cancel()
+        world.turn()
+        assert acks(world) == ["n1"]
+
     def test_two_loops(self) -> None:
         """P60: of two loops each event goes to one, and both end."""
         world = ClientWorld().start()
