@@ -19,6 +19,13 @@ class Said:
         pass
 
 
+class Answered:
+    """An object with a method that is described."""
+
+    def __call__(self, event: Any) -> None:
+        """What is answered."""
+
+
 class Listens:
     """An endpoint of Twisted, as far as an ``Endpoint`` looks."""
 
@@ -57,11 +64,13 @@ def hub_of_every_route() -> Signals:
     ):
         signals.add_route(path, said)
     signals.add_route("/object", Said())
+    signals.add_route("/method", Answered())
     signals.add_route("/partial", partial(said))
     signals.add_route("/lambda", lambda event: None)
     signals.add_route("/chat", said, endpoint="admin")
     signals.add_route("/only", said, endpoint="admin")
     signals.route_group("/group", endpoint="the public one").add_route("/member", said)
+    signals.route_group("/group", endpoint="the-public-one").add_route("/member", said)
     return signals
 
 

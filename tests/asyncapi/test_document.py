@@ -246,6 +246,7 @@ def test_functions() -> None:
     channels = document(hub_of_every_route())["channels"]
     assert channels["chat"]["description"] == channels["partial"]["description"] == "What is said in the chat."
     assert channels["object"]["description"] == "What is said, by an object."
+    assert channels["method"]["description"] == "What is answered."
     assert "description" not in channels["lambda"]
 
 
@@ -395,6 +396,8 @@ def test_names() -> None:
     told = document(signals, names=["Rooms", "Chat", "Rooms"])["x-pode-signals"]
     assert told["names"] == {"Chat": {"broadcastLevel": "group"}, "Rooms": {"broadcastLevel": "group"}}
     assert told["otherNames"] == {"broadcastLevel": "group"}
+    many = [f"Name {number}" for number in range(100, 200)]
+    assert list(document(signals, names=reversed(many))["x-pode-signals"]["names"]) == many
     assert list(document(signals, names="Chat")["x-pode-signals"]["names"]) == ["Chat"]
 
 

@@ -67,7 +67,7 @@ def test_every_route_and_server(node: str, parser: Path) -> None:
     )
     understood = parse(node, parser, document)
     assert understood["channels"] == {key: each["address"] for key, each in document["channels"].items()}
-    assert understood["servers"] == [f"{each['protocol']}://{each['host']}" for each in document["servers"].values()]
+    assert understood["servers"] == [f"{each['protocol']}://{each['host']}/" for each in document["servers"].values()]
     assert [name for name, *_ in understood["operations"]] == list(document["operations"])
     assert understood["schemas"] == list(document["components"]["schemas"])
     operations = {name: rest for name, *rest in understood["operations"]}
