@@ -38,8 +38,8 @@ _ENTRIES_AHEAD = 64
 """How many entries of a log are written for one client before the next ones are asked for."""
 _MOST_ENCODED = 1_000
 _MOST_ENCODED_BYTES = 4_194_304
-# A token is renewed at half of its life, at a time that differs by a tenth from client to client.
-_RENEWED_AT, _SPREAD = 0.5, 0.2
+# A token is renewed at half of its life, up to a tenth of that sooner or later, so that clients differ.
+_RENEWED_AT, _SPREAD = 0.5, 0.1
 _RENEWAL_SECONDS = 60.0
 """Over how long the fresh tokens are spread that all clients need when a new generation has begun."""
 
