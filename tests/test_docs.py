@@ -142,6 +142,15 @@ def test_embedding(world_of: Worlds, tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert world.signals.count("Alerts") == 1
 
 
+def test_a_document_for_clients(world_of: Worlds) -> None:
+    """S18.1: the page on AsyncAPI: a route of Klein serves the document of the program that is shown there."""
+    answer = world_of("asyncapi").client().ask(plain("/asyncapi.json"))
+    assert answer.value("Content-Type") == "application/json"
+    document = json.loads(answer.body)
+    assert document["servers"]["ws-localhost-8091"] == {"host": "localhost:8091", "protocol": "ws"}
+    assert document["channels"]["rooms._room"]["description"] == "What is said in a room goes to everybody in the room."
+
+
 # Settings, options, files.
 
 

@@ -10,7 +10,7 @@ from fakes import connect, connected, new_signals, turn
 from queue_model import PLACE_BYTES, slowed
 from web_fakes import World, head, plain
 
-from pode_signals import Scope, Signals
+from pode_signals import BroadcastLevel, Scope, Signals
 from pode_signals.insight.numbers import NUMBERS
 from pode_signals.wire.frames import text_frame
 
@@ -188,3 +188,10 @@ def test_every_answer_counts() -> None:
     assert slow.answers[-1].status == 408
     world.client().open("/msg")
     assert labelled(world.signals, "requests_total") == {"2xx": 1, "4xx": 4, "1xx": 1}
+
+
+def test_broadcast_levels() -> None:
+    """S7.1: ``signals.insight`` tells the levels that were set, and that of every other name."""
+    signals = new_signals()
+    signals.set_broadcast_level("group", "Rooms")
+    assert signals.insight.broadcast_levels() == {None: BroadcastLevel.NAME, "Rooms": BroadcastLevel.GROUP}
