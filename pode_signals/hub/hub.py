@@ -300,7 +300,7 @@ class Hub:
             self._tell_of_groups(link)
 
     def leave_group(self, link: Link, group: str) -> None:
-        """Have a connection in one group less: no older resume token brings it back, though the connection has ended."""
+        """Have a connection in one group less. No older resume token brings the group back, of an ended one either."""
         self._forget_groups(link)
         if link.state is ConnectionState.OPEN and self._has_what_was_sent(link):
             link.groups = without_group(link.groups, group)
