@@ -86,8 +86,8 @@ PRIVATE = ["attic"]
 
 app = Klein()
 signals = Signals()
-# Ten messages a second, while a client is away for a minute: 10 * (60 + 1).
-signals.keep_history("Rooms", messages=610, seconds=120)
+# Ten messages a second in all rooms, for clients that are away for up to a minute: 2 * 10 * 60.
+signals.keep_history("Rooms", messages=1_200, seconds=120)
 
 
 @app.route("/")
