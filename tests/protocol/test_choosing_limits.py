@@ -20,8 +20,8 @@ def passes(world: World, messages: int) -> None:
 @pytest.mark.parametrize("before", [0, 19, 599, 600, 1_150])
 @pytest.mark.parametrize("group", ["busy", "quiet"])
 def test_twice_the_rate(group: str, before: int) -> None:
-    """P39, P66: a history of twice the rate times the absence is enough, whenever a client is cut off, in the group that
-    the messages are for or not, and without the beats beside pings.
+    """P39, P66: a history of twice the rate times the absence is enough, whenever a client is cut off, and whether or
+    not it is in the group of the messages; the beats beside pings are not needed.
     """
     world = room(signals_world(ping_interval_seconds=1_000), group=group)
     world.signals.keep_history("Room", messages=2 * RATE * AWAY_SECONDS)
