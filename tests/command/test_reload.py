@@ -139,7 +139,7 @@ def test_names_that_change_in_the_file(folder: Path, monkeypatch: pytest.MonkeyP
 
 
 def test_keys_that_count_from_the_next_start_on(folder: Path, logged: list[str]) -> None:
-    """S1.5: a reload names the keys of the file that have changed and that it does not take up, each time, in a line."""
+    """S1.5: a reload names the keys of the file that have changed and that it does not take up, in one line."""
     table = (
         "[[endpoints]]\nprotocol = 'https'\nlisten = 'tcp:{}'\ncertificate = 'cert.pfx'\ncertificate_password = 'x'\n"
     )
