@@ -14,6 +14,16 @@ from .keys import SERVICE_KEYS, checked_settings, checked_value
 
 __all__ = ["Configuration"]
 
+# What neither a certificate nor a secret is counts from the next start on.
+_START_KEYS = ("app", "drain_seconds", "log_format")
+_NO_CERTIFICATE: Mapping[str, Any] = {
+    "certificate": None,
+    "certificate_key": None,
+    "certificate_password": None,
+    "certificate_password_file": None,
+    "self_signed": False,
+}
+
 
 @frozen(kw_only=True)
 class Configuration:
@@ -64,6 +74,14 @@ class Configuration:
         service["endpoints"] = tuple(service.get("endpoints", ()))
         return cls(settings=settings, **service)
 
+    def differences(self, later: Configuration) -> tuple[str, ...]:
+        """The keys that a later configuration has other values for, those left out that a reload takes up."""
+        keys = [key for key in _START_KEYS if getattr(self, key) != getattr(later, key)]
+        if _places(self.endpoints) != _places(later.endpoints):
+            keys.append("endpoints")
+        names = dict.fromkeys((*self.settings, *later.settings))
+        return (*keys, *(name for name in names if self.settings.get(name) != later.settings.get(name)))
+
     def with_certificate(self, endpoints: Collection[Endpoint]) -> tuple[Endpoint, ...]:
         """Give the certificate of this configuration to the endpoints that need one and have none.
 
@@ -84,3 +102,8 @@ class Configuration:
         if not needy:
             raise ConfigurationInvalid("no https or wss endpoint is without a certificate, so there is no use for one")
         return tuple(evolve(each, **given) if each in needy else each for each in endpoints)
+
+
+def _places(endpoints: Collection[Endpoint]) -> list[Endpoint]:
+    """The endpoints without their certificates, which a reload reads again."""
+    return [evolve(each, **_NO_CERTIFICATE) for each in endpoints]

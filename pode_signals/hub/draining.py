@@ -54,6 +54,14 @@ class Drain:
 
     async def run(self) -> None:
         """Close all; ends when no connection is left."""
+        count = len(self._hub.links())
+        if count and not self._hurried:
+            self._log.info(
+                "closing {count} connection{s}, which takes {seconds:g} s at most",
+                count=count,
+                s="s" if count > 1 else "",
+                seconds=self._seconds,
+            )
         if not self._hurried:
             self._closing = Deferred.fromCoroutine(self._close())
             with suppress(CancelledError, defer.TimeoutError):
