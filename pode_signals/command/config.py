@@ -14,8 +14,9 @@ from .keys import SERVICE_KEYS, checked_settings, checked_value
 
 __all__ = ["Configuration"]
 
-# What neither a certificate nor a secret is counts from the next start on.
+# The keys that a reload does not take up, beside the endpoints and the settings.
 _START_KEYS = ("app", "drain_seconds", "log_format")
+# An endpoint without its certificate, which a reload takes up.
 _NO_CERTIFICATE: Mapping[str, Any] = {
     "certificate": None,
     "certificate_key": None,
@@ -75,9 +76,9 @@ class Configuration:
         return cls(settings=settings, **service)
 
     def differences(self, later: Configuration) -> tuple[str, ...]:
-        """The keys that a later configuration has other values for, those left out that a reload takes up."""
+        """The keys whose values are others in a later configuration, without those that a reload takes up."""
         keys = [key for key in _START_KEYS if getattr(self, key) != getattr(later, key)]
-        if _places(self.endpoints) != _places(later.endpoints):
+        if _without_certificates(self.endpoints) != _without_certificates(later.endpoints):
             keys.append("endpoints")
         names = dict.fromkeys((*self.settings, *later.settings))
         return (*keys, *(name for name in names if self.settings.get(name) != later.settings.get(name)))
@@ -104,6 +105,5 @@ class Configuration:
         return tuple(evolve(each, **given) if each in needy else each for each in endpoints)
 
 
-def _places(endpoints: Collection[Endpoint]) -> list[Endpoint]:
-    """The endpoints without their certificates, which a reload reads again."""
+def _without_certificates(endpoints: Collection[Endpoint]) -> list[Endpoint]:
     return [evolve(each, **_NO_CERTIFICATE) for each in endpoints]

@@ -282,7 +282,7 @@ class _Command(MultiService):
         else:
             self._reload_secrets(configuration.secret_file)
             if changed := self._configuration.differences(configuration):
-                self._log.warn("only a new start takes up what has changed of: {keys}", keys=", ".join(changed))
+                self._log.warn("changed, which only a new start takes up: {keys}", keys=", ".join(changed))
 
     def _reload_secrets(self, path: str | None) -> None:
         # The program has its own secrets, or does not sign.

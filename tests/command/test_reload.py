@@ -139,7 +139,7 @@ def test_names_that_change_in_the_file(folder: Path, monkeypatch: pytest.MonkeyP
 
 
 def test_keys_that_count_from_the_next_start_on(folder: Path, logged: list[str]) -> None:
-    """S1.5: a reload names the keys of the file that have changed and that it does not take up, in one line."""
+    """S1.5: a reload names in one line the keys of the file that have changed and that only a new start takes up."""
     table = (
         "[[endpoints]]\nprotocol = 'https'\nlisten = 'tcp:{}'\ncertificate = 'cert.pfx'\ncertificate_password = 'x'\n"
     )
@@ -149,7 +149,7 @@ def test_keys_that_count_from_the_next_start_on(folder: Path, logged: list[str])
     running.reload()
     assert logged == []
     (folder / "chat.toml").write_text("drain_seconds = 6\ncompression = true\n" + table.format(8444))
-    line = "warn only a new start takes up what has changed of: drain_seconds, endpoints, max_names, compression"
+    line = "warn changed, which only a new start takes up: drain_seconds, endpoints, max_names, compression"
     for count in (1, 2):
         running.reload()
         assert logged == [line] * count

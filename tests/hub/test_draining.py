@@ -99,12 +99,12 @@ def test_nobody_there() -> None:
     ("count", "said"),
     [
         (0, []),
-        (1, ["closing 1 connection, which takes 3 s at most"]),
-        (60, ["closing 60 connections, which takes 3 s at most"]),
+        (1, ["closing 1 connection; after 3 s the rest is aborted"]),
+        (60, ["closing 60 connections; after 3 s the rest is aborted"]),
     ],
 )
 def test_what_the_log_says(count: int, said: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    """S12.2: at a stop the log says at once how many clients are closed, and how long that takes at most."""
+    """S12.2: at a stop the log says at once how many connections are closed, and after what time the rest is aborted."""
     lines: list[str] = []
     monkeypatch.setattr(Drain, "_log", Logger(observer=lambda event: lines.append(formatEvent(event))))
     Draining(count, seconds=3).start()
