@@ -306,9 +306,7 @@ class TestClient:
     def _check_open(self) -> None:
         self._turn()
         if self.wire.closure is not None:
-            raise AssertionError(
-                f"this client is not connected any more: {self.wire.closure}; reconnect() gives a new one"
-            )
+            raise AssertionError(f"this client was {self.wire.state}; reconnect() gives a new one")
 
     def _took(self, record: Record) -> None:
         if self.protocol == "plain":
@@ -338,4 +336,4 @@ class TestClient:
             each._ends(ReplyError("closed" if is_own else "lost", "The connection has ended."))
 
     def __repr__(self) -> str:
-        return f"<TestClient {self.url!r} {self.protocol} {'open' if self.wire.closure is None else self.wire.closure}>"
+        return f"<TestClient {self.url!r} {self.protocol}, {self.wire.state}>"

@@ -83,9 +83,17 @@ class ClientWire:
         self._ends(Closure(CloseCode.ABNORMAL, "", ClosedBy.CLIENT))
         self.socket.unplug()
 
+    @property
+    def state(self) -> str:
+        """Whether it is open, or how it has ended, in words."""
+        if self.closure is None:
+            return "open"
+        reason = f" {self.closure.reason!r}" if self.closure.reason else ""
+        return f"closed with {self.closure.code:d}{reason} by the {self.closure.by.value}"
+
     def listed(self) -> str:
         """The last records, for the sentence of an error."""
-        ended = "" if self.closure is None else f" It has ended: {self.closure}."
+        ended = "" if self.closure is None else f" It was {self.state}."
         if not self.records:
             return f"{ended} Nothing went over the wire."
         lines = [_line(each) for each in self.records[-_MOST_LISTED:]]

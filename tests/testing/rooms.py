@@ -1,4 +1,4 @@
-"""A program to be tested, as a user writes one: a Klein application and plain resources, with rooms that keep a history."""
+"""A program to be tested, as a user writes one: a Klein application and a plain resource. Nothing in here is a test."""
 
 from __future__ import annotations
 
@@ -9,63 +9,61 @@ from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock, deferLater
 from twisted.web.resource import Resource
 
-from pode_signals import Signals, SignalEvent
+from pode_signals import SignalEvent, Signals
 from pode_signals.errors import ReplyRefused
+
+__all__ = ["PlainResource", "Rooms"]
 
 
 class Rooms:
     """A hub and its routes.
 
+    Args:
+        settings: settings of the hub.
+
     Attributes:
-        clock: the clock of the hub.
         signals: the hub.
-        root: the routes.
-        later: what the signal route ``/waits`` waits for.
+        app: the routes.
+        later: what the signal route waits for where a message asks it to wait.
     """
 
     def __init__(self, **settings: Any) -> None:
-        self.clock = Clock()
-        self.signals = signals = Signals(clock=self.clock, **settings)
+        self.signals = signals = Signals(clock=Clock(), **settings)
         self.later: Deferred[Any] = Deferred()
-        signals.keep_history("Rooms", messages=100)
-        app = Klein()
+        self.app = app = Klein()
+        signals.keep_history("Rooms", messages=3)
+        signals.add_route("/rooms", self.said)
 
         @app.route("/rooms")
-        def rooms(request: Any) -> Any:
-            if request.getHeader("Authorization") == "nobody":
-                request.setResponseCode(401)
-                return b"Who are you?"
-            return signals.convert(request, "Rooms", user=request.getHeader("X-User")) and None
+        def rooms(request: Any) -> None:
+            signals.convert(request, "Rooms", user=request.getHeader("X-User"), subprotocols=["chat"])
 
-        @app.route("/plain")
-        def plain(request: Any) -> bytes:
+        @app.route("/page")
+        def page(request: Any) -> bytes:
             return b"a page"
 
         @app.route("/slow")
         async def slow(request: Any) -> None:
-            await deferLater(self.clock, 1)
+            await deferLater(signals.clock, 1)  # type: ignore[arg-type]
             signals.convert(request, "Rooms")
 
-        @signals.route("/rooms")
-        async def said(event: SignalEvent) -> Any:
-            wanted = event.data.message
-            match wanted:
-                case {"join": group}:
-                    event.connection.join(group)
-                    return {"groups": list(event.connection.groups)}
-                case {"refuse": code}:
-                    raise ReplyRefused(code, "No.")
-                case {"wait": True}:
-                    return await self.later
-                case {"ask": text}:
-                    delivery = await signals.send(
-                        text, name="Rooms", exclude=event.connection.client_id, acknowledge=True, timeout=3
-                    )
-                    return {"read": len(delivery.acknowledged), "silent": len(delivery.unanswered)}
-            signals.send(wanted, name="Rooms", group=event.data.group)
-            return None
-
-        self.root = app.resource()
+    async def said(self, event: SignalEvent) -> Any:
+        """What is done with a message."""
+        signals, connection = self.signals, event.connection
+        match event.data.message:
+            case {"join": group}:
+                connection.join(group)
+                return list(connection.groups)
+            case {"refuse": code}:
+                raise ReplyRefused(code, "No.")
+            case "wait":
+                return await self.later
+            case {"vote": question}:
+                others = signals.send(question, name="Rooms", exclude=connection.client_id, acknowledge=True, timeout=3)
+                return {"read": len((await others).acknowledged)}
+            case message:
+                signals.send(message, name="Rooms", group=event.data.group)
+                return None
 
 
 class PlainResource(Resource):
@@ -78,5 +76,6 @@ class PlainResource(Resource):
         self._signals = signals
 
     def render_GET(self, request: Any) -> bytes:
+        """Convert."""
         self._signals.convert(request, "Rooms")
         return b""
