@@ -83,11 +83,12 @@ class TestClient:
         *,
         turn: Callable[[], None],
         open_socket: Callable[[Callable[[], None]], ClientEnd],
-        connect: Callable[[TestClient], TestClient],
+        reconnect: Callable[[TestClient, int | None], TestClient],
         headers: Mapping[str, str | None],
         place: ClientPlace,
         unread: deque[Record],
         auto_acknowledge: bool,
+        cut_after: int | None = None,
     ) -> None:
         self.url = url
         self.protocol: ClientProtocol = protocol
@@ -99,8 +100,9 @@ class TestClient:
         self.place = place
         self.unread = unread
         self.wire = ClientWire(open_socket, is_json=protocol == "signals", took=self._took, ended=self._ended)
+        self.wire.frames_until_cut = cut_after
         self._turn = turn
-        self._connect = connect
+        self._reconnect = reconnect
         self._hello: Hello | None = None
         self._asked: dict[str, Asked] = {}
         self._last_id = 0
@@ -253,10 +255,15 @@ class TestClient:
         if self.wire.closure is None:
             self.wire.vanish()
 
-    def reconnect(self) -> TestClient:
+    def reconnect(self, *, cut_after: int | None = None) -> TestClient:
         """Connect again, with the same headers; a signals client with its position and its token.
 
-        What this client has not taken yet, the new one takes first.
+        What this client has not taken yet, the new one takes first. :meth:`SignalTester.reconnect` connects to another
+        hub, as after a restart.
+
+        Args:
+            cut_after: how many frames arrive until the new connection is cut in its turn, as in the middle of what the
+                client has missed; None cuts nothing.
 
         Returns:
             The new client; ``hello.recovered`` tells whether it has missed nothing.
@@ -265,10 +272,7 @@ class TestClient:
             Refused: as for :meth:`SignalTester.connect`.
             AssertionError: the connection is still open.
         """
-        if self.wire.closure is None:
-            # Without a turn: what has not arrived would arrive in it, and have been handed on.
-            raise AssertionError("this client is connected: cut(), vanish() or close() comes before reconnect()")
-        return self._connect(self)
+        return self._reconnect(self, cut_after)
 
     # For the tester.
 

@@ -136,6 +136,35 @@ class SignalTester:
             raise ValueError('only a client with protocol="signals" can begin at a position')
         return self._connect(url, protocol, dict(headers or {}), ClientPlace(since), deque(), auto_acknowledge)
 
+    def reconnect(self, client: TestClient, *, cut_after: int | None = None) -> TestClient:
+        """Connect a client again whose connection has ended, here or at the tester of another hub.
+
+        After a restart the program has another hub, so a test makes another tester, and reconnects its clients there.
+
+        Args:
+            client: the client.
+            cut_after: as for :meth:`TestClient.reconnect`.
+
+        Returns:
+            The new client.
+
+        Raises:
+            Refused: as for :meth:`connect`.
+            AssertionError: the connection is still open; or as for :meth:`connect`.
+        """
+        # No turn ends here: what has not arrived would arrive, and be known to the client.
+        if client.wire.closure is None:
+            raise AssertionError("this client is connected: cut(), vanish() or close() comes before reconnect()")
+        return self._connect(
+            client.url,
+            client.protocol,
+            client.headers,
+            client.place,
+            client.unread,
+            client.auto_acknowledge,
+            cut_after,
+        )
+
     def advance(self, seconds: float) -> None:
         """Let time pass, from one timer to the next: clients answer pings meanwhile, as they do in real time.
 
@@ -178,6 +207,7 @@ class SignalTester:
         place: ClientPlace,
         unread: deque[Record],
         auto_acknowledge: bool,
+        cut_after: int | None = None,
     ) -> TestClient:
         site = self._site
         if site is None:
@@ -187,11 +217,12 @@ class SignalTester:
             protocol,
             turn=partial(self.clock.advance, 0),
             open_socket=partial(ClientEnd, self.clock, site, _FIRST_PORT + len(self._clients)),
-            connect=self._connect_again,
+            reconnect=lambda ended, frames: self.reconnect(ended, cut_after=frames),
             headers=headers,
             place=place,
             unread=unread,
             auto_acknowledge=auto_acknowledge,
+            cut_after=cut_after,
         )
         self._clients.append(client)
         client.wire.socket.write(upgrade_request(url, headers, client.offered))
@@ -207,11 +238,6 @@ class SignalTester:
             raise Refused(answer.status, answer.body, answer.headers)
         client.opens(answer)
         return client
-
-    def _connect_again(self, client: TestClient) -> TestClient:
-        return self._connect(
-            client.url, client.protocol, client.headers, client.place, client.unread, client.auto_acknowledge
-        )
 
     def _next_call(self) -> float | None:
         calls = self.clock.getDelayedCalls()

@@ -33,6 +33,7 @@ class ClientWire:
         socket: the client's end of the TCP connection.
         closure: how the WebSocket has ended, as the client sees that; None while it is open.
         records: what went over the wire, see :meth:`TestClient.frames`.
+        frames_until_cut: how many texts of the server arrive until the connection is lost; None loses nothing.
     """
 
     def __init__(
@@ -49,6 +50,7 @@ class ClientWire:
         self._is_open = False
         self.closure: Closure | None = None
         self.records: list[Record] = []
+        self.frames_until_cut: int | None = None
         self.socket = open_socket(self._arrived)
 
     def opens(self, rest: bytes) -> None:
@@ -121,6 +123,10 @@ class ClientWire:
         # Behind its own close frame a client takes nothing any more.
         elif frame.opcode is Opcode.TEXT and self.closure is None:
             self._took(self._record("<-", frame.payload))
+            if self.frames_until_cut is not None:
+                self.frames_until_cut -= 1
+                if self.frames_until_cut <= 0:
+                    self.cut()
 
     def _ends(self, closure: Closure) -> None:
         self.closure = closure

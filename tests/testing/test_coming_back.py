@@ -201,3 +201,32 @@ def test_a_client_whose_token_was_too_long(tester: SignalTester, ada: TestClient
     assert ada.hello.resume_token is None
     ada.cut()
     assert ada.reconnect().offered == ("pode.signals.v1",)
+
+
+def test_a_cut_in_the_middle_of_a_replay(tester: SignalTester, ada: TestClient) -> None:
+    """P43: a client that loses its connection in the middle of a replay goes on from there, and gets nothing twice."""
+    ada.cut()
+    for number in range(3):
+        tester.signals.send(number, name="Rooms")
+    half = ada.reconnect(cut_after=2)
+    assert half.closed == Closure(1006, "", ClosedBy.CLIENT)
+    client, recovered = again(half)
+    assert recovered
+    assert [client.receive() for _ in range(3)] == [0, 1, 2]
+    client.nothing()
+    replayed = [each["frame"]["data"] for each in client.frames() if each["frame"]["type"] == "signal"]
+    assert replayed == [1, 2]
+
+
+def test_a_restart(tester: SignalTester, ada: TestClient) -> None:
+    """P42: after a restart a client comes back to another hub, and is told that messages may be lost."""
+    ada.cut()
+    rooms = Rooms()
+    restarted = SignalTester(rooms.signals, rooms.app.resource())
+    client = restarted.reconnect(ada)
+    assert client.hello is not None
+    assert not client.hello.recovered
+    assert rooms.signals.count("Rooms") == 1
+    client.cut()
+    assert client.reconnect().hello is not None
+    assert rooms.signals.counters.connections_opened == 2
