@@ -17,6 +17,9 @@ A scenario is what happens between one server and some clients, in order::
 In a frame ``…`` allows further members; without it the frame has these and no others. ``$x`` stands for a value: the
 first time for any, from then on for the same one. A frame that no line takes is a failure, at the latest at the end.
 The two directions of a client have no order with each other.
+
+``server advance 5`` lets time pass for the server and for clients that are connected. A client that waits to come back
+does so at ``reconnect``, and at no other time.
 """
 
 from __future__ import annotations

@@ -165,6 +165,17 @@ class Program:
         if sorted(found) != sorted(client_ids):
             raise Mismatch(f"connected are {found!r}")
 
+    def _do_leave(self, arguments: list[Any], _named: dict[str, Any], _: Bindings) -> None:
+        """``leave $id kitchen``: the application takes a client out of a group."""
+        connection = self.signals.connection("Room", arguments[0])
+        assert connection is not None
+        connection.leave(arguments[1])
+
+    def _do_differ(self, values: list[Any], _named: dict[str, Any], _: Bindings) -> None:
+        """``differ $e $f``: the two values are not the same."""
+        if values[0] == values[1]:
+            raise Mismatch(f"both are {values[0]!r}")
+
     def _do_counted(self, _arguments: list[Any], named: dict[str, Any], _: Bindings) -> None:
         """``counted messages_bad=1``: what the counters say."""
         for name, number in named.items():
