@@ -6,6 +6,7 @@ import json
 from collections import deque
 from collections.abc import Callable, Mapping
 from typing import Any, Literal
+from urllib.parse import unquote
 
 from ..core.model import ClosedBy, Closure
 from ..core.upgrade import SIGNALS_PROTOCOL
@@ -122,7 +123,8 @@ class TestClient:
     @property
     def client_id(self) -> str:
         """The client id, as the server has issued it."""
-        return self._hello.client_id if self._hello is not None else self.response_headers["X-PODE-SIGNAL-CLIENT-ID"]
+        # Headers are ASCII, so the server has percent-encoded what a client id may have besides.
+        return self._hello.client_id if self._hello else unquote(self.response_headers["X-PODE-SIGNAL-CLIENT-ID"])
 
     # Sending.
 
