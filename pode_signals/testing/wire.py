@@ -70,7 +70,7 @@ class ClientWire:
         self._write(Opcode.BINARY, data)
 
     def close(self, code: int, reason: str) -> None:
-        """Send a close frame, behind which this end takes nothing any more."""
+        """Send a close frame."""
         self._ends(Closure(code, reason, ClosedBy.CLIENT))
         self._record_close("->", code, reason)
         self._write(Opcode.CLOSE, close_payload(code, reason))
@@ -120,8 +120,7 @@ class ClientWire:
             if self.closure is None:
                 self._ends(Closure(frame.close_code, frame.close_reason, ClosedBy.SERVER))
                 self._write(Opcode.CLOSE, frame.payload)
-        # Behind its own close frame a client takes nothing any more.
-        elif frame.opcode is Opcode.TEXT and self.closure is None:
+        elif frame.opcode is Opcode.TEXT:
             self._took(self._record("<-", frame.payload))
             if self.frames_until_cut is not None:
                 self.frames_until_cut -= 1

@@ -115,6 +115,16 @@ def test_acknowledgements(ada: TestClient, tester: SignalTester) -> None:
     assert tester.signals.counters.acknowledgements_ignored == 1
 
 
+def test_what_is_taken_after_the_end(tester: SignalTester, ada: TestClient) -> None:
+    """P69: a test can take what has come before the end, and then nobody acknowledges it."""
+    delivery = tester.signals.send("read this", name="Rooms", acknowledge=True, timeout=3)
+    assert ada.closed is None
+    ada.cut()
+    assert ada.receive() == "read this"
+    tester.advance(3)
+    assert delivery.gone == (ada.client_id,)
+
+
 def test_a_question_to_others(tester: SignalTester, ada: TestClient) -> None:
     """P69: a route that asks the others answers its own client once they have taken the question."""
     others = [tester.connect("/rooms", protocol="signals") for _ in range(2)]

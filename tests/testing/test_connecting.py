@@ -62,6 +62,18 @@ def test_a_resource_that_is_wrapped_already() -> None:
     assert signals.connection("/any", client.client_id) is not None
 
 
+@pytest.mark.parametrize("is_wrapped", [True, False])
+def test_requests_that_refer_to_a_connection(is_wrapped: bool) -> None:
+    """S15.1: a reference is checked once, whether the resource is wrapped already or not."""
+    rooms, checked = Rooms(), []
+    rooms.signals.reference_check = lambda _request, connection: checked.append(connection.name) is None
+    root = rooms.app.resource()
+    tester = SignalTester(rooms.signals, rooms.signals.resource(root) if is_wrapped else root)
+    client = tester.connect("/rooms")
+    tester.connect("/rooms", headers={"X-PODE-SIGNAL-CLIENT-ID": client.client_id})
+    assert checked == ["Rooms"]
+
+
 @pytest.mark.parametrize(
     ("path", "headers", "status", "body"),
     [
