@@ -11,6 +11,7 @@ import inspect
 import json
 import re
 import sys
+import unittest
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
@@ -19,6 +20,7 @@ from typing import Any
 import pytest
 from pages import DOCS, ROOT, Fence, by_page, fences, spans
 from twisted.application.service import Application, IServiceCollection
+from twisted.internet.task import Clock
 from twisted.scripts.twistd import ServerOptions
 from web_fakes import Client, World, frame, message, plain
 
@@ -26,6 +28,7 @@ import pode_signals
 from pode_signals.command.config import Configuration
 from pode_signals.command.config_file import read_file
 from pode_signals.command.options import Options
+from pode_signals.testing import SignalTester
 
 # Snippets.
 
@@ -93,6 +96,20 @@ def test_the_tutorial(world_of: Worlds) -> None:
     world.signals.invoke_schedule("Clock")
     world.turn()
     assert "It is" in attic.texts[0]
+
+
+def test_the_tests_of_the_page_on_testing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """S0.2: the tests that the page on testing shows pass, and leave nothing behind."""
+    shown = run_snippets(DOCS / "testing.md", tmp_path, monkeypatch)
+    tests = {name: test for name, test in shown.items() if name.startswith("test_")}
+    assert len(tests) >= 7
+    for test in tests.values():
+        tester = SignalTester(*shown["make_rooms"](clock=Clock()))
+        test(tester)
+        tester.end()
+    result = unittest.TestResult()
+    shown["RoomTests"]("test_a_room").run(result)
+    assert (result.testsRun, result.errors, result.failures) == (1, [], [])
 
 
 def test_a_request_that_refers_to_a_connection(world_of: Worlds) -> None:
