@@ -16,6 +16,7 @@ from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 from typing import Any
+from urllib.parse import unquote
 
 import pytest
 from pages import DOCS, ROOT, Fence, by_page, fences, spans
@@ -86,7 +87,9 @@ def test_the_tutorial(world_of: Worlds) -> None:
     one.send(message("hello"))
     kitchen.send(message("tea?"))
     world.turn()
-    assert [json.loads(text) for text in other.texts] == [{"message": "hello"}]
+    own_id = other.answers[-1].value("X-PODE-SIGNAL-CLIENT-ID") or ""
+    told = [json.loads(text)["message"] for text in other.texts]
+    assert told == [f"Your id is {unquote(own_id)}", "hello"]
     assert (kitchen.texts, attic.texts) == (['{"message":"tea?"}'], [])
     body = b"to=%b&text=psst" % (one.answers[-1].value("X-PODE-SIGNAL-CLIENT-ID") or "").encode()
     form = ("Content-Type", "application/x-www-form-urlencoded")
