@@ -11,14 +11,17 @@ import inspect
 import json
 import re
 import sys
+import unittest
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 from typing import Any
+from urllib.parse import unquote
 
 import pytest
 from pages import DOCS, ROOT, Fence, by_page, fences, spans
 from twisted.application.service import Application, IServiceCollection
+from twisted.internet.task import Clock
 from twisted.scripts.twistd import ServerOptions
 from web_fakes import Client, World, frame, message, plain
 
@@ -26,6 +29,7 @@ import pode_signals
 from pode_signals.command.config import Configuration
 from pode_signals.command.config_file import read_file
 from pode_signals.command.options import Options
+from pode_signals.testing import SignalTester
 
 # Snippets.
 
@@ -83,7 +87,9 @@ def test_the_tutorial(world_of: Worlds) -> None:
     one.send(message("hello"))
     kitchen.send(message("tea?"))
     world.turn()
-    assert [json.loads(text) for text in other.texts] == [{"message": "hello"}]
+    own_id = other.answers[-1].value("X-PODE-SIGNAL-CLIENT-ID") or ""
+    told = [json.loads(text)["message"] for text in other.texts]
+    assert told == [f"Your id is {unquote(own_id)}", "hello"]
     assert (kitchen.texts, attic.texts) == (['{"message":"tea?"}'], [])
     body = b"to=%b&text=psst" % (one.answers[-1].value("X-PODE-SIGNAL-CLIENT-ID") or "").encode()
     form = ("Content-Type", "application/x-www-form-urlencoded")
@@ -93,6 +99,20 @@ def test_the_tutorial(world_of: Worlds) -> None:
     world.signals.invoke_schedule("Clock")
     world.turn()
     assert "It is" in attic.texts[0]
+
+
+def test_the_tests_of_the_page_on_testing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """S0.2: the tests that the page on testing shows pass, and leave nothing behind."""
+    shown = run_snippets(DOCS / "testing.md", tmp_path, monkeypatch)
+    tests = {name: test for name, test in shown.items() if name.startswith("test_")}
+    assert len(tests) >= 7
+    for test in tests.values():
+        tester = SignalTester(*shown["make_rooms"](clock=Clock()))
+        test(tester)
+        tester.end()
+    result = unittest.TestResult()
+    shown["RoomTests"]("test_a_room").run(result)
+    assert (result.testsRun, result.errors, result.failures) == (1, [], [])
 
 
 def test_a_request_that_refers_to_a_connection(world_of: Worlds) -> None:

@@ -67,7 +67,7 @@ class _Sha256(SigningAlgorithm):
 
 
 class _Json:
-    """JSON by an encoder that is made once. The ``json`` module makes one for each text that is not in its own style."""
+    """JSON by an encoder that is made once. The ``json`` module would make one for each text."""
 
     dumps = staticmethod(json.JSONEncoder(separators=(",", ":"), ensure_ascii=False).encode)
     loads = staticmethod(json.loads)
