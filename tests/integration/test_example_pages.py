@@ -148,7 +148,7 @@ def log_in(page: Page, program: Program, user: str, password: str) -> None:
 
 @pytest.mark.own_event_loop
 def test_auth_form(chromium: str, tmp_path: Path) -> None:
-    """S2.2, S10.2: auth_form.py lets members in alone, announces them, and closes with 4401 who logs out."""
+    """S2.2, S10.2: auth_form.py lets members in alone, announces them, and closes with 4000 who logs out."""
     with running("auth_form:service", tmp_path) as program, browsing(chromium) as browser:
         with pytest.raises(websocket.WebSocketBadStatusException) as refused:
             connect(program, "/members")
@@ -179,7 +179,7 @@ def test_auth_form(chromium: str, tmp_path: Path) -> None:
         second.goto(f"http://localhost:{program.port}/")
         expect(second.locator("body")).to_have_attribute("data-state", "open")
         ada.get_by_role("button", name="Log out").click()
-        expect(second.locator("#messages")).to_contain_text("closed: 4401 logged out")
+        expect(second.locator("#messages")).to_contain_text("closed: 4000 logged out")
         expect(alan.locator("#messages")).to_contain_text("ada logged out")
         forged = "fetch('/logout', {method: 'POST', body: new URLSearchParams({token: 'x'})}).then(a => a.status)"
         assert alan.evaluate(forged) == 403
