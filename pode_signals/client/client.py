@@ -105,7 +105,7 @@ class SignalClient(Service):
 
     @property
     def hello(self) -> Hello | None:
-        """Who the client is: the last hello of the connection that is open; None while there is none."""
+        """Who the client is, as the last hello of its open connection says; None while there is none."""
         return self._session.hello
 
     @property

@@ -33,7 +33,7 @@ class Place:
 
     @property
     def is_offered(self) -> bool:
-        """Whether the next connection is to go on somewhere: after ``since``, or after the connection before."""
+        """Whether the next connection is to go on somewhere, after ``since`` or after the connection before."""
         return self._is_greeted or self.position is not None
 
     def subprotocols(self) -> tuple[str, ...]:
