@@ -83,7 +83,9 @@ def test_the_tutorial(world_of: Worlds) -> None:
     one.send(message("hello"))
     kitchen.send(message("tea?"))
     world.turn()
-    assert [json.loads(text) for text in other.texts] == [{"message": "hello"}]
+    told, *heard = [json.loads(text)["message"] for text in other.texts]
+    assert told == f"Your id is {other.answers[-1].value('X-PODE-SIGNAL-CLIENT-ID')}"
+    assert heard == ["hello"]
     assert (kitchen.texts, attic.texts) == (['{"message":"tea?"}'], [])
     body = b"to=%b&text=psst" % (one.answers[-1].value("X-PODE-SIGNAL-CLIENT-ID") or "").encode()
     form = ("Content-Type", "application/x-www-form-urlencoded")

@@ -104,7 +104,7 @@ def test_nobody_there() -> None:
     ],
 )
 def test_what_the_log_says(count: int, said: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    """S12.2: at a stop the log says at once how many connections are closed, and after what time the rest is aborted."""
+    """S12.2: at a stop the log says how many connections are closed, and after what time the rest is aborted."""
     lines: list[str] = []
     monkeypatch.setattr(Drain, "_log", Logger(observer=lambda event: lines.append(formatEvent(event))))
     Draining(count, seconds=3).start()
