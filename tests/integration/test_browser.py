@@ -18,8 +18,8 @@ ISO_DATE = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d")
 
 @pytest.mark.own_event_loop
 def test_chat_between_two_pages(chromium: str, tmp_path: Path) -> None:
-    """S12.1: the default program's chat page: what one page says both show, and [date] is answered with a date; the page
-    is dark where the browser wants dark pages.
+    """S12.1: the default program's chat page: what one page says both show, and [date] is answered with a date; the
+    page is dark where the browser wants dark pages.
 
     With PODE_SIGNALS_PICTURES=docs/pictures it leaves the picture that README.md shows.
     """
