@@ -1,13 +1,13 @@
-// Reads an AsyncAPI document from standard input and prints how AsyncAPI's own parser understands it, as JSON.
-// It fetches nothing: the document has no reference to another one.
+// Reads a list of AsyncAPI documents, each as a text, from standard input, and prints how AsyncAPI's own parser
+// understands each of them, as JSON. It fetches nothing: no document has a reference to another one.
 "use strict";
 
 const fs = require("node:fs");
 const { Parser } = require("@asyncapi/parser");
 
-async function main() {
-  const { document, diagnostics } = await new Parser().parse(fs.readFileSync(0, "utf8"));
-  const understood = document && {
+async function understood(parser, text) {
+  const { document, diagnostics } = await parser.parse(text);
+  const parts = document && {
     servers: document.servers().all().map(server => server.url()),
     channels: Object.fromEntries(document.channels().all().map(channel => [channel.id(), channel.address()])),
     operations: document.operations().all().map(operation => [
@@ -19,7 +19,16 @@ async function main() {
     schemas: Object.keys(document.components().json().schemas),
   };
   const found = diagnostics.map(({ severity, code, message, path }) => ({ severity, code, message, path }));
-  process.stdout.write(JSON.stringify({ diagnostics: found, understood: understood || null }));
+  return { diagnostics: found, understood: parts || null };
+}
+
+async function main() {
+  const parser = new Parser();
+  const printed = [];
+  for (const text of JSON.parse(fs.readFileSync(0, "utf8"))) {
+    printed.push(await understood(parser, text));
+  }
+  process.stdout.write(JSON.stringify(printed));
 }
 
 main();
