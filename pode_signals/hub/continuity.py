@@ -36,6 +36,8 @@ _PATIENCE_SECONDS = 2.0
 """How long hello waits for the log of another process."""
 _ENTRIES_AHEAD = 64
 """How many entries of a log are written for one client before the next ones are asked for."""
+_PIECE_BYTES = 32_768
+"""How many bytes of payloads are written for one client before the client has to read. JSON may write six for one."""
 _MOST_PIECES = 256
 _MOST_PIECES_BYTES = 4_194_304
 # A token is renewed at half of its life, up to a tenth of that sooner or later, so that clients differ.
@@ -276,11 +278,11 @@ class Continuity:
         if not missed.complete:
             self._fall_behind(link)
             return
-        signals = missed.signals
+        signals = _piece_of(missed.signals)
         frames = self._frames_for(link, replay, signals)
         if signals:
             replay.since = signals[-1].position
-        is_over = len(signals) < _ENTRIES_AHEAD
+        is_over = len(signals) == len(missed.signals) < _ENTRIES_AHEAD
         if is_over:
             assert link.dialogue is not None
             link.dialogue.replay = None
@@ -330,3 +332,13 @@ class Continuity:
         """The log could not tell, or not in time."""
         if failure.check(CancelledError, DeferTimeout) is None:
             self._runtime.reports.failure("history", "the history of {name} can't be read", failure, name=link.name)
+
+
+def _piece_of(signals: tuple[LoggedSignal, ...]) -> tuple[LoggedSignal, ...]:
+    """The first entries, as many as one piece has; one at least."""
+    size_bytes = 0
+    for number, each in enumerate(signals):
+        size_bytes += len(each.data)
+        if size_bytes > _PIECE_BYTES and number:
+            return signals[:number]
+    return signals
