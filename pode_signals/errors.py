@@ -24,6 +24,7 @@
     ├── ConfigurationInvalid      options, endpoints, certificates; also a ValueError
     ├── SigningInUse
     ├── ReplyRefused              raised by signal routes, for the client that asks
+    ├── ReplyError                for clients: a request that got no reply
     ├── TooManyAcknowledgements
     ├── UnknownHistory
     ├── BackplaneUnavailable      the nodes can't share something now
@@ -63,6 +64,7 @@ __all__ = [
     "NotInReactorThread",
     "OriginRefused",
     "PodeSignalsError",
+    "ReplyError",
     "ReplyRefused",
     "ResponseStarted",
     "RouteAlreadyExists",
@@ -380,6 +382,21 @@ class UnknownHistory(PodeSignalsError, LookupError):
     def __init__(self, name: str) -> None:
         super().__init__(f"there is no history of {name!r} from there on")
         self.name = name
+
+
+class ReplyError(PodeSignalsError):
+    """A request of a client got an error in place of a reply, or nothing at all.
+
+    Attributes:
+        code: an error code of ``pode.signals.v1``; ``app.<code>`` where the signal route refused; or one of the
+            client's own: ``lost`` (the connection ended), ``timeout``, ``closed`` (the client has closed).
+        text: one sentence.
+    """
+
+    def __init__(self, code: str, text: str) -> None:
+        super().__init__(f"{code}: {text}")
+        self.code = code
+        self.text = text
 
 
 class TooManyAcknowledgements(PodeSignalsError, RuntimeError):
