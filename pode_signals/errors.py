@@ -384,21 +384,6 @@ class UnknownHistory(PodeSignalsError, LookupError):
         self.name = name
 
 
-class ReplyError(PodeSignalsError):
-    """A request of a client got an error in place of a reply, or nothing at all.
-
-    Attributes:
-        code: an error code of ``pode.signals.v1``; ``app.<code>`` where the signal route refused; or one of the
-            client's own: ``lost`` (the connection ended), ``timeout``, ``closed`` (the client has closed).
-        text: one sentence.
-    """
-
-    def __init__(self, code: str, text: str) -> None:
-        super().__init__(f"{code}: {text}")
-        self.code = code
-        self.text = text
-
-
 class TooManyAcknowledgements(PodeSignalsError, RuntimeError):
     """An acknowledged send has too many recipients, beside those that have not answered others; nothing was sent.
 
@@ -436,6 +421,23 @@ class ReplyRefused(PodeSignalsError):
         if _SURROGATE.search(text):
             raise ValueError("the text of ReplyRefused has a lone surrogate, which can't be sent")
         super().__init__(text)
+        self.code = code
+        self.text = text
+
+
+class ReplyError(PodeSignalsError):
+    """A client got an error for what it asked, or no answer at all.
+
+    Attributes:
+        code: the server's code: ``app.<code>`` where a signal route raised :class:`ReplyRefused`, else ``bad_frame``,
+            ``unknown_type``, ``no_route``, ``refused``, ``failed``, ``timed_out`` or ``not_available``. Or one of the
+            client's own: ``lost``, the connection ended, and nobody knows whether the server took what was written;
+            ``timeout``, the answer did not come in time; ``closed``, the client is closed.
+        text: a sentence for people.
+    """
+
+    def __init__(self, code: str, text: str) -> None:
+        super().__init__(f"{code}: {text}")
         self.code = code
         self.text = text
 

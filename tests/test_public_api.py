@@ -43,6 +43,15 @@ def test_public_names() -> None:
     assert sorted(pode_signals.__all__) == sorted(NAMES)
 
 
+def test_public_names_of_the_client() -> None:
+    """S0.1: these names are public in ``pode_signals.client``, and no others."""
+    from pode_signals import client
+
+    names = ["ClientEvent", "Closed", "Lost", "Opened", "PresenceChanged", "SignalClient", "SignalReceived"]
+    assert sorted(client.__all__) == names
+    assert [name for name in names if not hasattr(client, name)] == []
+
+
 def test_public_names_exist() -> None:
     """S0.1: each public name can be imported."""
     assert [name for name in pode_signals.__all__ if not hasattr(pode_signals, name)] == []

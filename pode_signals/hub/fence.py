@@ -17,9 +17,9 @@ from twisted.internet.defer import CancelledError, Deferred
 from twisted.logger import LogLevel
 from twisted.python.failure import Failure
 
+from ..awaiting import pending_of
 from ..core.signing import bare_client_id
 from ..errors import ReplyRefused
-from .awaiting import pending_of
 from .context import current_event
 from .runtime import Runtime
 from .signal_event import SignalEvent

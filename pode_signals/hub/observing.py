@@ -11,9 +11,9 @@ from functools import partial
 from time import perf_counter
 from typing import Any
 
+from ..awaiting import pending_of
 from ..core.model import Closure, ConnectionState, Target
 from ..wire.message import PLAIN_WEBSOCKET
-from .awaiting import pending_of
 from .connection import SignalConnection, view_of
 from .delivery import Delivery
 from .fence import RAISED, Call, Fence, Measure

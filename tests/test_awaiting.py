@@ -13,7 +13,7 @@ from twisted.internet.defer import Deferred, succeed
 from twisted.internet.task import Clock
 from twisted.logger import capturedLogs
 
-from pode_signals.hub.awaiting import pending_of
+from pode_signals.awaiting import pending_of
 from pode_signals.hub.fence import TIMED_OUT, Place
 
 pytestmark = pytest.mark.own_event_loop
