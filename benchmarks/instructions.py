@@ -31,7 +31,13 @@ _TOLERANCE = 1.15
 _NOISE = 0.5  # blocks and bytes near 0 differ by nothing that matters
 _SECONDS = 600
 _CLIENTS = 200
-_LENGTHS = {"fan-out": (5, 25, _CLIENTS), "echo": (200, 1000, 1), "frames": (200, 1000, 1)}
+_LENGTHS = {
+    "fan-out": (5, 25, _CLIENTS),
+    "signals": (5, 25, _CLIENTS),
+    "history": (5, 25, _CLIENTS),
+    "echo": (200, 1000, 1),
+    "frames": (200, 1000, 1),
+}
 """For each mode the counts of the two runs, and the deliveries of each."""
 _PACKAGES = ("Twisted", "autobahn", "attrs", "orjson")
 

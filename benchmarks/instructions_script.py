@@ -1,6 +1,6 @@
 """What ``instructions.py`` counts instructions of: the hub with clients in memory. No sockets, no reactor, no clock.
 
-usage: instructions_script.py fan-out|echo|frames|allocations COUNT
+usage: instructions_script.py fan-out|signals|history|echo|frames|allocations COUNT
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import json
 import sys
 import tracemalloc
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from twisted.internet.task import Clock
@@ -18,9 +19,13 @@ from pode_signals import SignalEvent, Signals
 from pode_signals.core.model import Identity
 from pode_signals.core.request_record import RequestRecord
 from pode_signals.fast.frames import unmasked_text
+from pode_signals.hub.dialogue import Dialogue
 from pode_signals.hub.link import Link
 from pode_signals.hub.transport import ClientTransport
 from pode_signals.signals import hub_of
+from pode_signals.wire.message import PLAIN_WEBSOCKET
+from pode_signals.wire.session import Session
+from pode_signals.wire.v1 import SIGNALS_WEBSOCKET
 
 CLIENTS = 200
 ECHO = b'{"message":{"op":"echo","t":1234567890,"pad":"xxxxxxxxxxxxxxxxxxxxxxxxxxxxx"}}'
@@ -46,16 +51,25 @@ def new_signals() -> Signals:
     return Signals(clock=Clock(), messages_per_second=1e9, message_burst=1_000_000_000)
 
 
-def connect(signals: Signals, number: int) -> Link:
+def connect(signals: Signals, number: int, *, is_signals: bool = False) -> Link:
+    """A client of the plain protocol, or of ``pode.signals.v1``."""
     record = RequestRecord(b"GET", b"/ws", [(b"Host", b"example.com")], "192.0.2.1", False)
-    return hub_of(signals).open(Identity("Bench", (), str(number)), record, lambda _link: Wire())
+    return hub_of(signals).open(
+        Identity("Bench", (), str(number)),
+        record,
+        lambda _link: Wire(),
+        encoding=SIGNALS_WEBSOCKET if is_signals else PLAIN_WEBSOCKET,
+        dialogue=Dialogue(Session(32, 1_000), ()) if is_signals else None,
+    )
 
 
-def fan_out(count: int) -> None:
+def fan_out(count: int, *, is_signals: bool = False, has_history: bool = False) -> None:
     """One message a turn to all: count × CLIENTS deliveries."""
     signals = new_signals()
+    if has_history:
+        signals.keep_history("Bench")
     for number in range(CLIENTS):
-        connect(signals, number)
+        connect(signals, number, is_signals=is_signals)
     turn(signals)
     for _ in range(count):
         signals.send(TEXT, name="Bench")
@@ -101,6 +115,14 @@ def allocations(count: int) -> None:
         "blocks_per_connection": (sys.getallocatedblocks() - blocks) / CLIENTS,
         "bytes_per_connection": (connected - before) / CLIENTS,
     }
+    others = new_signals()
+    connect(others, -1, is_signals=True)
+    turn(others)
+    before = tracemalloc.get_traced_memory()[0]
+    for number in range(CLIENTS):
+        connect(others, number, is_signals=True)
+    turn(others)
+    found["bytes_per_signals_connection"] = (tracemalloc.get_traced_memory()[0] - before) / CLIENTS
     signals.send(TEXT, name="Bench")  # the audience is made once
     turn(signals)
     blocks, before = sys.getallocatedblocks(), tracemalloc.get_traced_memory()[0]
@@ -121,6 +143,8 @@ def turn(signals: Signals) -> None:
 
 MODES: dict[str, Callable[[int], None]] = {
     "fan-out": fan_out,
+    "signals": partial(fan_out, is_signals=True),
+    "history": partial(fan_out, is_signals=True, has_history=True),
     "echo": echo,
     "frames": frames,
     "allocations": allocations,

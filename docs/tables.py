@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable, Iterable, Mapping
 from enum import Enum
+from functools import cache, partial
+from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +18,10 @@ from pode_signals.core.counters import Counters
 from pode_signals.core.descriptions import description
 from pode_signals.core.settings import Settings
 from pode_signals.insight.numbers import NUMBERS
+from pode_signals.wire.frame_types import FRAME_TYPES
 from pode_signals.wire.frames import CloseCode
+from pode_signals.wire.reconnect import ComesBack, comes_back
+from pode_signals.wire.v1 import ErrorCode
 
 PAGES = sorted(Path(__file__).parent.glob("*.md"))
 
@@ -67,12 +73,62 @@ def close_codes_table() -> str:
     return _table(("code", "`CloseCode`", "defined by", "meaning"), rows)
 
 
+def frames_table() -> str:
+    """Each type of frame that can come, with who sends it and what it says."""
+    rows = ((f"`{each.type}`", each.by, each.summary) for each in FRAME_TYPES if each.name not in NOT_BUILT)
+    return _table(("frame", "from", "says"), rows)
+
+
+def frame_table(name: str) -> str:
+    """Each field of a frame beside its type, as the schema has it."""
+    frame = _schema()[name]
+    rows = (
+        (f"`{key}`", _shape(each), "always" if key in frame["required"] else "", each["description"])
+        for key, each in frame["properties"].items()
+        if key != "type"
+    )
+    return _table(("field", "value", "there", "meaning"), rows)
+
+
+def error_codes_table() -> str:
+    """Each code of an error with its text and when it comes."""
+    rows = (
+        (f"`{each.value}`", _markdown(each.meaning), each.text, "yes" if each.is_bad_message else "no")
+        for each in ErrorCode
+    )
+    return _table(("code", "when", "text", "counts as a bad message"), rows)
+
+
+def reconnect_table() -> str:
+    """Each kind of end with the close codes that mean it."""
+    rows = []
+    for each in ComesBack:
+        codes = [f"{code.value}" for code in CloseCode if comes_back(code) is each]
+        codes += [text for text, sample in OTHER_CODES.items() if comes_back(sample) is each]
+        rows.append((", ".join(codes), each.meaning))
+    return _table(("close code", "does the client connect again?"), rows)
+
+
+OTHER_CODES = {
+    "others from 3000 to 3499": 3499,
+    "others from 3500 to 4999": 3500,
+    "all that are not in this table": 2999,
+}
+"""Close codes without a name, with one of each kind."""
+
+NOT_BUILT = ("presence",)
+"""The frames that the schema describes and no server sends yet."""
+
 TABLES: Mapping[str, Callable[[], str]] = {
     "settings": settings_table,
     "options": options_table,
     "counters": counters_table,
     "numbers": numbers_table,
     "close_codes": close_codes_table,
+    "frames": frames_table,
+    "error_codes": error_codes_table,
+    "reconnect": reconnect_table,
+    **{f"frame_{each.name}": partial(frame_table, each.name) for each in FRAME_TYPES if each.name not in NOT_BUILT},
 }
 """What makes the table that a page names."""
 
@@ -99,6 +155,36 @@ def _values(attribute: Attribute[Any]) -> str:
     if isinstance(attribute.default, Enum):
         return f"{values} (`{type(attribute.default).__name__}`)"
     return values
+
+
+@cache
+def _schema() -> dict[str, Any]:
+    text = (files("pode_signals.wire") / "v1.schema.json").read_text(encoding="utf-8")
+    definitions: dict[str, Any] = json.loads(text)["$defs"]
+    return definitions
+
+
+def _shape(schema: dict[str, Any]) -> str:
+    """Which values a field may have, in words."""
+    if "$ref" in schema:
+        name = schema["$ref"].removeprefix("#/$defs/")
+        return _SHAPES.get(name) or _shape(_schema()[name])
+    if "const" in schema or "enum" in schema:
+        return " or ".join(f"`{json.dumps(each)}`" for each in schema.get("enum", [schema.get("const")]))
+    if "anyOf" in schema:
+        return ", or ".join(map(_shape, schema["anyOf"]))
+    if "not" in schema:
+        return "any but null"
+    types = schema.get("type")
+    if types == "array":
+        return f"list of {_shape(schema['items'])}"
+    # A field that is null is like one that is not there.
+    words = [_WORDS[each] for each in ([types] if isinstance(types, str) else types or ["any"]) if each != "null"]
+    return " or ".join(words)
+
+
+_SHAPES = {"oneOrMore": "text, integer, or a list of these"}
+_WORDS = {"any": "any", "boolean": "true or false", "integer": "integer", "number": "number", "string": "text"}
 
 
 def _table(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:

@@ -3,7 +3,7 @@
     twistd -n --pidfile= pode-signals --app auth_form:service
 
 Then open http://localhost:8091/ and log in as ada (lovelace) or alan (turing), best in two browsers. Each log-in and
-log-out is broadcast to the members; log-out closes that user's connections with 4401. A member's connections are one
+log-out is broadcast to the members; log-out closes that user's connections with 4000. A member's connections are one
 group of the name "Members", so that they can be found. Behind the button is a local connection.
 """
 
@@ -150,7 +150,7 @@ def logout(request):
     user = member(request)
     request.getSession().expire()
     signals.send(f"{user} logged out", name="Members")
-    signals.close("Members", group=user, code=4401, reason="logged out")
+    signals.close("Members", group=user, code=4000, reason="logged out")
     return to_home(request)
 
 

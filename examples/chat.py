@@ -64,12 +64,12 @@ def on_message(event):
 
 @signals.on_connect("Msg")
 def connected(event):
-    log.info("connected {id}", id=event.connection.client_id)
+    log.info("connected {connection}", connection=event.connection)
 
 
 @signals.on_disconnect("Msg")
 def disconnected(event):
-    log.info("disconnected {id}: {closure}", id=event.connection.client_id, closure=event.connection.closure)
+    log.info("disconnected {connection}: {closure}", connection=event.connection, closure=event.connection.closure)
 
 
 service = SignalsService(signals, app.resource(), endpoints=[Endpoint("http", port=8091), Endpoint("ws", port=8091)])

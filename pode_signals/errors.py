@@ -24,7 +24,7 @@
     ├── ConfigurationInvalid      options, endpoints, certificates; also a ValueError
     ├── SigningInUse
     ├── ReplyRefused              raised by signal routes, for the client that asks
-    ├── ReplyError                the answer that a client gets, or that it gets none
+    ├── ReplyError                for clients: a request that got no reply
     ├── TooManyAcknowledgements
     ├── UnknownHistory
     ├── BackplaneUnavailable      the nodes can't share something now

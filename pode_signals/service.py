@@ -270,6 +270,9 @@ class SignalsService(MultiService):
         # Runs that are under way may go on while clients are sent away, and are waited for afterwards.
         self._schedules = self.signals.stop_schedules()
         await drain.run()
+        # Nobody can answer any more, unless another service of the hub goes on.
+        if not self._hub.links():
+            self._hub.acknowledgements.end()
         # Together with the clients, the schedules get drain_seconds, and after a second stop no time at all.
         left_seconds = max(0.0, self._stop_end_seconds - self._clock.seconds())
         with suppress(CancelledError, defer.TimeoutError):

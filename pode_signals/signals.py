@@ -360,8 +360,8 @@ class Signals:
         """Keep what is sent to a name from now on, so that clients that come back get what they missed.
 
         A client of ``pode.signals.v1`` that lost its connection gets all that it has missed, or is told that messages
-        may be lost. Choose ``messages`` for your rate: the messages a second, times the seconds that a client may be
-        away and one more.
+        may be lost. Choose ``messages`` for your rate: twice the messages that are sent to the name a second, times the
+        seconds that a client may be away.
 
         ::
 

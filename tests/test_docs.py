@@ -11,21 +11,25 @@ import inspect
 import json
 import re
 import sys
+import unittest
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 from typing import Any
+from urllib.parse import unquote
 
 import pytest
 from pages import DOCS, ROOT, Fence, by_page, fences, spans
 from twisted.application.service import Application, IServiceCollection
+from twisted.internet.task import Clock
 from twisted.scripts.twistd import ServerOptions
-from web_fakes import World, message, plain
+from web_fakes import Client, World, frame, message, plain
 
 import pode_signals
 from pode_signals.command.config import Configuration
 from pode_signals.command.config_file import read_file
 from pode_signals.command.options import Options
+from pode_signals.testing import SignalTester
 
 # Snippets.
 
@@ -83,7 +87,9 @@ def test_the_tutorial(world_of: Worlds) -> None:
     one.send(message("hello"))
     kitchen.send(message("tea?"))
     world.turn()
-    assert [json.loads(text) for text in other.texts] == [{"message": "hello"}]
+    own_id = other.answers[-1].value("X-PODE-SIGNAL-CLIENT-ID") or ""
+    told = [json.loads(text)["message"] for text in other.texts]
+    assert told == [f"Your id is {unquote(own_id)}", "hello"]
     assert (kitchen.texts, attic.texts) == (['{"message":"tea?"}'], [])
     body = b"to=%b&text=psst" % (one.answers[-1].value("X-PODE-SIGNAL-CLIENT-ID") or "").encode()
     form = ("Content-Type", "application/x-www-form-urlencoded")
@@ -93,6 +99,20 @@ def test_the_tutorial(world_of: Worlds) -> None:
     world.signals.invoke_schedule("Clock")
     world.turn()
     assert "It is" in attic.texts[0]
+
+
+def test_the_tests_of_the_page_on_testing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """S0.2: the tests that the page on testing shows pass, and leave nothing behind."""
+    shown = run_snippets(DOCS / "testing.md", tmp_path, monkeypatch)
+    tests = {name: test for name, test in shown.items() if name.startswith("test_")}
+    assert len(tests) >= 7
+    for test in tests.values():
+        tester = SignalTester(*shown["make_rooms"](clock=Clock()))
+        test(tester)
+        tester.end()
+    result = unittest.TestResult()
+    shown["RoomTests"]("test_a_room").run(result)
+    assert (result.testsRun, result.errors, result.failures) == (1, [], [])
 
 
 def test_a_request_that_refers_to_a_connection(world_of: Worlds) -> None:
@@ -142,6 +162,82 @@ def test_embedding(world_of: Worlds, tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert world.signals.count("Alerts") == 1
 
 
+def test_a_document_for_clients(world_of: Worlds) -> None:
+    """S18.1: the page on AsyncAPI: a route of Klein serves the document of the program that is shown there."""
+    answer = world_of("asyncapi").client().ask(plain("/asyncapi.json"))
+    assert answer.value("Content-Type") == "application/json"
+    document = json.loads(answer.body)
+    assert document["servers"]["ws-localhost-8091"] == {"host": "localhost:8091", "protocol": "ws"}
+    assert document["channels"]["rooms._room"]["description"] == "What is said in a room goes to everybody in the room."
+
+
+def signals_client(world: World, path: str, *resume: str) -> Client:
+    """A client of ``pode.signals.v1``; with a resume text it comes back."""
+    offers = ", ".join(["pode.signals.v1", *(f"pode.resume.{each}" for each in resume)])
+    return world.client().open(path, ("Sec-WebSocket-Protocol", offers))
+
+
+def said(client: Client, world: World, **members: Any) -> list[dict[str, Any]]:
+    """Send a frame; the frames that come in this turn."""
+    before = len(client.texts)
+    client.send(frame(json.dumps(members)))
+    world.turn()
+    return [json.loads(text) for text in client.texts[before:]]
+
+
+def test_replies(world_of: Worlds) -> None:
+    """P25, P26: the page on replies: a seat is booked once, and the second one to ask is refused."""
+    world = world_of("replies")
+    one, other = signals_client(world, "/seats"), signals_client(world, "/seats")
+    assert said(one, world, type="send", id="7", message={"seat": "4A"}) == [
+        {"type": "reply", "id": "7", "data": {"booked": "4A"}}
+    ]
+    assert said(other, world, type="send", id="8", message={"seat": "4A"}) == [
+        {"type": "error", "id": "8", "code": "app.seat_taken", "text": "This seat is taken."}
+    ]
+    assert json.loads(other.texts[1])["data"] == {"taken": ["4A"]}
+
+
+def test_users_and_expiry(world_of: Worlds) -> None:
+    """P85: the page on replies: all tabs of a user get a message; a connection is refreshed by a good token alone."""
+    world = world_of("replies")
+    one, other = signals_client(world, "/inbox"), signals_client(world, "/inbox")
+    hellos = [json.loads(client.texts[0]) for client in (one, other)]
+    assert [each["user"] for each in hellos] == ["ada", "ada"]
+    assert hellos[0]["clientId"] != hellos[1]["clientId"]
+    assert said(one, world, type="refresh", id="r1", token="bad")[-1]["code"] == "refused"
+    hello, reply = said(one, world, type="refresh", id="r2", token="good")
+    assert hello["expiresInSeconds"] == reply["data"]["expiresInSeconds"] > 1_000_000_000
+    world.signals.send("You have mail.", name="Inbox", group="user ada")
+    world.turn()
+    assert [json.loads(client.texts[-1])["data"] for client in (one, other)] == ["You have mail."] * 2
+
+
+def test_resume(world_of: Worlds) -> None:
+    """P36, P54: the page on resume: who comes back has what was missed, who begins gets the state, and a page goes on
+    from the position that it was rendered with.
+    """
+    world = world_of("resume")
+    client, other = signals_client(world, "/rooms/kitchen"), world.client().open("/rooms/kitchen")
+    world.turn()
+    hello, state = (json.loads(text) for text in client.texts)
+    assert state["data"] == json.loads(other.texts[0]) == {"state": "what there is to know of the kitchen"}
+    place = re.search(rb"data-since='([^']+)'", world.client().ask(plain("/page/kitchen")).body)
+    client.reset()
+    world.turn()
+    other.send(message("soup"))
+    world.turn()
+    back = signals_client(world, "/rooms/kitchen", f"{hello['epoch']}.{hello['offset']}.{hello['resumeToken']}")
+    assert place is not None
+    page = signals_client(world, "/rooms/kitchen", place[1].decode())
+    world.turn()
+    for client in (back, page):
+        frames = [json.loads(text) for text in client.texts]
+        assert [each.get("data") for each in frames] == [None, {"text": "soup"}, None]
+        assert frames[0]["recovered"] is True
+    assert json.loads(back.texts[0])["clientId"] == hello["clientId"]
+
+
 # Settings, options, files.
 
 
@@ -156,10 +252,22 @@ def tables() -> ModuleType:
     return module
 
 
-def test_tables_are_up_to_date() -> None:
-    """S6.2: each setting is documented with its default and its unit, each counter too, as they are in the code."""
-    page = (DOCS / "settings.md").read_text(encoding="utf-8")
-    assert tables().rendered(page) == page, "run: python docs/tables.py"
+@by_page
+def test_tables_are_up_to_date(page: Path) -> None:
+    """S6.2: each setting is documented with its default and its unit, each counter too, as they are in the code; and so
+    are the numbers, the close codes and the frames of ``pode.signals.v1``.
+    """
+    text = page.read_text(encoding="utf-8")
+    assert tables().rendered(text) == text, "run: python docs/tables.py"
+
+
+def test_every_table_is_in_a_page() -> None:
+    """S6.2: no table that can be made from the code is missing, the one of each frame among them."""
+    text = "".join(page.read_text(encoding="utf-8") for page in DOCS.glob("*.md"))
+    empty = "| field | value | there | meaning |\n| --- | --- | --- | --- |"
+    assert [name for name, make in tables().TABLES.items() if f"<!-- table: {name} -->" not in text] == [
+        name for name, make in tables().TABLES.items() if make() == empty
+    ]
 
 
 @by_page

@@ -8,6 +8,7 @@ import urllib.error
 import urllib.parse
 import urllib.request
 from pathlib import Path
+from typing import Any
 
 import pytest
 import websocket
@@ -89,6 +90,74 @@ def test_groups_and_levels(tmp_path: Path) -> None:
         assert json.loads(sleeper.recv()) == {"room": "attic", "said": "quiet"}
         for client in (cook, guest, sleeper):
             client.close()
+
+
+def speak(program: Program, path: str, *resume: str) -> tuple[websocket.WebSocket, dict[str, Any]]:
+    """A client of ``pode.signals.v1``, and its first frame; with a resume text it comes back."""
+    offers = ["pode.signals.v1", *(f"pode.resume.{each}" for each in resume)]
+    url = f"ws://localhost:{program.port}{path}"
+    client = websocket.create_connection(url, timeout=SECONDS, subprotocols=offers)
+    return client, heard(client)
+
+
+def heard(client: websocket.WebSocket) -> dict[str, Any]:
+    """The next frame of the server."""
+    frame: dict[str, Any] = json.loads(client.recv())
+    return frame
+
+
+def ask(client: websocket.WebSocket, message: object, id: str = "1") -> dict[str, Any]:
+    """The answer to a message; frames before the answer are passed over."""
+    client.send(json.dumps({"type": "send", "id": id, "message": message}))
+    while (frame := heard(client)).get("id") != id:
+        pass
+    return frame
+
+
+def test_rpc(tmp_path: Path) -> None:
+    """P25, P26: rpc.py books a seat and says so in the reply, and refuses a seat that is taken or is none."""
+    with running("rpc:service", tmp_path) as program:
+        assert "<title>Seats</title>" in http(program, "/")[1]
+        one, hello = speak(program, "/seats")
+        assert (hello["type"], hello["name"]) == ("hello", "Seats")
+        assert ask(one, {"seat": "2B"})["data"] == {"booked": "2B", "left": 8}
+        other, _ = speak(program, "/seats")
+        assert heard(other)["data"] == {"taken": ["2B"]}
+        assert ask(other, {"seat": "2B"}) == {
+            "type": "error",
+            "id": "1",
+            "code": "app.seat_taken",
+            "text": "This seat is taken.",
+        }
+        for message in ({"seat": "9Z"}, {"seat": ["2B"]}, "2B"):
+            assert ask(other, message)["code"] == "app.no_such_seat"
+        one.close()
+        other.close()
+
+
+def test_rooms(tmp_path: Path) -> None:
+    """P36, P47, P89: rooms.py has clients join and leave on one socket; one that comes back is in its rooms, and gets
+    what was said meanwhile.
+    """
+    with running("rooms:service", tmp_path) as program:
+        one, hello = speak(program, "/rooms")
+        other, _ = speak(program, "/rooms")
+        assert ask(one, {"say": "hi", "room": "kitchen"})["code"] == "app.not_understood"
+        assert ask(one, {"join": "attic"})["code"] == "app.not_invited"
+        one.send('{"type": "send", "message": {"join": "kitchen"}}')
+        hello = heard(one)
+        assert (hello["type"], hello["groups"]) == ("hello", ["kitchen"])
+        one.shutdown()
+        assert ask(other, {"join": "kitchen"})["data"] is None
+        assert ask(other, {"say": "soup", "room": "kitchen"})["type"] == "reply"
+        back, again = speak(program, "/rooms", f"{hello['epoch']}.{hello['offset']}.{hello['resumeToken']}")
+        assert (again["recovered"], again["groups"], again["clientId"]) == (True, ["kitchen"], hello["clientId"])
+        missed = heard(back)
+        assert (missed["data"], missed["group"]) == ({"text": "soup"}, "kitchen")
+        assert ask(back, {"leave": "kitchen"})["data"] is None
+        assert ask(back, {"say": "hi", "room": "kitchen"})["code"] == "app.not_understood"
+        back.close()
+        other.close()
 
 
 def test_signed_ids(tmp_path: Path) -> None:

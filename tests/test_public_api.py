@@ -57,6 +57,23 @@ def test_public_names_exist() -> None:
     assert [name for name in pode_signals.__all__ if not hasattr(pode_signals, name)] == []
 
 
+def test_public_names_of_the_kit() -> None:
+    """S0.2: these names are public in the kit for tests, and no others."""
+    kit = import_module("pode_signals.testing")
+    assert kit.__all__ == ["Asked", "RecordedSend", "Refused", "SignalTester", "TestClient"]
+    assert [name for name in kit.__all__ if not hasattr(kit, name)] == []
+
+
+def test_what_the_kit_brings() -> None:
+    """S12.4: the kit installs no reactor, and needs neither pytest nor Klein; the package does without it."""
+    program = "import sys; import pode_signals.signals; print('pode_signals.testing' in sys.modules);"
+    program += "import pode_signals.testing; print(*sorted(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=True)
+    before, *modules = done.stdout.split()
+    assert before == "False"
+    assert {"klein", "pytest", "twisted.internet.reactor"} & set(modules) == set()
+
+
 def imported_for_type_checkers() -> dict[str, str]:
     """The names that the package imports for type checkers alone, with their modules."""
     tree = ast.parse(Path(pode_signals.__file__).read_text(encoding="utf-8"))

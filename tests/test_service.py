@@ -289,6 +289,22 @@ def test_a_stop_ends_in_time() -> None:
     assert fired(stopped)
 
 
+def test_a_stop_and_acknowledged_sends() -> None:
+    """P69: when a service has stopped nobody can answer any more, so no acknowledged send waits for its timeout."""
+    served = Served()
+    served.signals.keep_history("Msg")
+    served.service.startService()
+    offer = b"Sec-WebSocket-Protocol: pode.signals.v1\r\n\r\n"
+    client = served.talk(HANDSHAKE.removesuffix(b"\r\n") + offer)
+    assert b"hello" in client.value()
+    delivery = served.signals.send("x", name="Msg", acknowledge=True, timeout=60)
+    stopped = served.service.stopService()
+    client.protocol.dataReceived(b"\x88\x82\0\0\0\0\x03\xe9")
+    client.protocol.connectionLost(connectionDone)
+    assert fired(stopped)
+    assert len(delivery.gone) == 1
+
+
 def test_schedules_run_while_it_is_ready() -> None:
     """S12.2: schedules start with the service and stop with it; one that still runs is waited for, not for ever."""
     served = Served(drain_seconds=10)

@@ -9,6 +9,7 @@ import io
 import json
 import struct
 from collections.abc import Callable, Iterator
+from functools import cached_property
 from typing import Any, NamedTuple
 
 from klein import Klein
@@ -22,6 +23,7 @@ from twisted.web.server import Site
 
 from pode_signals.hub.connection import SignalConnection
 from pode_signals.signals import Signals
+from pode_signals.testing import SignalTester
 
 CONTINUATION, TEXT, BINARY, CLOSE, PING, PONG = 0, 1, 2, 8, 9, 10
 
@@ -402,6 +404,11 @@ class World:
             self._site.startFactory()
             self._site.logFile = self._access_log
         return self._site
+
+    @cached_property
+    def tester(self) -> SignalTester:
+        """The tester of this hub and these routes, for tests without bytes; it has to be there before any client."""
+        return SignalTester(self.signals, self.app.resource() if self.resource is None else self.resource)
 
     @property
     def access_lines(self) -> list[str]:

@@ -205,6 +205,15 @@ class HistoryLog(Protocol):
         """Fires with the number of a log's entries and the size of their payloads in bytes; 0 and 0 without a log."""
         ...
 
+    @property
+    def held(self) -> tuple[int, int]:
+        """The number of entries that this node holds in its memory for all names, and how many bytes they count.
+
+        The bytes are those that the bound for all names together counts. Reading them takes the same time however many
+        logs there are, so entries that are too old count until another call drops them.
+        """
+        ...
+
 
 class Presence(Protocol):
     """The connected clients of all nodes, as members. Each name and client id is one member."""

@@ -31,13 +31,15 @@ _SALT_BITS = 50
 class _Log:
     """The log of one name, and its place among all logs."""
 
-    __slots__ = ("counted_bytes", "deliver", "history", "name", "place")
+    __slots__ = ("counted", "counted_bytes", "deliver", "history", "name", "place")
 
     def __init__(self, name: str, limits: HistoryLimits) -> None:
         self.name = name
         self.history = History(secrets.token_hex(_EPOCH_BYTES), limits)
         # None where nobody follows the name.
         self.deliver: Callable[[LoggedSignal], None] | None = None
+        # The entries, and their bytes, that the sums over all logs have of this one.
+        self.counted = 0
         self.counted_bytes = 0
         # The number of the log's place in the line of logs that get old; 0 where the log has no place there.
         self.place = 0
@@ -66,6 +68,7 @@ class MemoryHistoryLog:
         """Forget every log and all who follow."""
         self._logs: dict[str, _Log] = {}
         self._largest: Largest[_Log] = Largest()
+        self._total = 0
         self._total_bytes = 0
         # Each log with entries has one place here, a heap by time: the time at which all entries that the log had when
         # it got the place are too old. Logs have different limits, so the log that was appended to first is not always
@@ -106,6 +109,7 @@ class MemoryHistoryLog:
         log = self._logs.pop(name, None)
         if log is not None:
             self._empty.pop(name, None)
+            self._total -= log.counted
             self._total_bytes -= log.counted_bytes
             self._largest.discard(log)
 
@@ -154,6 +158,11 @@ class MemoryHistoryLog:
         log = self._current(name)
         return succeed((0, 0) if log is None else (len(log.history), log.history.size_bytes))
 
+    @property
+    def held(self) -> tuple[int, int]:
+        """The number of entries of all logs, and their bytes as ``total_bytes`` counts them."""
+        return self._total, self._total_bytes
+
     def _current(self, name: str) -> _Log | None:
         """The log of a name, after entries that are too old by now were dropped."""
         log = self._logs.get(name)
@@ -168,8 +177,9 @@ class MemoryHistoryLog:
     def _count(self, log: _Log) -> None:
         entries = len(log.history)
         size = log.history.size_bytes + _PLACE_BYTES * (entries + 1) if entries else 0
+        self._total += entries - log.counted
         self._total_bytes += size - log.counted_bytes
-        log.counted_bytes = size
+        log.counted, log.counted_bytes = entries, size
         self._largest.set(log, size)
 
     def _keep_total(self) -> None:

@@ -14,6 +14,17 @@ from .keys import SERVICE_KEYS, checked_settings, checked_value
 
 __all__ = ["Configuration"]
 
+# The keys that a reload does not take up, beside the endpoints and the settings.
+_START_KEYS = ("app", "drain_seconds", "log_format")
+# An endpoint without its certificate, which a reload takes up.
+_NO_CERTIFICATE: Mapping[str, Any] = {
+    "certificate": None,
+    "certificate_key": None,
+    "certificate_password": None,
+    "certificate_password_file": None,
+    "self_signed": False,
+}
+
 
 @frozen(kw_only=True)
 class Configuration:
@@ -64,6 +75,14 @@ class Configuration:
         service["endpoints"] = tuple(service.get("endpoints", ()))
         return cls(settings=settings, **service)
 
+    def differences(self, later: Configuration) -> tuple[str, ...]:
+        """The keys whose values are others in a later configuration, without those that a reload takes up."""
+        keys = [key for key in _START_KEYS if getattr(self, key) != getattr(later, key)]
+        if _without_certificates(self.endpoints) != _without_certificates(later.endpoints):
+            keys.append("endpoints")
+        names = dict.fromkeys((*self.settings, *later.settings))
+        return (*keys, *(name for name in names if self.settings.get(name) != later.settings.get(name)))
+
     def with_certificate(self, endpoints: Collection[Endpoint]) -> tuple[Endpoint, ...]:
         """Give the certificate of this configuration to the endpoints that need one and have none.
 
@@ -84,3 +103,7 @@ class Configuration:
         if not needy:
             raise ConfigurationInvalid("no https or wss endpoint is without a certificate, so there is no use for one")
         return tuple(evolve(each, **given) if each in needy else each for each in endpoints)
+
+
+def _without_certificates(endpoints: Collection[Endpoint]) -> list[Endpoint]:
+    return [evolve(each, **_NO_CERTIFICATE) for each in endpoints]

@@ -55,7 +55,7 @@ def makeService(options: Options) -> MultiService:
         configuration = options.configuration()
         service, own_endpoints = _service(configuration)
         service.check()
-        command = _Command(service, options, hang_up, own_endpoints, configuration.secret_file)
+        command = _Command(service, options, hang_up, own_endpoints, configuration)
         command.choose_log(configuration.log_format)
     except (ConfigurationInvalid, CannotListenError) as error:
         _end(error)
@@ -190,7 +190,7 @@ class _Command(MultiService):
         options: the options of the command; their parent has the options of twistd or twist.
         hang_up: the handler of SIGHUP.
         own_endpoints: the endpoints of the program, for use where neither a file nor the command line names endpoints.
-        secret_file: the file from which the secrets were read; None where the program has its own secrets, or none.
+        configuration: what the file and the command line said at the start.
     """
 
     _log = Logger()
@@ -201,7 +201,7 @@ class _Command(MultiService):
         options: Options,
         hang_up: _HangUp,
         own_endpoints: tuple[Endpoint, ...],
-        secret_file: str | None,
+        configuration: Configuration,
     ) -> None:
         super().__init__()  # type: ignore[no-untyped-call]  # Twisted
         self._service = service
@@ -209,7 +209,9 @@ class _Command(MultiService):
         self._runner: dict[str, Any] = options.parent or {}
         self._hang_up = hang_up
         self._own_endpoints = own_endpoints
-        self._secret_file = secret_file
+        self._configuration = configuration
+        # None where the program has its own secrets, or none.
+        self._secret_file = configuration.secret_file
         self._observer: ILogObserver | None = None
         self._log_file: LogFile | None = None
         self._told_to_stop = False
@@ -279,6 +281,8 @@ class _Command(MultiService):
             self._log.error("certificates and secrets stay as they were: {error}", error=error)
         else:
             self._reload_secrets(configuration.secret_file)
+            if changed := self._configuration.differences(configuration):
+                self._log.warn("changed, which only a new start takes up: {keys}", keys=", ".join(changed))
 
     def _reload_secrets(self, path: str | None) -> None:
         # The program has its own secrets, or does not sign.

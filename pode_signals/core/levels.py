@@ -43,6 +43,10 @@ class BroadcastLevels:
         """The level of a name; without a name (None), the default level."""
         return self._default if name is None else self._by_name.get(name, self._default)
 
+    def all(self) -> dict[str | None, BroadcastLevel]:
+        """Each level that was set, by name; None is the default level."""
+        return {name: self.get(name) for name in (None, *self._by_name)}
+
     def allows(self, name: str, groups: tuple[str, ...], client_ids: tuple[str, ...]) -> bool:
         """Whether a send to a name may go ahead.
 

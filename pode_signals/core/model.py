@@ -141,6 +141,11 @@ class Target:
     client_ids: tuple[str, ...] = ()
     exclude: tuple[str, ...] = ()
 
+    @property
+    def is_everybody(self) -> bool:
+        """Whether it is for all connections of its names."""
+        return not (self.groups or self.client_ids or self.exclude)
+
 
 @define
 class ClientMessage:

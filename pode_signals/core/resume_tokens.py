@@ -6,14 +6,17 @@ reason to refuse a request.
 
 from __future__ import annotations
 
-import hashlib
+import hmac
+import json
 import re
 from collections.abc import Callable, Sequence
 from enum import StrEnum
 from typing import Any
 
 from attrs import field, frozen
-from itsdangerous import BadData, URLSafeSerializer
+from itsdangerous import BadData, Signer, URLSafeSerializer
+from itsdangerous.encoding import base64_encode
+from itsdangerous.signer import SigningAlgorithm
 
 from .model import Scope
 from .resume import MAX_TOKEN_CHARACTERS
@@ -21,6 +24,7 @@ from .signing import bare_client_id, secret_bytes
 
 __all__ = ["NO_TOKEN", "Conversion", "PassedOver", "ResumeIdentity", "ResumeTokens", "Resumption", "resumption"]
 
+_COMPRESSED_FROM_BYTES = 256
 _SALT = "pode.signals.v1 resume"
 _FORM = 1
 # The signature is base64 of 32 bytes, so two bits of its last character are unused, and itsdangerous reads four texts
@@ -55,6 +59,38 @@ class ResumeIdentity:
     node: str
 
 
+class _Sha256(SigningAlgorithm):
+    """HMAC with SHA-256, in one call of OpenSSL."""
+
+    def get_signature(self, key: bytes, value: bytes) -> bytes:
+        return hmac.digest(key, value, "sha256")
+
+
+class _Json:
+    """JSON by an encoder that is made once. The ``json`` module would make one for each text."""
+
+    dumps = staticmethod(json.JSONEncoder(separators=(",", ":"), ensure_ascii=False).encode)
+    loads = staticmethod(json.loads)
+
+
+class _Serializer(URLSafeSerializer):
+    """The format of itsdangerous, by one signer for all tokens. Short texts are not compressed, which gains little."""
+
+    def __init__(self, keys: list[bytes]) -> None:
+        super().__init__(keys, serializer=_Json)
+        # Keys are derived already.
+        self._signer = Signer(keys, key_derivation="none", algorithm=_Sha256())
+
+    def make_signer(self, salt: str | bytes | None = None) -> Signer:
+        return self._signer
+
+    def dump_payload(self, obj: Any) -> bytes:
+        text = _Json.dumps(obj).encode()
+        if len(text) > _COMPRESSED_FROM_BYTES:
+            return super().dump_payload(obj)
+        return base64_encode(text)
+
+
 class ResumeTokens:
     """Makes and reads the tokens of one hub, or of all hubs of one application.
 
@@ -72,12 +108,10 @@ class ResumeTokens:
     __slots__ = ("_serializer",)
 
     def __init__(self, secrets: Sequence[str | bytes], hub: str) -> None:
-        self._serializer = URLSafeSerializer(
-            # itsdangerous signs with the last secret of its list.
-            list(reversed(secret_bytes(secrets))),
-            salt=f"{_SALT} {hub}",
-            signer_kwargs={"key_derivation": "hmac", "digest_method": hashlib.sha256},
-        )
+        salt = f"{_SALT} {hub}".encode()
+        keys = [hmac.digest(secret, salt, "sha256") for secret in secret_bytes(secrets)]
+        # itsdangerous signs with the last secret of its list.
+        self._serializer = _Serializer(keys[::-1])
 
     def make(self, identity: ResumeIdentity) -> str | None:
         """Make a token.

@@ -51,9 +51,9 @@ class Settings:
         67_108_864,
         "bytes",
         "How many bytes of messages the server may hold for all clients together: messages that wait for functions, and"
-        " messages that have arrived in part. Above this limit the server stops reading the clients whose messages wait"
-        " or are being handled. When messages in part take half of the limit, the server closes, with 1013, the"
-        " connections whose message has been arriving for the longest time.",
+        " messages of which only a part has arrived. Above this limit the server reads nothing more from clients that"
+        " have messages waiting or being handled. If the messages of which only a part has arrived take half of this"
+        " limit, the server closes connections with 1013. The one whose message began first is closed first.",
     )
     max_json_depth: int = count(
         32, "levels", "How deep a client's message may be nested. The outermost object is level 1."

@@ -8,6 +8,7 @@ from itertools import count
 from twisted.internet.defer import Deferred, succeed
 from twisted.internet.interfaces import IDelayedCall
 
+from ..core.model import ConnectionState
 from ..core.registry import Registry
 from ..errors import TooManyAcknowledgements
 from .link import Link
@@ -16,8 +17,9 @@ from .waiters import Waiters
 
 __all__ = ["Acknowledgements", "Collection"]
 
-# A name and a client id. Client ids are counted, and not connections: a client may come back and answer.
-Recipient = tuple[str, str]
+# A name, a client id, and whether its connection is global. Client ids are counted, and not connections: a client may
+# come back and answer. A local connection never does, and is another client than a global one with its id.
+Recipient = tuple[str, str, bool]
 
 
 class Collection:
@@ -29,7 +31,17 @@ class Collection:
         is_settled: whether no answer counts any more.
     """
 
-    __slots__ = ("_waiters", "acknowledged", "gone", "id", "is_settled", "open", "timer", "unanswered")
+    __slots__ = (
+        "_waiters",
+        "acknowledged",
+        "gone",
+        "id",
+        "is_settled",
+        "logged",
+        "open",
+        "timer",
+        "unanswered",
+    )
 
     def __init__(self, id: str) -> None:
         self.id = id
@@ -37,8 +49,10 @@ class Collection:
         self.unanswered: list[str] = []
         self.gone: list[str] = []
         self.is_settled = False
-        # Each recipient that has not answered, with whether a replay may bring it the message once more.
-        self.open: dict[Recipient, bool] = {}
+        # Each recipient that has not answered, with its connection.
+        self.open: dict[Recipient, Link] = {}
+        # The names whose recipients may get the message once more, by a replay.
+        self.logged: frozenset[str] = frozenset()
         self.timer: IDelayedCall | None = None
         self._waiters: Waiters[None] = Waiters()
 
@@ -47,9 +61,10 @@ class Collection:
         return succeed(None) if self.is_settled else self._waiters.wait()
 
     def settle(self, runtime: Runtime) -> None:
-        """Tell all who wait."""
+        """Tell all who wait, in the next turn: the end of one recipient may come in the middle of a send to others."""
         self.is_settled = True
-        self._waiters.fire(None, runtime.fresh_context)
+        if self._waiters:
+            runtime.clock.callLater(0, self._waiters.fire, None, runtime.fresh_context)
 
 
 class Acknowledgements:
@@ -100,9 +115,10 @@ class Acknowledgements:
         collection = Collection(f"{self._node}.{next(self._numbers)}")
         collection.unanswered += (each.client_id for each in recipients if each.dialogue is None)
         self._count("unanswered", len(collection.unanswered))
+        collection.logged = frozenset(each.name for each in asked if each.name in logged)
         for each in asked:
-            recipient = each.name, each.client_id
-            collection.open[recipient] = each.is_global and each.name in logged
+            recipient = _recipient(each)
+            collection.open[recipient] = each
             self._of.setdefault(recipient, {})[collection] = None
         self._pending += len(asked)
         if not collection.open:
@@ -115,7 +131,7 @@ class Acknowledgements:
     def answered(self, link: Link, id: str) -> None:
         """A client has answered. An answer that is unknown, late or a second one is ignored, and counted."""
         collection = self._collections.get(id)
-        recipient = link.name, link.client_id
+        recipient = _recipient(link)
         if collection is None or recipient not in collection.open:
             self._runtime.counters.acknowledgements_ignored += 1
             return
@@ -125,9 +141,9 @@ class Acknowledgements:
 
     def left(self, link: Link) -> None:
         """A connection has ended. Its client may come back, and answer what is replayed."""
-        recipient = link.name, link.client_id
+        recipient = _recipient(link)
         for collection in tuple(self._of.get(recipient, ())):
-            if not collection.open[recipient]:
+            if not (link.is_global and link.name in collection.logged):
                 collection.gone.append(link.client_id)
                 self._count("gone", 1)
                 self._close(collection, recipient)
@@ -142,8 +158,9 @@ class Acknowledgements:
         self._settle(collection)
 
     def _settle(self, collection: Collection) -> None:
-        for name, client_id in tuple(collection.open):
-            if self._registry.get(name, client_id) is None:
+        for (name, client_id, is_global), link in tuple(collection.open.items()):
+            is_there = link.state is ConnectionState.OPEN
+            if not is_there and not (is_global and self._registry.get(name, client_id) is not None):
                 collection.gone.append(client_id)
                 self._count("gone", 1)
             else:
@@ -177,3 +194,7 @@ class Acknowledgements:
     def _count(self, outcome: str, number: int) -> None:
         if number:
             self._runtime.counters.acknowledgements[outcome] += number
+
+
+def _recipient(link: Link) -> Recipient:
+    return link.name, link.client_id, link.is_global

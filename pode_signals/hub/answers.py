@@ -18,7 +18,7 @@ from .connection import view_of
 from .delivery import Delivery
 from .expiry import Expiry
 from .fanout import FanOut
-from .fence import TIMED_OUT, Failed, Fence, Place
+from .fence import RAISED, TIMED_OUT, Failed, Fence, Place
 from .link import Link
 from .profile import checked_expiry
 from .runtime import Runtime
@@ -106,14 +106,20 @@ class Answers:
         """
         if isinstance(outcome, Failed):
             self.refuse(link, id, _code_of(outcome))
-        elif isinstance(outcome, ReplyRefused):
-            self._send(link, refusal(outcome, id))
-        else:
-            data = self._encoded(outcome, event)
-            if data is None:
-                self.refuse(link, id, ErrorCode.FAILED)
-            else:
-                self._send(link, reply(id, data))
+            return
+        where = "-" if event.route is None else event.route.path
+        try:
+            frame = refusal(outcome, id) if isinstance(outcome, ReplyRefused) else self._reply(id, outcome, where)
+        # A fence: what a route returns or raises may have methods of the program, which raise anything.
+        except RAISED:
+            self._runtime.counters.functions_failed += 1
+            self._runtime.reports.failure(
+                f"reply of {where}",
+                "signal route {where} has returned what can't be sent as a reply",
+                where=where,
+            )
+            frame = error(ErrorCode.FAILED, id)
+        self._send(link, frame)
 
     def done(self, link: Link, id: str) -> None:
         """Answer a message with an id for which there is nothing to say."""
@@ -123,22 +129,12 @@ class Answers:
         """Answer a message with an id with an error."""
         self._send(link, error(code, id))
 
-    def _encoded(self, outcome: Any, event: SignalEvent) -> bytes | None:
-        """The JSON of what a signal route has returned; None where it can't be sent, which is logged."""
+    def _reply(self, id: str, outcome: Any, where: str) -> bytes:
+        """The frame for what a signal route has returned; an error where that is too large, which is logged."""
         # A route often ends with a send. The numbers of the delivery are no business of the client.
         if outcome is None or isinstance(outcome, Delivery):
-            return _NULL
-        where = "-" if event.route is None else event.route.path
-        try:
-            data = encode_value(outcome)
-        except (TypeError, ValueError):
-            self._runtime.counters.functions_failed += 1
-            self._runtime.reports.failure(
-                f"reply of {where}",
-                "signal route {where} has returned what can't be sent as a reply",
-                where=where,
-            )
-            return None
+            return reply(id, _NULL)
+        data = encode_value(outcome)
         if len(data) > self._runtime.settings.max_outgoing_bytes:
             self._runtime.reports.limit(
                 "max_outgoing_bytes",
@@ -146,8 +142,8 @@ class Answers:
                 size_bytes=len(data),
                 where=where,
             )
-            return None
-        return data
+            return error(ErrorCode.FAILED, id)
+        return reply(id, data)
 
     def _do(self, link: Link, answer: Answer) -> None:
         match answer:
@@ -195,7 +191,7 @@ class Answers:
             return
         try:
             expires: datetime = checked_expiry(outcome)
-        except (TypeError, ValueError):
+        except RAISED:
             self._runtime.counters.functions_failed += 1
             self._runtime.reports.failure(
                 "refresh_check", "refresh_check has to return the new expiry, an aware datetime, or None"

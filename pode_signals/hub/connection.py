@@ -261,7 +261,8 @@ class SignalConnection:
     def leave(self, group: str) -> None:
         """Be in a group no longer. What was sent to the group before still arrives.
 
-        Nothing happens where the connection is not in the group, or is not open any more.
+        A client that lost this connection does not come back into the group either. Nothing happens where the
+        connection is not in the group.
 
         Raises:
             NameInvalid: the text can't be a group.

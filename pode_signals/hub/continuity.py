@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Callable
 
-from twisted.internet.defer import CancelledError
+from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.defer import TimeoutError as DeferTimeout
 from twisted.python.failure import Failure
 
@@ -36,8 +36,10 @@ _PATIENCE_SECONDS = 2.0
 """How long hello waits for the log of another process."""
 _ENTRIES_AHEAD = 64
 """How many entries of a log are written for one client before the next ones are asked for."""
-_MOST_ENCODED = 1_000
-_MOST_ENCODED_BYTES = 4_194_304
+_PIECE_BYTES = 32_768
+"""How many bytes of payloads are written for one client before the client has to read. JSON may write six for one."""
+_MOST_PIECES = 256
+_MOST_PIECES_BYTES = 4_194_304
 # A token is renewed at half of its life, up to a tenth of that sooner or later, so that clients differ.
 _RENEWED_AT, _SPREAD = 0.5, 0.1
 _RENEWAL_SECONDS = 60.0
@@ -74,9 +76,9 @@ class Continuity:
         self._log = log
         self._resumes = resumes
         self._beats: dict[str | None, bytes] = {}
-        # The frames of entries that were replayed lately. After a cut all clients of a name have missed the same ones.
-        self._encoded: OrderedDict[tuple[Position, Encoding], bytes] = OrderedDict()
-        self._encoded_bytes = 0
+        # Pieces of replays that are the same for all clients, by where they begin and end.
+        self._pieces: OrderedDict[tuple[Position, Position, Encoding], bytes] = OrderedDict()
+        self._pieces_bytes = 0
         histories.began = self._begins_anew
         histories.progressed = self._progressed
 
@@ -97,8 +99,7 @@ class Continuity:
             return
         self._fan_out.hold(link)
         offered = back.position
-        answer = self._log.missed(link.name, offered, place, _ENTRIES_AHEAD)
-        answer.addTimeout(_PATIENCE_SECONDS, self._runtime.clock)
+        answer = self._missed(link, offered, place)
 
         def go_on(missed: Missed | None) -> None:
             if link.state is ConnectionState.OPEN:
@@ -112,7 +113,7 @@ class Continuity:
                 is_recovered = isinstance(found, Recovered)
                 self._counters.resumes["recovered" if is_recovered else "lost"] += 1
                 if is_recovered and missed is not None:
-                    self._hello(link, offered, recovered=True)
+                    # In one write, since each costs a call of the system.
                     self._begin_replay(link, Replay(offered, place, link.groups), missed)
                 else:
                     self._hello(link, place, recovered=False)
@@ -178,13 +179,16 @@ class Continuity:
         return self._histories.position(link.name) if link.is_global else None
 
     def _hello(self, link: Link, place: Position | None, *, recovered: bool) -> None:
+        # Not by way of the queue, where what was sent before waits for this.
+        self._fan_out.write(link, self._first_hello(link, place, recovered=recovered))
+
+    def _first_hello(self, link: Link, place: Position | None, *, recovered: bool) -> bytes:
         dialogue = link.dialogue
         assert dialogue is not None
         dialogue.beat_due = self._runtime.clock.seconds() + self._settings.ping_interval_seconds
-        # Not by way of the queue, where what was sent before waits for this.
-        if self._fan_out.write(link, self._hello_frame(link, dialogue, place, recovered=recovered)):
-            dialogue.recovered = recovered
-            dialogue.session.greeted()
+        dialogue.recovered = recovered
+        dialogue.session.greeted()
+        return self._hello_frame(link, dialogue, place, recovered=recovered)
 
     def _hello_frame(self, link: Link, dialogue: Dialogue, place: Position | None, *, recovered: bool) -> bytes:
         settings, profile = self._settings, link.profile
@@ -235,20 +239,24 @@ class Continuity:
 
     # The replay.
 
+    def _missed(self, link: Link, since: Position, until: Position) -> Deferred[Missed]:
+        """Ask the log for the next entries; the answer is a failure where it takes too long."""
+        answer = self._log.missed(link.name, since, until, _ENTRIES_AHEAD)
+        # The log in memory has answered already, and a timer would cost more than its answer.
+        if not answer.called:
+            answer.addTimeout(_PATIENCE_SECONDS, self._runtime.clock)
+        return answer
+
     def _begin_replay(self, link: Link, replay: Replay, missed: Missed) -> None:
-        dialogue = link.dialogue
-        assert dialogue is not None
-        # Hello may have failed.
-        if link.state is ConnectionState.OPEN:
-            dialogue.replay = replay
-            self._write(link, replay, missed)
+        assert link.dialogue is not None
+        link.dialogue.replay = replay
+        self._write(link, replay, missed, self._first_hello(link, replay.since, recovered=True))
 
     def _go_on(self, link: Link, replay: Replay) -> None:
         """Ask for the next entries, unless the client has still to read those before."""
         if link.state is not ConnectionState.OPEN or self._fan_out.held.get(link, True):
             return
-        answer = self._log.missed(link.name, replay.since, replay.until, _ENTRIES_AHEAD)
-        answer.addTimeout(_PATIENCE_SECONDS, self._runtime.clock)
+        answer = self._missed(link, replay.since, replay.until)
 
         def give_up(failure: Failure) -> None:
             self._unanswered(link, failure)
@@ -256,32 +264,35 @@ class Continuity:
 
         answer.addCallbacks(lambda missed: self._write(link, replay, missed), give_up)
 
-    def _write(self, link: Link, replay: Replay, missed: Missed) -> None:
+    def _write(self, link: Link, replay: Replay, missed: Missed, before: bytes = b"") -> None:
+        """Write entries, and the beat that ends the replay where these are the last ones.
+
+        Args:
+            link: the connection.
+            replay: its replay.
+            missed: the next entries.
+            before: what comes before them.
+        """
         if link.state is not ConnectionState.OPEN:
             return
         if not missed.complete:
             self._fall_behind(link)
             return
-        signals = missed.signals
-        frames = [
-            self._frame(each, link.encoding) for each in signals if matches(each.target, replay.groups, link.client_id)
-        ]
+        signals = _piece_of(missed.signals)
+        frames = self._frames_for(link, replay, signals)
         if signals:
             replay.since = signals[-1].position
-        self._counters.signals_replayed += len(frames)
-        if frames and not self._fan_out.write(link, b"".join(frames)):
+        is_over = len(signals) == len(missed.signals) < _ENTRIES_AHEAD
+        if is_over:
+            assert link.dialogue is not None
+            link.dialogue.replay = None
+            frames += self._beat_frame(replay.until.offset)
+        if not self._fan_out.write(link, before + frames):
             return
-        if len(signals) < _ENTRIES_AHEAD:
-            self._end_replay(link, replay)
+        if is_over:
+            self._fan_out.release(link)
         else:
             self._runtime.turns.later(self._go_on, link, replay)
-
-    def _end_replay(self, link: Link, replay: Replay) -> None:
-        dialogue = link.dialogue
-        assert dialogue is not None
-        dialogue.replay = None
-        self._fan_out.write(link, self._beat_frame(replay.until.offset))
-        self._fan_out.release(link)
 
     def _fall_behind(self, link: Link) -> None:
         """The log has dropped what the client had still to get: it comes back, and is told."""
@@ -294,17 +305,40 @@ class Continuity:
         )
         link.shut(CloseCode.SLOW_CLIENT, "the replay took too long", ClosedBy.SERVER)
 
-    def _frame(self, signal: LoggedSignal, encoding: Encoding) -> bytes:
-        key = signal.position, encoding
-        frame = self._encoded.get(key)
-        if frame is None:
-            frame = self._encoded[key] = message_of(signal).encoded(encoding)
-            self._encoded_bytes += len(frame)
-            while len(self._encoded) > _MOST_ENCODED or self._encoded_bytes > _MOST_ENCODED_BYTES:
-                self._encoded_bytes -= len(self._encoded.popitem(last=False)[1])
-        return frame
+    def _frames_for(self, link: Link, replay: Replay, signals: tuple[LoggedSignal, ...]) -> bytes:
+        """The frames of those entries that are for a client."""
+        if not signals:
+            return b""
+        key = replay.since, signals[-1].position, link.encoding
+        # After a cut all clients of a name have missed the same entries, mostly.
+        piece = self._pieces.get(key)
+        if piece is not None:
+            self._counters.signals_replayed += len(signals)
+            return piece
+        chosen = [each for each in signals if matches(each.target, replay.groups, link.client_id)]
+        self._counters.signals_replayed += len(chosen)
+        piece = b"".join(message_of(each).encoded(link.encoding) for each in chosen)
+        if all(each.target.is_everybody for each in signals):
+            self._keep_piece(key, piece)
+        return piece
+
+    def _keep_piece(self, key: tuple[Position, Position, Encoding], piece: bytes) -> None:
+        self._pieces[key] = piece
+        self._pieces_bytes += len(piece)
+        while len(self._pieces) > _MOST_PIECES or self._pieces_bytes > _MOST_PIECES_BYTES:
+            self._pieces_bytes -= len(self._pieces.popitem(last=False)[1])
 
     def _unanswered(self, link: Link, failure: Failure) -> None:
         """The log could not tell, or not in time."""
         if failure.check(CancelledError, DeferTimeout) is None:
             self._runtime.reports.failure("history", "the history of {name} can't be read", failure, name=link.name)
+
+
+def _piece_of(signals: tuple[LoggedSignal, ...]) -> tuple[LoggedSignal, ...]:
+    """The first entries, as many as one piece has; one at least."""
+    size_bytes = 0
+    for number, each in enumerate(signals):
+        size_bytes += len(each.data)
+        if size_bytes > _PIECE_BYTES and number:
+            return signals[:number]
+    return signals

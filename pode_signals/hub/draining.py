@@ -55,6 +55,7 @@ class Drain:
     async def run(self) -> None:
         """Close all; ends when no connection is left."""
         if not self._hurried:
+            self._say_how_many()
             self._closing = Deferred.fromCoroutine(self._close())
             with suppress(CancelledError, defer.TimeoutError):
                 await self._closing.addTimeout(self._seconds, self._clock)
@@ -65,6 +66,16 @@ class Drain:
                 link.abort(ClosedBy.SHUTDOWN)
             with suppress(defer.TimeoutError):
                 await Deferred.fromCoroutine(_gone(left)).addTimeout(_ABORT_SECONDS, self._clock)
+
+    def _say_how_many(self) -> None:
+        # Else nothing tells an operator for up to ``seconds`` why the process does not end.
+        if count := len(self._hub.links()):
+            self._log.info(
+                "closing {count} connection{s}; after {seconds:g} s the rest is aborted",
+                count=count,
+                s="" if count == 1 else "s",
+                seconds=self._seconds,
+            )
 
     async def _close(self) -> None:
         links = list(self._hub.links())

@@ -264,8 +264,7 @@ class Histories:
         history = self.names.get(name)
         if history is None:
             return
-        target = signal.target
-        if not (target.groups or target.client_ids or target.exclude):
+        if signal.target.is_everybody:
             if history.entries:
                 history.everybody_knows()
                 self._behind.pop(name, None)

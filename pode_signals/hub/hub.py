@@ -262,7 +262,7 @@ class Hub:
 
     def close(self, link: Link, code: int, reason: bytes) -> None:
         """Write a close frame; a transport that raises is given up, and the exception goes no further."""
-        if link.dialogue is not None and comes_back(code) is ComesBack.NO:
+        if comes_back(code) is ComesBack.NO:
             self._forget_groups(link)
         self.fan_out.close(link, code, reason)
 
@@ -300,12 +300,12 @@ class Hub:
             self._tell_of_groups(link)
 
     def leave_group(self, link: Link, group: str) -> None:
-        """Have an open connection in one group less."""
-        if self._has_what_was_sent(link):
+        """Have a connection in one group less. No older resume token brings the group back, of an ended one either."""
+        self._forget_groups(link)
+        if link.state is ConnectionState.OPEN and self._has_what_was_sent(link):
             link.groups = without_group(link.groups, group)
             if link.is_global:
                 self.registry.leave(link, group)
-            self._forget_groups(link)
             self._tell_of_groups(link)
 
     # What dispatch and events call.
@@ -349,7 +349,7 @@ class Hub:
 
     def _forget_groups(self, link: Link) -> None:
         """No older resume token brings a client's groups back."""
-        if self.resumes.left(link):
+        if link.dialogue is not None and self.resumes.left(link):
             self.continuity.renew_all(self.links())
 
     def _tell_of_groups(self, link: Link) -> None:

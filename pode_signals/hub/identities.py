@@ -123,16 +123,25 @@ class Identities:
             self._warn_of_no_address()
         return Identity(name, groups, self._issue(client_id, caller))
 
-    def with_joined(self, identity: Identity, back: ComingBack | None) -> tuple[Identity, ComingBack | None]:
+    def with_joined(
+        self, identity: Identity, back: ComingBack | None, half_open: Link | None = None
+    ) -> tuple[Identity, ComingBack | None]:
         """Give a client that comes back the groups that it had joined: all of them, or none where they are too many.
 
         Args:
             identity: who it is, with the groups that ``convert`` gave.
             back: what it offered; None where it does not come back.
+            half_open: its connection that it replaces; None where there is none. The client may not have heard of the
+                last groups that this one has joined, so that its token does not have them.
         """
-        if back is None or not back.resumption.groups:
+        if back is None:
             return identity, back
-        groups = tuple(dict.fromkeys((*identity.groups, *back.resumption.groups)))
+        joined = list(back.resumption.groups)
+        if half_open is not None and half_open.dialogue is not None and back.resumption.is_whole:
+            joined += (each for each in half_open.groups if each not in half_open.dialogue.granted)
+        if not joined:
+            return identity, back
+        groups = tuple(dict.fromkeys((*identity.groups, *joined)))
         if len(groups) <= self._max_groups:
             return evolve(identity, groups=groups), back
         self._reports.limit("max_groups", "a client that came back was to be in {count} groups", count=len(groups))

@@ -233,8 +233,8 @@ class Link:
             self.hub.join_group(self, group)
 
     def leave(self, group: str) -> None:
-        """Be in a group no longer; nothing happens where the connection is not in the group, or is not open."""
-        if self.state is ConnectionState.OPEN and group in self.groups:
+        """Be in a group no longer; nothing happens where the connection is not in the group."""
+        if group in self.groups:
             self.hub.leave_group(self, group)
 
     # What hub, dispatch and fan-out call.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from attrs import define
@@ -67,4 +67,8 @@ def checked_expiry(expires: object) -> datetime:
         raise TypeError(f"expires has to be a datetime, not {type(expires).__name__}")
     if expires.utcoffset() is None:
         raise ValueError("expires has to be aware: give it a time zone, such as datetime.now(UTC) + timedelta(hours=1)")
-    return expires
+    # In UTC, so that no time zone of the program is asked again each second.
+    try:
+        return expires.astimezone(UTC)
+    except OverflowError:
+        raise ValueError(f"expires is beyond all times: {expires}") from None

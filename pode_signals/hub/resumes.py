@@ -10,7 +10,6 @@ from ..core.names import client_id_text
 from ..core.request_record import RequestRecord
 from ..core.resume import ResumeRequest
 from ..core.resume_tokens import NO_TOKEN, Conversion, ResumeIdentity, ResumeTokens, Resumption, resumption
-from ..core.signing import Caller
 from .dialogue import ComingBack
 from .identities import Identities, caller_of
 from .link import Link
@@ -59,9 +58,9 @@ class Resumes:
         """
         given = None if client_id is None else client_id_text(client_id)
         conversion = Conversion(name, user, given, scope)
-        return ComingBack(offer.position, self._resumption(offer.token, conversion, caller_of(request)))
+        return ComingBack(offer.position, self._resumption(offer.token, conversion, request))
 
-    def _resumption(self, token: str | None, conversion: Conversion, caller: Caller) -> Resumption:
+    def _resumption(self, token: str | None, conversion: Conversion, request: RequestRecord) -> Resumption:
         if token is None:
             return NO_TOKEN
         identity = self._current_tokens().read(token)
@@ -71,7 +70,7 @@ class Resumes:
         found = resumption(
             identity,
             conversion,
-            is_valid=lambda client_id: self._identities.is_valid(client_id, caller),
+            is_valid=lambda client_id: self._identities.is_valid(client_id, caller_of(request)),
             groups_hold=holds,
             now=self._now(),
         )

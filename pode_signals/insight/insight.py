@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from heapq import nlargest
 from itertools import islice
 
-from ..core.model import Target
+from ..core.model import BroadcastLevel, Target
 from ..core.nearest import unknown
 from ..hub.hub import Hub
 from ..hub.link import Link
@@ -104,6 +104,10 @@ class Insight:
             count: how many at most.
         """
         return tuple(map(self._row, nlargest(count, self._hub.fan_out.congested, key=_queued_bytes)))
+
+    def broadcast_levels(self) -> dict[str | None, BroadcastLevel]:
+        """The broadcast levels that were set, by name; None is the level of each name that has none of its own."""
+        return self._hub.deliveries.levels.all()
 
     def recent_refusals(self) -> tuple[Refusal, ...]:
         """The last 100 WebSocket handshakes that became no connection, the oldest first."""

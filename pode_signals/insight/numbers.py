@@ -105,6 +105,20 @@ def _failures(sources: Sources) -> Mapping[str, int]:
     return {"raised": counters.functions_failed, "timed_out": counters.functions_timed_out}
 
 
+def _resumes(sources: Sources) -> Mapping[str, int]:
+    counters = sources.hub.counters
+    return {
+        "recovered": counters.resumes["recovered"],
+        "lost": counters.resumes["lost"],
+        "refused": counters.resume_tokens_refused.total(),
+    }
+
+
+def _acknowledgements(sources: Sources) -> Mapping[str, int]:
+    found = sources.hub.counters.acknowledgements
+    return {outcome: found[outcome] for outcome in ("acknowledged", "unanswered", "gone")}
+
+
 def _refused(sources: Sources) -> Mapping[tuple[str, ...], int]:
     found = sources.hub.counters.upgrades_refused.items()
     return {(reason, str(status)): count for (reason, status), count in found}
@@ -199,6 +213,22 @@ NUMBERS: Mapping[str, Number] = {
         "How often a limit acted, by its setting.",
         lambda sources: dict(sources.hub.counters.limits_hit),
         labels=("limit",),
+    ),
+    "pode_signals_resumes_total": Number(
+        "Clients that came back with a position, by whether they got all that they missed; and as refused, resume"
+        " tokens that did not count.",
+        _resumes,
+        labels=("outcome",),
+    ),
+    "pode_signals_history_messages": Number(
+        "Messages that histories hold, for all names.", lambda sources: sources.hub.backplane.history.held[0]
+    ),
+    "pode_signals_history_bytes": Number(
+        "How much histories hold, for all names, as their limit counts it.",
+        lambda sources: sources.hub.backplane.history.held[1],
+    ),
+    "pode_signals_acknowledgements_total": Number(
+        "Recipients of acknowledged sends, by whether they have answered.", _acknowledgements, labels=("outcome",)
     ),
     "pode_signals_requests_total": Number(
         "HTTP answers on the ports of services, by the class of their status.",

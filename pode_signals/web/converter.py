@@ -24,7 +24,7 @@ from ..core.text import printable
 from ..core.upgrade import SIGNALS_PROTOCOL, UpgradeRules, check, chosen_subprotocol, is_handshake
 from ..errors import ClientIdInvalid, ClientIdRefused, NameInvalid, NameRefused, TooManyConnections, UpgradeRefused
 from ..hub.connection import SignalConnection, view_of
-from ..hub.dialogue import Dialogue
+from ..hub.dialogue import ComingBack, Dialogue
 from ..hub.events import name_for
 from ..hub.fence import Place
 from ..hub.hub import Hub
@@ -238,6 +238,12 @@ class Converter:
         check_is_request("client_address", request)
         return read_request(request, self.proxies).address
 
+    def _half_open(self, identity: Identity, back: ComingBack | None) -> Link | None:
+        """The connection that a client has lost that comes back, while the hub has not seen the end of it."""
+        if back is None or not back.is_known:
+            return None
+        return self.hub.registry.get(identity.name, identity.client_id)
+
     def _convert(
         self,
         request: Any,
@@ -261,13 +267,14 @@ class Converter:
         if is_signals and offer.resume is not None:
             user = None if profile is None else profile.user
             back = self.hub.resumes.coming_back(offer.resume, name, user, client_id, scope, record)
-            if client_id is None and back.resumption.identity is not None:
+            # It is the same id where ``convert`` gave one, and may have the signature of an older secret.
+            if back.resumption.identity is not None:
                 client_id = back.resumption.identity.client_id
         identity = self._identified(name, group, client_id, record)
         dialogue = None
         if is_signals:
             dialogue = Dialogue(Session(settings.max_json_depth, settings.max_json_keys), identity.groups)
-            identity, back = self.hub.identities.with_joined(identity, back)
+            identity, back = self.hub.identities.with_joined(identity, back, self._half_open(identity, back))
         if self._factory is None:
             self._factory = self._new_factory(self.hub)
         return self.hub.open(

@@ -49,7 +49,7 @@ class CloseCode(IntEnum):
     TLS_FAILED = 1015, _RFC, "Never sent: TLS could not be agreed on."
     PAGE_FROZEN = 3001, _OURS, "Reserved for pages that their browser freezes."
     SLOW_CLIENT = 4008, _OURS, "The client reads too slowly, see ``slow_client``."
-    EXPIRED = 4401, _OURS, "Reserved for connections that expire."
+    EXPIRED = 4401, _OURS, "The connection has expired and was not renewed, see ``expiry_grace_seconds``."
     REPLACED = 4409, _OURS, "A newer connection has the same name and client id, see ``duplicate_client_id``."
 
     def __new__(cls, code: int, source: str, meaning: str) -> Self:

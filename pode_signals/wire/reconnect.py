@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from enum import Enum
+from typing import Self
 
 from .frames import CloseCode
 
@@ -10,24 +11,39 @@ __all__ = ["ComesBack", "comes_back"]
 
 
 class ComesBack(Enum):
-    """Whether and when a client connects again after its connection has ended."""
+    """Whether and when a client connects again after its connection has ended.
 
-    YES = "yes"
-    """After the usual backoff."""
-    LATER = "later"
-    """After the backoff, which has grown: the client did something that the server does not take."""
-    WHEN_SHOWN = "when shown"
-    """When the page that has closed the connection is shown or goes on again."""
-    ONCE_WITH_CREDENTIALS = "once with credentials"
-    """Once, if the client can renew its credentials. A second such end, before a connection was open for 60 seconds, is
-    final."""
-    ONCE = "once"
-    """Once, after a random time of up to 5 seconds. A second such end within 60 seconds is final, or two pages with one
-    client id would take each other's place for ever."""
-    NO = "no"
-    """The connection was closed on purpose."""
-    CLIENT_IS_WRONG = "client is wrong"
-    """Never: the client would do wrong again. Its application is told of an error."""
+    Attributes:
+        meaning: the same in a sentence.
+    """
+
+    meaning: str
+
+    YES = "yes", "After the usual backoff."
+    LATER = "later", "After the backoff, which has grown: the client did something that the server does not take."
+    WHEN_SHOWN = "when shown", "When the page that has closed the connection is shown or goes on again."
+    ONCE_WITH_CREDENTIALS = (
+        "once with credentials",
+        "Once, if the client can renew its credentials. A second such end, before a connection was open for 60 seconds,"
+        " is final.",
+    )
+    ONCE = (
+        "once",
+        "Once, after a random time of up to 5 seconds. A second such end within 60 seconds is final, or two pages with"
+        " one client id would take each other's place for ever.",
+    )
+    NO = "no", "Not again: the connection was closed on purpose."
+    CLIENT_IS_WRONG = (
+        "client is wrong",
+        "Not again: the client would do wrong once more. Its application is told of an error.",
+    )
+
+    def __new__(cls, value: str, meaning: str) -> Self:
+        """A member, which has the sentence beside its value."""
+        member = object.__new__(cls)
+        member._value_ = value
+        member.meaning = meaning
+        return member
 
 
 def comes_back(code: int) -> ComesBack:

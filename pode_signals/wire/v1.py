@@ -67,25 +67,59 @@ class ErrorCode(StrEnum):
 
     Attributes:
         text: the sentence that the client gets. It is the same each time, and never an exception's.
+        meaning: when a client gets the code.
         is_bad_message: whether the frame counts as a bad message, of which too many close the connection.
     """
 
     text: str
+    meaning: str
     is_bad_message: bool
 
-    BAD_FRAME = "bad_frame", "The frame is not valid.", True
-    UNKNOWN_TYPE = "unknown_type", "The server does not know this type of frame."
-    NO_ROUTE = "no_route", "Nothing takes messages on this path."
-    REFUSED = "refused", "The server does not allow this."
-    FAILED = "failed", "The server could not do this."
-    TIMED_OUT = "timed_out", "The server took too long."
-    NOT_AVAILABLE = "not_available", "The server does not offer this here."
+    BAD_FRAME = (
+        "bad_frame",
+        "The frame is not valid.",
+        "The text is not JSON, is no object, or has no ``type``; a field that is known has a wrong type, or passes a"
+        " limit.",
+        True,
+    )
+    UNKNOWN_TYPE = (
+        "unknown_type",
+        "The server does not know this type of frame.",
+        "The server does not know the ``type``, such as one of a later version.",
+    )
+    NO_ROUTE = (
+        "no_route",
+        "Nothing takes messages on this path.",
+        "There is no signal route, and ``unrouted`` does not have the message sent on.",
+    )
+    REFUSED = (
+        "refused",
+        "The server does not allow this.",
+        "A broadcast level, or a client id that is not valid, stops the message; ``refresh_check`` refuses the"
+        " credentials; or another refresh is under way.",
+    )
+    FAILED = (
+        "failed",
+        "The server could not do this.",
+        "The function raised an exception, or what it returned can't be sent.",
+    )
+    TIMED_OUT = (
+        "timed_out",
+        "The server took too long.",
+        "The function took longer than ``handler_timeout_seconds``, and was cancelled.",
+    )
+    NOT_AVAILABLE = (
+        "not_available",
+        "The server does not offer this here.",
+        "A refresh where there is no ``refresh_check``, or the question who is there.",
+    )
 
-    def __new__(cls, code: str, text: str, is_bad_message: bool = False) -> Self:
-        """A member, which is the code, and has the text beside the code."""
+    def __new__(cls, code: str, text: str, meaning: str, is_bad_message: bool = False) -> Self:
+        """A member, which is the code, and has the texts beside the code."""
         member = str.__new__(cls, code)
         member._value_ = code
         member.text = text
+        member.meaning = meaning
         member.is_bad_message = is_bad_message
         return member
 

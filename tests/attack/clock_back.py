@@ -13,9 +13,9 @@ from pathlib import Path
 
 from attack.target import Outcome, Target, target
 from attack.wire import Wire
+from faked_clock import LIBRARY, forget
 from web_fakes import TEXT, frame
 
-PRELOAD = next(iter(sorted(Path("/usr/lib").glob("*/faketime/libfaketime.so.1"))), None)
 STEP_SECONDS = -3_600
 TIMEOUT_SECONDS = 1
 # An hour is what a server waits that goes by the wall clock; a machine may stand still for a while.
@@ -37,13 +37,14 @@ def target_with_clock(tmp_path: Path) -> Iterator[tuple[Target, Callable[[int], 
 
     set_clock(0)
     environment = {
-        "LD_PRELOAD": str(PRELOAD),
+        "LD_PRELOAD": str(LIBRARY),
         "FAKETIME_TIMESTAMP_FILE": str(now),
         "FAKETIME_NO_CACHE": "1",
         "FAKETIME_DONT_FAKE_MONOTONIC": "1",
     }
     with target(tmp_path, *OPTIONS, environment=environment) as server:
         yield server, set_clock
+    forget(server.process_id)
 
 
 async def stepped_back(server: Target, set_clock: Callable[[int], None]) -> Outcome:

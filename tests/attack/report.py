@@ -22,6 +22,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from attack import clock_back, draining, floods, frame_floods, leaks, request_floods, slow, vanished
 from attack.target import Outcome, target
+from faked_clock import LIBRARY
 
 CLIENTS = 100
 VANISHING = 200
@@ -64,7 +65,7 @@ def steps(flood_seconds: float, reader_seconds: float, cycles: int) -> Iterator[
             lambda folder: vanished.target_with_cable(folder, *vanished.OPTIONS),
             partial(vanished.cut_off, count=VANISHING),
         )
-    if clock_back.PRELOAD is not None:
+    if LIBRARY is not None:
         yield Step(clock_back.target_with_clock, lambda given: clock_back.stepped_back(*given))
     yield Step(target, partial(leaks.cycles, count=cycles, warm_up=WARM_UP, most_growth_bytes=leaks.MOST_GROWTH_BYTES))
     yield Step(partial(target, app="starved"), partial(leaks.no_descriptors, crowd=CROWD))

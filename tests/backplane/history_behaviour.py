@@ -232,6 +232,22 @@ class HistoryBehaviour:
             node.append(data)
         assert node.result(node.backplane.history.size("Room")) == (3, 9)
 
+    def test_what_is_held(self, node: Node) -> None:
+        """S17.2: a node tells how many entries it holds for all names, and their bytes: at least the payloads."""
+        assert node.backplane.history.held == (0, 0)
+        for name in ("Room", "Hall"):
+            node.follow(name)
+            for data in (b"1", b"22", b"333", b"4444"):
+                node.append(data, Target((name,)))
+        entries, size_bytes = node.backplane.history.held
+        assert entries == 6
+        assert size_bytes >= 18
+        node.backplane.history.forget("Room")
+        assert node.backplane.history.held[0] == 3
+        assert node.backplane.history.held[1] < size_bytes
+        node.backplane.history.forget("Hall")
+        assert node.backplane.history.held == (0, 0)
+
     def test_read(self, node: Node) -> None:
         """S17.2: a log can be read in pages, from its oldest entry or from any that is kept."""
         node.follow(limits=HistoryLimits(messages=5))

@@ -188,6 +188,31 @@ class TestMemoryHistory:
         append(log, "Room", b"x" * size)
         assert len(kept(log, "Room")) == count
 
+    def test_what_is_held_in_memory(self) -> None:
+        """S17.2: what is held is the sum over all logs, places included, whatever made entries go."""
+        clock, random = Clock(), Random(7)
+        log = MemoryHistoryLog(clock, total_bytes=20_000, max_empty_names=2)
+        names = [f"Name {number}" for number in range(6)]
+        for _ in range(2_000):
+            name = random.choice(names)
+            act = random.random()
+            if act < 0.1:
+                follow(log, name, HistoryLimits(messages=8, seconds=random.choice((5, 60))))
+            elif act < 0.15:
+                log.unfollow(name)
+            elif act < 0.2:
+                log.forget(name)
+            elif act < 0.3:
+                clock.advance(random.uniform(0, 10))
+            else:
+                append(log, name, b"x" * random.randrange(3_000))
+            # A read of each log has what is too old dropped from all of them.
+            held = [entries for each in names if (entries := kept(log, each))]
+            size_bytes = sum(PLACE_BYTES + sum(PLACE_BYTES + len(data) for data in entries) for entries in held)
+            assert log.held == (sum(map(len, held)), size_bytes)
+        log.clear()
+        assert log.held == (0, 0)
+
     def test_what_is_too_old_is_not_read(self, node: MemoryNode) -> None:
         """S17.2: in memory what is too old is gone for every reader, without another append."""
         node.follow()

@@ -138,6 +138,26 @@ def test_names_that_change_in_the_file(folder: Path, monkeypatch: pytest.MonkeyP
     assert logged == []
 
 
+def test_keys_that_count_from_the_next_start_on(folder: Path, logged: list[str]) -> None:
+    """S1.5: a reload names in one line the keys of the file that have changed and that only a new start takes up."""
+    table = (
+        "[[endpoints]]\nprotocol = 'https'\nlisten = 'tcp:{}'\ncertificate = 'cert.pfx'\ncertificate_password = 'x'\n"
+    )
+    renew(folder, "x")
+    (folder / "chat.toml").write_text("drain_seconds = 5\nmax_names = 3\n" + table.format(8443))
+    running = command("--config=chat.toml")
+    running.reload()
+    assert logged == []
+    (folder / "chat.toml").write_text("drain_seconds = 6\ncompression = true\n" + table.format(8444))
+    line = "warn changed, which only a new start takes up: drain_seconds, endpoints, max_names, compression"
+    for count in (1, 2):
+        running.reload()
+        assert logged == [line] * count
+    (folder / "chat.toml").write_text("drain_seconds = 5\nmax_names = 3\n" + table.format(8443))
+    running.reload()
+    assert logged == [line] * 2
+
+
 def test_a_certificate_takes_the_place_of_a_self_signed_one(folder: Path) -> None:
     """S1.5: a certificate that the file names in place of a self-signed one is used after a reload, and so the other
     way; a self-signed one stays what it is.

@@ -5,7 +5,6 @@ The client compares what it got with all that was ever sent to it. Each rule of 
 
 from __future__ import annotations
 
-from copy import deepcopy
 from typing import Any, NamedTuple
 
 from attrs import evolve
@@ -68,6 +67,22 @@ class Sent(NamedTuple):
     client_id: str | None
 
 
+class Appended(NamedTuple):
+    """What a log was given for a message."""
+
+    target: Target
+    number: int
+    salt: int
+
+
+def new_log(epoch: str) -> History:
+    return History(epoch, HistoryLimits(messages=4))
+
+
+def append(log: History, message: Appended) -> None:
+    log.append(message.target, str(message.number).encode(), None, salt=message.salt, now=0)
+
+
 class Connection:
     """The server's side of the connection: its groups, and the frames that the client has not read."""
 
@@ -85,9 +100,9 @@ class World:
     def __init__(self, taken_out: str | None = None) -> None:
         self.taken_out = taken_out
         self.made = 0
-        self.log = History("epoch0", HistoryLimits(messages=4))
-        # Copies of the log as it was before each of its last messages, with the number of that message.
-        self.copies: list[tuple[int, History]] = []
+        self.log = new_log("epoch0")
+        # All that was appended to this log.
+        self.appended: list[Appended] = []
         self.nodes = [self.log.position, self.log.position]
         self.tokens = ResumeTokens(["secret"], "hub")
         self.versions = ClientVersions(self.new_generation, LIFE_SECONDS)
@@ -122,8 +137,8 @@ class World:
         client_id = self.hellos[-1].client_id if to_client and self.hellos else None
         target = Target((NAME,), () if group is None else (group,), () if client_id is None else (client_id,))
         self.made += 1
-        self.copies.append((len(self.sent), deepcopy(self.log)))
-        self.log.append(target, str(len(self.sent)).encode(), None, salt=self.made, now=0)
+        self.appended.append(Appended(target, len(self.sent), self.made))
+        append(self.log, self.appended[-1])
         self.sent.append(Sent(group, client_id))
 
     def join(self, group: str) -> None:
@@ -176,8 +191,8 @@ class World:
     def restart(self) -> None:
         """All nodes start anew: log, versions and generation are gone. Secrets and the client's state are not."""
         self.cut()
-        self.log = History(self.new("epoch"), HistoryLimits(messages=4))
-        self.copies.clear()
+        self.log = new_log(self.new("epoch"))
+        self.appended.clear()
         self.nodes = [self.log.position, self.log.position]
         self.versions = ClientVersions(self.new_generation, LIFE_SECONDS)
 
@@ -186,11 +201,13 @@ class World:
 
         A client that has seen none of these entries can't know of them, and nobody tells it.
         """
-        if entries <= len(self.copies):
+        if entries <= len(self.appended):
             self.cut()
-            number, self.log = self.copies[-entries]
-            del self.copies[-entries:]
-            self.gone.update(range(number, len(self.sent)))
+            self.gone.update(range(self.appended[-entries].number, len(self.sent)))
+            del self.appended[-entries:]
+            self.log = new_log(self.log.position.epoch)
+            for each in self.appended:
+                append(self.log, each)
             self.nodes = [self.log.position, self.log.position]
 
     # The connection.

@@ -70,3 +70,14 @@ def test_levels_share_nothing() -> None:
     one.set(CLIENT_ID)
     one.set(GROUP, "Msg")
     assert other.get("Msg") is NAME
+
+
+def test_all_levels() -> None:
+    """S7.1: the levels that were set are told by name, with the level of every other name; the answer is a copy."""
+    levels = BroadcastLevels()
+    assert levels.all() == {None: NAME}
+    levels.set(CLIENT_ID, "Msg")
+    levels.set(GROUP)
+    assert levels.all() == {None: GROUP, "Msg": CLIENT_ID}
+    levels.all().clear()
+    assert levels.get("Msg") is CLIENT_ID

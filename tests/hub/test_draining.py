@@ -7,6 +7,7 @@ from random import Random
 import pytest
 from twisted.internet.defer import Deferred, succeed
 from twisted.internet.task import Clock
+from twisted.logger import Logger, formatEvent
 
 from pode_signals.core.model import ClosedBy, Closure
 from pode_signals.hub.draining import Drain
@@ -92,6 +93,22 @@ def test_nobody_there() -> None:
     draining = Draining(0)
     draining.start()
     assert draining.ended_at == 0
+
+
+@pytest.mark.parametrize(
+    ("count", "said"),
+    [
+        (0, []),
+        (1, ["closing 1 connection; after 3 s the rest is aborted"]),
+        (60, ["closing 60 connections; after 3 s the rest is aborted"]),
+    ],
+)
+def test_what_the_log_says(count: int, said: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """S12.2: at a stop the log says how many connections are closed, and after what time the rest is aborted."""
+    lines: list[str] = []
+    monkeypatch.setattr(Drain, "_log", Logger(observer=lambda event: lines.append(formatEvent(event))))
+    Draining(count, seconds=3).start()
+    assert lines == said
 
 
 def test_a_few_clients() -> None:

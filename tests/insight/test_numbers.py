@@ -6,11 +6,12 @@ from typing import Any
 
 import pytest
 from bounded import BoundedWorld
+from dialogues import room, signals_world, talk
 from fakes import connect, connected, new_signals, turn
 from queue_model import PLACE_BYTES, slowed
 from web_fakes import World, head, plain
 
-from pode_signals import Scope, Signals
+from pode_signals import BroadcastLevel, Scope, Signals
 from pode_signals.insight.numbers import NUMBERS
 from pode_signals.wire.frames import text_frame
 
@@ -188,3 +189,56 @@ def test_every_answer_counts() -> None:
     assert slow.answers[-1].status == 408
     world.client().open("/msg")
     assert labelled(world.signals, "requests_total") == {"2xx": 1, "4xx": 4, "1xx": 1}
+
+
+def test_clients_that_come_back() -> None:
+    """O1.3: clients that came back, by whether they lost anything, and as refused the tokens that did not count."""
+    world = room(signals_world(ping_interval_seconds=1_000))
+    world.signals.keep_history("Room", messages=3)
+    assert labelled(world.signals, "resumes_total") == {"recovered": 0, "lost": 0, "refused": 0}
+    talker = talk(world)
+    place = talker.place
+    talker.cut()
+    talker = talker.again()
+    for number in range(4):
+        world.signals.send(number, name="Room")
+    talker.cut()
+    talker = talker.again(place)
+    talker.cut()
+    talker.again(f"{talker.place}x").cut()
+    assert labelled(world.signals, "resumes_total") == {"recovered": 1, "lost": 2, "refused": 1}
+
+
+def test_what_histories_hold() -> None:
+    """O1.3: how many messages histories hold, and how much they count for ``total_history_bytes``."""
+    world = room(signals_world())
+    world.signals.keep_history(["Room", "Other"], messages=3)
+    assert (number(world.signals, "history_messages"), number(world.signals, "history_bytes")) == (0, 0)
+    for _ in range(4):
+        world.signals.send("four", name=["Room", "Other"])
+    assert number(world.signals, "history_messages") == 6
+    payloads = 6 * len("four")
+    assert payloads < number(world.signals, "history_bytes") < payloads + 8 * 1_000
+    world.signals.forget_history(["Room", "Other"])
+    assert (number(world.signals, "history_messages"), number(world.signals, "history_bytes")) == (0, 0)
+
+
+def test_acknowledgements() -> None:
+    """O1.3: recipients of acknowledged sends, by what they answered."""
+    world = room(signals_world(ping_interval_seconds=1_000))
+    assert labelled(world.signals, "acknowledgements_total") == {"acknowledged": 0, "unanswered": 0, "gone": 0}
+    answers, silent, gone = (talk(world) for _ in range(3))
+    world.signals.send("x", name="Room", acknowledge=True, timeout=1)
+    world.turn()
+    answers.says(type="ack", id=answers.all[-1]["ack"])
+    gone.cut()
+    world.turn(1)
+    assert silent.is_open
+    assert labelled(world.signals, "acknowledgements_total") == {"acknowledged": 1, "unanswered": 1, "gone": 1}
+
+
+def test_broadcast_levels() -> None:
+    """S7.1: ``signals.insight`` tells the levels that were set, and that of every other name."""
+    signals = new_signals()
+    signals.set_broadcast_level("group", "Rooms")
+    assert signals.insight.broadcast_levels() == {None: BroadcastLevel.NAME, "Rooms": BroadcastLevel.GROUP}

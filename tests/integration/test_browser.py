@@ -18,7 +18,8 @@ ISO_DATE = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d")
 
 @pytest.mark.own_event_loop
 def test_chat_between_two_pages(chromium: str, tmp_path: Path) -> None:
-    """S12.1: the default program's chat page: what one page says both show, and [date] is answered with a date.
+    """S12.1: the default program's chat page: what one page says both show, and [date] is answered with a date; the
+    page is dark where the browser wants dark pages.
 
     With PODE_SIGNALS_PICTURES=docs/pictures it leaves the picture that README.md shows.
     """
@@ -44,6 +45,9 @@ def test_chat_between_two_pages(chromium: str, tmp_path: Path) -> None:
             expect(messages).to_contain_text(ISO_DATE)
         if folder := os.environ.get("PODE_SIGNALS_PICTURES"):
             one.screenshot(path=Path(folder) / "chat.png")
+        one.emulate_media(color_scheme="dark")
+        expect(one.locator("body")).to_have_css("background-color", "rgb(22, 24, 29)")
+        expect(other.locator("body")).to_have_css("background-color", "rgb(255, 255, 255)")
         assert not aborted
         assert not errors
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import socket
-import subprocess
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -12,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from conftest import require
+from faked_clock import LIBRARY, forget
 from programs import Program, free_port, start
 from web_fakes import CLOSE, frame, head
 
@@ -40,11 +40,11 @@ class Shown:
 @pytest.fixture
 def shown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Shown:
     """The wall clock of the programs that the test starts; the clock that is never set is the machine's."""
-    command = [require("faketime"), "-f", "+0", "printenv", "LD_PRELOAD"]
-    library = subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+    require("faketime")
+    assert LIBRARY is not None
     clock = Shown(tmp_path / "offset")
     for name, value in {
-        "LD_PRELOAD": library,
+        "LD_PRELOAD": str(LIBRARY),
         "FAKETIME_TIMESTAMP_FILE": str(tmp_path / "offset"),
         "FAKETIME_NO_CACHE": "1",
         "FAKETIME_DONT_FAKE_MONOTONIC": "1",
@@ -66,6 +66,7 @@ def serving(tmp_path: Path, *options: str) -> Iterator[Program]:
         yield program
     finally:
         program.stop()
+        forget(program.process.pid)
 
 
 @contextmanager

@@ -91,6 +91,53 @@ def test_ajax_reply(chromium: str, tmp_path: Path) -> None:
         assert not aborted
 
 
+@pytest.mark.own_event_loop
+def test_rpc(chromium: str, tmp_path: Path) -> None:
+    """P23, P26: the page of rpc.py shows the reply to its question or the refusal, and each page what is taken."""
+    with running("rpc:service", tmp_path) as program, browsing(chromium) as browser:
+        context = browser.new_context()
+        aborted = stay_home(context)
+        one, other = context.new_page(), context.new_page()
+        for page in (one, other):
+            page.goto(f"http://localhost:{program.port}/")
+            expect(page.locator("#answer")).to_have_text("ready")
+        for page, answer in ((one, "You have 1A; seats left: 8"), (other, "This seat is taken. (app.seat_taken)")):
+            page.locator("#seat").fill("1A")
+            page.locator("input[type=submit]").click()
+            expect(page.locator("#answer")).to_have_text(answer)
+            expect(page.locator("#taken")).to_have_text("1A")
+        assert not aborted
+
+
+@pytest.mark.own_event_loop
+def test_rooms(chromium: str, tmp_path: Path) -> None:
+    """P36, P47: a page of rooms.py that was cut off and connects again is in its rooms, and has what was said."""
+    with running("rooms:service", tmp_path) as program, browsing(chromium) as browser:
+        context = browser.new_context()
+        aborted = stay_home(context)
+        one, other = context.new_page(), context.new_page()
+        for page in (one, other):
+            page.goto(f"http://localhost:{program.port}/")
+            expect(page.locator("#status")).to_have_text("open")
+            page.get_by_label("kitchen").check()
+            expect(page.locator("#room option")).to_have_text(["kitchen"])
+        one.get_by_label("attic").click()
+        expect(one.locator("#messages")).to_have_text("This room is by invitation. (app.not_invited)")
+        expect(one.get_by_label("attic")).not_to_be_checked()
+        one.locator("#cut").click()
+        expect(one.locator("#status")).to_have_text("closed")
+        other.locator("#text").fill("soup")
+        other.get_by_role("button", name="Say").click()
+        expect(other.locator("#messages")).to_have_text("kitchen: soup")
+        one.locator("#connect").click()
+        expect(one.locator("#messages p")).to_have_text(
+            ["This room is by invitation. (app.not_invited)", "kitchen: soup"]
+        )
+        expect(one.locator("#room option")).to_have_text(["kitchen"])
+        expect(one.get_by_label("kitchen")).to_be_checked()
+        assert not aborted
+
+
 def log_in(page: Page, program: Program, user: str, password: str) -> None:
     """Fill the form in."""
     page.goto(f"http://localhost:{program.port}/")
@@ -101,7 +148,7 @@ def log_in(page: Page, program: Program, user: str, password: str) -> None:
 
 @pytest.mark.own_event_loop
 def test_auth_form(chromium: str, tmp_path: Path) -> None:
-    """S2.2, S10.2: auth_form.py lets members in alone, announces them, and closes with 4401 who logs out."""
+    """S2.2, S10.2: auth_form.py lets members in alone, announces them, and closes with 4000 who logs out."""
     with running("auth_form:service", tmp_path) as program, browsing(chromium) as browser:
         with pytest.raises(websocket.WebSocketBadStatusException) as refused:
             connect(program, "/members")
@@ -132,7 +179,7 @@ def test_auth_form(chromium: str, tmp_path: Path) -> None:
         second.goto(f"http://localhost:{program.port}/")
         expect(second.locator("body")).to_have_attribute("data-state", "open")
         ada.get_by_role("button", name="Log out").click()
-        expect(second.locator("#messages")).to_contain_text("closed: 4401 logged out")
+        expect(second.locator("#messages")).to_contain_text("closed: 4000 logged out")
         expect(alan.locator("#messages")).to_contain_text("ada logged out")
         forged = "fetch('/logout', {method: 'POST', body: new URLSearchParams({token: 'x'})}).then(a => a.status)"
         assert alan.evaluate(forged) == 403

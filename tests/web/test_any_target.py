@@ -14,7 +14,7 @@ from pode_signals.core.model import Unrouted
 from pode_signals.hub.connection import SignalConnection
 
 NIGHTLY = os.environ.get("HYPOTHESIS_PROFILE") == "nightly"
-TABLES = 5_000 if NIGHTLY else 300
+TABLES = 5_000 if NIGHTLY else 150
 TARGETS_OF_A_TABLE = 12
 SEGMENTS = ["admin", "a", "é", "7", "b;c"]
 PARTS = [*SEGMENTS, "<x>", "<y>", "<int:n>", "<path:p>"]

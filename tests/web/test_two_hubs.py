@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from twisted.internet.task import deferLater
-from web_fakes import World, message
+from web_fakes import World
 
 from pode_signals.core.model import Scope, SendMode
 from pode_signals.errors import NameRequired, NoCurrentConnection
@@ -33,11 +33,12 @@ def test_two_hubs() -> None:
         results.append("checked")
 
     one.signals.add_route("/msg", lambda event: results.append("wrong hub"))
-    client = two.client().open()
-    client.send(message("x"))
-    two.turn(1)
+    client = two.tester.connect("/msg")
+    client.send("x")
+    two.tester.advance(1)
     assert results == [None, True, 0, 1, "checked"]
-    assert client.texts == ["two"]
+    assert client.receive() == "two"
+    client.nothing()
     assert one.signals.open_connections() == ()
 
 
@@ -53,6 +54,8 @@ def test_two_hubs_around_one_application() -> None:
         one.signals.send("from one", name="one")
         two.signals.send("from two", name="two")
 
-    clients = [two.client().open("/one"), two.client().open("/two")]
-    two.turn(1)
-    assert [client.texts for client in clients] == [["from one"], ["from two"]]
+    clients = [two.tester.connect("/one"), two.tester.connect("/two")]
+    two.tester.advance(1)
+    assert [client.receive() for client in clients] == ["from one", "from two"]
+    for client in clients:
+        client.nothing()

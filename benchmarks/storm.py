@@ -1,0 +1,188 @@
+"""A storm: all clients of a server are cut off at once, and come back to resume. It fails where one lost anything.
+
+The server's CPU time for each resume is compared with that for each handshake of a plain client, in rounds that take
+turns. All sockets are on this machine.
+
+usage: python benchmarks/storm.py [--clients 5000] [--rounds 3] [--missed 5]
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import resource
+import socket
+import statistics
+import subprocess
+import sys
+import time
+from typing import NamedTuple
+
+SERVER = """
+import json, sys, time
+from klein import Klein
+from pode_signals import Signals, SignalsService, Endpoint
+from twisted.internet import reactor
+
+app, signals = Klein(), Signals(ping_interval_seconds=1_000, max_connections=100_000, pending_handshakes=20_000)
+signals.keep_history("Room", messages=1_000)
+
+@app.route("/room")
+def room(request):
+    signals.convert(request, name="Room")
+
+@app.route("/cpu")
+def cpu(request):
+    return json.dumps([time.process_time(), signals.count("Room"), signals.counters.callbacks_failed]).encode()
+
+@app.route("/send/<int:count>")
+def send(request, count):
+    for number in range(count):
+        signals.send({"number": number, "text": "x" * 60}, name="Room")
+    return b"[]"
+
+port = int(sys.argv[1])
+SignalsService(signals, app.resource(), [Endpoint("http", port=port), Endpoint("ws", port=port)]).startService()
+reactor.run()
+"""
+AT_ONCE = 200
+"""How many clients wait for their handshake at a time: a listening socket has a bound on those who wait."""
+HEAD = (
+    "GET /room HTTP/1.1\r\nHost: localhost:{port}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+    "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n{offer}\r\n"
+)
+
+
+class Connected(NamedTuple):
+    """A client's socket, and the frames that came with the handshake."""
+
+    reader: asyncio.StreamReader
+    writer: asyncio.StreamWriter
+    frames: list[dict[str, object]]
+
+    def cut(self) -> None:
+        """Break the connection, without a close frame."""
+        self.writer.transport.abort()
+
+
+async def frame_of(reader: asyncio.StreamReader) -> dict[str, object]:
+    """The next text frame of the server."""
+    _, size = await reader.readexactly(2)
+    if size == 126:
+        size = int.from_bytes(await reader.readexactly(2), "big")
+    found: dict[str, object] = json.loads(await reader.readexactly(size))
+    return found
+
+
+async def connect(port: int, gate: asyncio.Semaphore, offer: str = "", until: str = "") -> Connected:
+    """Shake hands, and read frames up to one of a type."""
+    async with gate:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        line = f"Sec-WebSocket-Protocol: {offer}\r\n" if offer else ""
+        writer.write(HEAD.format(port=port, offer=line).encode())
+        answer = await reader.readuntil(b"\r\n\r\n")
+        assert answer.startswith(b"HTTP/1.1 101"), answer
+        frames: list[dict[str, object]] = []
+        while until and (not frames or frames[-1]["type"] != until):
+            frames.append(await frame_of(reader))
+        return Connected(reader, writer, frames)
+
+
+async def ask(port: int, path: str) -> list[float]:
+    """The answer of one of the server's pages."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(f"GET {path} HTTP/1.0\r\nHost: localhost:{port}\r\n\r\n".encode())
+    answer = await reader.read()
+    writer.close()
+    found: list[float] = json.loads(answer.partition(b"\r\n\r\n")[2])
+    return found
+
+
+async def nobody_is_left(port: int) -> None:
+    """Wait, bounded, until the server has seen that its clients are gone."""
+    for _ in range(600):
+        if not (await ask(port, "/cpu"))[1]:
+            return
+        await asyncio.sleep(0.1)
+    raise RuntimeError("clients are left")
+
+
+async def all_connect(port: int, offers: list[str], until: str) -> tuple[list[Connected], float]:
+    """Connect a client for each offer; gives the server's microseconds for each."""
+    gate = asyncio.Semaphore(AT_ONCE)
+    before = (await ask(port, "/cpu"))[0]
+    clients = await asyncio.gather(*(connect(port, gate, offer, until) for offer in offers))
+    return clients, ((await ask(port, "/cpu"))[0] - before) / len(offers) * 1e6
+
+
+async def one_round(port: int, count: int, missed: int) -> tuple[float, float, float]:
+    """The server's microseconds for a plain handshake, for a first one of a signals client, and for a resume."""
+    plain, plain_us = await all_connect(port, [""] * count, "")
+    for each in plain:
+        each.cut()
+    await nobody_is_left(port)
+    first, first_us = await all_connect(port, ["pode.signals.v1"] * count, "hello")
+    hellos = [each.frames[0] for each in first]
+    for each in first:
+        each.cut()
+    await nobody_is_left(port)
+    await ask(port, f"/send/{missed}")
+    offers = [f"pode.signals.v1, pode.resume.{each['epoch']}.{each['offset']}.{each['resumeToken']}" for each in hellos]
+    back, resume_us = await all_connect(port, offers, "beat")
+    for each, hello in zip(back, hellos, strict=True):
+        again, *signals, _ = each.frames
+        assert again["recovered"] is True, again
+        assert again["clientId"] == hello["clientId"]
+        assert [signal["data"]["number"] for signal in signals] == list(range(missed))  # type: ignore[index]
+    for each in back:
+        each.cut()
+    await nobody_is_left(port)
+    return plain_us, first_us, resume_us
+
+
+async def measure(port: int, clients: int, rounds: int, missed: int) -> None:
+    """Print the figures of each round, and their medians."""
+    found = []
+    for number in range(rounds):
+        found.append(await one_round(port, clients, missed))
+        plain_us, first_us, resume_us = found[-1]
+        print(
+            f"round {number + 1}: {clients:,} clients, all recovered; server's CPU: plain {plain_us:.0f} us, "
+            f"signals {first_us:.0f} us ({first_us / plain_us:.2f}), resume {resume_us:.0f} us "
+            f"({resume_us / plain_us:.2f})",
+            flush=True,
+        )
+    ratio = statistics.median(each[2] / each[0] for each in found)
+    faults = (await ask(port, "/cpu"))[2]
+    print(f"a resume with {missed} missed messages takes {ratio:.2f} times a plain handshake; {faults} faults")
+
+
+def main() -> None:
+    """Start the server, let the storm come, and end the server."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("--clients", type=int, default=5_000)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--missed", type=int, default=5)
+    given = parser.parse_args()
+    # Soft limits are often 1,024.
+    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    server = subprocess.Popen([sys.executable, "-c", SERVER, str(port)])
+    try:
+        for _ in range(100):
+            with socket.socket() as probe:
+                if probe.connect_ex(("127.0.0.1", port)) == 0:
+                    break
+            time.sleep(0.1)
+        asyncio.run(measure(port, given.clients, given.rounds, given.missed))
+    finally:
+        server.terminate()
+        server.wait(10)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,198 @@
+"""What attackers found in replies, acknowledgements and resume: each kind stays mended."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta, timezone, tzinfo
+from typing import Any
+
+import pytest
+from dialogues import Talker, room, signals_world, talk
+from twisted.internet.defer import Deferred
+from twisted.internet.task import deferLater
+from twisted.logger import capturedLogs
+from web_fakes import head
+
+from pode_signals import Delivery, Scope
+from pode_signals.errors import ReplyRefused
+from pode_signals.signals import hub_of
+
+
+class Unfinished(ReplyRefused):
+    """A refusal of a program that forgets to say what it refuses."""
+
+    def __init__(self) -> None:
+        pass
+
+
+class Odd(dict[str, int]):
+    """A result that raises what nobody expects."""
+
+    def items(self) -> Any:
+        raise KeyError("odd")
+
+
+@pytest.mark.parametrize("outcome", [Unfinished(), Odd(a=1)])
+@pytest.mark.parametrize("is_late", [False, True])
+def test_an_outcome_that_raises(outcome: Any, is_late: bool) -> None:
+    """P29: whatever a route's outcome raises, the client gets ``failed``, and its next message is handled."""
+    world = signals_world().converting("/room", "Room")
+
+    @world.signals.route("/room")
+    async def route(event: Any) -> Any:
+        if event.data.message == "next":
+            return "handled"
+        if is_late:
+            await deferLater(world.clock, 1)
+        if isinstance(outcome, ReplyRefused):
+            raise outcome
+        return outcome
+
+    talker = talk(world)
+    with capturedLogs() as logs:
+        talker.says(type="send", id="1", message="first")
+        talker.says(type="send", id="2", message="next")
+        world.turn(1)
+        world.turn()
+    first, second = talker.frames()
+    assert (first["id"], first["code"], second["data"]) == ("1", "failed", "handled")
+    assert len(logs) == 1
+    assert world.signals.counters.functions_failed == 1
+
+
+def test_a_send_when_an_answer_settles() -> None:
+    """P36: a send of a program that waits for an answer keeps the order of the log, whatever settles the answer."""
+    world = room(signals_world(send_queue_bytes=3_000, ping_interval_seconds=1_000))
+    world.signals.keep_history("Room", messages=1_000)
+    slow, witness = talk(world), talk(world)
+
+    slow.client.wire.producer.pauseProducing()
+    direct = slow.connection
+
+    async def wait_directly() -> None:
+        delivery: Delivery = hub_of(world.signals).sender.send_to(slow_link, "ask", timeout_seconds=60)
+        await delivery
+        world.signals.send("it has left", name="Room")
+
+    slow_link = hub_of(world.signals).registry.get("Room", direct.client_id)
+    assert slow_link is not None
+    Deferred.fromCoroutine(wait_directly())
+    number = 0
+    while direct.state.value == "open":
+        world.signals.send(f"{number}" * 100, name="Room")
+        number += 1
+    world.turn()
+    offsets = [int(each["offset"].split("-")[0]) for each in witness.frames() if "offset" in each]
+    assert offsets == sorted(offsets)
+    assert len(offsets) == number + 1
+
+
+def test_a_replay_to_a_client_that_reads_nothing() -> None:
+    """P43: a replay of large messages waits for the client, rather than filling the memory."""
+    world = room(signals_world(ping_interval_seconds=1_000))
+    world.signals.keep_history("Room")
+    talker = talk(world)
+    talker.cut()
+    for _ in range(15):
+        world.signals.send("\x01" * 60_000, name="Room")
+    client = world.client()
+    client.send(head("/room", ("Sec-WebSocket-Protocol", f"pode.signals.v1, pode.resume.{talker.place}")))
+    client.wire.producer.pauseProducing()
+    for _ in range(20):
+        world.turn()
+    assert len(client.received) < 1_000_000
+    client.wire.producer.resumeProducing()
+    for _ in range(20):
+        world.turn()
+    assert len(client.texts) == 17
+
+
+def test_a_secret_that_is_replaced_while_a_client_is_away() -> None:
+    """P50: with an id of the program's own, too, a client that comes back has the id that it had."""
+    world = room(signals_world(ping_interval_seconds=1_000), client_id="bob")
+    world.signals.keep_history("Room")
+    world.signals.enable_signing("a secret that is quite long enough, really")
+    talker = talk(world)
+    issued = talker.connection.client_id
+    world.signals.replace_secrets(["a newer secret that is long enough", "a secret that is quite long enough, really"])
+    world.signals.send("for bob", name="Room", client_id=issued)
+    back = Talker(world, resume=f"{talker.all[0]['epoch']}.{talker.all[0]['offset']}.{talker.all[0]['resumeToken']}")
+    world.turn()
+    assert (back.hello()["clientId"], back.signals()) == (issued, ["for bob"])
+    assert talker.closed == (4409, "replaced by a newer connection")
+
+
+def test_a_group_that_was_joined_on_a_dead_link() -> None:
+    """P47: a group that a half-open connection has joined unheard is the next connection's too."""
+    world = room(signals_world(ping_interval_seconds=1_000))
+    world.signals.keep_history("Room")
+    talker = talk(world)
+    heard = talker.place
+    talker.connection.join("kitchen")
+    world.signals.send("soup", name="Room", group="kitchen")
+    back = talker.again(heard)
+    hello = back.hello()
+    assert (hello["recovered"], hello["groups"], back.signals()) == (True, ["kitchen"], ["soup"])
+
+
+def test_local_and_global_connections_of_one_id() -> None:
+    """P69: a local connection answers and leaves for itself, and not for a global one with its client id."""
+    world = signals_world(ping_interval_seconds=1_000).converting("/room", "Room", client_id="bob")
+
+    @world.app.route("/local", endpoint="/local")
+    async def local(request: Any) -> None:
+        world.converted.append(world.signals.convert(request, "Room", client_id="bob", scope=Scope.LOCAL))
+        await Deferred()
+
+    one, other = talk(world), talk(world, path="/local")
+    delivery = world.signals.send("x", name="Room", acknowledge=True, timeout=5)
+    world.turn()
+    ack = one.all[-1]["ack"]
+    other.says(type="ack", id=ack)
+    other.cut()
+    assert (delivery.acknowledged, delivery.gone) == ((), ())
+    one.says(type="ack", id=ack)
+    assert delivery.acknowledged == ("bob",)
+
+
+def test_a_local_connection_that_is_silent() -> None:
+    """P69: a local connection that is open and has not answered is not gone."""
+    world = signals_world(ping_interval_seconds=1_000)
+    asked: list[Delivery] = []
+
+    @world.app.route("/room")
+    async def local(request: Any) -> None:
+        world.converted.append(world.signals.convert(request, "Room", scope=Scope.LOCAL))
+        asked.append(world.signals.send("x", mode="direct", acknowledge=True, timeout=1))
+        await Deferred()
+
+    talk(world)
+    world.turn(1)
+    assert (len(asked[0].unanswered), asked[0].gone) == (1, ())
+
+
+class BadZone(tzinfo):
+    """A time zone that knows no time but once."""
+
+    asked = 0
+
+    def utcoffset(self, _when: datetime | None) -> Any:
+        BadZone.asked += 1
+        if BadZone.asked > 1:
+            raise LookupError("no such zone")
+        return UTC.utcoffset(None)
+
+    dst = utcoffset
+
+
+def test_an_expiry_that_raises() -> None:
+    """P85: an expiry whose time zone raises is ``failed``, and nothing of it is kept."""
+    world = room(signals_world(ping_interval_seconds=1_000))
+    BadZone.asked = 0
+    world.signals.refresh_check = lambda *_: datetime(2030, 1, 1, tzinfo=BadZone())
+    talker = talk(world)
+    with capturedLogs() as logs:
+        talker.says(type="refresh", id="r", token="t")
+    assert talker.frames()[0]["code"] == "failed"
+    assert (talker.connection.expires, talker.is_open, len(logs)) == (None, True, 1)
+    with pytest.raises(ValueError, match="beyond all times"):
+        talker.connection.expires = datetime.max.replace(tzinfo=timezone(timedelta(hours=-12)))

@@ -1,0 +1,196 @@
+"""Runs a scenario with clients in memory, those of ``pode_signals.testing``.
+
+Such a client has no application. So what an application does and sees is skipped, and a frame that the client has to
+send is sent where the scenario says so.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from scenarios.lines import ANYTHING_MORE, Command, Frame, Seen, Step
+from scenarios.matching import Bindings, Mismatch
+from scenarios.program import Program
+
+from pode_signals.testing import Refused, SignalTester, TestClient
+
+__all__ = ["MemoryDriver", "run_in_memory"]
+
+_OF_THE_APPLICATION = ("send", "request")
+_HEADERS = ("Origin", "Host")
+
+
+def run_in_memory(steps: tuple[Step, ...]) -> None:
+    """Run a scenario.
+
+    Raises:
+        Mismatch: something is not as the scenario says; the sentence has the number of the line.
+    """
+    driver = MemoryDriver()
+    for step in steps:
+        try:
+            driver.take(step)
+        except AssertionError as error:
+            raise Mismatch(f"line {step.line}: {error}") from error
+    driver.end()
+
+
+class _Wire:
+    """A client of a scenario, and what went over its wire that no line has taken yet."""
+
+    def __init__(self, client: TestClient) -> None:
+        self.client = client
+        self._taken = {"<-": 0, "->": 0}
+
+    def left(self, direction: str) -> list[dict[str, Any]]:
+        records = [each for each in self.client.frames() if each["direction"] == direction]
+        return records[self._taken[direction] :]
+
+    def take(self, direction: str) -> dict[str, Any]:
+        left = self.left(direction)
+        if not left:
+            raise Mismatch(f"nothing is there to be taken.{self.client.wire.listed()}")
+        self._taken[direction] += 1
+        return left[0]
+
+    def check_all_taken(self, who: str) -> None:
+        for direction in ("<-", "->"):
+            if left := self.left(direction):
+                raise Mismatch(f"no line takes what went over the wire of {who}: {left!r}")
+
+
+class MemoryDriver:
+    """Takes one step after the other."""
+
+    def __init__(self) -> None:
+        self._bindings = Bindings()
+        self._settings: dict[str, Any] = {}
+        self._clients: dict[str, _Wire] = {}
+        self._refused: dict[str, Refused] = {}
+        self._begin()
+
+    def take(self, step: Step) -> None:
+        """Do what a line says, or see that it is so."""
+        match step:
+            case Frame():
+                self._frame(step)
+            case Command(who="server"):
+                self._server(step)
+            case Command(verb=verb) if verb not in _OF_THE_APPLICATION:
+                getattr(self, f"_do_{verb}")(step)
+            case Command() | Seen():
+                pass
+
+    def end(self) -> None:
+        """See that all that went over the wire was taken, and that nothing is left."""
+        for who, wire in self._clients.items():
+            wire.check_all_taken(who)
+        self._tester.end()
+
+    # The server.
+
+    def _begin(self) -> None:
+        self._program = Program(**self._settings)
+        self._tester = SignalTester(self._program.signals, self._program.root)
+
+    def _server(self, step: Command) -> None:
+        if step.verb == "settings":
+            self._settings = step.named
+            self._begin()
+        elif step.verb == "restart":
+            for each in self._clients.values():
+                each.client.cut()
+            self._tester.end()
+            self._begin()
+        elif step.verb == "advance":
+            self._tester.advance(step.arguments[0])
+        else:
+            # This command gives a variable its value; all others take the values of theirs.
+            arguments = list(step.arguments) if step.verb == "position" else self._bindings.filled(step.arguments)
+            self._program.run(step.verb, arguments, self._bindings.filled(step.named), self._bindings)
+
+    # Clients.
+
+    def _do_connect(self, step: Command) -> None:
+        named = self._bindings.filled(step.named)
+        try:
+            client = self._tester.connect(
+                step.arguments[0],
+                protocol=named.get("protocol", "signals"),
+                headers={name: named[name] for name in _HEADERS if name in named},
+                since=named.get("since"),
+                auto_acknowledge=False,
+            )
+        except Refused as refused:
+            self._refused[step.who] = refused
+        else:
+            self._clients[step.who] = _Wire(client)
+
+    def _do_reconnect(self, step: Command) -> None:
+        """``reconnect with $e $o $t``: offering these; ``cutAfter=2``: and losing the connection after two frames."""
+        before = self._clients[step.who]
+        before.check_all_taken(step.who)
+        client = self._tester.reconnect(before.client, cut_after=step.named.get("cutAfter"))
+        self._clients[step.who] = _Wire(client)
+        if step.arguments:
+            offered = ".".join(["pode.resume", *map(str, self._bindings.filled(step.arguments[1:]))])
+            if client.offered[1:] != (offered,):
+                raise Mismatch(f"the client offers {client.offered[1:]!r}, and not {offered!r}")
+
+    def _do_cut(self, step: Command) -> None:
+        self._clients[step.who].client.cut()
+
+    def _do_vanish(self, step: Command) -> None:
+        self._clients[step.who].client.vanish()
+
+    def _do_close(self, step: Command) -> None:
+        self._clients[step.who].client.close(*step.arguments)
+
+    def _do_writes(self, step: Command) -> None:
+        """``writes`` and a text as it stands; or ``writes bytes ff``, ``writes binary ff``, ``writes large 70000``."""
+        wire = self._clients[step.who]
+        kind, _, size_or_digits = step.rest.partition(" ")
+        if kind == "binary":
+            wire.client.send_binary(bytes.fromhex(size_or_digits))
+        elif kind == "bytes":
+            wire.client.send_text(bytes.fromhex(size_or_digits))
+        elif kind == "large":
+            wire.client.send({"large": "x" * int(size_or_digits)})
+        else:
+            wire.client.send_text(step.rest)
+        wire.take("->")
+
+    # Frames.
+
+    def _frame(self, step: Frame) -> None:
+        if step.kind == "status":
+            self._status(step)
+            return
+        wire, direction = self._clients[step.who], "<-" if step.is_from_server else "->"
+        if step.kind == "nothing":
+            if left := wire.left(direction):
+                raise Mismatch(f"something has come: {left!r}")
+            return
+        if step.kind == "frame" and not step.is_from_server:
+            wire.client.send_text(json.dumps(self._bindings.filled(step.pattern), separators=(",", ":")))
+        record = wire.take(direction)
+        if step.kind not in record:
+            raise Mismatch(f"{record!r} is no {step.kind}")
+        self._bindings.match(step.pattern, record[step.kind])
+
+    def _status(self, step: Frame) -> None:
+        refused = self._refused.pop(step.who, None)
+        if refused is None:
+            status, headers = 101, self._clients[step.who].client.response_headers
+        else:
+            status, headers = refused.status, refused.headers
+        if status != step.pattern:
+            raise Mismatch(f"the status is {status}")
+        # Names of headers are the same in any case.
+        came = {name.lower(): value for name, value in headers.items()}
+        self._bindings.match({_lower(name): value for name, value in step.headers.items()}, came)
+
+
+def _lower(name: str) -> str:
+    return name if name == ANYTHING_MORE else name.lower()
