@@ -107,7 +107,9 @@ class Histories:
         self._own: dict[str, HistoryLimits | None] = {}
         self._every: HistoryLimits | None = None
         # Names that keep a history because every name does, and that nobody is connected to: the first one longest.
-        self._deserted: dict[str, None] = {}
+        # Each has the number of messages that were not logged for such names up to then.
+        self._deserted: dict[str, int] = {}
+        self._not_logged = 0
         # The message that is being logged, with its delivery, while the log in memory hands it out.
         self._sending: tuple[Target, Message, Delivery] | None = None
 
@@ -144,6 +146,9 @@ class Histories:
     def joined(self, name: str) -> None:
         """A connection has joined a name: where every name keeps a history, this one does from now on."""
         if self._every is not None and name not in self._own:
+            if self._deserted.get(name, self._not_logged) != self._not_logged:
+                # Its log lacks a message: whoever comes back has to be told.
+                self._end(name)
             if name in self._deserted or name not in self.names:
                 self._deserted.pop(name, None)
                 self._follow(name)
@@ -157,13 +162,21 @@ class Histories:
         history.everybody_knows()
         if name not in self._own:
             self._log.unfollow(name)
-            self._deserted[name] = None
+            self._deserted[name] = self._not_logged
             # What is dropped here has to be dropped in the log as well: a message that is not logged any more would be
             # missing there.
             if len(self._deserted) > _MOST_DESERTED_NAMES:
                 self._end(next(iter(self._deserted)))
 
-    def send(self, target: Target, message: Message, delivery: Delivery, publish: Callable[[Outgoing], None]) -> None:
+    def send(
+        self,
+        target: Target,
+        message: Message,
+        delivery: Delivery,
+        publish: Callable[[Outgoing], None],
+        *,
+        asked_by_client: bool = False,
+    ) -> None:
         """Log a message for each of its names that keeps a history, and publish it for the others.
 
         Args:
@@ -171,6 +184,9 @@ class Histories:
             message: the message.
             delivery: counts recipients.
             publish: gives the rest to all nodes.
+            asked_by_client: whether it goes to every name because the message of a client names none. Such a message
+                is not logged for names that are deserted: clients leave any number of these, and each message would
+                cost an entry in each of their logs.
         """
         names = target.names
         if names is not None and len(names) == 1:
@@ -179,7 +195,7 @@ class Histories:
             else:
                 publish(Outgoing(target, message, delivery))
             return
-        for each in tuple(self.names):
+        for each in self._inhabited() if asked_by_client else tuple(self.names):
             if each in names if names is not None else self._allows(each, target):
                 # The place in the log is another one for each name, and so the message is.
                 own = Message(
@@ -196,6 +212,13 @@ class Histories:
             publish(Outgoing(target, message, delivery))
         elif rest := tuple(each for each in names if each not in self.names):
             publish(Outgoing(Target(rest, target.groups, target.client_ids, target.exclude), message, delivery))
+
+    def _inhabited(self) -> tuple[str, ...]:
+        """The names that keep a history, without the deserted ones, whose logs will lack a message."""
+        self._not_logged += 1
+        connected = self._registry.names()
+        own = (each for each in self._own if each in self.names and not self._registry.has_name(each))
+        return (*(each for each in connected if each in self.names), *own)
 
     def look(self, now: float) -> None:
         """Tell of the names whose clients are too far behind: called once a second."""

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from ..backplane.contract import Backplane
 from ..core.choices import chosen
 from ..core.levels import BroadcastLevels
-from ..core.model import ClientMessage, SendMode, Target
+from ..core.model import EVERY_NAME, ClientMessage, SendMode, Target
 from ..core.targets import Names, Several, client_ids_of, groups_of, target_of
 from ..errors import BroadcastRefused, MessageTooBig, NoCurrentConnection
 from ..wire.json import encode
@@ -106,7 +106,10 @@ class Sender:
             if timeout_seconds is not None:
                 self._ask(target, message, delivery, timeout_seconds)
             if self._logged:
-                self._histories.send(target, message, delivery, self._backplane.publish)
+                asked_by_client = said is not None and target.names is None and name is not EVERY_NAME
+                self._histories.send(
+                    target, message, delivery, self._backplane.publish, asked_by_client=asked_by_client
+                )
             else:
                 self._backplane.publish(Outgoing(target, message, delivery))
             if self.sent is not None:

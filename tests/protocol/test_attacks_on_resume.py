@@ -10,9 +10,9 @@ from dialogues import Talker, room, signals_world, talk
 from twisted.internet.defer import Deferred
 from twisted.internet.task import deferLater
 from twisted.logger import capturedLogs
-from web_fakes import head
+from web_fakes import World, head
 
-from pode_signals import Delivery, Scope
+from pode_signals import EVERY_NAME, Delivery, Scope
 from pode_signals.errors import ReplyRefused
 from pode_signals.signals import hub_of
 
@@ -168,6 +168,47 @@ def test_a_local_connection_that_is_silent() -> None:
     talk(world)
     world.turn(1)
     assert (len(asked[0].unanswered), asked[0].gone) == (1, ())
+
+
+def named_rooms(**settings: Any) -> World:
+    """A world in which each room is a name of its own, and every name keeps a history."""
+    world = signals_world(ping_interval_seconds=1_000, **settings)
+    world.signals.keep_history(EVERY_NAME, seconds=10_000)
+
+    @world.app.route("/room/<name>")
+    def route(request: Any, name: str) -> None:
+        world.converted.append(world.signals.convert(request, name))
+
+    return world
+
+
+@pytest.mark.parametrize("members", [{}, {"group": "nobody"}, {"clientId": "nobody"}])
+def test_a_message_to_every_name(members: dict[str, str]) -> None:
+    """P57: a client's message to every name costs nothing for names that are deserted, however many there are."""
+    world = named_rooms()
+    for number in range(50):
+        talk(world, path=f"/room/{number}").cut()
+    sender = talk(world, path="/room/here")
+    log = hub_of(world.signals).backplane.history
+    for _ in range(10):
+        sender.says(type="send", message="x", **members)
+    assert log.held[0] == 10
+    assert sender.signals() == ([] if members else ["x"] * 10)
+
+
+def test_a_name_that_lacks_a_message() -> None:
+    """P36: who comes back to a name whose log lacks a message of a client is told; sends of the program are logged."""
+    world = named_rooms()
+    told, whole = talk(world, path="/room/a"), talk(world, path="/room/b")
+    told.cut()
+    talk(world, path="/room/here").says(type="send", message="to every name")
+    assert whole.signals() == ["to every name"]
+    whole.cut()
+    world.signals.send("of the program", name=EVERY_NAME)
+    back = told.again()
+    assert (back.hello()["recovered"], back.signals()) == (False, [])
+    back = whole.again()
+    assert (back.hello()["recovered"], back.signals()) == (True, ["of the program"])
 
 
 class BadZone(tzinfo):
