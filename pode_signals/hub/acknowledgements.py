@@ -139,11 +139,16 @@ class Acknowledgements:
         self._count("acknowledged", 1)
         self._close(collection, recipient)
 
-    def left(self, link: Link) -> None:
-        """A connection has ended. Its client may come back, and answer what is replayed."""
+    def left(self, link: Link, *, for_good: bool = False) -> None:
+        """A connection has ended. Its client may come back, and answer what is replayed.
+
+        Args:
+            link: the connection.
+            for_good: whether it is known that its client does not come back.
+        """
         recipient = _recipient(link)
         for collection in tuple(self._of.get(recipient, ())):
-            if not (link.is_global and link.name in collection.logged):
+            if for_good or not (link.is_global and link.name in collection.logged):
                 collection.gone.append(link.client_id)
                 self._count("gone", 1)
                 self._close(collection, recipient)

@@ -170,7 +170,7 @@ class Continuity:
         """A transport is empty again: a client in a replay gets more of it."""
         self._fan_out.drained(link)
         dialogue = link.dialogue
-        if dialogue is not None and dialogue.replay is not None:
+        if dialogue is not None and dialogue.replay is not None and dialogue.replay.waits_for_client:
             self._go_on(link, dialogue.replay)
 
     # Hello.
@@ -253,8 +253,15 @@ class Continuity:
         self._write(link, replay, missed, self._first_hello(link, replay.since, recovered=True))
 
     def _go_on(self, link: Link, replay: Replay) -> None:
-        """Ask for the next entries, unless the client has still to read those before."""
-        if link.state is not ConnectionState.OPEN or self._fan_out.held.get(link, True):
+        """Ask for the next entries, unless the client has still to read those before.
+
+        There is one way on at a time: the next turn, the answer of the log, or the client. Two would write an entry
+        twice.
+        """
+        if link.state is not ConnectionState.OPEN:
+            return
+        replay.waits_for_client = self._fan_out.held[link]
+        if replay.waits_for_client:
             return
         answer = self._missed(link, replay.since, replay.until)
 

@@ -38,14 +38,18 @@ class Replay:
         since: the position after which the next entry comes.
         until: the position of the last entry; what was sent later waits in the client's queue.
         groups: the groups that the connection had when the replay began.
+
+    Attributes:
+        waits_for_client: whether the replay goes on only when the client has read what was written.
     """
 
-    __slots__ = ("groups", "since", "until")
+    __slots__ = ("groups", "since", "until", "waits_for_client")
 
     def __init__(self, since: Position, until: Position, groups: tuple[str, ...]) -> None:
         self.since = since
         self.until = until
         self.groups = groups
+        self.waits_for_client = False
 
 
 class Dialogue:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 
+from attrs import evolve
 from twisted.internet.interfaces import IDelayedCall
 from twisted.python.failure import Failure
 
@@ -121,7 +122,7 @@ class Histories:
                 self._follow(each)
         else:
             self._own[name] = limits
-            self._deserted.pop(name, None)
+            self._is_wanted_again(name)
             self._follow(name)
 
     def forget(self, name: str | EveryName) -> None:
@@ -146,11 +147,7 @@ class Histories:
     def joined(self, name: str) -> None:
         """A connection has joined a name: where every name keeps a history, this one does from now on."""
         if self._every is not None and name not in self._own:
-            if self._deserted.get(name, self._not_logged) != self._not_logged:
-                # Its log lacks a message: whoever comes back has to be told.
-                self._end(name)
-            if name in self._deserted or name not in self.names:
-                self._deserted.pop(name, None)
+            if self._is_wanted_again(name) or name not in self.names:
                 self._follow(name)
 
     def deserted(self, name: str) -> None:
@@ -195,23 +192,35 @@ class Histories:
             else:
                 publish(Outgoing(target, message, delivery))
             return
-        for each in self._inhabited() if asked_by_client else tuple(self.names):
-            if each in names if names is not None else self._allows(each, target):
-                # The place in the log is another one for each name, and so the message is.
-                own = Message(
-                    message.payload,
-                    message.key,
-                    is_text=message.is_text,
-                    groups=message.groups,
-                    acknowledgement=message.acknowledgement,
-                )
-                part = Target((each,), target.groups, target.client_ids, target.exclude)
-                self._append(part, own, delivery, publish)
-        # Deliveries leave these names out of every name.
         if names is None:
+            every = self._inhabited() if asked_by_client else tuple(self.names)
+            logged = [each for each in every if self._allows(each, target)]
+        else:
+            logged = [each for each in names if each in self.names]
+            target = evolve(target, names=tuple(each for each in names if each not in self.names))
+        for each in logged:
+            # The place in the log is another one for each name, and so the message is.
+            own = Message(
+                message.payload,
+                message.key,
+                is_text=message.is_text,
+                groups=message.groups,
+                acknowledgement=message.acknowledgement,
+            )
+            self._append(evolve(target, names=(each,)), own, delivery, publish)
+        # Deliveries leave the names that keep a history out of every name.
+        if target.names != ():
             publish(Outgoing(target, message, delivery))
-        elif rest := tuple(each for each in names if each not in self.names):
-            publish(Outgoing(Target(rest, target.groups, target.client_ids, target.exclude), message, delivery))
+
+    def _is_wanted_again(self, name: str) -> bool:
+        """Whether a name was deserted, which it is no longer. Where its log lacks a message, the log ends."""
+        missing_from = self._deserted.pop(name, None)
+        if missing_from is None:
+            return False
+        if missing_from != self._not_logged:
+            # Whoever comes back has to be told.
+            self._end(name)
+        return True
 
     def _inhabited(self) -> tuple[str, ...]:
         """The names that keep a history, without the deserted ones, whose logs will lack a message."""

@@ -12,7 +12,6 @@ from twisted.internet.interfaces import IReactorTime
 
 from ..backplane.contract import Backplane
 from ..backplane.memory import MemoryBackplane
-from ..core.groups import with_group, without_group
 from ..core.model import ClosedBy, ConnectionState, Identity, Scope, SendMode
 from ..core.registry import Registry
 from ..core.request_record import RequestRecord
@@ -39,6 +38,7 @@ from .histories import Histories
 from .identities import Identities
 from .inboxes import Inboxes
 from .link import Link
+from .memberships import Memberships
 from .profile import Profile
 from .queues import Queues
 from .records import Replacements
@@ -51,6 +51,7 @@ from .transport import ClientTransport
 __all__ = ["Hub"]
 
 _REPLACED = CloseCode.REPLACED
+_FOR_GOOD = (ComesBack.NO, ComesBack.CLIENT_IS_WRONG)
 # A user who reloads a page replaces a connection less often than this number of times within this time.
 _TOO_MANY_REPLACEMENTS = 3
 _REPLACING_SECONDS = 10.0
@@ -81,7 +82,7 @@ class Hub:
         unrouted: what becomes of a client's message for whose path there is no signal route.
         own_ports: the ports of this service's http and https endpoints: pages from there may connect.
         received: what transports call with a client's text message.
-        opened, closed, shook_hands, ponged, groups_changed: are told of what their names say; None tells nobody.
+        opened, closed, shook_hands, ponged: are told of what their names say; None tells nobody.
         pending_requests: for each service of the hub, its requests that are not complete.
     """
 
@@ -120,6 +121,11 @@ class Hub:
         self.continuity = Continuity(
             runtime, self.registry, self.fan_out, self.histories, self.backplane.history, self.resumes
         )
+        self.memberships = Memberships(
+            self.registry, self.fan_out, self.identities, self.resumes, self.continuity, self.links
+        )
+        self.join_group = self.memberships.join
+        self.leave_group = self.memberships.leave
         self.expiry = Expiry(runtime)
         self.answers = Answers(runtime, self.fan_out, self.fence, self.acknowledgements, self.expiry)
         self.routes = SignalRoutes()
@@ -131,7 +137,6 @@ class Hub:
         self.closed: Callable[[Link, float], None] | None = None
         self.shook_hands: Callable[[Link, float], None] | None = None
         self.ponged: Callable[[Link, float], None] | None = None
-        self.groups_changed: Callable[[Link], None] | None = None
         self.pending_requests: list[Sized] = []
 
     @property
@@ -253,6 +258,8 @@ class Hub:
         if not self.capacity.links:
             self.heartbeat.end()
         assert link.closure is not None
+        if link.dialogue is not None and comes_back(link.closure.code) in _FOR_GOOD:
+            self.acknowledgements.left(link, for_good=True)
         self.counters.connections_closed[link.closure.by.value] += 1
         if self.closed is not None:
             self.closed(link, self.clock.seconds() - link.connected_seconds)
@@ -263,7 +270,7 @@ class Hub:
     def close(self, link: Link, code: int, reason: bytes) -> None:
         """Write a close frame; a transport that raises is given up, and the exception goes no further."""
         if comes_back(code) is ComesBack.NO:
-            self._forget_groups(link)
+            self.memberships.forget(link)
         self.fan_out.close(link, code, reason)
 
     def congested(self, link: Link) -> None:
@@ -284,29 +291,6 @@ class Hub:
     def expires(self, link: Link) -> None:
         """A connection has another expiry: its client is told."""
         self.continuity.tell(link)
-
-    def join_group(self, link: Link, group: str) -> None:
-        """Have an open connection in one more group.
-
-        Raises:
-            ValueError: it would be in more than ``max_groups``.
-        """
-        groups = with_group(link.groups, group)
-        self.identities.check_count(groups)
-        if self._has_what_was_sent(link):
-            link.groups = groups
-            if link.is_global:
-                self.registry.join(link, group)
-            self._tell_of_groups(link)
-
-    def leave_group(self, link: Link, group: str) -> None:
-        """Have a connection in one group less. No older resume token brings the group back, of an ended one either."""
-        self._forget_groups(link)
-        if link.state is ConnectionState.OPEN and self._has_what_was_sent(link):
-            link.groups = without_group(link.groups, group)
-            if link.is_global:
-                self.registry.leave(link, group)
-            self._tell_of_groups(link)
 
     # What dispatch and events call.
 
@@ -338,24 +322,6 @@ class Hub:
         return self.sender.send(
             event.data, sender, None, data, name, group, client_id, exclude, mode, depth, key, timeout_seconds
         )
-
-    def _has_what_was_sent(self, link: Link) -> bool:
-        """Write what this turn has sent to the name of a connection; False where that ends the connection."""
-        # What was sent before a change of groups is for the audiences of that time. It goes out before anything that
-        # tells the client of its new groups, and before anything that is sent to the new audiences.
-        self.fan_out.flush(link.name)
-        # A write that fails takes its connection out of the registry, with the groups that it has there.
-        return link.state is ConnectionState.OPEN
-
-    def _forget_groups(self, link: Link) -> None:
-        """No older resume token brings a client's groups back."""
-        if link.dialogue is not None and self.resumes.left(link):
-            self.continuity.renew_all(self.links())
-
-    def _tell_of_groups(self, link: Link) -> None:
-        self.continuity.tell(link)
-        if self.groups_changed is not None:
-            self.groups_changed(link)
 
     def _enter(self, link: Link) -> Link | None:
         """Join the registry, in the place of a connection with the same name and client id: that is closed."""

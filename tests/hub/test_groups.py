@@ -86,7 +86,7 @@ class TestOrder:
         signals.send("before", name="Msg")
         assert red[0].got == []
         seen: list[Any] = []
-        hub_of(signals).groups_changed = lambda link: seen.append((link, link.groups, red[0].got))
+        hub_of(signals).memberships.changed = lambda link: seen.append((link, link.groups, red[0].got))
         getattr(red[0].connection, change)("blue" if change == "join" else "red")
         groups = ("red", "blue") if change == "join" else ()
         assert seen == [(red[0].link, groups, ["before"])]
@@ -99,7 +99,7 @@ class TestOrder:
     def test_a_connection_that_ends_meanwhile(self, signals: Signals, red: list[FakeTransport], change: str) -> None:
         """P89: where the write of what was sent before ends the connection, nothing of it is left in any group."""
         told: list[Link] = []
-        hub_of(signals).groups_changed = told.append
+        hub_of(signals).memberships.changed = told.append
         signals.send("before", name="Msg")
         red[0].raises = OSError("gone")
         getattr(red[0].connection, change)("blue" if change == "join" else "red")
@@ -197,7 +197,7 @@ class TestRefusals:
     def test_nothing_to_do(self, signals: Signals, red: list[FakeTransport]) -> None:
         """P89: joining a group again, and leaving a group that the connection is not in, change and tell nothing."""
         told: list[Link] = []
-        hub_of(signals).groups_changed = told.append
+        hub_of(signals).memberships.changed = told.append
         signals.send("waits", name="Msg")
         red[0].connection.join("red")
         red[0].connection.leave("blue")

@@ -7,12 +7,14 @@ from typing import Any
 
 import pytest
 from dialogues import Talker, room, signals_world, talk
+from fakes import result_of
 from twisted.internet.defer import Deferred
 from twisted.internet.task import deferLater
 from twisted.logger import capturedLogs
-from web_fakes import World, head
+from web_fakes import World, close_frame, head
 
 from pode_signals import EVERY_NAME, Delivery, Scope
+from pode_signals.core.history import Missed
 from pode_signals.errors import ReplyRefused
 from pode_signals.signals import hub_of
 
@@ -209,6 +211,65 @@ def test_a_name_that_lacks_a_message() -> None:
     assert (back.hello()["recovered"], back.signals()) == (False, [])
     back = whole.again()
     assert (back.hello()["recovered"], back.signals()) == (True, ["of the program"])
+
+
+def test_a_name_that_lacks_a_message_is_named_itself() -> None:
+    """P36: so also where the program gives the name limits of its own meanwhile."""
+    world = named_rooms()
+    told = talk(world, path="/room/a")
+    told.cut()
+    talk(world, path="/room/here").says(type="send", message="to every name")
+    world.signals.keep_history("a")
+    assert told.again().hello()["recovered"] is False
+
+
+def test_one_question_at_a_time() -> None:
+    """P43: a replay asks the log for one piece at a time, however often the client's socket fills and drains."""
+    world = room(signals_world(ping_interval_seconds=1_000))
+    world.signals.keep_history("Room", messages=1_000)
+    talker = talk(world)
+    talker.cut()
+    for number in range(300):
+        world.signals.send(number, name="Room")
+    log = hub_of(world.signals).backplane.history
+    real = log.missed
+    asked: list[tuple[Deferred[Missed], Any]] = []
+
+    def slow(*arguments: Any) -> Deferred[Missed]:
+        asked.append((Deferred(), arguments))
+        return asked[-1][0]
+
+    log.missed = slow  # type: ignore[method-assign]
+    back = talker.again()
+    while asked:
+        assert len(asked) == 1
+        deferred, arguments = asked.pop()
+        deferred.callback(result_of(real(*arguments)))
+        for _ in range(3):
+            back.client.wire.producer.pauseProducing()
+            back.client.wire.producer.resumeProducing()
+        world.turn()
+        world.turn()
+    assert back.hello()["recovered"] is True
+    assert back.signals() == list(range(300))
+
+
+@pytest.mark.parametrize("code", [1000, 4000])
+@pytest.mark.parametrize("by_server", [False, True])
+def test_a_client_that_leaves_for_good(code: int, by_server: bool) -> None:
+    """P69: an acknowledged send to a name with history does not wait for a client that will not come back."""
+    world = room(signals_world(ping_interval_seconds=1_000))
+    world.signals.keep_history("Room")
+    talker = talk(world)
+    delivery = world.signals.send("x", name="Room", acknowledge=True, timeout=60)
+    world.turn()
+    if by_server:
+        talker.connection.close(code)
+    talker.client.send(close_frame(code))
+    world.turn()
+    if talker.is_open:
+        talker.cut()
+    assert len(delivery.gone) == 1
 
 
 class BadZone(tzinfo):

@@ -9,7 +9,7 @@ from typing import Any
 
 from client_wires import run
 from scenarios.lines import Seen
-from scenarios.matching import Bindings, Mismatch
+from scenarios.matching import Bindings, Mismatch, Untaken
 from scenarios.socket_python import RecordedSocket
 from twisted.internet.defer import Deferred, fail, succeed
 from twisted.internet.error import ConnectionLost
@@ -26,7 +26,7 @@ __all__ = ["PythonClient"]
 _START = 1_700_000_000.0
 
 
-class PythonClient:
+class PythonClient(Untaken):
     """A client of a scenario, its application, and what no line has taken yet.
 
     Args:
@@ -53,6 +53,7 @@ class PythonClient:
         open_end: Callable[[Callable[[], None]], ClientEnd],
         turn: Callable[[], None],
     ) -> None:
+        super().__init__()
         self.clock = Clock()
         self.clock.advance(_START)
         self._is_silent = is_silent
@@ -62,7 +63,6 @@ class PythonClient:
         self._cut_after: int | None = None
         self._sockets: list[RecordedSocket] = []
         self._records: list[dict[str, Any]] = []
-        self._taken = {"<-": 0, "->": 0}
         self._seen: deque[tuple[list[Any], dict[str, Any]]] = deque()
         self._is_closed = False
         self.signal_client = SignalClient(
@@ -183,25 +183,10 @@ class PythonClient:
 
     # What the scenario compares.
 
-    def left(self, direction: str) -> list[dict[str, Any]]:
-        """What no line has taken."""
+    def records(self) -> list[dict[str, Any]]:
+        """All that went over the wire so far."""
         self._turn()
-        records = [each for each in self._records if each["direction"] == direction]
-        return records[self._taken[direction] :]
-
-    def take(self, direction: str) -> dict[str, Any]:
-        """What comes next."""
-        left = self.left(direction)
-        if not left:
-            raise Mismatch(f"nothing is there to be taken. These went over the wire: {self._records!r}")
-        self._taken[direction] += 1
-        return left[0]
-
-    def check_all_taken(self, who: str) -> None:
-        """See that lines took everything."""
-        for direction in ("<-", "->"):
-            if left := self.left(direction):
-                raise Mismatch(f"no line takes what went over the wire of {who}: {left!r}")
+        return self._records
 
     def check_all_seen(self, who: str) -> None:
         """See that lines say everything that the application has seen."""

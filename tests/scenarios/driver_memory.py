@@ -10,7 +10,7 @@ import json
 from typing import Any
 
 from scenarios.lines import ANYTHING_MORE, Command, Frame, Seen, Step
-from scenarios.matching import Bindings, Mismatch
+from scenarios.matching import Bindings, Mismatch, Untaken
 from scenarios.program import Program
 
 from pode_signals.testing import Refused, SignalTester, TestClient
@@ -36,28 +36,15 @@ def run_in_memory(steps: tuple[Step, ...]) -> None:
     driver.end()
 
 
-class _Wire:
-    """A client of a scenario, and what went over its wire that no line has taken yet."""
+class _Wire(Untaken):
+    """A client of a scenario."""
 
     def __init__(self, client: TestClient) -> None:
+        super().__init__()
         self.client = client
-        self._taken = {"<-": 0, "->": 0}
 
-    def left(self, direction: str) -> list[dict[str, Any]]:
-        records = [each for each in self.client.frames() if each["direction"] == direction]
-        return records[self._taken[direction] :]
-
-    def take(self, direction: str) -> dict[str, Any]:
-        left = self.left(direction)
-        if not left:
-            raise Mismatch(f"nothing is there to be taken.{self.client.wire.listed()}")
-        self._taken[direction] += 1
-        return left[0]
-
-    def check_all_taken(self, who: str) -> None:
-        for direction in ("<-", "->"):
-            if left := self.left(direction):
-                raise Mismatch(f"no line takes what went over the wire of {who}: {left!r}")
+    def records(self) -> list[dict[str, Any]]:
+        return self.client.frames()
 
 
 class MemoryDriver:

@@ -6,11 +6,40 @@ from typing import Any
 
 from scenarios.lines import ANYTHING_MORE, Variable
 
-__all__ = ["Bindings", "Mismatch"]
+__all__ = ["Bindings", "Mismatch", "Untaken"]
 
 
 class Mismatch(AssertionError):
     """Something is not what the scenario says."""
+
+
+class Untaken:
+    """What went over a client's wire, and no line of the scenario has taken yet."""
+
+    def __init__(self) -> None:
+        self._taken = {"<-": 0, "->": 0}
+
+    def records(self) -> list[dict[str, Any]]:
+        """All that went over the wire so far, in its order."""
+        raise NotImplementedError
+
+    def left(self, direction: str) -> list[dict[str, Any]]:
+        """What no line has taken."""
+        return [each for each in self.records() if each["direction"] == direction][self._taken[direction] :]
+
+    def take(self, direction: str) -> dict[str, Any]:
+        """What comes next."""
+        left = self.left(direction)
+        if not left:
+            raise Mismatch(f"nothing is there to be taken. These went over the wire: {self.records()!r}")
+        self._taken[direction] += 1
+        return left[0]
+
+    def check_all_taken(self, who: str) -> None:
+        """See that lines took everything."""
+        for direction in ("<-", "->"):
+            if left := self.left(direction):
+                raise Mismatch(f"no line takes what went over the wire of {who}: {left!r}")
 
 
 class Bindings:

@@ -51,9 +51,10 @@ def test_a_timer_is_left(signal_tester):
     signal_tester.clock.callLater(5, print)
 
 def test_an_acknowledgement_is_left(signal_tester):
-    signal_tester.connect("/rooms", protocol="signals")
+    ada = signal_tester.connect("/rooms", protocol="signals")
     signal_tester.signals.keep_history("Rooms")
     signal_tester.signals.send("soup", name="Rooms", acknowledge=True)
+    ada.cut()
 """
 _TRIAL = """
 from program import program
