@@ -15,7 +15,7 @@ from web_fakes import PING, PONG, Client, World, frame
 
 from pode_signals.hub.connection import SignalConnection
 
-__all__ = ["Document", "Talker", "pass_seconds", "room", "signals_world", "talk"]
+__all__ = ["Document", "Talker", "comes_back", "logged", "pass_seconds", "room", "signals_world", "talk"]
 
 Document = dict[str, Any]
 
@@ -175,3 +175,18 @@ def pass_seconds(world: World, seconds: int, *talkers: Talker) -> None:
             if each.is_open:
                 each.pongs()
         world.turn()
+
+
+def logged(*, arguments: dict[str, Any] | None = None, **limits: Any) -> World:
+    """A world with ``/room``, whose name keeps a history."""
+    world = room(signals_world(ping_interval_seconds=1_000), **(arguments or {}))
+    world.signals.keep_history("Room", **limits)
+    return world
+
+
+def comes_back(talker: Talker, resume: str | None = None) -> tuple[bool, list[Any], Talker]:
+    """Whether a client that was cut off recovers, the data that it gets behind hello, and its next connection."""
+    if talker.is_open:
+        talker.cut()
+    back = talker.again(resume)
+    return back.hello()["recovered"], back.signals(), back

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from ..core.history import Position
 from ..core.resume import RESUME_PREFIX, read_resume
+from ..core.upgrade import SIGNALS_PROTOCOL
 from ..wire.v1 import Hello
 
-__all__ = ["SUBPROTOCOL", "Place"]
-
-SUBPROTOCOL = "pode.signals.v1"
+__all__ = ["Place"]
 
 _RESUME_PREFIX = RESUME_PREFIX.decode()
 
@@ -42,10 +41,10 @@ class Place:
             # A client that had a hello without a token has no identity that could be resumed. A position alone is for
             # the first connection.
             if self.position is None or self._is_greeted:
-                return (SUBPROTOCOL,)
-            return (SUBPROTOCOL, f"{_RESUME_PREFIX}{self.position.epoch}.{self.position.offset}")
+                return (SIGNALS_PROTOCOL,)
+            return (SIGNALS_PROTOCOL, f"{_RESUME_PREFIX}{self.position.epoch}.{self.position.offset}")
         where = "-.-" if self.position is None else f"{self.position.epoch}.{self.position.offset}"
-        return (SUBPROTOCOL, f"{_RESUME_PREFIX}{where}.{self._token}")
+        return (SIGNALS_PROTOCOL, f"{_RESUME_PREFIX}{where}.{self._token}")
 
     def greeted(self, hello: Hello) -> None:
         """A hello has come. It replaces all that was known."""

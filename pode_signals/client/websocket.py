@@ -18,9 +18,9 @@ from twisted.logger import ILogObserver, LogEvent, Logger
 from twisted.python.failure import Failure
 from zope.interface import implementer, provider
 
+from ..core.upgrade import SIGNALS_PROTOCOL
 from ..wire.frames import CloseCode, close_reason
 from .comebacks import End
-from .place import SUBPROTOCOL
 from .targets import Target
 
 __all__ = ["MAX_FRAME_BYTES", "ClientFactory", "Listener"]
@@ -150,8 +150,8 @@ class ClientProtocol(WebSocketClientProtocol):
         """The handshake is over."""
         # RFC 6455 section 4.1: a client fails the connection where the server chose what was not offered. To choose
         # nothing is allowed, and leaves two sides that do not understand each other.
-        if self.websocket_protocol_in_use != SUBPROTOCOL:
-            self._fail_connection(CloseCode.PROTOCOL_ERROR, f"the server does not speak {SUBPROTOCOL} at this URL")
+        if self.websocket_protocol_in_use != SIGNALS_PROTOCOL:
+            self._fail_connection(CloseCode.PROTOCOL_ERROR, f"the server does not speak {SIGNALS_PROTOCOL} at this URL")
             return
         self.transport.registerProducer(self, True)
 

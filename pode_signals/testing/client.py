@@ -8,14 +8,15 @@ from collections.abc import Callable, Mapping
 from typing import Any, Literal
 from urllib.parse import unquote
 
+from ..client.place import Place
 from ..core.model import ClosedBy, Closure
 from ..core.upgrade import SIGNALS_PROTOCOL
 from ..errors import ReplyError
 from ..wire.frames import CloseCode, check_close_code
 from ..wire.json import encode_value
+from ..wire.server_frames import read_server_frame
 from ..wire.v1 import Hello
 from .handshake import Answer
-from .place import ClientPlace, hello_of
 from .sockets import ClientEnd
 from .wire import ClientWire, Record
 
@@ -86,7 +87,7 @@ class TestClient:
         open_socket: Callable[[Callable[[], None]], ClientEnd],
         reconnect: Callable[[TestClient, int | None], TestClient],
         headers: Mapping[str, str | None],
-        place: ClientPlace,
+        place: Place,
         unread: deque[Record],
         auto_acknowledge: bool,
         cut_after: int | None = None,
@@ -97,7 +98,7 @@ class TestClient:
         self.auto_acknowledge = auto_acknowledge
         self.presence: None = None
         self.response_headers: Mapping[str, str] = {}
-        self.offered = place.offered() if protocol == "signals" else ()
+        self.offered = place.subprotocols() if protocol == "signals" else ()
         self.place = place
         self.unread = unread
         self.wire = ClientWire(open_socket, is_json=protocol == "signals", took=self._took, ended=self._ended)
@@ -324,8 +325,11 @@ class TestClient:
             return
         match record["frame"]:
             case {"type": "hello"} as frame:
-                self._hello = hello_of(frame)
-                self.place.greeted(self._hello)
+                # Read as the client for Python reads it, so that a hello that no client can read fails here as well.
+                hello = read_server_frame(encode_value(frame))
+                assert isinstance(hello, Hello)
+                self._hello = hello
+                self.place.greeted(hello)
             case {"type": "signal"} as frame:
                 # The position moves first: a test that fails over a message has had it all the same.
                 self.place.moved(frame.get("offset"))

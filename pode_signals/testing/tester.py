@@ -14,6 +14,7 @@ from twisted.internet.task import Clock
 from twisted.web.resource import IResource
 from twisted.web.server import Site
 
+from ..client.place import Place
 from ..core.contracts import ResourceLike
 from ..core.model import EVERY_NAME, EveryName, Target
 from ..hub.delivery import Delivery
@@ -22,7 +23,6 @@ from ..signals import Signals, hub_of
 from ..web.resource import SignalsResource
 from .client import ClientProtocol, TestClient
 from .handshake import Refused, read_answer, upgrade_request
-from .place import ClientPlace
 from .sockets import ClientEnd
 from .wire import Record
 
@@ -134,7 +134,7 @@ class SignalTester:
             raise ValueError(f"url has to be a path with its query, such as '/rooms?floor=2', not {url!r}")
         if since is not None and protocol == "plain":
             raise ValueError('only a client with protocol="signals" can begin at a position')
-        return self._connect(url, protocol, dict(headers or {}), ClientPlace(since), deque(), auto_acknowledge)
+        return self._connect(url, protocol, dict(headers or {}), Place(since), deque(), auto_acknowledge)
 
     def reconnect(self, client: TestClient, *, cut_after: int | None = None) -> TestClient:
         """Connect a client again whose connection has ended, here or at the tester of another hub.
@@ -204,7 +204,7 @@ class SignalTester:
         url: str,
         protocol: ClientProtocol,
         headers: Mapping[str, str | None],
-        place: ClientPlace,
+        place: Place,
         unread: deque[Record],
         auto_acknowledge: bool,
         cut_after: int | None = None,

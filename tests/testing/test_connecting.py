@@ -138,6 +138,11 @@ def test_a_route_that_waits(tester: SignalTester) -> None:
         ("rooms", {}, r"^url has to be a path with its query, such as '/rooms\?floor=2', not 'rooms'$"),
         ("/rooms", {"protocol": "json"}, "^protocol has to be 'plain' or 'signals', not 'json'$"),
         ("/rooms", {"transport": "sse"}, "^transport has to be 'websocket', not 'sse'$"),
+        (
+            "/rooms",
+            {"protocol": "signals", "since": "bad"},
+            "^since has to be a position, ",
+        ),
         ("/rooms", {"since": "abcdef.0-0"}, '^only a client with protocol="signals" can begin at a position$'),
     ],
 )
