@@ -17,7 +17,7 @@ import statistics
 import subprocess
 import sys
 import time
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 SERVER = """
 import json, sys, time
@@ -55,38 +55,41 @@ HEAD = (
 
 
 class Connected(NamedTuple):
-    """A client's socket, and the frames that came with the handshake."""
+    """A client's socket, whose handshake is done."""
 
     reader: asyncio.StreamReader
     writer: asyncio.StreamWriter
-    frames: list[dict[str, object]]
+
+    async def frames(self, until: str) -> list[dict[str, Any]]:
+        """The frames of the server, up to the first one of a type."""
+        found = [await frame_of(self.reader)]
+        while found[-1]["type"] != until:
+            found.append(await frame_of(self.reader))
+        return found
 
     def cut(self) -> None:
         """Break the connection, without a close frame."""
         self.writer.transport.abort()
 
 
-async def frame_of(reader: asyncio.StreamReader) -> dict[str, object]:
+async def frame_of(reader: asyncio.StreamReader) -> dict[str, Any]:
     """The next text frame of the server."""
     _, size = await reader.readexactly(2)
     if size == 126:
         size = int.from_bytes(await reader.readexactly(2), "big")
-    found: dict[str, object] = json.loads(await reader.readexactly(size))
+    found: dict[str, Any] = json.loads(await reader.readexactly(size))
     return found
 
 
-async def connect(port: int, gate: asyncio.Semaphore, offer: str = "", until: str = "") -> Connected:
-    """Shake hands, and read frames up to one of a type."""
+async def connect(port: int, gate: asyncio.Semaphore, offer: str) -> Connected:
+    """Shake hands. Frames are read later: clients that are busy would have the server wake up for each handshake."""
     async with gate:
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
         line = f"Sec-WebSocket-Protocol: {offer}\r\n" if offer else ""
         writer.write(HEAD.format(port=port, offer=line).encode())
         answer = await reader.readuntil(b"\r\n\r\n")
         assert answer.startswith(b"HTTP/1.1 101"), answer
-        frames: list[dict[str, object]] = []
-        while until and (not frames or frames[-1]["type"] != until):
-            frames.append(await frame_of(reader))
-        return Connected(reader, writer, frames)
+        return Connected(reader, writer)
 
 
 async def ask(port: int, path: str) -> list[float]:
@@ -108,33 +111,33 @@ async def nobody_is_left(port: int) -> None:
     raise RuntimeError("clients are left")
 
 
-async def all_connect(port: int, offers: list[str], until: str) -> tuple[list[Connected], float]:
+async def all_connect(port: int, offers: list[str]) -> tuple[list[Connected], float]:
     """Connect a client for each offer; gives the server's microseconds for each."""
     gate = asyncio.Semaphore(AT_ONCE)
     before = (await ask(port, "/cpu"))[0]
-    clients = await asyncio.gather(*(connect(port, gate, offer, until) for offer in offers))
+    clients = await asyncio.gather(*(connect(port, gate, offer) for offer in offers))
     return clients, ((await ask(port, "/cpu"))[0] - before) / len(offers) * 1e6
 
 
 async def one_round(port: int, count: int, missed: int) -> tuple[float, float, float]:
     """The server's microseconds for a plain handshake, for a first one of a signals client, and for a resume."""
-    plain, plain_us = await all_connect(port, [""] * count, "")
+    plain, plain_us = await all_connect(port, [""] * count)
     for each in plain:
         each.cut()
     await nobody_is_left(port)
-    first, first_us = await all_connect(port, ["pode.signals.v1"] * count, "hello")
-    hellos = [each.frames[0] for each in first]
+    first, first_us = await all_connect(port, ["pode.signals.v1"] * count)
+    hellos = [(await each.frames("hello"))[0] for each in first]
     for each in first:
         each.cut()
     await nobody_is_left(port)
     await ask(port, f"/send/{missed}")
     offers = [f"pode.signals.v1, pode.resume.{each['epoch']}.{each['offset']}.{each['resumeToken']}" for each in hellos]
-    back, resume_us = await all_connect(port, offers, "beat")
+    back, resume_us = await all_connect(port, offers)
     for each, hello in zip(back, hellos, strict=True):
-        again, *signals, _ = each.frames
+        again, *signals, _ = await each.frames("beat")
         assert again["recovered"] is True, again
         assert again["clientId"] == hello["clientId"]
-        assert [signal["data"]["number"] for signal in signals] == list(range(missed))  # type: ignore[index]
+        assert [signal["data"]["number"] for signal in signals] == list(range(missed))
     for each in back:
         each.cut()
     await nobody_is_left(port)

@@ -171,8 +171,10 @@ class MemoryHistoryLog:
         return log
 
     def _settle(self, log: _Log) -> None:
+        entries = len(log.history)
         log.history.trim(self._clock.seconds())
-        self._count(log)
+        if len(log.history) != entries:
+            self._count(log)
 
     def _count(self, log: _Log) -> None:
         entries = len(log.history)

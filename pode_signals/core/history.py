@@ -6,6 +6,7 @@ A log is *all or nothing*: either it has every message after a position, or it s
 from __future__ import annotations
 
 import math
+from typing import NamedTuple
 
 from attrs import frozen
 
@@ -17,8 +18,7 @@ _MAX_SEQUENCE_DIGITS = 16
 """A sequence of this package is never longer. The bound keeps clients from having huge numbers converted."""
 
 
-@frozen
-class Position:
+class Position(NamedTuple):
     """A place in the log of one name. Equal positions have equal logs before them.
 
     Attributes:
@@ -28,6 +28,7 @@ class Position:
             equality.
     """
 
+    # A tuple, since positions are compared and hashed for each client that comes back.
     epoch: str
     offset: str
 
@@ -108,7 +109,7 @@ class History:
         size_bytes: the size of the payloads that are kept.
     """
 
-    __slots__ = ("_entries", "_floor", "_top", "limits", "position", "size_bytes")
+    __slots__ = ("_answered", "_entries", "_floor", "_top", "limits", "position", "size_bytes")
 
     def __init__(self, epoch: str, limits: HistoryLimits) -> None:
         self.limits = limits
@@ -120,6 +121,8 @@ class History:
         self._top = 0
         # By sequence, with the time of the append. Sequences have no gaps, so any range is found without a search.
         self._entries: dict[int, tuple[float, LoggedSignal]] = {}
+        # The last question, and its answer: after a cut all clients have missed the same entries, mostly.
+        self._answered: tuple[tuple[Position, Position, int | None], Missed] | None = None
 
     def __len__(self) -> int:
         return len(self._entries)
@@ -149,6 +152,7 @@ class History:
         self.position = Position(self.position.epoch, f"{self._top}-{salt}")
         signal = LoggedSignal(self.position, target, data, acknowledgement, is_text)
         self._entries[self._top] = (now, signal)
+        self._answered = None
         self.size_bytes += len(data)
         self.trim(now)
         return signal
@@ -174,6 +178,7 @@ class History:
         _, signal = self._entries.pop(self._floor_sequence + 1)
         self.size_bytes -= len(signal.data)
         self._floor = signal.position
+        self._answered = None
 
     @property
     def empty_after(self) -> float:
@@ -194,16 +199,12 @@ class History:
             not before ``until``. The answer is incomplete where one of the two positions is of another epoch or was
             never a position of this log, or where an entry after ``since`` was dropped.
         """
-        first, last = self._known(since), self._sequence(until)
-        if first is None or last is None:
-            return _INCOMPLETE
-        # ``until`` may be older than all entries that are kept. Its salt can't be checked then, and need not be: the
-        # client has seen a later entry.
-        if last < first:
-            return Missed(complete=True, signals=())
-        if self._known(until) is None:
-            return _INCOMPLETE
-        return Missed(complete=True, signals=self._range(first, last if limit is None else min(last, first + limit)))
+        asked = since, until, limit
+        if self._answered is not None and self._answered[0] == asked:
+            return self._answered[1]
+        answer = self._missed(since, until, limit)
+        self._answered = asked, answer
+        return answer
 
     def read(self, since: Position | None, limit: int) -> tuple[LoggedSignal, ...] | None:
         """The oldest entries after a position.
@@ -222,6 +223,18 @@ class History:
     @property
     def _floor_sequence(self) -> int:
         return self._top - len(self._entries)
+
+    def _missed(self, since: Position, until: Position, limit: int | None) -> Missed:
+        first, last = self._known(since), self._sequence(until)
+        if first is None or last is None:
+            return _INCOMPLETE
+        # ``until`` may be older than all entries that are kept. Its salt can't be checked then, and need not be: the
+        # client has seen a later entry.
+        if last < first:
+            return Missed(complete=True, signals=())
+        if self._known(until) is None:
+            return _INCOMPLETE
+        return Missed(complete=True, signals=self._range(first, last if limit is None else min(last, first + limit)))
 
     def _range(self, after: int, last: int) -> tuple[LoggedSignal, ...]:
         return tuple(self._entries[number][1] for number in range(after + 1, last + 1))

@@ -78,7 +78,7 @@ class RequestRecord:
             [name + b":" + value.replace(b"\n", b" ") for name, value in raw_headers if name.lower() not in _NOT_KEPT]
         )
         if RESUME_PREFIX in self._head:
-            self._head = b"\n".join(_lines_without_resume(self._lines()))
+            self._head = b"\n".join(_lines_without_resume(self._head.split(b"\n")))
         self._address = address
         self._is_secure = is_secure
         self._path = decoded_path(uri.partition(b"?")[0] or b"/") if path is None else path
@@ -172,11 +172,13 @@ class RequestRecord:
             yield name, value
 
 
-def _lines_without_resume(lines: Iterable[tuple[bytes, bytes]]) -> Iterator[bytes]:
-    for name, value in lines:
-        kept = without_resume(value) if name.lower() == _SUBPROTOCOLS else value
+def _lines_without_resume(lines: Iterable[bytes]) -> Iterator[bytes]:
+    for line in lines:
+        name, _, value = line.partition(b":")
+        if RESUME_PREFIX not in value or name.lower() != _SUBPROTOCOLS:
+            yield line
         # The offer of a resume alone offers no subprotocol at all.
-        if kept or kept is value:
+        elif kept := without_resume(value):
             yield name + b":" + kept
 
 

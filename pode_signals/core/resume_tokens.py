@@ -11,12 +11,11 @@ import json
 import re
 from collections.abc import Callable, Sequence
 from enum import StrEnum
-from typing import Any
+from typing import Any, NamedTuple
 
 from attrs import field, frozen
 from itsdangerous import BadData, Signer, URLSafeSerializer
-from itsdangerous.encoding import base64_encode
-from itsdangerous.signer import SigningAlgorithm
+from itsdangerous.encoding import base64_encode, want_bytes
 
 from .model import Scope
 from .resume import MAX_TOKEN_CHARACTERS
@@ -27,13 +26,12 @@ __all__ = ["NO_TOKEN", "Conversion", "PassedOver", "ResumeIdentity", "ResumeToke
 _COMPRESSED_FROM_BYTES = 256
 _SALT = "pode.signals.v1 resume"
 _FORM = 1
-# The signature is base64 of 32 bytes, so two bits of its last character are unused, and itsdangerous reads four texts
-# as the same signature. Only the text that it makes itself is taken: there is one token for each content.
-_TOKEN = re.compile(r"\.?[A-Za-z0-9_-]+\.[A-Za-z0-9_-]{42}[AEIMQUYcgkosw048]")
+# Of the form, and of the fields of ResumeIdentity; a token has a user or none.
+_TYPES = [[int, int, str, str, user, list, str, int, str, str] for user in (str, type(None))]
+_TOKEN = re.compile(r"\.?[A-Za-z0-9_-]+\.[A-Za-z0-9_-]{43}")
 
 
-@frozen
-class ResumeIdentity:
+class ResumeIdentity(NamedTuple):
     """Who a client was, as its token says.
 
     Attributes:
@@ -50,7 +48,7 @@ class ResumeIdentity:
 
     expires_at: int
     name: str
-    client_id: str = field(repr=bare_client_id)
+    client_id: str
     user: str | None
     joined_groups: tuple[str, ...]
     generation: str
@@ -58,31 +56,35 @@ class ResumeIdentity:
     connection: str
     node: str
 
+    def __repr__(self) -> str:
+        shown = self._replace(client_id=bare_client_id(self.client_id))
+        return f"ResumeIdentity({', '.join(f'{key}={value!r}' for key, value in shown._asdict().items())})"
 
-class _Sha256(SigningAlgorithm):
-    """HMAC with SHA-256, in one call of OpenSSL."""
 
-    def get_signature(self, key: bytes, value: bytes) -> bytes:
-        return hmac.digest(key, value, "sha256")
+class _Signer(Signer):
+    """HMAC with SHA-256, by keys that are derived already: one call of OpenSSL for each signature."""
+
+    def get_signature(self, value: str | bytes) -> bytes:
+        return _signature(self.secret_keys[-1], want_bytes(value))
+
+    def verify_signature(self, value: str | bytes, sig: str | bytes) -> bool:
+        signed, signature = want_bytes(value), want_bytes(sig)
+        return any(hmac.compare_digest(_signature(key, signed), signature) for key in reversed(self.secret_keys))
+
+
+def _signature(key: bytes, value: bytes) -> bytes:
+    return base64_encode(hmac.digest(key, value, "sha256"))
 
 
 class _Json:
-    """JSON by an encoder that is made once. The ``json`` module would make one for each text."""
+    """JSON by an encoder and a decoder that are made once. The ``json`` module would make an encoder for each text."""
 
     dumps = staticmethod(json.JSONEncoder(separators=(",", ":"), ensure_ascii=False).encode)
-    loads = staticmethod(json.loads)
+    loads = staticmethod(json.JSONDecoder().decode)
 
 
 class _Serializer(URLSafeSerializer):
-    """The format of itsdangerous, by one signer for all tokens. Short texts are not compressed, which gains little."""
-
-    def __init__(self, keys: list[bytes]) -> None:
-        super().__init__(keys, serializer=_Json)
-        # Keys are derived already.
-        self._signer = Signer(keys, key_derivation="none", algorithm=_Sha256())
-
-    def make_signer(self, salt: str | bytes | None = None) -> Signer:
-        return self._signer
+    """The payloads of itsdangerous. Short texts are not compressed, which gains little."""
 
     def dump_payload(self, obj: Any) -> bytes:
         text = _Json.dumps(obj).encode()
@@ -105,13 +107,14 @@ class ResumeTokens:
         TypeError: a secret is neither ``str`` nor ``bytes``.
     """
 
-    __slots__ = ("_serializer",)
+    __slots__ = ("_serializer", "_signer")
 
     def __init__(self, secrets: Sequence[str | bytes], hub: str) -> None:
         salt = f"{_SALT} {hub}".encode()
         keys = [hmac.digest(secret, salt, "sha256") for secret in secret_bytes(secrets)]
         # itsdangerous signs with the last secret of its list.
-        self._serializer = _Serializer(keys[::-1])
+        self._signer = _Signer(keys[::-1])
+        self._serializer = _Serializer(keys, serializer=_Json)
 
     def make(self, identity: ResumeIdentity) -> str | None:
         """Make a token.
@@ -123,20 +126,7 @@ class ResumeTokens:
             The token; None where it would be longer than 2,048 characters. Such a client comes back by its position
             alone.
         """
-        token = self._serializer.dumps(
-            [
-                _FORM,
-                identity.expires_at,
-                identity.name,
-                identity.client_id,
-                identity.user,
-                identity.joined_groups,
-                identity.generation,
-                identity.version,
-                identity.connection,
-                identity.node,
-            ]
-        )
+        token = self._signer.sign(self._serializer.dump_payload((_FORM, *identity))).decode()
         return token if len(token) <= MAX_TOKEN_CHARACTERS else None
 
     def read(self, token: str) -> ResumeIdentity | None:
@@ -153,7 +143,7 @@ class ResumeTokens:
         if len(token) > MAX_TOKEN_CHARACTERS or not _TOKEN.fullmatch(token):
             return None
         try:
-            fields = self._serializer.loads(token)
+            fields = self._serializer.load_payload(self._signer.unsign(token))
         except BadData:
             return None
         return _identity(fields)
@@ -272,20 +262,9 @@ def _why_passed_over(
 
 def _identity(fields: Any) -> ResumeIdentity | None:
     """What the fields of a token say; None where they are not those of a token."""
-    match fields:
-        case [
-            int() as form,
-            int() as expires_at,
-            str() as name,
-            str() as client_id,
-            str() | None as user,
-            list() as groups,
-            str() as generation,
-            int() as version,
-            str() as connection,
-            str() as node,
-        ] if form == _FORM and all(isinstance(group, str) for group in groups):
-            return ResumeIdentity(
-                expires_at, name, client_id, user, tuple(groups), generation, version, connection, node
-            )
-    return None
+    if type(fields) is not list or [*map(type, fields)] not in _TYPES or fields[0] != _FORM:
+        return None
+    _, expires_at, name, client_id, user, groups, *others = fields
+    if not {str}.issuperset(map(type, groups)):
+        return None
+    return ResumeIdentity(expires_at, name, client_id, user, tuple(groups), *others)

@@ -267,16 +267,19 @@ def _offered_subprotocols(head: RequestHead) -> tuple[tuple[str, ...], ResumeReq
     values = head.lines(_SUBPROTOCOLS)
     if not values:
         return (), None
-    listed = _listed(values)
-    offered = [each for each in listed if not each.startswith(RESUME_PREFIX)]
-    if not all(TOKEN.fullmatch(each) for each in offered) or len(set(offered)) != len(offered):
+    offered, resume, are_tokens = [], None, True
+    for each in _listed(values):
+        if not each.startswith(RESUME_PREFIX):
+            offered.append(each.decode("ascii"))
+            are_tokens = are_tokens and TOKEN.fullmatch(each) is not None
+        # Of an offer to resume not even the characters are checked, which is otherwise a matter of the header (RFC 6455
+        # section 4.1): a text that can't be read is passed over.
+        elif resume is None:
+            resume = read_resume(each.removeprefix(RESUME_PREFIX).decode("ascii"))
+    if not are_tokens or len(set(offered)) != len(offered):
         hint = f"Sec-WebSocket-Protocol: {shown(b', '.join(map(without_resume, values)).decode('ascii'))}"
         raise UpgradeRefused(400, "The Sec-WebSocket-Protocol is malformed.", hint=hint)
-    # Of an offer to resume not even the characters are checked, which is otherwise a matter of the header (RFC 6455
-    # section 4.1): a text that can't be read is passed over.
-    texts = (each.removeprefix(RESUME_PREFIX) for each in listed if each.startswith(RESUME_PREFIX))
-    resume = next(filter(None, (read_resume(text.decode("ascii")) for text in texts)), None)
-    return tuple(each.decode("ascii") for each in offered), resume
+    return tuple(offered), resume
 
 
 def _deflate_offers(head: RequestHead) -> Iterable[bytes]:

@@ -84,6 +84,7 @@ def _writes_quietly() -> bool:
 class _Told:
     """A connection, and its hub, that note what they are told."""
 
+    dialogue = None
     reading_paused = False
 
     def __init__(self, subprotocol: str | None) -> None:

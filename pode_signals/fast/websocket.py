@@ -77,14 +77,19 @@ class FastProtocol(SignalProtocol):
         return is_open
 
     def open_at_once(self, key: bytes, subprotocol: str | None) -> None:
-        """Write the 101 that Autobahn would write (RFC 6455 section 4.2.2), and be open."""
+        """Write the 101 that Autobahn would write (RFC 6455 section 4.2.2), and be open. With hello it is one write."""
         self.factory.countConnections += 1
         agreed = b"" if subprotocol is None else b"Sec-WebSocket-Protocol: " + subprotocol.encode("ascii") + b"\r\n"
         accept = b"Sec-WebSocket-Accept: " + b64encode(sha1(key + _GUID, usedforsecurity=False).digest())
         headers = self.response_headers
         # The lines are sent once. Afterwards the empty ones of the class hold.
         del self.response_headers
-        self.write(_SWITCHING + headers + _UPGRADE + agreed + accept + b"\r\n\r\n")
+        answer = _SWITCHING + headers + _UPGRADE + agreed + accept + b"\r\n\r\n"
+        dialogue = self.connection.dialogue
+        if dialogue is None:
+            self.write(answer)
+        else:
+            dialogue.opening = answer
         self.state = _OPEN
 
     # What the connection calls.

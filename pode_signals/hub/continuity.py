@@ -45,6 +45,9 @@ _RENEWED_AT, _SPREAD = 0.5, 0.1
 _RENEWAL_SECONDS = 60.0
 """Over how long the fresh tokens are spread that all clients need when a new generation has begun."""
 
+_Piece = tuple[bytes, int]
+"""Frames of a replay, and how many entries of the log they are made of."""
+
 
 class Continuity:
     """The signals clients of one hub, from hello on.
@@ -77,7 +80,7 @@ class Continuity:
         self._resumes = resumes
         self._beats: dict[str | None, bytes] = {}
         # Pieces of replays that are the same for all clients, by where they begin and end.
-        self._pieces: OrderedDict[tuple[Position, Position, Encoding], bytes] = OrderedDict()
+        self._pieces: OrderedDict[tuple[Position, Position, Encoding], _Piece] = OrderedDict()
         self._pieces_bytes = 0
         histories.began = self._begins_anew
         histories.progressed = self._progressed
@@ -97,27 +100,18 @@ class Continuity:
             self._hello(link, place, recovered=False)
             greeted()
             return
+        answer = self._missed(link, back.position, place)
+        # The log in memory has answered already, so nothing has to wait.
+        if answer.called and isinstance(answer.result, Missed):
+            self._come_back(link, back, place, answer.result)
+            greeted()
+            return
+        self.open_up(link)
         self._fan_out.hold(link)
-        offered = back.position
-        answer = self._missed(link, offered, place)
 
         def go_on(missed: Missed | None) -> None:
             if link.state is ConnectionState.OPEN:
-                found = continuation(
-                    offered,
-                    place,
-                    has_all_after=missed is not None and missed.complete,
-                    identity_is_whole=back.resumption.is_whole,
-                )
-                # A client that has seen more than this node is told so where nodes share a log; alone there is none.
-                is_recovered = isinstance(found, Recovered)
-                self._counters.resumes["recovered" if is_recovered else "lost"] += 1
-                if is_recovered and missed is not None:
-                    # In one write, since each costs a call of the system.
-                    self._begin_replay(link, Replay(offered, place, link.groups), missed)
-                else:
-                    self._hello(link, place, recovered=False)
-                    self._fan_out.release(link)
+                self._come_back(link, back, place, missed)
             greeted()
 
         def give_up(failure: Failure) -> None:
@@ -125,6 +119,13 @@ class Continuity:
             go_on(None)
 
         answer.addCallbacks(go_on, give_up)
+
+    def open_up(self, link: Link) -> None:
+        """Write what the transport has kept to go before hello, where hello does not come at once, or not at all."""
+        dialogue = link.dialogue
+        if dialogue is not None and dialogue.opening:
+            opening, dialogue.opening = dialogue.opening, b""
+            self._fan_out.write(link, opening)
 
     def tell(self, link: Link, *, recovered: bool = True) -> None:
         """Send hello again, since something in it has changed.
@@ -188,7 +189,8 @@ class Continuity:
         dialogue.beat_due = self._runtime.clock.seconds() + self._settings.ping_interval_seconds
         dialogue.recovered = recovered
         dialogue.session.greeted()
-        return self._hello_frame(link, dialogue, place, recovered=recovered)
+        opening, dialogue.opening = dialogue.opening, b""
+        return opening + self._hello_frame(link, dialogue, place, recovered=recovered)
 
     def _hello_frame(self, link: Link, dialogue: Dialogue, place: Position | None, *, recovered: bool) -> bytes:
         settings, profile = self._settings, link.profile
@@ -247,10 +249,33 @@ class Continuity:
             answer.addTimeout(_PATIENCE_SECONDS, self._runtime.clock)
         return answer
 
-    def _begin_replay(self, link: Link, replay: Replay, missed: Missed) -> None:
+    def _come_back(self, link: Link, back: ComingBack, place: Position, missed: Missed | None) -> None:
+        """Say hello to a client that comes back, with what it has missed or with the news that something is lost.
+
+        Args:
+            link: the connection.
+            back: what the client offered: a position at least.
+            place: the position of this node.
+            missed: the first entries after the client's position; None where the log could not tell.
+        """
         assert link.dialogue is not None
-        link.dialogue.replay = replay
-        self._write(link, replay, missed, self._first_hello(link, replay.since, recovered=True))
+        assert back.position is not None
+        found = continuation(
+            back.position,
+            place,
+            has_all_after=missed is not None and missed.complete,
+            identity_is_whole=back.resumption.is_whole,
+        )
+        # A client that has seen more than this node is told so where nodes share a log; alone there is none.
+        if missed is None or not isinstance(found, Recovered):
+            self._counters.resumes["lost"] += 1
+            self._hello(link, place, recovered=False)
+            self._fan_out.release(link)
+            return
+        self._counters.resumes["recovered"] += 1
+        link.dialogue.replay = replay = Replay(back.position, place, link.groups)
+        # In one write, since each costs a call of the system.
+        self._write(link, replay, missed, self._first_hello(link, back.position, recovered=True))
 
     def _go_on(self, link: Link, replay: Replay) -> None:
         """Ask for the next entries, unless the client has still to read those before.
@@ -285,11 +310,10 @@ class Continuity:
         if not missed.complete:
             self._fall_behind(link)
             return
-        signals = _piece_of(missed.signals)
-        frames = self._frames_for(link, replay, signals)
-        if signals:
-            replay.since = signals[-1].position
-        is_over = len(signals) == len(missed.signals) < _ENTRIES_AHEAD
+        frames, count = self._piece(link, replay, missed.signals)
+        if count:
+            replay.since = missed.signals[count - 1].position
+        is_over = count == len(missed.signals) < _ENTRIES_AHEAD
         if is_over:
             assert link.dialogue is not None
             link.dialogue.replay = None
@@ -298,8 +322,10 @@ class Continuity:
             return
         if is_over:
             self._fan_out.release(link)
-        else:
-            self._runtime.turns.later(self._go_on, link, replay)
+            return
+        if link not in self._fan_out.held:
+            self._fan_out.hold(link)
+        self._runtime.turns.later(self._go_on, link, replay)
 
     def _fall_behind(self, link: Link) -> None:
         """The log has dropped what the client had still to get: it comes back, and is told."""
@@ -312,28 +338,29 @@ class Continuity:
         )
         link.shut(CloseCode.SLOW_CLIENT, "the replay took too long", ClosedBy.SERVER)
 
-    def _frames_for(self, link: Link, replay: Replay, signals: tuple[LoggedSignal, ...]) -> bytes:
-        """The frames of those entries that are for a client."""
+    def _piece(self, link: Link, replay: Replay, signals: tuple[LoggedSignal, ...]) -> _Piece:
+        """The frames of those entries of the next piece that are for a client, and how many entries the piece has."""
         if not signals:
-            return b""
+            return b"", 0
         key = replay.since, signals[-1].position, link.encoding
         # After a cut all clients of a name have missed the same entries, mostly.
         piece = self._pieces.get(key)
         if piece is not None:
-            self._counters.signals_replayed += len(signals)
+            self._counters.signals_replayed += piece[1]
             return piece
-        chosen = [each for each in signals if matches(each.target, replay.groups, link.client_id)]
+        entries = _first_piece(signals)
+        chosen = [each for each in entries if matches(each.target, replay.groups, link.client_id)]
         self._counters.signals_replayed += len(chosen)
-        piece = b"".join(message_of(each).encoded(link.encoding) for each in chosen)
-        if all(each.target.is_everybody for each in signals):
+        piece = b"".join(message_of(each).encoded(link.encoding) for each in chosen), len(entries)
+        if all(each.target.is_everybody for each in entries):
             self._keep_piece(key, piece)
         return piece
 
-    def _keep_piece(self, key: tuple[Position, Position, Encoding], piece: bytes) -> None:
+    def _keep_piece(self, key: tuple[Position, Position, Encoding], piece: _Piece) -> None:
         self._pieces[key] = piece
-        self._pieces_bytes += len(piece)
+        self._pieces_bytes += len(piece[0])
         while len(self._pieces) > _MOST_PIECES or self._pieces_bytes > _MOST_PIECES_BYTES:
-            self._pieces_bytes -= len(self._pieces.popitem(last=False)[1])
+            self._pieces_bytes -= len(self._pieces.popitem(last=False)[1][0])
 
     def _unanswered(self, link: Link, failure: Failure) -> None:
         """The log could not tell, or not in time."""
@@ -341,7 +368,7 @@ class Continuity:
             self._runtime.reports.failure("history", "the history of {name} can't be read", failure, name=link.name)
 
 
-def _piece_of(signals: tuple[LoggedSignal, ...]) -> tuple[LoggedSignal, ...]:
+def _first_piece(signals: tuple[LoggedSignal, ...]) -> tuple[LoggedSignal, ...]:
     """The first entries, as many as one piece has; one at least."""
     size_bytes = 0
     for number, each in enumerate(signals):

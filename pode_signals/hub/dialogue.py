@@ -64,9 +64,11 @@ class Dialogue:
         beat_due: when the client has to be sent a beat, by the hub's clock.
         token_due: when the client needs a fresh resume token, by the hub's clock.
         replay: what the client has missed and not been sent yet; None where nothing is.
+        opening: bytes of the transport that go before hello, so that both are one write: each write is a call of the
+            system. Empty where they are written.
     """
 
-    __slots__ = ("beat_due", "granted", "recovered", "replay", "session", "token_due")
+    __slots__ = ("beat_due", "granted", "opening", "recovered", "replay", "session", "token_due")
 
     def __init__(self, session: Session, granted: tuple[str, ...]) -> None:
         self.session = session
@@ -75,3 +77,4 @@ class Dialogue:
         self.beat_due = math.inf
         self.token_due = math.inf
         self.replay: Replay | None = None
+        self.opening = b""

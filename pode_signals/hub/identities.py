@@ -111,6 +111,10 @@ class Identities:
             return self._signer.verify(client_id, self._caller(caller))
         return not client_id.startswith(_SIGNED)
 
+    def is_valid_for(self, client_id: str, request: RequestRecord) -> bool:
+        """Whether a client id, as it was issued, is valid for the client that sent a request."""
+        return self.is_valid(client_id, self._caller_of(request))
+
     def identify(
         self, name: str, group: str | Sequence[str] | None, client_id: str | int | None, request: RequestRecord
     ) -> Identity:
@@ -118,7 +122,7 @@ class Identities:
         check_name("name", name)
         groups = checked_groups(group)
         self.check_count(groups)
-        caller = caller_of(request) if self._signer is not None and self._signer.strict else None
+        caller = self._caller_of(request)
         if caller is not None and not caller.address:
             self._warn_of_no_address()
         return Identity(name, groups, self._issue(client_id, caller))
@@ -165,6 +169,10 @@ class Identities:
             return client_id
         check_name("client id", client_id)
         return client_id if self._signer is None else self._signer.sign(client_id, caller)
+
+    def _caller_of(self, request: RequestRecord) -> Caller | None:
+        """The client that sent a request; None where nobody needs to know, since the headers have to be read for it."""
+        return caller_of(request) if self._signer is not None and self._signer.strict else None
 
     def _caller(self, caller: Caller | None) -> Caller | None:
         if self._signer is None or not self._signer.strict:

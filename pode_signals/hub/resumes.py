@@ -10,8 +10,9 @@ from ..core.names import client_id_text
 from ..core.request_record import RequestRecord
 from ..core.resume import ResumeRequest
 from ..core.resume_tokens import NO_TOKEN, Conversion, ResumeIdentity, ResumeTokens, Resumption, resumption
+from .clocks import wall_seconds
 from .dialogue import ComingBack
-from .identities import Identities, caller_of
+from .identities import Identities
 from .link import Link
 from .runtime import Runtime
 
@@ -70,7 +71,7 @@ class Resumes:
         found = resumption(
             identity,
             conversion,
-            is_valid=lambda client_id: self._identities.is_valid(client_id, caller_of(request)),
+            is_valid=lambda client_id: self._identities.is_valid_for(client_id, request),
             groups_hold=holds,
             now=self._now(),
         )
@@ -109,7 +110,7 @@ class Resumes:
         return self._versions.left(link.name, link.client_id, self._now())
 
     def _now(self) -> float:
-        return self._runtime.wall_time().timestamp()
+        return wall_seconds(self._runtime.clock)
 
     def _current_tokens(self) -> ResumeTokens:
         wanted = self._identities.secrets or (self._own_secret,)

@@ -69,9 +69,9 @@ class HandOver:
     def connect(self, link: Link) -> SignalProtocol:
         """Make the request's transport the connection's.
 
-        When this method returns, the 101 is written and the protocol is open, and ``request.channel`` is a stand-in.
-        The protocol gets bytes that the client pipelined behind its handshake in the next turn. The channel still hears
-        of the transport's end, by which a route learns that its client has left.
+        When this method returns, the 101 is written, or waits for hello, and the protocol is open; ``request.channel``
+        is a stand-in. The protocol gets bytes that the client pipelined behind its handshake in the next turn. The
+        channel still hears of the transport's end, by which a route learns that its client has left.
 
         Raises:
             ValueError: a response header that the route set can't be sent; nothing was touched.

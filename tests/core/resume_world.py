@@ -7,8 +7,6 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from attrs import evolve
-
 from pode_signals.core.client_versions import ClientVersions
 from pode_signals.core.history import History, HistoryLimits, Position
 from pode_signals.core.model import Scope, Target
@@ -270,7 +268,7 @@ class World:
     def known(self, position: Position) -> Position:
         """A position as a log takes it that lacks a rule."""
         if self.without("epoch"):
-            position = evolve(position, epoch=self.log.position.epoch)
+            position = position._replace(epoch=self.log.position.epoch)
         if self.without("salt"):
             sequence = position.offset.partition("-")[0]
             same = [entry.position for entry in self.log.read(None, 10) or ()]

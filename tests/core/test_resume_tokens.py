@@ -58,7 +58,7 @@ def made(identity: ResumeIdentity = IDENTITY, tokens: ResumeTokens = TOKENS) -> 
 
 def signed(payload: bytes, tokens: ResumeTokens = TOKENS) -> str:
     """A token with any content, by somebody who knows the secret."""
-    return str(tokens._serializer.make_signer().sign(payload).decode("ascii"))
+    return tokens._signer.sign(payload).decode("ascii")
 
 
 def judged(identity: ResumeIdentity | None = IDENTITY, conversion: Conversion = CONVERSION, **more: Any) -> Resumption:
@@ -80,18 +80,18 @@ def test_what_was_made_is_read(identity: ResumeIdentity) -> None:
 def test_a_long_one_is_compressed() -> None:
     """P50: a token that is compressed begins with a dot, and comes whole through the resume text."""
     groups = tuple(f"a long name of a group, number {number}" for number in range(50))
-    token = made(evolve(IDENTITY, joined_groups=groups))
+    token = made(IDENTITY._replace(joined_groups=groups))
     assert token.startswith(".")
     found = read_resume(f"k3v9q2.41-7.{token}")
     assert found is not None
     assert found.token is not None
-    assert TOKENS.read(found.token) == evolve(IDENTITY, joined_groups=groups)
+    assert TOKENS.read(found.token) == IDENTITY._replace(joined_groups=groups)
 
 
 def test_the_fields() -> None:
     """P50: a token has its form first, then when it expires, and then who the client was and where."""
-    payload = TOKENS._serializer.loads(made())
-    assert payload == [
+    payload = TOKENS._signer.unsign(made())
+    assert TOKENS._serializer.load_payload(payload) == [
         *(1, 1_790_003_600, "Rooms", "5d12f974", "ada", ["kitchen", "garden"], "generation", 7, "connection", "node")
     ]
 
@@ -110,22 +110,22 @@ def test_too_long() -> None:
     """P22: a token of more than 2,048 characters is not made, and none is read."""
     random = Random("groups")
     groups = tuple(f"{random.getrandbits(128):032x}" for _ in range(100))
-    made = [TOKENS.make(evolve(IDENTITY, joined_groups=groups[:number])) for number in range(100)]
+    made = [TOKENS.make(IDENTITY._replace(joined_groups=groups[:number])) for number in range(100)]
     lengths = [len(token) for token in made if token is not None]
     assert 1_900 < max(lengths) <= MAX_TOKEN_CHARACTERS
     assert made[len(lengths) :] == [None] * (100 - len(lengths))
     assert len(lengths) < 100
     fields = [1, 1, "n", "c", None, list(groups), "g", 1, "c", "n"]
-    assert TOKENS.read(str(TOKENS._serializer.dumps(fields))) is None
+    assert TOKENS.read(signed(TOKENS._serializer.dump_payload(fields))) is None
     fields[5] = list(groups[:50])
-    assert TOKENS.read(str(TOKENS._serializer.dumps(fields))) is not None
+    assert TOKENS.read(signed(TOKENS._serializer.dump_payload(fields))) is not None
 
 
 def test_sixty_groups() -> None:
     """P22: the groups of 60 UUIDs fit into a token."""
     random = Random("groups")
     groups = tuple(f"{random.getrandbits(128):032x}" for _ in range(60))
-    assert TOKENS.make(evolve(IDENTITY, joined_groups=groups)) is not None
+    assert TOKENS.make(IDENTITY._replace(joined_groups=groups)) is not None
 
 
 @pytest.mark.parametrize(
@@ -261,8 +261,6 @@ def test_one_text_for_each_token() -> None:
     alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
     at = alphabet.index(token[-1])
     others = [token[:-1] + alphabet[at + more] for more in (1, 2, 3)]
-    # itsdangerous reads all of them.
-    assert all(TOKENS._serializer.loads(other) for other in others)
     for other in (*others, token + "=", token + "\n", " " + token, token[:-5] + " " + token[-5:]):
         assert TOKENS.read(other) is None
 
@@ -275,8 +273,8 @@ def test_one_text_for_each_token() -> None:
         (IDENTITY, {"name": "rooms"}, {}, PassedOver.OTHER_NAME),
         (IDENTITY, {"user": "eve"}, {}, PassedOver.OTHER_USER),
         (IDENTITY, {"user": None}, {}, PassedOver.OTHER_USER),
-        (evolve(IDENTITY, user=None), {}, {}, PassedOver.OTHER_USER),
-        (evolve(IDENTITY, user=""), {"user": None}, {}, PassedOver.OTHER_USER),
+        (IDENTITY._replace(user=None), {}, {}, PassedOver.OTHER_USER),
+        (IDENTITY._replace(user=""), {"user": None}, {}, PassedOver.OTHER_USER),
         (IDENTITY, {"scope": Scope.LOCAL}, {}, PassedOver.LOCAL),
         (IDENTITY, {"client_id": "5d12f975"}, {}, PassedOver.OTHER_CLIENT_ID),
         (IDENTITY, {"client_id": ""}, {}, PassedOver.OTHER_CLIENT_ID),
@@ -300,7 +298,7 @@ def test_the_same_client_id(client_id: str | None) -> None:
 def test_strictly_signed_ids() -> None:
     """P49: with strict signing a token counts for the address alone that its client id was signed for."""
     signer, caller = Signer(["secret"], strict=True), Caller("agent", "192.0.2.7")
-    identity = evolve(IDENTITY, client_id=signer.sign("5d12f974", caller))
+    identity = IDENTITY._replace(client_id=signer.sign("5d12f974", caller))
     for address, why in (("192.0.2.7", None), ("192.0.2.8", PassedOver.CLIENT_ID_INVALID)):
         found = judged(identity, is_valid=lambda it, at=address: signer.verify(it, Caller("agent", at)))
         assert found.passed_over is why
@@ -317,7 +315,7 @@ def test_strictly_signed_ids() -> None:
 )
 def test_groups(groups: tuple[str, ...], hold: bool, back: tuple[str, ...], whole: bool) -> None:
     """P47: the joined groups come back all or not at all, and only who has all of them is whole."""
-    found = judged(evolve(IDENTITY, joined_groups=groups), groups_hold=hold)
+    found = judged(IDENTITY._replace(joined_groups=groups), groups_hold=hold)
     assert (found.groups, found.is_whole, found.passed_over) == (back, whole, None)
     assert found.identity is not None
 
@@ -329,7 +327,7 @@ def test_without_a_token() -> None:
 
 def test_nothing_secret_is_in_a_repr() -> None:
     """P53: no repr shows a secret, a token, or the signature of a client id."""
-    identity = evolve(IDENTITY, client_id="s:5d12f974.signature")
+    identity = IDENTITY._replace(client_id="s:5d12f974.signature")
     tokens = ResumeTokens(["the secret"], "hub")
     shown = repr([identity, tokens, judged(identity), evolve(CONVERSION, client_id="s:5d12f974.signature")])
     assert not re.search(r"signature|the secret", shown)
