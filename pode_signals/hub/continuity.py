@@ -106,7 +106,10 @@ class Continuity:
             self._come_back(link, back, place, answer.result)
             greeted()
             return
-        self.open_up(link)
+        # The client must not wait for its handshake.
+        assert link.dialogue is not None
+        opening, link.dialogue.opening = link.dialogue.opening, b""
+        self._fan_out.write(link, opening)
         self._fan_out.hold(link)
 
         def go_on(missed: Missed | None) -> None:
@@ -119,13 +122,6 @@ class Continuity:
             go_on(None)
 
         answer.addCallbacks(go_on, give_up)
-
-    def open_up(self, link: Link) -> None:
-        """Write what the transport has kept to go before hello, where hello does not come at once, or not at all."""
-        dialogue = link.dialogue
-        if dialogue is not None and dialogue.opening:
-            opening, dialogue.opening = dialogue.opening, b""
-            self._fan_out.write(link, opening)
 
     def tell(self, link: Link, *, recovered: bool = True) -> None:
         """Send hello again, since something in it has changed.

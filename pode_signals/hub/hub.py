@@ -241,7 +241,6 @@ class Hub:
     def leaves(self, link: Link) -> None:
         """The connection is about to close: messages that were sent before are written, and it gets no later ones."""
         self.inboxes.incomplete(link, 0)
-        self.continuity.open_up(link)
         self.fan_out.flush(link.name)
         self.fan_out.leave(link)
         if link.is_global and self.registry.remove(link):
