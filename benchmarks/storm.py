@@ -17,6 +17,8 @@ import statistics
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 SERVER = """
@@ -161,6 +163,28 @@ async def measure(port: int, clients: int, rounds: int, missed: int) -> None:
     print(f"a resume with {missed} missed messages takes {ratio:.2f} times a plain handshake; {faults} faults")
 
 
+@contextmanager
+def serving(program: str) -> Iterator[int]:
+    """Run a server, whose program gets a port as its argument; gives the port."""
+    # Soft limits are often 1,024.
+    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    server = subprocess.Popen([sys.executable, "-c", program, str(port)])
+    try:
+        for _ in range(100):
+            with socket.socket() as probe:
+                if probe.connect_ex(("127.0.0.1", port)) == 0:
+                    break
+            time.sleep(0.1)
+        yield port
+    finally:
+        server.terminate()
+        server.wait(10)
+
+
 def main() -> None:
     """Start the server, let the storm come, and end the server."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
@@ -168,23 +192,8 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--missed", type=int, default=5)
     given = parser.parse_args()
-    # Soft limits are often 1,024.
-    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
-    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    server = subprocess.Popen([sys.executable, "-c", SERVER, str(port)])
-    try:
-        for _ in range(100):
-            with socket.socket() as probe:
-                if probe.connect_ex(("127.0.0.1", port)) == 0:
-                    break
-            time.sleep(0.1)
+    with serving(SERVER) as port:
         asyncio.run(measure(port, given.clients, given.rounds, given.missed))
-    finally:
-        server.terminate()
-        server.wait(10)
 
 
 if __name__ == "__main__":

@@ -156,6 +156,10 @@ class PythonClient(Untaken):
         """Lose the connection; the server does not see that."""
         self._sockets[-1].vanish()
 
+    def unplug(self) -> None:
+        """Let nothing arrive any more at either end; nobody sees that."""
+        self._sockets[-1].unplug()
+
     def close(self, code: int) -> None:
         """Stop the client."""
         assert code == 1000, "this client closes with 1000 and with no other code"

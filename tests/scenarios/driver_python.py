@@ -63,6 +63,10 @@ class PythonDriver(MemoryDriver):
                 client.ask(client.signal_client.send(self._bindings.filled(step.arguments[0])), has_reply=False)
             case Command(verb="request"):
                 client.ask(client.signal_client.request(self._bindings.filled(step.arguments[0])), has_reply=True)
+            case Command(verb="sleeps"):
+                self._advance(step.arguments[0], asleep=client)
+            case Command(verb="unplugs"):
+                client.unplug()
             case Frame(kind="frame", is_from_server=False):
                 record = client.take("->")
                 if "frame" not in record:
@@ -98,16 +102,21 @@ class PythonDriver(MemoryDriver):
         else:
             super()._server(step)
 
-    def _advance(self, seconds: float) -> None:
-        """Let time pass on all clocks at once, from one timer to the next."""
+    def _advance(self, seconds: float, *, asleep: PythonClient | None = None) -> None:
+        """Let time pass on all clocks at once, from one timer to the next; for who is asleep in one leap at the end."""
         self._turn()
+        leap_seconds = seconds
         while seconds > 0:
-            clocks = [self._program.clock, *(each.clock for each in self._python_clients() if each.is_connected)]
+            awake = [each for each in self._python_clients() if each.is_connected and each is not asleep]
+            clocks = [self._program.clock, *(each.clock for each in awake)]
             due = [call.getTime() - clock.seconds() for clock in clocks for call in clock.getDelayedCalls()]
             passing = max(0.0, min([seconds, *due]))
             for clock in clocks:
                 clock.advance(passing)
             seconds -= passing
+            self._turn()
+        if asleep is not None:
+            asleep.clock.advance(leap_seconds)
             self._turn()
 
     def _turn(self) -> None:

@@ -12,11 +12,15 @@ A scenario is what happens between one server and some clients, in order::
     c1 <- text "one"                            the next text that comes to a plain client
     c1 <- close 4000                            a close frame
     c1 <- nothing                               nothing has come that no line before this one has taken
+    c1 -> nothing                               the client has sent nothing that no line before this one has taken
     c1: signal "one"                            what the application sees
 
 In a frame ``…`` allows further members; without it the frame has these and no others. ``$x`` stands for a value: the
 first time for any, from then on for the same one. A frame that no line takes is a failure, at the latest at the end.
 The two directions of a client have no order with each other.
+
+``c1 sleeps 20`` lets time pass while no timer of the client runs; all of them come late, at the end. ``c1 unplugs``
+lets nothing arrive any more at either end, and neither end sees that. Only clients with a clock can do both.
 
 ``server advance 5`` lets time pass for the server and for clients that are connected. A client that waits to come back
 does so at ``reconnect``, and at no other time.
@@ -166,8 +170,8 @@ def _frame(number: int, who: str, is_from_server: bool, rest: str) -> Frame:
         return Frame(number, who, is_from_server, "close", int(after))
     if kind.isdigit() and is_from_server:
         return Frame(number, who, True, "status", int(kind), _pattern(after) if after else {ANYTHING_MORE: True})
-    if rest == "nothing" and is_from_server:
-        return Frame(number, who, True, "nothing", None)
+    if rest == "nothing":
+        return Frame(number, who, is_from_server, "nothing", None)
     raise ValueError(f"{rest!r} is nothing that goes over the wire")
 
 

@@ -52,6 +52,7 @@ class RecordedSocket(Wire):
         self._came = bytearray()
         self._went = bytearray()
         self._has_close_come = False
+        self._is_unplugged = False
         self.end = open_end(self._arrived)
 
     @property
@@ -69,7 +70,13 @@ class RecordedSocket(Wire):
         if self.request_head:
             while (frame := _take_client_frame(self._went)) is not None:
                 self._record_written(*frame)
-        self.end.write(data)
+        if not self._is_unplugged:
+            self.end.write(data)
+
+    def unplug(self) -> None:
+        """Let nothing arrive any more at either end; nobody sees that."""
+        self._is_unplugged = True
+        self.end.unplug()
 
     def cut(self) -> None:
         """Lose the connection; the server sees that at once."""
@@ -89,7 +96,8 @@ class RecordedSocket(Wire):
     def _end(self, here: Exception, there: Exception) -> None:
         if not self.disconnecting:
             self.disconnecting = True
-            self.end.reset()
+            if not self._is_unplugged:
+                self.end.reset()
             self._clock.callLater(0, self._lost, here)
 
     def _arrived(self) -> None:
