@@ -187,9 +187,10 @@ class Signals:
         user: str | None = None,
         info: object = None,
     ) -> SignalConnection:
-        """Turn a request into a WebSocket connection, now (Pode: ``ConvertTo-PodeSignalConnection``).
+        """Turn a request into a connection, now (Pode: ``ConvertTo-PodeSignalConnection``).
 
-        When it returns, the 101 was written and the connection is open. The route may go on; what it returns or
+        The request is a WebSocket handshake, or with ``allow_sse`` a GET that accepts ``text/event-stream``. When it
+        returns, the answer was written and the connection is open. The route may go on; what it returns or
         writes is discarded. A client that goes away cancels it.
 
         Args:
@@ -228,6 +229,29 @@ class Signals:
         known_scope = chosen(Scope, scope or self._default_scope, "scope")
         link = self._converter.convert(request, name, group, client_id, known_scope, subprotocols, profile)
         return view_of(link)
+
+    def receive(self, request: Any) -> None:
+        """Take what a client of server-sent events sends, where :meth:`resource` is not around the application's own.
+
+        It serves the POST and the DELETE of the path on which a route converts::
+
+            @app.route("/rooms", methods=["POST", "DELETE"])
+            def posted(request):
+                signals.receive(request)
+
+        When it returns, the messages are taken or wait for their turn, and the status of the answer is set.
+
+        Args:
+            request: the ``twisted.web`` request that a Klein route or a resource is handling.
+
+        Raises:
+            UpgradeRefused: nothing was taken; Klein renders the answer.
+            TypeError: it is no request.
+            NotInReactorThread: called from another thread.
+        """
+        self._runtime.check_thread("receive")
+        check_is_request("receive", request)
+        self._converter.receive(request)
 
     def connection_of(self, request: Any) -> SignalConnection | None:
         """The connection that a request became or refers to (Pode: ``$WebEvent.Signal``).

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 
-from pode_signals.wire.frames import text_frame
-from pode_signals.wire.message import Encoding, Message, plain_form
+from pode_signals.core.history import Position
+from pode_signals.wire.message import Encoding, Message, plain_form, websocket_framing
 
 __all__ = ["EVENTS", "MADE", "NEWER", "NEWER_EVENTS", "event", "newer_form"]
 
@@ -19,11 +19,11 @@ def newer_form(message: Message) -> bytes:
     return json.dumps({"data": message.payload.decode("utf-8")}).encode("utf-8")
 
 
-def event(text: bytes) -> bytes:
+def event(text: bytes, _position: Position | None) -> bytes:
     """A server-sent event (WHATWG HTML, section 9.2)."""
     return b"".join(b"data: " + line + b"\n" for line in text.split(b"\n")) + b"\n"
 
 
-NEWER = Encoding(newer_form, text_frame, "newer")
+NEWER = Encoding(newer_form, websocket_framing, "newer")
 EVENTS = Encoding(plain_form, event, "events")
 NEWER_EVENTS = Encoding(newer_form, event, "newer events")

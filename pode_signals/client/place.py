@@ -46,6 +46,17 @@ class Place:
         where = "-.-" if self.position is None else f"{self.position.epoch}.{self.position.offset}"
         return (SIGNALS_PROTOCOL, f"{_RESUME_PREFIX}{where}.{self._token}")
 
+    @property
+    def resume(self) -> str | None:
+        """What the next stream of server-sent events offers; None for nothing."""
+        offered = self.subprotocols()[1:]
+        return offered[0].removeprefix(_RESUME_PREFIX) if offered else None
+
+    @property
+    def last_event_id(self) -> str | None:
+        """What the next stream of an ``EventSource`` offers; None for nothing."""
+        return None if self.position is None else f"{self.position.epoch}.{self.position.offset}"
+
     def greeted(self, hello: Hello) -> None:
         """A hello has come. It replaces all that was known."""
         self.position, self._token, self._is_greeted = hello.position, hello.resume_token, True

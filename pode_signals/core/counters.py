@@ -70,6 +70,10 @@ class Counters:
         "Clients that the server could not accept, because no file descriptor was left or the operating system reported"
         " another error."
     )
+    posts_taken: int = _number("POSTs of clients of server-sent events whose frames were taken.")
+    posts_refused: Counter[int] = _numbers(
+        "POSTs and DELETEs of clients of server-sent events that were refused, by the HTTP status."
+    )
     resumes: Counter[str] = _numbers(
         "Clients that came back with a position: ``recovered`` where they get all that they missed, ``lost`` where they"
         " were told that messages may be lost."

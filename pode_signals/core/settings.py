@@ -195,6 +195,11 @@ class Settings:
         "Whether clients that offer the subprotocol ``pode.signals.v1`` get it: frames with a type, and the signals"
         " that they missed when they come back. All other clients get bare messages.",
     )
+    allow_sse: bool = flag(
+        False,
+        "Whether a GET that accepts ``text/event-stream`` becomes a connection over server-sent events, for networks"
+        " that block WebSockets. Its client sends by POST.",
+    )
     resume_token_seconds: float = amount(
         3_600.0,
         "seconds",
@@ -313,6 +318,7 @@ class SettingsArguments(TypedDict, total=False):
     total_queue_bytes: int
     slow_client: SlowClient | Literal["close", "drop_oldest", "drop_newest", "latest"]
     signals_protocol: bool
+    allow_sse: bool
     resume_token_seconds: float
     total_history_bytes: int
     max_pending_acknowledgements: int

@@ -102,7 +102,7 @@ class Acknowledgements:
         """
         recipients = list(links)
         # Clients of the plain protocol can't answer, and are not waited for.
-        asked = [each for each in recipients if each.dialogue is not None]
+        asked = [each for each in recipients if each.is_signals]
         most = self._runtime.settings.max_pending_acknowledgements
         if self._pending + len(asked) > most:
             self._runtime.reports.limit(
@@ -113,7 +113,7 @@ class Acknowledgements:
             )
             raise TooManyAcknowledgements(most)
         collection = Collection(f"{self._node}.{next(self._numbers)}")
-        collection.unanswered += (each.client_id for each in recipients if each.dialogue is None)
+        collection.unanswered += (each.client_id for each in recipients if not each.is_signals)
         self._count("unanswered", len(collection.unanswered))
         collection.logged = frozenset(each.name for each in asked if each.name in logged)
         for each in asked:

@@ -9,7 +9,6 @@ from typing import Any
 from ..core.model import ConnectionState
 from ..errors import MessageInvalid, ReplyRefused
 from ..wire.client_frames import Refresh, Send
-from ..wire.frames import text_frame
 from ..wire.json import encode_value
 from ..wire.session import Answer, Answered, BadFrame, Deliver, Refreshing, SendFrame, Wait, Watching, may_overtake
 from ..wire.v1 import ErrorCode, error, refusal, reply
@@ -163,7 +162,7 @@ class Answers:
 
     def _send(self, link: Link, frame: bytes) -> None:
         if link.state is ConnectionState.OPEN:
-            self._fan_out.send_one(link, text_frame(frame), must_stay=True)
+            self._fan_out.send_one(link, link.encoding.notice("answer", frame, None), must_stay=True)
 
     def _refresh(self, link: Link, refresh: Refresh) -> None:
         check = self.refresh_check

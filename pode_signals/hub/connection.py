@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Any, Never, Protocol
+from typing import Any, Literal, Never, Protocol
 
 from twisted.internet.defer import Deferred
 
@@ -175,7 +175,12 @@ class SignalConnection:
     @property
     def is_signals(self) -> bool:
         """Whether its client speaks ``pode.signals.v1``, and so is told where it is in a history."""
-        return self._link.dialogue is not None
+        return self._link.is_signals
+
+    @property
+    def transport(self) -> Literal["websocket", "sse"]:
+        """``"websocket"``, or ``"sse"`` for a stream of server-sent events (``allow_sse``)."""
+        return self._link.encoding.transport
 
     @property
     def recovered(self) -> bool | None:

@@ -20,7 +20,7 @@ from ..core.model import ClosedBy, ConnectionState
 from ..core.registry import Registry
 from ..core.resume import Recovered, continuation
 from ..core.targets import matches
-from ..wire.frames import CloseCode, text_frame
+from ..wire.frames import CloseCode
 from ..wire.message import Encoding
 from ..wire.v1 import Hello, beat
 from .dialogue import ComingBack, Dialogue, Replay
@@ -78,7 +78,7 @@ class Continuity:
         self._histories = histories
         self._log = log
         self._resumes = resumes
-        self._beats: dict[str | None, bytes] = {}
+        self._beats: dict[tuple[Encoding, Position | None], bytes] = {}
         # Pieces of replays that are the same for all clients, by where they begin and end.
         self._pieces: OrderedDict[tuple[Position, Position, Encoding], _Piece] = OrderedDict()
         self._pieces_bytes = 0
@@ -141,7 +141,10 @@ class Continuity:
         dialogue = link.dialogue
         if dialogue is None or dialogue.recovered is None:
             return
-        if now >= dialogue.token_due:
+        if dialogue.stream is not None and now >= dialogue.stream.ends_at:
+            # Its client comes back at once and loses nothing. A client that is gone without a word does not.
+            link.shut(CloseCode.GOING_AWAY, "the stream was rotated", ClosedBy.SERVER)
+        elif now >= dialogue.token_due:
             self.tell(link)
         elif now >= dialogue.beat_due:
             self.beat(link)
@@ -161,7 +164,7 @@ class Continuity:
             return
         dialogue.beat_due = self._runtime.clock.seconds() + self._settings.ping_interval_seconds
         place = self._place(link)
-        self._fan_out.send_one(link, self._beat_frame(None if place is None else place.offset), must_stay=True)
+        self._fan_out.send_one(link, self._beat_frame(link, place), must_stay=True)
 
     def drained(self, link: Link) -> None:
         """A transport is empty again: a client in a replay gets more of it."""
@@ -195,20 +198,19 @@ class Continuity:
             _RENEWED_AT + _SPREAD * (self._runtime.random.random() - 0.5)
         )
         expires = None if profile is None or profile.expires is None else profile.expires
-        return text_frame(
-            Hello(
-                client_id=link.client_id,
-                name=link.name,
-                groups=link.groups,
-                recovered=recovered,
-                heartbeat_seconds=settings.ping_interval_seconds,
-                max_message_bytes=settings.max_message_bytes,
-                user=None if profile is None else profile.user,
-                position=place,
-                resume_token=self._resumes.token(link),
-                expires_in_seconds=None if expires is None else (expires - self._runtime.wall_time()).total_seconds(),
-            ).encoded()
+        hello = Hello(
+            client_id=link.client_id,
+            name=link.name,
+            groups=link.groups,
+            recovered=recovered,
+            heartbeat_seconds=settings.ping_interval_seconds,
+            max_message_bytes=settings.max_message_bytes,
+            user=None if profile is None else profile.user,
+            position=place,
+            resume_token=self._resumes.token(link),
+            expires_in_seconds=None if expires is None else (expires - self._runtime.wall_time()).total_seconds(),
         )
+        return link.encoding.notice("hello", hello.encoded(), place)
 
     def _begins_anew(self, name: str, lost: bool) -> None:
         """A name has begun or ended to keep a history, or its log broke: its clients are told of their new place."""
@@ -225,14 +227,16 @@ class Continuity:
         for link in self._signals_clients(name):
             self.beat(link)
 
-    def _beat_frame(self, offset: str | None) -> bytes:
-        """The frame of a beat, which is the same for all clients of a name."""
-        frame = self._beats.get(offset)
+    def _beat_frame(self, link: Link, place: Position | None) -> bytes:
+        """The frame of a beat, which is the same for all clients of a name with one encoding."""
+        key = link.encoding, place
+        frame = self._beats.get(key)
         if frame is None:
             # Places of several names take turns while a sweep goes over the connections.
             if len(self._beats) >= _ENTRIES_AHEAD:
                 self._beats.clear()
-            frame = self._beats[offset] = text_frame(beat(offset))
+            text = beat(None if place is None else place.offset)
+            frame = self._beats[key] = link.encoding.notice("beat", text, place)
         return frame
 
     # The replay.
@@ -313,7 +317,7 @@ class Continuity:
         if is_over:
             assert link.dialogue is not None
             link.dialogue.replay = None
-            frames += self._beat_frame(replay.until.offset)
+            frames += self._beat_frame(link, replay.until)
         if not self._fan_out.write(link, before + frames):
             return
         if is_over:

@@ -10,7 +10,7 @@ from ..core.history import Position
 from ..core.resume_tokens import Resumption
 from ..wire.session import Session
 
-__all__ = ["ComingBack", "Dialogue", "Replay"]
+__all__ = ["ComingBack", "Dialogue", "Replay", "Stream"]
 
 
 @frozen
@@ -52,12 +52,34 @@ class Replay:
         self.waits_for_client = False
 
 
+class Stream:
+    """What is kept of a stream of server-sent events, whose client sends by POST.
+
+    Args:
+        id: what the stream's resume tokens name it by, at random.
+        ends_at: when the stream is ended, so that its client opens another one, by the hub's clock.
+
+    Attributes:
+        last_post: the number of the last POST that was taken; 0 before the first.
+    """
+
+    __slots__ = ("ends_at", "id", "last_post")
+
+    def __init__(self, id: str, ends_at: float) -> None:
+        self.id = id
+        self.ends_at = ends_at
+        self.last_post = 0
+
+
 class Dialogue:
-    """One client of ``pode.signals.v1``. Continuity writes it, and dispatch asks its session.
+    """One client that is told where in the log it is: of ``pode.signals.v1``, or of any stream of server-sent events.
+
+    Continuity writes it, and dispatch asks its session.
 
     Args:
         session: what the client may say.
         granted: the groups that ``convert`` gave; all others were joined later.
+        stream: what is kept of a stream of server-sent events; None for a WebSocket.
 
     Attributes:
         recovered: whether nothing was lost when the connection began; None until hello is out.
@@ -68,11 +90,12 @@ class Dialogue:
             system. Empty where they are written.
     """
 
-    __slots__ = ("beat_due", "granted", "opening", "recovered", "replay", "session", "token_due")
+    __slots__ = ("beat_due", "granted", "opening", "recovered", "replay", "session", "stream", "token_due")
 
-    def __init__(self, session: Session, granted: tuple[str, ...]) -> None:
+    def __init__(self, session: Session, granted: tuple[str, ...], stream: Stream | None = None) -> None:
         self.session = session
         self.granted = granted
+        self.stream = stream
         self.recovered: bool | None = None
         self.beat_due = math.inf
         self.token_due = math.inf

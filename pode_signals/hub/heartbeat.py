@@ -89,7 +89,10 @@ class Heartbeat:
 
     def _look_for_pong(self, link: Link, now: float, postponed: float) -> None:
         if link.pulse.pong_due is None:
-            if now >= link.pulse.ping_due:
+            if now >= link.pulse.ping_due and not link.encoding.answers_pings:
+                link.pulse.ping_due = now + self._runtime.settings.ping_interval_seconds
+                self._continuity.beat(link)
+            elif now >= link.pulse.ping_due:
                 # A random payload, which a client can only know by reading the ping. With a known payload a client that
                 # reads nothing would pass for alive by sending pongs.
                 payload = self._runtime.random.randbytes(_PING_BYTES)

@@ -289,7 +289,7 @@ class Histories:
         delivery = None
         if sending is not None and sending[0] is signal.target:
             _, message, delivery = sending
-            message.offset = signal.position.offset
+            message.position = signal.position
         else:
             message = message_of(signal)
         self._deliveries.deliver(Outgoing(signal.target, message, delivery))
@@ -321,6 +321,6 @@ def message_of(signal: LoggedSignal) -> Message:
         signal.data,
         is_text=signal.is_text,
         groups=signal.target.groups,
-        offset=signal.position.offset,
+        position=signal.position,
         acknowledgement=signal.acknowledgement,
     )

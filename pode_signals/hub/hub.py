@@ -39,6 +39,7 @@ from .identities import Identities
 from .inboxes import Inboxes
 from .link import Link
 from .memberships import Memberships
+from .posts import Posts
 from .profile import Profile
 from .queues import Queues
 from .records import Replacements
@@ -77,6 +78,7 @@ class Hub:
         routes: the signal routes.
         events: who wants to know when connections come and go.
         identities: client ids.
+        posts: what clients of server-sent events send.
         inboxes: what clients have sent and no function has taken yet.
         heartbeat: pings, and overdue messages.
         unrouted: what becomes of a client's message for whose path there is no signal route.
@@ -128,11 +130,13 @@ class Hub:
         self.leave_group = self.memberships.leave
         self.expiry = Expiry(runtime)
         self.answers = Answers(runtime, self.fan_out, self.fence, self.acknowledgements, self.expiry)
+        self.posts = Posts(runtime, self.resumes)
         self.routes = SignalRoutes()
         self.inboxes = Inboxes(runtime, self.links)
         self.heartbeat = Heartbeat(runtime, self.links, self.continuity, self.expiry, self.histories)
         self._dispatch = Dispatch(runtime, self)
         self.received: Callable[[Link, bytes], None] = self._dispatch.received
+        self.posts.received = self.received
         self.opened: Callable[[Link], None] | None = None
         self.closed: Callable[[Link, float], None] | None = None
         self.shook_hands: Callable[[Link, float], None] | None = None
@@ -192,7 +196,7 @@ class Hub:
             endpoint_name: the endpoint it came in by; None where that has no name.
             subprotocol: the agreed WebSocket subprotocol; None is none.
             encoding: how the client gets messages.
-            dialogue: what is kept of a client that speaks ``pode.signals.v1``; None for any other.
+            dialogue: what is kept of a client that is told where in the log it is; None for any other.
             profile: its user; None where nothing is said of one.
             back: what a client offered that comes back; None where it does not.
 
@@ -223,6 +227,7 @@ class Hub:
         if dialogue is None:
             self._greeted(link)
         else:
+            self.posts.opened(link)
             self.continuity.greet(link, back, partial(self._greeted, link))
         if self.opened is not None:
             self.opened(link)
@@ -249,6 +254,7 @@ class Hub:
                 self.histories.deserted(link.name)
         if link.dialogue is not None:
             self.acknowledgements.left(link)
+            self.posts.left(link)
 
     def gone(self, link: Link) -> None:
         """A transport is gone; where that happens within ``open``, there never was a connection."""

@@ -91,7 +91,7 @@ class Link:
         endpoint_name: the name of the endpoint that the connection came in by; None where the endpoint has no name.
         subprotocol: the agreed WebSocket subprotocol; None where none was agreed on.
         encoding: how its client gets messages.
-        dialogue: what is kept of a client that speaks ``pode.signals.v1``; None for any other.
+        dialogue: what is kept of a client that is told where in the log it is; None for any other.
         profile: its user; None where ``convert`` said nothing of one.
 
     Attributes:
@@ -203,6 +203,11 @@ class Link:
     def is_local(self) -> bool:
         """Whether its scope is local."""
         return self.scope is Scope.LOCAL
+
+    @property
+    def is_signals(self) -> bool:
+        """Whether its client speaks ``pode.signals.v1``."""
+        return self.encoding.protocol == "signals"
 
     @property
     def groups(self) -> tuple[str, ...]:

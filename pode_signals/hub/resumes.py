@@ -80,9 +80,10 @@ class Resumes:
         return found
 
     def token(self, link: Link) -> str | None:
-        """A fresh token for a connection; None for a local one, and where the token would be too long."""
+        """A fresh token for a connection; None for a local WebSocket, and where the token would be too long."""
         dialogue = link.dialogue
-        if dialogue is None or not link.is_global:
+        # A stream needs a token for what its client sends, whatever its scope is.
+        if dialogue is None or not link.is_signals or not (link.is_global or dialogue.stream):
             return None
         token = self._current_tokens().make(
             ResumeIdentity(
@@ -93,13 +94,18 @@ class Resumes:
                 joined_groups=tuple(each for each in link.groups if each not in dialogue.granted),
                 generation=self._versions.generation,
                 version=self._versions.version,
-                connection="",
+                connection="" if dialogue.stream is None else dialogue.stream.id,
                 node=self._node,
             )
         )
         if token is None:
             self._runtime.counters.resume_tokens_left_out += 1
         return token
+
+    def holder(self, token: str) -> ResumeIdentity | None:
+        """Who has a token; None where nobody was given this token, and where it has expired."""
+        identity = self._current_tokens().read(token)
+        return None if identity is None or self._now() >= identity.expires_at else identity
 
     def left(self, link: Link) -> bool:
         """A client has left a group, or was closed for good: no older token brings its groups back.

@@ -16,13 +16,15 @@ from ..wire.frames import CloseCode, check_close_code
 from ..wire.json import encode_value
 from ..wire.server_frames import read_server_frame
 from ..wire.v1 import Hello
+from .event_wire import EventWire
 from .handshake import Answer
 from .sockets import ClientEnd
 from .wire import ClientWire, Record
 
-__all__ = ["Asked", "ClientProtocol", "TestClient"]
+__all__ = ["Asked", "ClientProtocol", "ClientTransport", "TestClient"]
 
 ClientProtocol = Literal["plain", "signals"]
+ClientTransport = Literal["websocket", "sse"]
 _NAMES_ON_THE_WIRE = {"path": "path", "group": "group", "client_id": "clientId", "direct": "direct"}
 
 
@@ -70,8 +72,9 @@ class TestClient:
     Attributes:
         url: where it has connected.
         protocol: ``"plain"`` or ``"signals"``.
-        response_headers: the headers of the 101; names in any case find them.
-        offered: the subprotocols that it has offered of its own accord.
+        transport: ``"websocket"``, or ``"sse"`` for server-sent events.
+        response_headers: the headers of the answer; names in any case find them.
+        offered: the subprotocols that it has offered of its own accord; for server-sent events what they say.
         auto_acknowledge: whether a signal that wants an answer gets it when :meth:`receive` takes the signal.
         presence: None: nobody is told of presence yet.
     """
@@ -82,6 +85,7 @@ class TestClient:
         self,
         url: str,
         protocol: ClientProtocol,
+        transport: ClientTransport,
         *,
         turn: Callable[[], None],
         open_socket: Callable[[Callable[[], None]], ClientEnd],
@@ -94,6 +98,7 @@ class TestClient:
     ) -> None:
         self.url = url
         self.protocol: ClientProtocol = protocol
+        self.transport: ClientTransport = transport
         self.headers = headers
         self.auto_acknowledge = auto_acknowledge
         self.presence: None = None
@@ -101,7 +106,12 @@ class TestClient:
         self.offered = place.subprotocols() if protocol == "signals" else ()
         self.place = place
         self.unread = unread
-        self.wire = ClientWire(open_socket, is_json=protocol == "signals", took=self._took, ended=self._ended)
+        told: dict[str, Any] = {"is_json": protocol == "signals", "took": self._took, "ended": self._ended}
+        self.wire = (
+            EventWire(url, headers, open_socket=open_socket, **told)
+            if transport == "sse"
+            else ClientWire(open_socket, **told)
+        )
         self.wire.frames_until_cut = cut_after
         self._turn = turn
         self._reconnect = reconnect
@@ -111,7 +121,7 @@ class TestClient:
 
     @property
     def hello(self) -> Hello | None:
-        """What the last hello said; None for a plain client."""
+        """What the last hello said; None for a plain client of a WebSocket."""
         self._turn()
         return self._hello
 
@@ -280,8 +290,8 @@ class TestClient:
     # For the tester.
 
     def opens(self, answer: Answer) -> None:
-        """The server has answered with 101."""
-        if self.protocol == "signals":
+        """The server has answered that the connection is open."""
+        if self.protocol == "signals" and self.transport == "websocket":
             agreed = answer.headers.get("Sec-WebSocket-Protocol")
             if agreed != SIGNALS_PROTOCOL:
                 self.cut()
@@ -316,14 +326,17 @@ class TestClient:
             raise AssertionError(f"this client was {self.wire.state}; reconnect() gives a new one")
 
     def _took(self, record: Record) -> None:
-        if self.protocol == "plain":
+        if isinstance(self.wire, EventWire) and self.protocol == "plain":
+            self._took_event(record, self.wire)
+        if self.protocol == "plain" and "text" in record:
             text = record["text"]
             try:
                 self.unread.append({"data": json.loads(text)})
             except ValueError:
                 self.unread.append({"data": text})
             return
-        match record["frame"]:
+        frame: dict[str, Any] = record.get("frame", {})
+        match frame:
             case {"type": "hello"} as frame:
                 # Read as the client for Python reads it, so that a hello that no client can read fails here as well.
                 hello = read_server_frame(encode_value(frame))
@@ -338,6 +351,11 @@ class TestClient:
                 self.place.moved(frame.get("offset"))
             case {"type": "reply" | "error", "id": id} as frame if id in self._asked:
                 self._asked.pop(id)._ends(frame)
+
+    def _took_event(self, record: Record, wire: EventWire) -> None:
+        """A plain stream tells the client's place by the ids of its events."""
+        if wire.last_event_id is not None and "text" in record:
+            self.place.moved(wire.last_event_id.partition(".")[2])
 
     def _ended(self, closure: Closure) -> None:
         is_own = closure.by is ClosedBy.CLIENT and closure.code != CloseCode.ABNORMAL

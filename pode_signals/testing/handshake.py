@@ -63,16 +63,18 @@ class Answer:
     """What a server has answered to a handshake.
 
     Attributes:
-        status: 101 where the connection is open.
+        status: 101 where a WebSocket is open, 200 where a stream of server-sent events is, or a page was sent.
         headers: the headers.
-        body: the body; empty behind a 101.
-        rest: the bytes behind a 101, which are frames.
+        body: the body; empty where the connection is open.
+        rest: the bytes behind the head where the connection is open: frames or events.
+        is_open: whether the connection is open.
     """
 
     status: int
     headers: ResponseHeaders
     body: str
     rest: bytes
+    is_open: bool = False
 
 
 def upgrade_request(path: str, headers: Mapping[str, str | None], offered: tuple[str, ...]) -> bytes:
@@ -118,7 +120,9 @@ def read_answer(data: bytes) -> Answer | None:
     headers = ResponseHeaders(response.headers)
     if response.status == 101:
         assert headers.get("Sec-WebSocket-Accept") == _ACCEPT, "the server has answered another key"
-        return Answer(101, headers, "", stream.read())
+        return Answer(101, headers, "", stream.read(), is_open=True)
+    if headers.get("Content-Type", "").startswith("text/event-stream"):
+        return Answer(response.status, headers, "", data.partition(b"\r\n\r\n")[2], is_open=True)
     try:
         body = response.read()
     # The rest of the body is still to come.

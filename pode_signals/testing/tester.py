@@ -6,7 +6,7 @@ import json
 from collections import deque
 from collections.abc import Mapping
 from functools import partial
-from typing import Any, Literal
+from typing import Any
 
 from attrs import frozen
 from twisted.internet.interfaces import IDelayedCall
@@ -21,7 +21,8 @@ from ..hub.delivery import Delivery
 from ..hub.observing import Observer
 from ..signals import Signals, hub_of
 from ..web.resource import SignalsResource
-from .client import ClientProtocol, TestClient
+from .client import ClientProtocol, ClientTransport, TestClient
+from .event_wire import stream_request
 from .handshake import Refused, read_answer, upgrade_request
 from .sockets import ClientEnd
 from .wire import Record
@@ -102,7 +103,7 @@ class SignalTester:
         url: str,
         *,
         protocol: ClientProtocol = "plain",
-        transport: Literal["websocket"] = "websocket",
+        transport: ClientTransport = "websocket",
         headers: Mapping[str, str | None] | None = None,
         since: str | None = None,
         auto_acknowledge: bool = True,
@@ -112,7 +113,7 @@ class SignalTester:
         Args:
             url: path and query, such as ``"/rooms?floor=2"``.
             protocol: ``"plain"`` for a client that gets bare payloads, ``"signals"`` for one of ``pode.signals.v1``.
-            transport: a WebSocket is the only way there is.
+            transport: ``"websocket"``, or ``"sse"`` for server-sent events, where the hub has ``allow_sse``.
             headers: further headers. By itself a client says that it comes from a page of ``http://localhost``; a
                 ``Host``, an ``Origin`` or another header takes the place of the client's own, and None leaves one out.
             since: the position that a signals client begins at, as ``signals.position(…)`` gives it; None is now.
@@ -128,13 +129,13 @@ class SignalTester:
         """
         if protocol not in ("plain", "signals"):
             raise ValueError(f"protocol has to be 'plain' or 'signals', not {protocol!r}")
-        if transport != "websocket":
-            raise ValueError(f"transport has to be 'websocket', not {transport!r}")
+        if transport not in ("websocket", "sse"):
+            raise ValueError(f"transport has to be 'websocket' or 'sse', not {transport!r}")
         if not url.startswith("/"):
             raise ValueError(f"url has to be a path with its query, such as '/rooms?floor=2', not {url!r}")
         if since is not None and protocol == "plain":
             raise ValueError('only a client with protocol="signals" can begin at a position')
-        return self._connect(url, protocol, dict(headers or {}), Place(since), deque(), auto_acknowledge)
+        return self._connect(url, protocol, transport, dict(headers or {}), Place(since), deque(), auto_acknowledge)
 
     def reconnect(self, client: TestClient, *, cut_after: int | None = None) -> TestClient:
         """Connect a client again whose connection has ended, here or at the tester of another hub.
@@ -158,6 +159,7 @@ class SignalTester:
         return self._connect(
             client.url,
             client.protocol,
+            client.transport,
             client.headers,
             client.place,
             client.unread,
@@ -203,6 +205,7 @@ class SignalTester:
         self,
         url: str,
         protocol: ClientProtocol,
+        transport: ClientTransport,
         headers: Mapping[str, str | None],
         place: Place,
         unread: deque[Record],
@@ -215,6 +218,7 @@ class SignalTester:
         client = TestClient(
             url,
             protocol,
+            transport,
             turn=partial(self.clock.advance, 0),
             open_socket=partial(ClientEnd, self.clock, site, _FIRST_PORT + len(self._clients)),
             reconnect=lambda ended, frames: self.reconnect(ended, cut_after=frames),
@@ -225,7 +229,7 @@ class SignalTester:
             cut_after=cut_after,
         )
         self._clients.append(client)
-        client.wire.socket.write(upgrade_request(url, headers, client.offered))
+        client.wire.socket.write(_request(client))
         self.clock.advance(0)
         answer = read_answer(bytes(client.wire.socket.unread))
         if answer is None:
@@ -233,7 +237,7 @@ class SignalTester:
             raise AssertionError(
                 f"the route of {url} has not answered: it waits for time to pass, or for something that the test does"
             )
-        if answer.status != 101:
+        if not answer.is_open:
             client.cut()
             raise Refused(answer.status, answer.body, answer.headers)
         client.opens(answer)
@@ -242,6 +246,15 @@ class SignalTester:
     def _next_call(self) -> float | None:
         calls = self.clock.getDelayedCalls()
         return min(each.getTime() for each in calls) if calls else None
+
+
+def _request(client: TestClient) -> bytes:
+    """The request with which a client connects."""
+    if client.transport == "websocket":
+        return upgrade_request(client.url, client.headers, client.offered)
+    is_signals = client.protocol == "signals"
+    resume = client.place.resume if is_signals else client.place.last_event_id
+    return stream_request(client.url, client.headers, is_signals=is_signals, resume=resume)
 
 
 class _Recorder(Observer):

@@ -44,6 +44,7 @@ class ClientWire:
         took: Callable[[Record], None],
         ended: Callable[[Closure], None],
     ) -> None:
+        self._open_socket = open_socket
         self._is_json = is_json
         self._took = took
         self._ended = ended

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from functools import wraps
 from http import HTTPStatus
+from secrets import token_urlsafe
 from typing import Any, TypeVar, cast
 
 from twisted.logger import Logger
@@ -16,15 +17,17 @@ from twisted.python.components import Componentized
 from werkzeug.exceptions import NotFound
 
 from ..core.addresses import TrustedProxies
+from ..core.event_streams import asks_for_events, check_stream
 from ..core.model import Identity, Scope
 from ..core.request_head import RequestHead
 from ..core.request_record import RequestRecord, header_text
+from ..core.resume import ResumeRequest
 from ..core.signing import Caller
 from ..core.text import printable
-from ..core.upgrade import SIGNALS_PROTOCOL, UpgradeRules, check, chosen_subprotocol, is_handshake
+from ..core.upgrade import SIGNALS_PROTOCOL, UpgradeRules, check, chosen_subprotocol, is_handshake, is_upgrade
 from ..errors import ClientIdInvalid, ClientIdRefused, NameInvalid, NameRefused, TooManyConnections, UpgradeRefused
 from ..hub.connection import SignalConnection, view_of
-from ..hub.dialogue import ComingBack, Dialogue
+from ..hub.dialogue import ComingBack, Dialogue, Stream
 from ..hub.events import name_for
 from ..hub.fence import Place
 from ..hub.hub import Hub
@@ -33,18 +36,25 @@ from ..hub.link import Link
 from ..hub.profile import Profile
 from ..hub.recent import MOST_CHARACTERS, Refusal
 from ..transports.websocket import SignalFactory
+from ..wire.events import PLAIN_EVENTS, SIGNALS_EVENTS
 from ..wire.message import PLAIN_WEBSOCKET
 from ..wire.session import Session
 from ..wire.v1 import SIGNALS_WEBSOCKET
 from .hand_over import HandOver
 from .reference import referenced_link
 from .requests import RequestState, check_is_request, read_request, request_state
+from .streams import Streams
 from .targets import routed_path, unrouted_path
 from .upgrade import check_convertible
+from .ways import AsEvents, AsWebSocket
 
 __all__ = ["Converter"]
 
 F = TypeVar("F", bound=Callable[..., Any])
+
+# A stream whose client is gone without a word, behind a proxy that does not tell, ends after this time at the latest.
+_STREAM_SECONDS, _SPREAD = 600.0, 0.1
+_STREAM_ID_BYTES = 16
 
 
 class Converter:
@@ -59,6 +69,7 @@ class Converter:
         proxies: the proxies whose X-Forwarded-* headers count.
         reference_check: ``reference_check(request, connection)`` is asked about each request that refers to a
             connection, and the request is refused unless it returns True. None: no function is asked.
+        streams: answers what clients of server-sent events send.
     """
 
     _log = Logger()
@@ -71,6 +82,7 @@ class Converter:
         # Made with the first connection: a factory asks for the hub's clock, and so for the reactor.
         self._factory: SignalFactory | None = None
         self._rules = _upgrade_rules(hub)
+        self.streams = Streams(hub, self._rules, self.count_refusal)
         self._auto_upgrade_used = False
         self._restricted: set[str] = set()
 
@@ -92,6 +104,12 @@ class Converter:
         except UpgradeRefused as refused:
             self.count_refusal(head, refused)
             raise
+
+    def receive(self, request: Any) -> None:
+        """``signals.receive``."""
+        head = read_request(request, self.proxies, request_state(request))
+        self.streams.allow_page(request, head)
+        self.streams.receive(request, head)
 
     def link_of(self, request: Any) -> Link | None:
         """The connection that a request became or refers to; None where it did neither.
@@ -257,30 +275,28 @@ class Converter:
         profile: Profile | None,
     ) -> Link:
         check_convertible(request, state)
+        if self.hub.settings.allow_sse and asks_for_events(head) and not is_upgrade(head):
+            return self._convert_to_stream(request, state, head, name, group, client_id, scope, profile)
         offer = check(head, self._rules)
         path, http_route = routed_path(request) if state.unrouted_path is None else (state.unrouted_path, None)
         record = head.record(path, http_route)
         settings = self.hub.settings
         subprotocol = chosen_subprotocol(offer.subprotocols, subprotocols, signals_protocol=settings.signals_protocol)
         is_signals = subprotocol == SIGNALS_PROTOCOL
-        back = None
-        if is_signals and offer.resume is not None:
-            user = None if profile is None else profile.user
-            back = self.hub.resumes.coming_back(offer.resume, name, user, client_id, scope, record)
-            # It is the same id where ``convert`` gave one, and may have the signature of an older secret.
-            if back.resumption.identity is not None:
-                client_id = back.resumption.identity.client_id
+        back, client_id = self._coming_back(
+            offer.resume if is_signals else None, name, client_id, scope, profile, record
+        )
         identity = self._identified(name, group, client_id, record)
         dialogue = None
         if is_signals:
-            dialogue = Dialogue(Session(settings.max_json_depth, settings.max_json_keys), identity.groups)
+            dialogue = self._dialogue(identity)
             identity, back = self.hub.identities.with_joined(identity, back, self._half_open(identity, back))
         if self._factory is None:
             self._factory = self._new_factory(self.hub)
         return self.hub.open(
             identity,
             record,
-            HandOver(request, state, self._factory, offer).connect,
+            HandOver(request, state, AsWebSocket(self._factory, offer)).connect,
             scope=scope,
             endpoint_name=None if state.endpoint is None else state.endpoint.name,
             subprotocol=subprotocol,
@@ -289,6 +305,64 @@ class Converter:
             profile=profile,
             back=back,
         )
+
+    def _convert_to_stream(
+        self,
+        request: Any,
+        state: RequestState,
+        head: RequestHead,
+        name: str,
+        group: str | Sequence[str] | None,
+        client_id: str | int | None,
+        scope: Scope,
+        profile: Profile | None,
+    ) -> Link:
+        hub, settings = self.hub, self.hub.settings
+        # With a slot ``signals.resource`` has done so, before the route.
+        if state.slot is None:
+            self.streams.allow_page(request, head)
+        offer = check_stream(head, self._rules, signals_protocol=settings.signals_protocol)
+        path, http_route = routed_path(request)
+        record = head.record(path, http_route)
+        back, client_id = self._coming_back(offer.resume, name, client_id, scope, profile, record)
+        identity = self._identified(name, group, client_id, record)
+        spread = hub.runtime.random.uniform(1 - _SPREAD, 1 + _SPREAD)
+        stream = Stream(token_urlsafe(_STREAM_ID_BYTES), hub.clock.seconds() + _STREAM_SECONDS * spread)
+        dialogue = self._dialogue(identity, stream)
+        identity, back = hub.identities.with_joined(identity, back, self._half_open(identity, back))
+        return hub.open(
+            identity,
+            record,
+            HandOver(request, state, AsEvents()).connect,
+            scope=scope,
+            endpoint_name=None if state.endpoint is None else state.endpoint.name,
+            encoding=SIGNALS_EVENTS if offer.is_signals else PLAIN_EVENTS,
+            dialogue=dialogue,
+            profile=profile,
+            back=back,
+        )
+
+    def _coming_back(
+        self,
+        offered: ResumeRequest | None,
+        name: str,
+        client_id: str | int | None,
+        scope: Scope,
+        profile: Profile | None,
+        record: RequestRecord,
+    ) -> tuple[ComingBack | None, str | int | None]:
+        """What a client offered that comes back, and the client id that it gets."""
+        if offered is None:
+            return None, client_id
+        user = None if profile is None else profile.user
+        back = self.hub.resumes.coming_back(offered, name, user, client_id, scope, record)
+        # It is the same id where ``convert`` gave one, and may have the signature of an older secret.
+        known = back.resumption.identity
+        return back, client_id if known is None else known.client_id
+
+    def _dialogue(self, identity: Identity, stream: Stream | None = None) -> Dialogue:
+        settings = self.hub.settings
+        return Dialogue(Session(settings.max_json_depth, settings.max_json_keys), identity.groups, stream)
 
 
 def _upgrade_rules(hub: Hub) -> UpgradeRules:

@@ -1,29 +1,60 @@
-"""From a checked upgrade request to an open connection: HTTP lets go of the transport, Autobahn takes it.
+"""From a checked request to an open connection: HTTP lets go of the transport, a WebSocket or an event stream takes it.
 
 It refuses no request: other modules decide before whether a request may become a connection.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from ..core.response_headers import response_header_lines
 from ..errors import PodeSignalsError
+from ..hub.transport import ClientTransport
 from ..ports.channel import SignalChannel
 from .converted import ConvertedChannel
 
 if TYPE_CHECKING:
     from twisted.python.failure import Failure
 
-    from ..core.upgrade import UpgradeOffer
     from ..hub.link import Link
-    from ..transports.websocket import SignalFactory, SignalProtocol
     from .requests import RequestState
 
 # A twisted.web.server.Request: most of what is used of it has no annotations.
 Request = Any
 
-__all__ = ["HandOver"]
+__all__ = ["HandOver", "Way", "WireProtocol"]
+
+
+class WireProtocol(ClientTransport, Protocol):
+    """What takes the transport: the wire of a connection, which is also a protocol of Twisted."""
+
+    def take(self, data: bytes) -> None:
+        """Bytes of the client."""
+
+    def connectionLost(self, reason: Failure) -> None:
+        """The transport is gone."""
+
+
+class Way(Protocol):
+    """How a connection goes on, once HTTP has let go of its transport.
+
+    Attributes:
+        status: the status of the answer, for the access log.
+    """
+
+    status: int
+
+    def protocol_for(self, link: Link, transport: Any, header_lines: bytes) -> WireProtocol:
+        """Make what takes the transport.
+
+        Args:
+            link: the connection.
+            transport: the transport.
+            header_lines: header lines for the answer, each with its line end.
+        """
+
+    def begin(self, link: Link) -> bool:
+        """Answer the request; False where that failed."""
 
 
 class HandOver:
@@ -32,16 +63,13 @@ class HandOver:
     Args:
         request: the request, which was checked.
         state: what is known of the request while it is handled.
-        factory: makes the protocol that takes the transport.
-        offer: the key, subprotocols and extensions that the handshake asks for.
+        way: how the connection goes on.
     """
 
     __slots__ = (
         "_channel",
-        "_factory",
         "_is_open",
         "_link",
-        "_offer",
         "_protocol",
         "_reports_to",
         "_request",
@@ -49,29 +77,29 @@ class HandOver:
         "_state",
         "_transport",
         "_waiting",
+        "_way",
     )
 
-    def __init__(self, request: Request, state: RequestState, factory: SignalFactory, offer: UpgradeOffer) -> None:
+    def __init__(self, request: Request, state: RequestState, way: Way) -> None:
         self._request: Request = request
         self._state = state
-        self._factory = factory
-        self._offer = offer
+        self._way = way
         self._channel: Any = request.channel
         self._transport: Any = self._channel.transport
         self._reports_to = _reports_to(self._transport)
         self._link: Link
-        self._protocol: SignalProtocol
+        self._protocol: WireProtocol
         # Bytes of the client that wait for the next turn. None where bytes go straight to the protocol.
         self._waiting: list[bytes] | None = None
         self._is_open = False
         self._route_is_over = False
 
-    def connect(self, link: Link) -> SignalProtocol:
+    def connect(self, link: Link) -> WireProtocol:
         """Make the request's transport the connection's.
 
-        When this method returns, the 101 is written, or waits for hello, and the protocol is open; ``request.channel``
-        is a stand-in. The protocol gets bytes that the client pipelined behind its handshake in the next turn. The
-        channel still hears of the transport's end, by which a route learns that its client has left.
+        When this method returns, the answer is written, or waits for hello, and the protocol is open; the request's
+        channel is a stand-in. The protocol gets bytes that the client pipelined behind its handshake in the next turn.
+        The channel still hears of the transport's end, by which a route learns that its client has left.
 
         Raises:
             ValueError: a response header that the route set can't be sent; nothing was touched.
@@ -87,7 +115,7 @@ class HandOver:
             self._request.responseHeaders.getAllRawHeaders(),
             self._request.cookies,
         )
-        _log_access(self._request, self._channel)
+        _log_access(self._request, self._channel, self._way.status)
         pipelined = self._detach()
         self._attach(header_lines)
         self._open(pipelined)
@@ -124,7 +152,7 @@ class HandOver:
     def _attach(self, header_lines: bytes) -> None:
         """Have the transport, the channel and the web framework report to the connection from here on."""
         link, request = self._link, self._request
-        self._protocol = self._factory.protocol_for(link, self._transport, header_lines)
+        self._protocol = self._way.protocol_for(link, self._transport, header_lines)
         link.attach(self._protocol)
         self._redirect()
         request.channel = ConvertedChannel(request, self._end_of_route, link.runtime.reports)
@@ -161,12 +189,12 @@ class HandOver:
         for name in ("dataReceived", "connectionLost"):
             self._channel.__dict__.pop(name, None)
 
-    # The 101.
+    # The answer.
 
     def _open(self, pipelined: bytes) -> None:
-        """Answer the handshake, and let the client's bytes come."""
-        link, offer, state = self._link, self._offer, self._state
-        if not self._protocol.shake_hands(offer.key, link.subprotocol, offer.deflate):
+        """Answer the request, and let the client's bytes come."""
+        link, state = self._link, self._state
+        if not self._way.begin(link):
             # The hub does not know this connection yet, so the end of the transport is a matter of HTTP.
             self._restore()
             self._transport.abortConnection()
@@ -246,9 +274,9 @@ def _reports_to(transport: Any) -> tuple[str, Any]:
     return "protocol", None
 
 
-def _log_access(request: Request, channel: Any) -> None:
-    """Write the access log's line for the 101. The Request itself writes none, since its channel will be a stand-in."""
-    request.setResponseCode(101)
+def _log_access(request: Request, channel: Any, status: int) -> None:
+    """Write the access log's line for the answer. The Request writes none, since its channel will be a stand-in."""
+    request.setResponseCode(status)
     factory = getattr(channel, "factory", None)
     if factory is not None:
         uri = request.uri

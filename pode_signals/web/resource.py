@@ -76,6 +76,8 @@ class SignalsResource:
         head = read_request(request, self._converter.proxies, state)
         try:
             self._check_request(request, head, state)
+            if self._converter.hub.settings.allow_sse and self._converter.streams.answered(request, head):
+                return b""
             state.reference = self._reference(request, head)
             if self._upgrades_by_itself(head, state):
                 self._converter.auto_upgrade(request)

@@ -7,14 +7,24 @@ protocol. The framing makes of the text the bytes that a transport writes: a Web
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Literal
 
-from attrs import frozen
+from attrs import field, frozen
 
+from ..core.history import Position
 from ..core.model import Target
 from .frames import text_frame
 
-__all__ = ["PLAIN_WEBSOCKET", "Closing", "Encoding", "Message", "Outgoing", "encoded_once", "plain_form"]
+__all__ = [
+    "PLAIN_WEBSOCKET",
+    "Closing",
+    "Encoding",
+    "Message",
+    "Outgoing",
+    "encoded_once",
+    "plain_form",
+    "websocket_framing",
+]
 
 
 @frozen(eq=False)
@@ -23,13 +33,21 @@ class Encoding:
 
     Attributes:
         form: makes the text of a message, as UTF-8.
-        framing: makes the bytes that a transport writes for a text.
+        framing: makes the bytes that a transport writes for a text and its place in a log; None is no place.
         protocol: the name under which the clients of this encoding are counted.
+        notice: makes the bytes of a frame that is no message, of its type, its text and the client's place in the log.
+        transport: ``"websocket"``, or ``"sse"`` for server-sent events.
+        answers_pings: whether clients answer pings.
     """
 
     form: Callable[[Message], bytes]
-    framing: Callable[[bytes], bytes]
+    framing: Callable[[bytes, Position | None], bytes]
     protocol: str
+    notice: Callable[[str, bytes, Position | None], bytes] = field(
+        default=lambda _type, text, _position: text_frame(text)
+    )
+    transport: Literal["websocket", "sse"] = "websocket"
+    answers_pings: bool = True
 
 
 class Message:
@@ -42,11 +60,11 @@ class Message:
         key: in the queue of a slow client, a newer message with the same key may replace this one; None is no key.
         is_text: whether the payload is a text. The bytes do not tell: they may look like JSON.
         groups: the groups that the send named; empty where it named none.
-        offset: the message's place in the log of its name; None where the message is in no log.
+        position: the message's place in the log of its name; None where the message is in no log.
         acknowledgement: the id that clients answer with; None where nobody wants to know who got the message.
     """
 
-    __slots__ = ("_frame", "_made", "acknowledgement", "groups", "is_text", "key", "offset", "payload")
+    __slots__ = ("_frame", "_made", "acknowledgement", "groups", "is_text", "key", "payload", "position")
 
     def __init__(
         self,
@@ -55,14 +73,14 @@ class Message:
         *,
         is_text: bool = False,
         groups: tuple[str, ...] = (),
-        offset: str | None = None,
+        position: Position | None = None,
         acknowledgement: str | None = None,
     ) -> None:
         self.payload = payload
         self.key = key
         self.is_text = is_text
         self.groups = groups
-        self.offset = offset
+        self.position = position
         self.acknowledgement = acknowledgement
         # Nearly all clients get the plain frame, which has a place of its own.
         self._frame: bytes | None = None
@@ -85,7 +103,7 @@ class Message:
             text = made.get(encoding.form)
             if text is None:
                 text = made[encoding.form] = encoding.form(self)
-            data = made[encoding] = encoding.framing(text)
+            data = made[encoding] = encoding.framing(text, self.position)
         return data
 
 
@@ -139,5 +157,10 @@ def plain_form(message: Message) -> bytes:
     return message.payload
 
 
-PLAIN_WEBSOCKET = Encoding(plain_form, text_frame, "plain")
+def websocket_framing(text: bytes, _position: Position | None) -> bytes:
+    """One text frame, which has no place in a log of its own."""
+    return text_frame(text)
+
+
+PLAIN_WEBSOCKET = Encoding(plain_form, websocket_framing, "plain")
 """The encoding for Pode's clients over a WebSocket."""

@@ -29,9 +29,8 @@ from attrs import field, frozen
 from ..core.history import Position
 from ..core.names import check_name
 from ..errors import NameInvalid, ReplyRefused
-from .frames import text_frame
 from .json import encode_value
-from .message import Encoding, Message
+from .message import Encoding, Message, websocket_framing
 
 __all__ = [
     "EXPECTED_FRAME",
@@ -210,15 +209,15 @@ def signals_form(message: Message) -> bytes:
     groups = [group for group in message.groups if _is_name(group)]
     if groups:
         parts += (b',"group":', encode_value(groups[0] if len(groups) == 1 else groups))
-    if message.offset is not None:
-        parts += (b',"offset":"', message.offset.encode(), b'"')
+    if message.position is not None:
+        parts += (b',"offset":"', message.position.offset.encode(), b'"')
     if message.acknowledgement is not None:
         parts += (b',"ack":"', message.acknowledgement.encode(), b'"')
     parts.append(b"}")
     return b"".join(parts)
 
 
-SIGNALS_WEBSOCKET = Encoding(signals_form, text_frame, "signals")
+SIGNALS_WEBSOCKET = Encoding(signals_form, websocket_framing, "signals")
 """The encoding for clients of ``pode.signals.v1`` over a WebSocket."""
 
 

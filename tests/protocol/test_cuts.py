@@ -160,7 +160,7 @@ def without_order_of_beats(patch: pytest.MonkeyPatch) -> None:
 
     def beat(self: Continuity, link: Link) -> None:
         place = self._place(link)
-        self._fan_out.write(link, self._beat_frame(None if place is None else place.offset))
+        self._fan_out.write(link, self._beat_frame(link, place))
 
     patch.setattr(Continuity, "beat", beat)
 

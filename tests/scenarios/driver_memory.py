@@ -7,7 +7,7 @@ send is sent where the scenario says so.
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import Any, Literal
 
 from scenarios.lines import ANYTHING_MORE, Command, Frame, Seen, Step
 from scenarios.matching import Bindings, Mismatch, Untaken
@@ -22,13 +22,17 @@ _OF_THE_APPLICATION = ("send", "request")
 _HEADERS = ("Origin", "Host")
 
 
-def run_in_memory(steps: tuple[Step, ...]) -> None:
+def run_in_memory(steps: tuple[Step, ...], transport: Literal["websocket", "sse"] = "websocket") -> None:
     """Run a scenario.
+
+    Args:
+        steps: its lines.
+        transport: how signals clients connect; plain ones do so by WebSocket.
 
     Raises:
         Mismatch: something is not as the scenario says; the sentence has the number of the line.
     """
-    driver = MemoryDriver()
+    driver = MemoryDriver(transport)
     for step in steps:
         try:
             driver.take(step)
@@ -51,7 +55,8 @@ class _Wire(Untaken):
 class MemoryDriver:
     """Takes one step after the other."""
 
-    def __init__(self) -> None:
+    def __init__(self, transport: Literal["websocket", "sse"] = "websocket") -> None:
+        self._transport: Literal["websocket", "sse"] = transport
         self._bindings = Bindings()
         self._settings: dict[str, Any] = {}
         self._clients: dict[str, _Wire] = {}
@@ -103,14 +108,18 @@ class MemoryDriver:
     def _do_connect(self, step: Command) -> None:
         named = self._bindings.filled(step.named)
         headers = {name: named[name] for name in _HEADERS if name in named}
-        since = named.get("since")
+        since, protocol = named.get("since"), named.get("protocol", "signals")
         # The kit refuses to begin where nothing can be. A client of another make may offer that.
         if since is not None and read_resume(since) is None:
-            headers["Sec-WebSocket-Protocol"], since = f"pode.resume.{since}", None
+            if self._transport == "sse":
+                headers["X-PODE-SIGNAL-RESUME"], since = since, None
+            else:
+                headers["Sec-WebSocket-Protocol"], since = f"pode.resume.{since}", None
         try:
             client = self._tester.connect(
                 step.arguments[0],
-                protocol=named.get("protocol", "signals"),
+                protocol=protocol,
+                transport=self._transport if protocol == "signals" else "websocket",
                 headers=headers,
                 since=since,
                 auto_acknowledge=False,
@@ -158,7 +167,8 @@ class MemoryDriver:
 
     def _frame(self, step: Frame) -> None:
         if step.kind == "status":
-            self._status(step)
+            if self._transport == "websocket":
+                self._status(step)
             return
         wire, direction = self._clients[step.who], "<-" if step.is_from_server else "->"
         if step.kind == "nothing":

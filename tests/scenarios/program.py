@@ -41,7 +41,9 @@ class Program:
     def __init__(self, **settings: Any) -> None:
         self.clock = Clock()
         self.clock.rightNow = _START
-        self.signals = Signals(clock=self.clock, **{"unrouted": "drop", "ping_interval_seconds": 1_000, **settings})
+        self.signals = Signals(
+            allow_sse=True, clock=self.clock, **{"unrouted": "drop", "ping_interval_seconds": 1_000, **settings}
+        )
         self.signals.refresh_check = self._refreshed
         self.signals.add_route("/room", self._said)
         self._deliveries: dict[str, Delivery] = {}

@@ -1,4 +1,4 @@
-"""The scenarios, with clients in memory."""
+"""The scenarios, with clients in memory, over WebSockets and over server-sent events."""
 
 from __future__ import annotations
 
@@ -8,13 +8,19 @@ import pytest
 from scenarios.driver_memory import run_in_memory
 from scenarios.lines import read_scenario, scenario_paths
 
-# The timers of a client are what these are about, and a client in memory has none.
-_OF_TIMERS = {"14_sleep"}
+# The timers of a client are what this one is about, and a client in memory has none.
+_PATHS = [path for path in scenario_paths() if path.stem != "14_sleep"]
+# Bytes that no stream can bring, and codes with which no client of a stream can end.
+_OF_STREAMS = [path for path in _PATHS if path.stem != "13_close_codes"]
 
 
-@pytest.mark.parametrize(
-    "path", [each for each in scenario_paths() if each.stem not in _OF_TIMERS], ids=lambda path: path.stem
-)
+@pytest.mark.parametrize("path", _PATHS, ids=lambda path: path.stem)
 def test_scenario(path: Path) -> None:
     """P2: what goes over the wire is what the scenario says, line by line."""
     run_in_memory(read_scenario(path.read_text(encoding="utf-8")))
+
+
+@pytest.mark.parametrize("path", _OF_STREAMS, ids=lambda path: path.stem)
+def test_scenario_over_events(path: Path) -> None:
+    """P90: over server-sent events what goes over the wire is the same, line by line."""
+    run_in_memory(read_scenario(path.read_text(encoding="utf-8")), "sse")

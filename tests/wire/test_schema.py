@@ -73,8 +73,9 @@ def signal(data: Any, groups: list[str], offset: str | None, acknowledgement: st
     if payload is None:
         payload = b"null"
     is_text = isinstance(data, str)
+    position = None if offset is None else Position("k3v9q2", offset)
     return signals_form(
-        Message(payload, is_text=is_text, groups=tuple(groups), offset=offset, acknowledgement=acknowledgement)
+        Message(payload, is_text=is_text, groups=tuple(groups), position=position, acknowledgement=acknowledgement)
     )
 
 

@@ -189,7 +189,9 @@ class TestSignals:
             (Message(b"1", groups=("kitchen",)), b'{"type":"signal","data":1,"group":"kitchen"}'),
             (Message(b"1", groups=("kitchen", "bar")), b'{"type":"signal","data":1,"group":["kitchen","bar"]}'),
             (
-                Message(b"1", groups=('"',), offset="42-217704561190385", acknowledgement="n7.12"),
+                Message(
+                    b"1", groups=('"',), position=Position("k3v9q2", "42-217704561190385"), acknowledgement="n7.12"
+                ),
                 b'{"type":"signal","data":1,"group":"\\"","offset":"42-217704561190385","ack":"n7.12"}',
             ),
         ],

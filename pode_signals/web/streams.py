@@ -1,0 +1,115 @@
+"""What clients of server-sent events ask for beside their stream: POST, DELETE, and what browsers ask before (CORS).
+
+``core/event_streams.py`` decides; ``converter.py`` makes the streams themselves.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from http import HTTPStatus
+from typing import Any
+
+from ..core.event_streams import ALLOWED_HEADERS, asks_for_events, check_posted, is_preflight, page_of
+from ..core.request_head import RequestHead
+from ..core.upgrade import UpgradeRules
+from ..errors import OriginRefused, UpgradeRefused
+from ..hub.hub import Hub
+from ..hub.posts import POST_HEADER
+
+# A twisted.web.server.Request: most of what is used of it has no annotations.
+Request = Any
+
+__all__ = ["Streams"]
+
+_TOKEN = b"x-pode-signal-token"
+_PREFLIGHT_SECONDS = 600
+# These happen to good clients too, and are counted without a line in the log.
+_USUAL = (HTTPStatus.CONFLICT, HTTPStatus.GONE, HTTPStatus.TOO_MANY_REQUESTS)
+
+
+class Streams:
+    """The requests of the clients of streams of one hub.
+
+    Args:
+        hub: the hub.
+        rules: which pages may connect.
+        count_refusal: writes a log line for a request that was refused, and counts one.
+    """
+
+    def __init__(
+        self, hub: Hub, rules: UpgradeRules, count_refusal: Callable[[RequestHead, UpgradeRefused], None]
+    ) -> None:
+        self._hub = hub
+        self._rules = rules
+        self._count_refusal = count_refusal
+
+    def answered(self, request: Request, head: RequestHead) -> bool:
+        """Answer a request that no route has to see; False for all other requests.
+
+        Raises:
+            UpgradeRefused: what the client sent is not taken.
+        """
+        is_posted = head.method in (b"POST", b"DELETE") and bool(head.lines(_TOKEN))
+        preflight = is_preflight(head)
+        if is_posted or preflight or asks_for_events(head):
+            self.allow_page(request, head)
+        if preflight:
+            self._answer_preflight(request, head)
+        elif is_posted:
+            self.receive(request, head)
+        return is_posted or preflight
+
+    def allow_page(self, request: Request, head: RequestHead) -> None:
+        """Have the answer say that the page may read it, where a page of another origin asks that may connect."""
+        request.responseHeaders.addRawHeader(b"Vary", b"Origin")
+        page = page_of(head, self._rules)
+        if page is not None:
+            request.setHeader(b"Access-Control-Allow-Origin", page.encode("ascii"))
+            request.setHeader(b"Access-Control-Allow-Credentials", b"true")
+            request.setHeader(b"Access-Control-Expose-Headers", b"Retry-After")
+
+    def receive(self, request: Request, head: RequestHead) -> None:
+        """Take the frames of a POST, or end the stream of a DELETE.
+
+        Raises:
+            UpgradeRefused: they are not taken.
+        """
+        posts = self._hub.posts
+        try:
+            if head.method not in (b"POST", b"DELETE"):
+                raise UpgradeRefused(405, "A stream takes POST and DELETE.", [("Allow", "POST, DELETE")])
+            link = posts.stream_of(check_posted(head, self._rules))
+            if head.method == b"DELETE":
+                posts.leave(link)
+                request.setResponseCode(HTTPStatus.NO_CONTENT)
+                return
+            if _media_type(head) != b"application/json":
+                raise UpgradeRefused(415, "The Content-Type has to be application/json.")
+            number = head.first(POST_HEADER.lower().encode("ascii"))
+            posts.take(link, b"" if number is None else number.strip(), self._body(request))
+        except UpgradeRefused as refused:
+            self._hub.counters.posts_refused[refused.code] += 1
+            if refused.code not in _USUAL:
+                self._count_refusal(head, refused)
+            raise
+        request.setResponseCode(HTTPStatus.ACCEPTED)
+
+    def _answer_preflight(self, request: Request, head: RequestHead) -> None:
+        if page_of(head, self._rules) is None:
+            refused = OriginRefused(hint="a page asks whether it may open a stream; see allowed_origins")
+            self._count_refusal(head, refused)
+            raise refused
+        request.setResponseCode(HTTPStatus.NO_CONTENT)
+        request.setHeader(b"Access-Control-Allow-Methods", b"GET, POST, DELETE")
+        request.setHeader(b"Access-Control-Allow-Headers", ALLOWED_HEADERS.encode("ascii"))
+        request.setHeader(b"Access-Control-Max-Age", b"%d" % _PREFLIGHT_SECONDS)
+
+    def _body(self, request: Request) -> bytes:
+        """The body, and of one that is too large no more than shows that."""
+        request.content.seek(0)
+        body: bytes = request.content.read(self._hub.settings.max_message_bytes + 1)
+        return body
+
+
+def _media_type(head: RequestHead) -> bytes:
+    return (head.first(b"content-type") or b"").partition(b";")[0].strip().lower()
