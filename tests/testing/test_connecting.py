@@ -137,7 +137,7 @@ def test_a_route_that_waits(tester: SignalTester) -> None:
     [
         ("rooms", {}, r"^url has to be a path with its query, such as '/rooms\?floor=2', not 'rooms'$"),
         ("/rooms", {"protocol": "json"}, "^protocol has to be 'plain' or 'signals', not 'json'$"),
-        ("/rooms", {"transport": "sse"}, "^transport has to be 'websocket', not 'sse'$"),
+        ("/rooms", {"transport": "poll"}, "^transport has to be 'websocket' or 'sse', not 'poll'$"),
         (
             "/rooms",
             {"protocol": "signals", "since": "bad"},
