@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime, tzinfo
 from random import Random
-from typing import Any, Never, TypeVar, Unpack
+from typing import Any, Literal, Never, TypeVar, Unpack
 
 from twisted.internet.defer import Deferred, fail, succeed
 from twisted.internet.interfaces import IReactorTime
 
+from .backplane.contract import Member
 from .core.choices import chosen
 from .core.contracts import ClockLike, ResourceLike
 from .core.counters import Counters
@@ -23,7 +24,7 @@ from .core.mistakes import (
     misplaced_argument,
 )
 from .core.model import BroadcastLevel, EventType, Scope, SendMode, Target, Unrouted
-from .core.names import client_id_text
+from .core.names import check_name, client_id_text
 from .core.routes import IfExists, SignalRoute
 from .core.settings import Settings, SettingsArguments
 from .core.signing import Caller
@@ -421,6 +422,51 @@ class Signals:
         self._runtime.check_thread("forget_history")
         for each in history_names(name):
             self._hub.histories.forget(each)
+
+    def presence(self, name: str, group: str | None = None) -> Deferred[tuple[Member, ...]]:
+        """Who is connected to a name, or to one group of it.
+
+        ::
+
+            members = await signals.presence("Rooms", "kitchen")
+            names = {each.user for each in members}
+
+        Returns:
+            Fires with a :class:`Member` for each client id: ``client_id``, ``groups``, ``user``, ``info``. Empty for a
+            name that nobody has joined. Where the name shares its presence (:meth:`share_presence`), a client that was
+            lost is a member for ``presence_grace_seconds`` more.
+
+        Raises:
+            NotInReactorThread: called from another thread.
+        """
+        self._runtime.check_thread("presence")
+        return self._hub.presence.members(name, group)
+
+    def share_presence(self, name: str, *, per: Literal["name", "group"] = "name", max_members: int = 250) -> None:
+        """Let the clients of ``pode.signals.v1`` of a name watch who is there, from now on.
+
+        ::
+
+            signals.share_presence("Rooms", per="group")
+
+        Args:
+            name: the name.
+            per: ``"name"`` shows each client all members of the name; ``"group"`` those of the groups that it is in.
+            max_members: over how many members nobody is listed any more, and watchers are told the number alone.
+
+        Raises:
+            NameInvalid: the text can't be a name.
+            ValueError: ``per`` is something else, or ``max_members`` is no whole number of 1 or more.
+            NotInReactorThread: called from another thread.
+        """
+        self._runtime.check_thread("share_presence")
+        check_name("name", name)
+        if per not in ("name", "group"):
+            raise ValueError(f"per has to be 'name' or 'group', not {per!r}")
+        if isinstance(max_members, bool) or not isinstance(max_members, int) or max_members < 1:
+            raise ValueError(f"max_members has to be a whole number of 1 or more, not {max_members!r}")
+        self._hub.presence.share(name, per, max_members)
+        self._hub.continuity.tell_all(name)
 
     def position(self, name: str) -> Deferred[str]:
         """The place in a name's history that is reached now, for a page to go on from.

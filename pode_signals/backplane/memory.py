@@ -8,7 +8,7 @@ from typing import cast
 
 from twisted.internet import defer
 from twisted.internet.defer import CancelledError, Deferred, fail, succeed
-from twisted.internet.interfaces import IReactorTime
+from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
@@ -37,6 +37,7 @@ class MemoryBackplane:
         clock: gives the time and the timers.
         total_history_bytes: how many bytes the logs of all names may keep, with their places: see
             :class:`~pode_signals.backplane.memory_history.MemoryHistoryLog`.
+        call_in_background: gives timers that a test does not find in the reactor; None is the clock.
         remembered_bytes: how many bytes :meth:`remember` may keep, with 400 bytes for the place of each key.
 
     Attributes:
@@ -49,7 +50,12 @@ class MemoryBackplane:
     publish: Callable[[Outgoing], None]
 
     def __init__(
-        self, clock: ClockLike, *, total_history_bytes: int = 67_108_864, remembered_bytes: int = 16_777_216
+        self,
+        clock: ClockLike,
+        *,
+        total_history_bytes: int = 67_108_864,
+        remembered_bytes: int = 16_777_216,
+        call_in_background: Callable[..., IDelayedCall] | None = None,
     ) -> None:
         self._clock = clock
         self._values = KeptValues(remembered_bytes)
@@ -58,7 +64,7 @@ class MemoryBackplane:
         self._waiting: dict[Deferred[Answers], None] = {}
         self.node = secrets.token_hex(_NODE_BYTES)
         self.history = MemoryHistoryLog(clock, total_bytes=total_history_bytes)
-        self.presence = MemoryPresence(clock)
+        self.presence = MemoryPresence(clock, call_in_background)
         self.publish = _to_nobody
 
     def start(

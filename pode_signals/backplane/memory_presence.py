@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 from twisted.internet.defer import Deferred, succeed
 from twisted.internet.interfaces import IDelayedCall
@@ -18,10 +19,13 @@ class MemoryPresence:
 
     Args:
         clock: gives the timers.
+        call_later: gives the timers of members that leave; None is the clock. A test that looks for timers which are
+            left in a reactor must not find these.
     """
 
-    def __init__(self, clock: ClockLike) -> None:
+    def __init__(self, clock: ClockLike, call_later: Callable[..., IDelayedCall] | None = None) -> None:
         self._clock = clock
+        self._call_later = clock.callLater if call_later is None else call_later
         self._names: dict[str, dict[str, Member]] = {}
         self._leaving: dict[tuple[str, str], IDelayedCall] = {}
         self._watches: dict[str, _Watch] = {}
@@ -50,7 +54,7 @@ class MemoryPresence:
         if client_id not in self._names.get(name, ()) or key in self._leaving:
             return
         if grace_seconds > 0:
-            self._leaving[key] = self._clock.callLater(grace_seconds, self._grace_over, name, client_id)
+            self._leaving[key] = self._call_later(grace_seconds, partial(self._grace_over, name, client_id))
         else:
             self._gone(name, client_id)
 

@@ -224,6 +224,12 @@ class Settings:
         "How long a connection stays open after it has expired, for its client to renew it. Then it is closed with"
         " 4401.",
     )
+    presence_grace_seconds: float = amount(
+        15.0,
+        "seconds",
+        "How long a client that lost its connection still counts as present, where a name shares who is there. One that"
+        " is back before was never away.",
+    )
     listen_backlog: int = count(
         1_024,
         "connections",
@@ -323,6 +329,7 @@ class SettingsArguments(TypedDict, total=False):
     total_history_bytes: int
     max_pending_acknowledgements: int
     expiry_grace_seconds: float
+    presence_grace_seconds: float
     listen_backlog: int
     allowed_origins: Sequence[str] | None
     allow_null_origin: bool

@@ -25,7 +25,7 @@ from .signal_event import SignalEvent
 
 __all__ = ["Answers"]
 
-_NOT_WATCHABLE = error(ErrorCode.NOT_AVAILABLE)
+_NOT_SHARED = error(ErrorCode.NOT_AVAILABLE)
 _NULL = b"null"
 
 
@@ -42,6 +42,7 @@ class Answers:
     Attributes:
         refresh_check: ``signals.refresh_check``; None refuses every refresh.
         is_bad: is told of each text that is no frame.
+        watch: has a client be told who is there, or no more; False where nobody shares that.
     """
 
     def __init__(
@@ -58,6 +59,7 @@ class Answers:
         self._acknowledgements = acknowledgements
         self._expiry = expiry
         self.refresh_check: Callable[[Any, str], Any] | None = None
+        self.watch: Callable[[Link, bool], bool] = lambda _link, _watch: False
         self.is_bad: Callable[[Link, MessageInvalid], None] = lambda _link, _invalid: None
 
     def take(self, link: Link, payload: bytes) -> Send | None:
@@ -153,8 +155,9 @@ class Answers:
                 self.is_bad(link, MessageInvalid(reason, limit))
             case Answered(ack):
                 self._acknowledgements.answered(link, ack)
-            case Watching():
-                self._send(link, _NOT_WATCHABLE)
+            case Watching(watch):
+                if not self.watch(link, watch):
+                    self._send(link, _NOT_SHARED)
             case Refreshing(refresh):
                 self._refresh(link, refresh)
             case Deliver() | Wait():

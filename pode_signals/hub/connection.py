@@ -209,6 +209,7 @@ class SignalConnection:
         self._link.runtime.check_thread("info")
         checked = checked_info(info)
         self._own_profile().info = checked
+        self._link.hub.shows(self._link)
 
     @property
     def expires(self) -> datetime | None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable
+from typing import Literal
 
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.defer import TimeoutError as DeferTimeout
@@ -78,6 +79,8 @@ class Continuity:
         self._histories = histories
         self._log = log
         self._resumes = resumes
+        # What the client of a connection may watch.
+        self.shares: Callable[[Link], Literal["name", "group"] | None] = lambda _link: None
         self._beats: dict[tuple[Encoding, Position | None], bytes] = {}
         # Pieces of replays that are the same for all clients, by where they begin and end.
         self._pieces: OrderedDict[tuple[Position, Position, Encoding], _Piece] = OrderedDict()
@@ -135,6 +138,11 @@ class Continuity:
         if dialogue is not None and dialogue.recovered is not None and link.state is ConnectionState.OPEN:
             frame = self._hello_frame(link, dialogue, self._place(link), recovered=recovered)
             self._fan_out.send_one(link, frame, must_stay=True)
+
+    def tell_all(self, name: str) -> None:
+        """Send hello again to all clients of a name, since something in it has changed for them."""
+        for link in self._signals_clients(name):
+            self.tell(link)
 
     def renew(self, link: Link, now: float) -> None:
         """Send what is due: a fresh token within a hello, or a beat. Called once a second for each signals client."""
@@ -209,6 +217,7 @@ class Continuity:
             position=place,
             resume_token=self._resumes.token(link),
             expires_in_seconds=None if expires is None else (expires - self._runtime.wall_time()).total_seconds(),
+            presence=self.shares(link),
         )
         return link.encoding.notice("hello", hello.encoded(), place)
 

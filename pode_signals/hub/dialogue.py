@@ -86,11 +86,12 @@ class Dialogue:
         beat_due: when the client has to be sent a beat, by the hub's clock.
         token_due: when the client needs a fresh resume token, by the hub's clock.
         replay: what the client has missed and not been sent yet; None where nothing is.
+        listed: when the client was told all members of a group, or under None of its name, by the hub's clock.
         opening: bytes of the transport that go before hello, so that both are one write: each write is a call of the
             system. Empty where they are written.
     """
 
-    __slots__ = ("beat_due", "granted", "opening", "recovered", "replay", "session", "stream", "token_due")
+    __slots__ = ("_listed", "beat_due", "granted", "opening", "recovered", "replay", "session", "stream", "token_due")
 
     def __init__(self, session: Session, granted: tuple[str, ...], stream: Stream | None = None) -> None:
         self.session = session
@@ -101,3 +102,11 @@ class Dialogue:
         self.token_due = math.inf
         self.replay: Replay | None = None
         self.opening = b""
+        self._listed: dict[str | None, float] | None = None
+
+    @property
+    def listed(self) -> dict[str | None, float]:
+        """As above; made for the few clients that ask."""
+        if self._listed is None:
+            self._listed = {}
+        return self._listed

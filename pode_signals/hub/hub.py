@@ -24,6 +24,7 @@ from ..wire.reconnect import ComesBack, comes_back
 from .acknowledgements import Acknowledgements
 from .answers import Answers
 from .capacity import Capacity
+from .clocks import call_in_background
 from .continuity import Continuity
 from .deliveries import Deliveries
 from .delivery import Delivery
@@ -40,6 +41,7 @@ from .inboxes import Inboxes
 from .link import Link
 from .memberships import Memberships
 from .posts import Posts
+from .presence import Presences
 from .profile import Profile
 from .queues import Queues
 from .records import Replacements
@@ -79,6 +81,8 @@ class Hub:
         events: who wants to know when connections come and go.
         identities: client ids.
         posts: what clients of server-sent events send.
+        presence: who is connected, for clients that may know.
+        shows: is told of a connection of which others see something new.
         inboxes: what clients have sent and no function has taken yet.
         heartbeat: pings, and overdue messages.
         unrouted: what becomes of a client's message for whose path there is no signal route.
@@ -103,7 +107,9 @@ class Hub:
         self.fan_out = FanOut(runtime, self.queues)
         self.deliveries = Deliveries(runtime, self.registry, self.fan_out)
         self.backplane: Backplane = MemoryBackplane(
-            runtime.late_clock, total_history_bytes=runtime.settings.total_history_bytes
+            runtime.late_clock,
+            total_history_bytes=runtime.settings.total_history_bytes,
+            call_in_background=lambda delay, function: call_in_background(runtime.clock, delay, function),
         )
         # In memory all of it is done when this returns.
         self.backplane.start(self.deliveries.deliver, lambda _state: None, lambda _question: succeed(None))
@@ -126,11 +132,15 @@ class Hub:
         self.memberships = Memberships(
             self.registry, self.fan_out, self.identities, self.resumes, self.continuity, self.links
         )
+        self.presence = Presences(runtime, self.registry, self.fan_out, self.backplane.presence)
+        self.continuity.shares = self.presence.per
+        self.memberships.changed = self.shows = self.presence.changed
         self.join_group = self.memberships.join
         self.leave_group = self.memberships.leave
         self.expiry = Expiry(runtime)
         self.answers = Answers(runtime, self.fan_out, self.fence, self.acknowledgements, self.expiry)
         self.posts = Posts(runtime, self.resumes)
+        self.answers.watch = self.presence.watch
         self.routes = SignalRoutes()
         self.inboxes = Inboxes(runtime, self.links)
         self.heartbeat = Heartbeat(runtime, self.links, self.continuity, self.expiry, self.histories)
@@ -224,6 +234,7 @@ class Hub:
         self.heartbeat.begin()
         self.capacity.opened(link, replaced)
         self.counters.connections_opened += 1
+        self.presence.opened(link)
         if dialogue is None:
             self._greeted(link)
         else:
@@ -255,6 +266,7 @@ class Hub:
         if link.dialogue is not None:
             self.acknowledgements.left(link)
             self.posts.left(link)
+            self.presence.left(link)
 
     def gone(self, link: Link) -> None:
         """A transport is gone; where that happens within ``open``, there never was a connection."""
@@ -266,6 +278,7 @@ class Hub:
         assert link.closure is not None
         if link.dialogue is not None and comes_back(link.closure.code) in _FOR_GOOD:
             self.acknowledgements.left(link, for_good=True)
+        self.presence.gone(link)
         self.counters.connections_closed[link.closure.by.value] += 1
         if self.closed is not None:
             self.closed(link, self.clock.seconds() - link.connected_seconds)

@@ -70,6 +70,9 @@ class LinkHub(Protocol):
     def expires(self, link: Link) -> None:
         """The connection has another expiry."""
 
+    def shows(self, link: Link) -> None:
+        """Others see something new of the connection."""
+
     def join_group(self, link: Link, group: str) -> None:
         """Have an open connection in one more group."""
 

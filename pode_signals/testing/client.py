@@ -8,13 +8,16 @@ from collections.abc import Callable, Mapping
 from typing import Any, Literal
 from urllib.parse import unquote
 
+from ..client.events import PresenceChanged
 from ..client.place import Place
+from ..client.presence import PresenceViews
 from ..core.model import ClosedBy, Closure
 from ..core.upgrade import SIGNALS_PROTOCOL
 from ..errors import ReplyError
+from ..wire.client_texts import watch_text
 from ..wire.frames import CloseCode, check_close_code
 from ..wire.json import encode_value
-from ..wire.server_frames import read_server_frame
+from ..wire.server_frames import PresenceFrame, read_server_frame
 from ..wire.v1 import Hello
 from .event_wire import EventWire
 from .handshake import Answer
@@ -76,7 +79,8 @@ class TestClient:
         response_headers: the headers of the answer; names in any case find them.
         offered: the subprotocols that it has offered of its own accord; for server-sent events what they say.
         auto_acknowledge: whether a signal that wants an answer gets it when :meth:`receive` takes the signal.
-        presence: None: nobody is told of presence yet.
+        presence: who is connected, as the client was told last (:class:`~pode_signals.client.PresenceChanged`); None
+            before it was told, and for a plain client.
     """
 
     __test__ = False
@@ -101,7 +105,8 @@ class TestClient:
         self.transport: ClientTransport = transport
         self.headers = headers
         self.auto_acknowledge = auto_acknowledge
-        self.presence: None = None
+        self.presence: PresenceChanged | None = None
+        self._views = PresenceViews()
         self.response_headers: Mapping[str, str] = {}
         self.offered = place.subprotocols() if protocol == "signals" else ()
         self.place = place
@@ -147,6 +152,10 @@ class TestClient:
             to: ``path``, ``group``, ``client_id`` and ``direct``, as a client may give them.
         """
         self._say(message, to)
+
+    def watch(self, *, watch: bool = True) -> None:
+        """Ask who is connected, and to be told of changes; or to be told no more. :attr:`presence` has what comes."""
+        self.send_text(watch_text(watch))
 
     def ask(self, message: object, **to: Any) -> Asked:
         """Send a message that wants an answer, and do not wait for the answer: the test may do something first.
@@ -343,10 +352,17 @@ class TestClient:
                 assert isinstance(hello, Hello)
                 self._hello = hello
                 self.place.greeted(hello)
+                self._views.keep(hello.groups)
             case {"type": "signal"} as frame:
                 # The position moves first: a test that fails over a message has had it all the same.
                 self.place.moved(frame.get("offset"))
                 self.unread.append(frame)
+            case {"type": "presence"} as frame:
+                read = read_server_frame(encode_value(frame))
+                assert isinstance(read, PresenceFrame)
+                changed, is_missing = self._views.apply(read)
+                assert not is_missing, f"a frame of presence is missing before {frame}"
+                self.presence = changed or self.presence
             case {"type": "beat"} as frame:
                 self.place.moved(frame.get("offset"))
             case {"type": "reply" | "error", "id": id} as frame if id in self._asked:

@@ -14,6 +14,7 @@ from twisted.internet.task import Clock
 from twisted.web.resource import IResource
 from twisted.web.server import Site
 
+from ..backplane.memory_presence import MemoryPresence
 from ..client.place import Place
 from ..core.contracts import ResourceLike
 from ..core.model import EVERY_NAME, EveryName, Target
@@ -190,6 +191,10 @@ class SignalTester:
         for each in self._clients:
             each.ends()
         self.clock.advance(0)
+        presence = hub_of(self.signals).backplane.presence
+        # Those that the test has cut off would count as present for some seconds more.
+        if isinstance(presence, MemoryPresence):
+            presence.clear()
         left = [f"the timer {_shown(each, self.clock)}" for each in self.clock.getDelayedCalls()]
         waiting = len(hub_of(self.signals).acknowledgements)
         if waiting:

@@ -198,7 +198,8 @@ class PresentMember:
     id: str
     user: str | None = None
     groups: tuple[str, ...] = ()
-    info: Any = None
+    # Compared by its text: 1 and True are equal in Python and different in JSON.
+    info: Any = field(default=None, eq=repr)
 
 
 def signals_form(message: Message) -> bytes:

@@ -16,7 +16,7 @@ from twisted.internet.error import ConnectionLost
 from twisted.internet.task import Clock
 from web_fakes import Answer
 
-from pode_signals.client import ClientEvent, Closed, Lost, Opened, SignalClient, SignalReceived
+from pode_signals.client import ClientEvent, Closed, Lost, Opened, PresenceChanged, SignalClient, SignalReceived
 from pode_signals.errors import ReplyError
 from pode_signals.testing.sockets import ClientEnd
 
@@ -31,7 +31,7 @@ class PythonClient(Untaken):
 
     Args:
         path: path and query.
-        named: what the scenario says besides: ``since``, ``refresh``, ``Origin``.
+        named: what the scenario says besides: ``since``, ``refresh``, ``watch``, ``Origin``.
         is_silent: whether the application leaves its loop at each event, and so acknowledges nothing.
         open_end: opens a connection to the server, with a function that is told of what arrives.
         turn: lets everything happen that is due now.
@@ -69,6 +69,7 @@ class PythonClient(Untaken):
             f"ws://localhost{path}",
             reactor=self.clock,
             since=named.get("since"),
+            watch=bool(named.get("watch")),
             refresh=(lambda: named["refresh"]) if "refresh" in named else None,
             headers={"Origin": named["Origin"]} if "Origin" in named else {},
             base_seconds=0.001,
@@ -237,6 +238,8 @@ def _described(event: ClientEvent) -> tuple[list[Any], dict[str, Any]]:
             return ["lost"], {}
         case SignalReceived(data=data, replayed=replayed):
             return ["signal", data, *(["replayed"] if replayed else [])], {}
+        case PresenceChanged(members=members, count=count):
+            return ["presence", count if members is None else sorted(members)], {}
         case Closed(code=code, status=None):
             return ["closed", int(code)], {}
         case Closed(status=status):

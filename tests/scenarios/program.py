@@ -133,6 +133,9 @@ class Program:
     def _do_forget_history(self, names: list[str], _named: dict[str, Any], _: Bindings) -> None:
         self.signals.forget_history(names[0])
 
+    def _do_share_presence(self, names: list[str], named: dict[str, Any], _: Bindings) -> None:
+        self.signals.share_presence(names[0], **named)
+
     def _do_position(self, arguments: list[Any], _named: dict[str, Any], bindings: Bindings) -> None:
         """``position Room as $p``: the position that a page gets."""
         self.signals.position(arguments[0]).addCallback(lambda found: bindings.bind(arguments[2], found))

@@ -1,0 +1,253 @@
+"""Who is connected to the names that share it: members come and go, with a grace for those that do not mean to leave.
+
+Names that share nothing cost nothing: their members are found in the registry when somebody asks. What clients are told
+is in ``presence_topics.py``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from twisted.internet.defer import Deferred, succeed
+from twisted.python.failure import Failure
+
+from ..backplane.contract import Member, Presence, PresenceChange
+from ..core.registry import Registry
+from ..core.signing import bare_client_id
+from ..wire.reconnect import ComesBack, comes_back
+from .fanout import FanOut
+from .link import Link
+from .presence_topics import Per, Topic
+from .runtime import Runtime
+
+__all__ = ["Presences"]
+
+_FOR_GOOD = (ComesBack.NO, ComesBack.CLIENT_IS_WRONG)
+
+
+class _Shared:
+    """A name whose clients may watch who is there.
+
+    Attributes:
+        members: the members by their client ids, while somebody watches.
+        topics: what is watched: by group, or under None for the whole name.
+        is_known: whether the members are known. Where nodes share them, that takes a moment.
+    """
+
+    __slots__ = ("is_known", "max_members", "members", "per", "topics")
+
+    def __init__(self, per: Per, max_members: int) -> None:
+        self.per: Per = per
+        self.max_members = max_members
+        self.members: dict[str, Member] = {}
+        self.topics: dict[str | None, Topic] = {}
+        self.is_known = False
+
+
+class Presences:
+    """The presence of one hub.
+
+    Args:
+        runtime: the surroundings.
+        registry: the global connections.
+        fan_out: writes to watchers.
+        presence: the members of all nodes.
+    """
+
+    def __init__(self, runtime: Runtime, registry: Registry[Link], fan_out: FanOut, presence: Presence) -> None:
+        self._runtime = runtime
+        self._registry = registry
+        self._fan_out = fan_out
+        self._presence = presence
+        self._shared: dict[str, _Shared] = {}
+        # The connection that each member is. The last one counts where a client has come back before its old connection
+        # has ended.
+        self._holders: dict[tuple[str, str], Link] = {}
+        # The highest number of a topic that nobody watches any more: the next one begins there, so that numbers grow.
+        self._last_seq = 0
+
+    def share(self, name: str, per: Per, max_members: int) -> None:
+        """Let the clients of a name watch who is there, from now on."""
+        before = self._shared.get(name)
+        if before is not None:
+            self._forget_topics(name, before)
+        self._shared[name] = _Shared(per, max_members)
+        for link in self._registry.audience(name):
+            self._join(link)
+
+    def per(self, link: Link) -> Per | None:
+        """What the client of a connection may watch; None for nothing."""
+        shared = self._shared.get(link.name) if link.is_global else None
+        return None if shared is None else shared.per
+
+    def members(self, name: str, group: str | None) -> Deferred[tuple[Member, ...]]:
+        """Fires with the members of a name, or of one group of it."""
+        if name in self._shared:
+            return self._presence.members(name, group)
+        return succeed(
+            tuple(_member(each) for each in self._registry.audience(name, () if group is None else (group,)))
+        )
+
+    # Connections come, change and go.
+
+    def opened(self, link: Link) -> None:
+        """A connection is in the registry."""
+        if self._shared and link.is_global and link.name in self._shared:
+            self._join(link)
+
+    def changed(self, link: Link) -> None:
+        """The groups of a connection, or what others see of it, have changed."""
+        shared = self._shared.get(link.name) if link.is_global else None
+        if shared is None or self._holders.get(_key(link)) is not link:
+            return
+        self._join(link)
+        if shared.per == "group":
+            self._follow_groups(link, shared)
+
+    def left(self, link: Link) -> None:
+        """A connection is told nothing any more."""
+        shared = self._shared.get(link.name)
+        if shared is not None:
+            for group in [key for key, topic in shared.topics.items() if link in topic.watchers]:
+                self._unwatch(link, shared, group)
+
+    def gone(self, link: Link) -> None:
+        """A transport is gone."""
+        key = _key(link)
+        # A client that has come back is another connection by now.
+        if link.name not in self._shared or self._holders.get(key) is not link:
+            return
+        del self._holders[key]
+        assert link.closure is not None
+        is_meant = comes_back(link.closure.code) in _FOR_GOOD
+        self._presence.leave(*key, 0.0 if is_meant else self._runtime.settings.presence_grace_seconds)
+
+    # Clients watch.
+
+    def watch(self, link: Link, watch: bool) -> bool:
+        """Begin or end to tell a client who is there; False where its name shares nothing."""
+        shared = self._shared.get(link.name) if link.is_global else None
+        if shared is None:
+            return False
+        groups: tuple[str | None, ...] = link.groups if shared.per == "group" else (None,)
+        for group in groups:
+            if watch:
+                self._watch(link, shared, group)
+            else:
+                self._unwatch(link, shared, group)
+        return True
+
+    def _watch(self, link: Link, shared: _Shared, group: str | None) -> None:
+        if not shared.topics:
+            self._know_members(link.name, shared)
+        topic = shared.topics.get(group)
+        if topic is None:
+            topic = shared.topics[group] = Topic(
+                self._runtime, self._fan_out, shared.per, group, shared.max_members, self._last_seq
+            )
+            if shared.is_known:
+                topic.begin(_of_group(shared, group))
+        topic.watch(link)
+
+    def _unwatch(self, link: Link, shared: _Shared, group: str | None) -> None:
+        topic = shared.topics.get(group)
+        if topic is None:
+            return
+        topic.unwatch(link)
+        if not topic.watchers:
+            self._last_seq = max(self._last_seq, topic.seq)
+            topic.end()
+            del shared.topics[group]
+        if not shared.topics:
+            self._forget_members(link.name, shared)
+
+    def _follow_groups(self, link: Link, shared: _Shared) -> None:
+        """A watcher watches the groups that it is in, and no others."""
+        watched = [group for group, topic in shared.topics.items() if link in topic.watchers]
+        if not watched:
+            return
+        for joined in link.groups:
+            if joined not in watched:
+                self._watch(link, shared, joined)
+        for group in watched:
+            if group not in link.groups:
+                self._unwatch(link, shared, group)
+
+    # What the backplane tells.
+
+    def _know_members(self, name: str, shared: _Shared) -> None:
+        def known(members: tuple[Member, ...]) -> None:
+            if self._shared.get(name) is not shared or not shared.topics:
+                return
+            shared.members = {each.client_id: each for each in members}
+            shared.is_known = True
+            for group, topic in shared.topics.items():
+                topic.begin(_of_group(shared, group))
+
+        def failed(failure: Failure) -> None:
+            self._runtime.reports.failure("presence", "the members of {name} can't be read", failure, name=name)
+
+        watching = self._presence.watch(name, lambda change: self._changes(shared, change))
+        # The backplane in memory has answered already. Then no topic is there that would have to begin.
+        if watching.called and isinstance(watching.result, tuple):
+            shared.members = {each.client_id: each for each in watching.result}
+            shared.is_known = True
+        else:
+            watching.addCallbacks(known, failed)
+
+    def _changes(self, shared: _Shared, change: PresenceChange) -> None:
+        """Members have come and gone, in one turn."""
+        if not shared.is_known:
+            return
+        # In the order in which they came.
+        touched: dict[str | None, dict[str, None]] = {}
+        for member in (*change.joined, *change.left):
+            before = shared.members.pop(member.client_id, None)
+            for each in (before, member):
+                for group in _topics_of(shared, each):
+                    touched.setdefault(group, {})[member.client_id] = None
+        shared.members.update((each.client_id, each) for each in change.joined)
+        for group, client_ids in touched.items():
+            topic = shared.topics.get(group)
+            if topic is not None:
+                topic.change({each: _in_group(shared, each, group) for each in client_ids})
+
+    def _join(self, link: Link) -> None:
+        self._holders[_key(link)] = link
+        self._presence.join(_member(link))
+
+    def _forget_topics(self, name: str, shared: _Shared) -> None:
+        for topic in shared.topics.values():
+            self._last_seq = max(self._last_seq, topic.seq)
+            topic.end()
+        shared.topics.clear()
+        self._forget_members(name, shared)
+
+    def _forget_members(self, name: str, shared: _Shared) -> None:
+        self._presence.unwatch(name)
+        shared.members = {}
+        shared.is_known = False
+
+
+def _key(link: Link) -> tuple[str, str]:
+    return link.name, bare_client_id(link.client_id)
+
+
+def _member(link: Link) -> Member:
+    profile = link.profile
+    user, info = (None, None) if profile is None else (profile.user, profile.info)
+    return Member(link.name, bare_client_id(link.client_id), link.groups, user, info)
+
+
+def _topics_of(shared: _Shared, member: Member | None) -> Iterator[str | None]:
+    if member is not None:
+        yield from member.groups if shared.per == "group" else (None,)
+
+
+def _of_group(shared: _Shared, group: str | None) -> dict[str, Member]:
+    return {key: each for key, each in shared.members.items() if group is None or group in each.groups}
+
+
+def _in_group(shared: _Shared, client_id: str, group: str | None) -> Member | None:
+    member = shared.members.get(client_id)
+    return None if member is None or (group is not None and group not in member.groups) else member
