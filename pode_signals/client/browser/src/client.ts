@@ -53,9 +53,9 @@ export class SignalClient<T = Types> {
    */
   async fetch(input: string | URL, init: RequestInit = {}): Promise<Response> {
     const { clientId, name } = await this.#session.opened();
-    const { fetchBy, where } = this.#session;
+    const { fetchBy, whereTo } = this.#session;
     const target = absolute(input);
-    if (target.origin !== absolute(where()).origin) return fetchBy(target, init);
+    if (target.origin !== absolute(whereTo()).origin) return fetchBy(target, init);
     const headers = new Headers(init.headers);
     headers.set("X-PODE-SIGNAL-CLIENT-ID", encodeURIComponent(clientId));
     headers.set("X-PODE-SIGNAL-NAME", encodeURIComponent(name));

@@ -20,7 +20,7 @@ export interface Session<T> {
   /** The last hello of the connection that is open. */
   lastHello(): Hello | undefined;
   /** Where the last attempt went to, as http or https. */
-  where(): string;
+  whereTo(): string;
   /** Fulfilled with the hello once a connection is open. */
   opened(): Promise<Hello>;
   /** Sends a message as soon as a connection takes it, once; fulfilled with the reply, or when it is written. */
@@ -167,7 +167,7 @@ export function session<T>(source: Source, options: Options): Session<T> {
     fetchBy: fetched,
     phase: () => state,
     lastHello: () => current?.lastHello(),
-    where: () => url,
+    whereTo: () => url,
     opened: () => opened.promise,
     async sendMessage(message, { path, group, clientId, direct, seconds = requestSeconds }, hasReply) {
       if (message == null) throw new TypeError("there is no message");
