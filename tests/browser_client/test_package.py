@@ -92,7 +92,7 @@ def test_what_is_packed(project: Path) -> None:
 
 
 def test_the_examples_have_good_types(project: Path, node: str) -> None:
-    """S0.3: the examples of the guide pass the strictest type check of an application that has installed the package."""
+    """S0.3: the examples of the guide pass a strict type check in an application that has installed the package."""
     check(project, Tools(node), examples())
 
 
