@@ -84,34 +84,34 @@ export declare class SignalsError extends Error {
 export type Source = string | URL | (() => string | URL | Promise<string | URL>);
 export interface Options {
     /** Further subprotocols of each handshake; servers choose among them first. */
-    protocols?: readonly string[] | (() => readonly string[] | Promise<readonly string[]>);
+    protocols?: readonly string[] | (() => readonly string[] | Promise<readonly string[]>) | undefined;
     /** The way to the server; "auto" is a WebSocket, and server-sent events where none gets through. */
-    transport?: "auto" | "websocket" | "sse";
+    transport?: "auto" | "websocket" | "sse" | undefined;
     /** The position to begin at, `<epoch>.<offset>`, as a page was given it. */
-    since?: string;
+    since?: string | undefined;
     /** Gives new credentials for a connection that expires. */
-    refresh?: () => string | Promise<string>;
+    refresh?: (() => string | Promise<string>) | undefined;
     /** Whether to ask who is connected, where the server shares that. */
-    watch?: boolean;
+    watch?: boolean | undefined;
     /** The first wait after a lost connection is up to so long, the next ones up to twice as long each; 1. */
-    baseSeconds?: number;
+    baseSeconds?: number | undefined;
     /** No wait is longer; 30. */
-    capSeconds?: number;
+    capSeconds?: number | undefined;
     /** For how long a send waits for a connection, and a request for its reply; 10. */
-    requestSeconds?: number;
+    requestSeconds?: number | undefined;
     /** The credentials of all that goes by fetch; "include" for server-sent events, as with a WebSocket. */
-    credentials?: RequestCredentials;
-    WebSocket?: typeof WebSocket;
-    fetch?: typeof fetch;
+    credentials?: RequestCredentials | undefined;
+    WebSocket?: typeof WebSocket | undefined;
+    fetch?: typeof fetch | undefined;
 }
 /** Where a message goes, if no signal route takes it. */
 export interface Address {
     /** The name; else the client's own. */
-    path?: string;
-    group?: string | readonly string[];
-    clientId?: string | readonly string[];
+    path?: string | undefined;
+    group?: string | readonly string[] | undefined;
+    clientId?: string | readonly string[] | undefined;
     /** Whether the message goes back to this client alone. */
-    direct?: boolean;
+    direct?: boolean | undefined;
 }
 /**
  * A client that comes back by itself and loses nothing where the server can help it.
@@ -137,7 +137,7 @@ export declare class SignalClient<T = Types> {
     send(message: Of<T, "send">, to?: Address): Promise<void>;
     /** Sends a message; fulfilled with what the signal route returned. */
     request(message: Of<T, "send">, to?: Address & {
-        seconds?: number;
+        seconds?: number | undefined;
     }): Promise<Of<T, "reply">>;
     /**
      * Fetches once a connection is open, and says to the connection's own origin which one that is. A redirect is an

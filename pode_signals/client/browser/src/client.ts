@@ -43,7 +43,7 @@ export class SignalClient<T = Types> {
   }
 
   /** Sends a message; fulfilled with what the signal route returned. */
-  async request(message: Of<T, "send">, to: Address & { seconds?: number } = {}): Promise<Of<T, "reply">> {
+  async request(message: Of<T, "send">, to: Address & { seconds?: number | undefined } = {}): Promise<Of<T, "reply">> {
     return (await this.#session.sendMessage(message, to, true)) as Of<T, "reply">;
   }
 

@@ -24,7 +24,7 @@ export interface Session<T> {
   /** Fulfilled with the hello once a connection is open. */
   opened(): Promise<Hello>;
   /** Sends a message as soon as a connection takes it, once; fulfilled with the reply, or when it is written. */
-  sendMessage(message: unknown, to: Address & { seconds?: number }, hasReply: boolean): Promise<unknown>;
+  sendMessage(message: unknown, to: Address & { seconds?: number | undefined }, hasReply: boolean): Promise<unknown>;
   /** Comes back no more. */
   leave(): void;
 }
