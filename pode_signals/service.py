@@ -64,9 +64,12 @@ class SignalsService(MultiService):
         reactor: None is the reactor that runs when it is first needed.
         drain_seconds: how long a stop may take until clients that are left are aborted.
         random: the random source for the order and the pauses in which clients are closed; None is the system's source.
+        client_at: the path of the client for browsers, ``"/signals.js"``, on all endpoints; None serves none.
 
     Raises:
         ConfigurationInvalid: the endpoints do not go together, or an argument has a wrong type.
+        ValueError: ``client_at`` is no path.
+        TypeError: ``client_at`` is no text.
 
     Attributes:
         signals: the hub.
@@ -86,14 +89,18 @@ class SignalsService(MultiService):
         reactor: Any = None,
         drain_seconds: float = 30,
         random: Random | None = None,
+        client_at: str | None = None,
     ) -> None:
         _check_arguments(signals, resource)
+        # A wrong path is told here, and not when the service starts.
+        signals.resource(resource, client_at=client_at)
         super().__init__()  # type: ignore[no-untyped-call]
         self.signals = signals
         self._hub = hub_of(signals)
         self.state = ServiceState.STOPPED
         self.drain_seconds = drain_seconds
         self._resource: Any = resource
+        self._client_at = client_at
         self._given_reactor = reactor
         self._random = random or SystemRandom()
         self._limits = RequestLimits(self._hub)
@@ -241,7 +248,7 @@ class SignalsService(MultiService):
 
     def _factory(self, listener: Listener) -> IProtocolFactory:
         site = SignalSite(
-            self.signals.resource(self._resource, listener=listener),
+            self.signals.resource(self._resource, listener=listener, client_at=self._client_at),
             listener=listener,
             timeout_seconds=self._hub.settings.handshake_timeout_seconds,
             clock=self._clock,

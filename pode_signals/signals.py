@@ -47,6 +47,7 @@ from .scheduling.schedules import ScheduleOptions, Schedules
 from .scheduling.timers import Timers, TimerState
 from .transports.websocket import SignalFactory
 from .web.arguments import check_arguments, check_resource
+from .web.client_file import ClientFile
 from .web.converter import Converter
 from .web.requests import check_is_request
 from .web.resource import SignalsResource
@@ -269,7 +270,12 @@ class Signals:
         return None if link is None else view_of(link)
 
     def resource(
-        self, root: ResourceLike, *, listener: Listener | None = None, auto_upgrade: bool = False
+        self,
+        root: ResourceLike,
+        *,
+        listener: Listener | None = None,
+        auto_upgrade: bool = False,
+        client_at: str | None = None,
     ) -> SignalsResource:
         """An ``IResource`` around an application's own, for any ``Site``.
 
@@ -280,12 +286,18 @@ class Signals:
             root: the application's resource: Klein's ``app.resource()`` or any other.
             listener: the port that it serves, which ``SignalsService`` gives; None in a foreign server.
             auto_upgrade: whether every upgrade becomes a connection named after its path, before any route.
+            client_at: the path of the client for browsers, ``"/signals.js"``, before any route; None serves none.
 
         Raises:
             ConfigurationInvalid: ``root`` is no resource.
+            ValueError: ``client_at`` is no path.
+            TypeError: ``client_at`` is no text.
         """
         check_resource("signals.resource", root)
-        return SignalsResource(self._converter, root, listener=listener, auto_upgrade=auto_upgrade)
+        client_file = None if client_at is None else ClientFile(client_at)
+        return SignalsResource(
+            self._converter, root, listener=listener, auto_upgrade=auto_upgrade, client_file=client_file
+        )
 
     @property
     def default_scope(self) -> Scope:

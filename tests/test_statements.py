@@ -22,9 +22,17 @@ def states(table: str) -> dict[str, str]:
     return {row[1]: row[2] for line in table.splitlines() if (row := ROW.match(line))}
 
 
+# Those of the client for browsers. Their names are what docstrings are elsewhere.
+TEST_IN_TYPESCRIPT = re.compile(r"""^\s*test\(\s*["`](.+)["`],""", re.MULTILINE)
+
+
 def named(tests: Path) -> dict[str, list[str]]:
     """The statements that docstrings of tests name, with the tests that do."""
     found: dict[str, list[str]] = {}
+    for path in sorted(tests.rglob("*.test.ts")):
+        for name in TEST_IN_TYPESCRIPT.findall(path.read_text(encoding="utf-8")):
+            for match in STATEMENT.finditer(name):
+                found.setdefault(match[0], []).append(f"{path.relative_to(tests)}::{name}")
     for path in sorted(tests.rglob("*.py")):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)) and node.name.startswith("test_"):
@@ -94,6 +102,17 @@ def test_the_check_can_fail(tmp_path: Path, table: str, docstring: str, expected
     found = complaints(table, tmp_path)
     assert len(found) == len(expected)
     assert all(line.startswith(start) for line, start in zip(found, expected, strict=True))
+
+
+def test_tests_in_typescript_count(tmp_path: Path) -> None:
+    """The name of a test in TypeScript holds a statement as a docstring does."""
+    (tmp_path / "thing.test.ts").write_text(
+        "test('P9: no name', () => {});\ntest(\"P1: a name\", () => {});\n  test(`P2: ${one}`, async () => {});\n"
+    )
+    assert complaints("| P1 | a thing | held |\n| P2 | a thing | held |", tmp_path) == []
+    assert complaints("| P1 | a thing | held |", tmp_path) == [
+        "P2 is not in the table, named by thing.test.ts::P2: ${one}"
+    ]
 
 
 def test_only_tests_count(tmp_path: Path) -> None:

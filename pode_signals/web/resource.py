@@ -24,6 +24,7 @@ from ..errors import ClientIdRefused, UpgradeRefused
 from ..hub.context import RouteSlot, current_route
 from ..hub.recent import MOST_CHARACTERS
 from ..hub.stalls import STALL_SECONDS
+from .client_file import ClientFile
 from .requests import RequestState, read_request, request_state
 from .targets import check_depth
 
@@ -45,17 +46,25 @@ class SignalsResource:
         root: the application's resource: Klein's ``app.resource()`` or any other.
         listener: the port that it serves; None in a foreign server, where endpoint rules do not apply.
         auto_upgrade: whether every upgrade becomes a connection named after its path, before any route.
+        client_file: the client for browsers, which is served before any route; None where it is not.
     """
 
     isLeaf = True
 
     def __init__(
-        self, converter: Converter, root: ResourceLike, *, listener: Listener | None = None, auto_upgrade: bool = False
+        self,
+        converter: Converter,
+        root: ResourceLike,
+        *,
+        listener: Listener | None = None,
+        auto_upgrade: bool = False,
+        client_file: ClientFile | None = None,
     ) -> None:
         self._converter = converter
         self._root = root
         self._listener = listener
         self._auto_upgrade = auto_upgrade
+        self._client_file = client_file
 
     def render(self, request: Request) -> Any:
         """Render the request in a context of its own, so that nothing a route sets there outlives it."""
@@ -83,6 +92,8 @@ class SignalsResource:
                 self._converter.auto_upgrade(request)
                 return b""
             self._check_text(request, head)
+            if self._client_file is not None and (content := self._client_file.answer(request)) is not None:
+                return content
             result = self._render_child(request)
         except UpgradeRefused as refused:
             return refused.render(request)

@@ -2,44 +2,25 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import subprocess
-import tempfile
 from pathlib import Path
 from typing import Any
 
 import pytest
 from asyncapi_hubs import hub_of_every_route, servers_of_every_kind
-from conftest import require
+from npm_packages import node_modules
 
 from pode_signals import Signals, asyncapi
 
 HERE = Path(__file__).parent
-INSTALLED = ("package.json", "package-lock.json", ".npmrc")
 
 
 @pytest.fixture(scope="session")
 def parser() -> Path:
-    """The ``node_modules`` with the parser, 54 MB, in a folder of the user's cache that each version fills once."""
-    npm = require("npm")
-    version = hashlib.sha256(b"".join((HERE / name).read_bytes() for name in INSTALLED)).hexdigest()[:16]
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "pode-signals-tests"
-    folder = cache / f"asyncapi-{version}"
-    if not folder.is_dir():
-        cache.mkdir(parents=True, exist_ok=True)
-        # Another run may fill the cache at the same time: each fills a folder of its own, and the first one stays.
-        with tempfile.TemporaryDirectory(dir=cache) as new:
-            for name in INSTALLED:
-                (Path(new) / name).write_bytes((HERE / name).read_bytes())
-            done = subprocess.run(
-                [npm, "ci"], cwd=new, capture_output=True, text=True, timeout=180, stdin=subprocess.DEVNULL, check=False
-            )
-            assert done.returncode == 0, done.stderr
-            if not folder.is_dir():
-                Path(new, "node_modules").rename(folder)
-    return folder
+    """The ``node_modules`` with the parser, 54 MB."""
+    return node_modules(HERE, "asyncapi")
 
 
 def parse(node: str, parser: Path, *documents: dict[str, Any]) -> list[dict[str, Any]]:

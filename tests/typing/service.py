@@ -33,7 +33,7 @@ class Protocol(StrEnum):
 def resources(page: Page, of_twisted: Resource, annotated: IResource) -> None:
     SignalsService(signals, app.resource(), endpoints)
     SignalsService(signals, File("/srv/www"), endpoints)
-    SignalsService(signals, page, endpoints)
+    SignalsService(signals, page, endpoints, client_at="/signals.js")
     SignalsService(signals, of_twisted, endpoints)
     SignalsService(signals, annotated, endpoints)
     # Each of these ignored errors has to be there: an ignore without one is an error in strict mode.

@@ -1,0 +1,65 @@
+"""A page with the client for browsers, and a server that does what the page asks: replies, signals, cuts."""
+
+from urllib.parse import unquote
+
+from klein import Klein
+
+from pode_signals import Endpoint, Signals, SignalsService
+from pode_signals.errors import ReplyRefused
+
+PAGE = """<!doctype html>
+<html lang="en">
+<meta charset="utf-8">
+<title>A page</title>
+<pre id="log"></pre>
+<script>
+  const log = document.querySelector("#log");
+  const show = (...words) => log.append(words.map((each) => JSON.stringify(each)).join(" ") + "\\n");
+</script>
+"""
+
+app = Klein()
+signals = Signals()
+signals.keep_history("Rooms")
+
+
+@app.route("/")
+def home(request):
+    """The page, without a client."""
+    request.setHeader("Content-Type", "text/html; charset=utf-8")
+    return PAGE
+
+
+@app.route("/rooms")
+def rooms(request):
+    """A connection; ``?id=`` gives its client id."""
+    client_id = request.args.get(b"id", [b""])[0].decode()
+    signals.convert(request, name="Rooms", client_id=client_id or None)
+
+
+@app.route("/report", methods=["POST"])
+def report(request):
+    """The answer goes by the connection that the request names."""
+    connection = signals.connection_of(request)
+    connection.send({"reported": unquote(request.getHeader("X-PODE-SIGNAL-NAME"))})
+    return b""
+
+
+@signals.route("/rooms")
+async def said(event):
+    """Do what the message says."""
+    match event.data.message:
+        case {"cut": int(code)}:
+            signals.close("Rooms", client_id=event.connection.client_id, code=code)
+            # Nobody is there to get it.
+            signals.send({"text": "missed"}, name="Rooms")
+        case {"refuse": str(text)}:
+            raise ReplyRefused("not_invited", text)
+        case {"text": str(text)}:
+            delivery = await signals.send({"text": text}, name="Rooms", acknowledge=True)
+            return {"read": len(delivery.acknowledged)}
+    return None
+
+
+endpoints = [Endpoint("http", port=8091), Endpoint("ws", port=8091)]
+service = SignalsService(signals, app.resource(), endpoints, client_at="/signals.js")
