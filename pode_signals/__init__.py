@@ -6,6 +6,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from .backplane.contract import Member
     from .core.endpoints import Endpoint
     from .core.model import EVERY_NAME, BroadcastLevel, DuplicateClientId, EventType, Scope, SendMode, Unrouted
     from .core.outbox import SlowClient
@@ -30,6 +31,7 @@ __all__ = [
     "Endpoint",
     "EventType",
     "Insight",
+    "Member",
     "Observer",
     "Scope",
     "SendMode",
@@ -54,6 +56,7 @@ _MODULES = {
     "Endpoint": "core.endpoints",
     "EventType": "core.model",
     "Insight": "insight.insight",
+    "Member": "backplane.contract",
     "Observer": "hub.observing",
     "Scope": "core.model",
     "SendMode": "core.model",

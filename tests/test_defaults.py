@@ -64,6 +64,7 @@ PROTECTIONS = {
     "total_history_bytes": 64 * MIB,
     "max_pending_acknowledgements": 100_000,
     "expiry_grace_seconds": 25,
+    "presence_grace_seconds": 15,
     "listen_backlog": 1_024,
     "max_connections": None,  # what the process can hold, see below
     "max_connections_per_address": None,  # behind a proxy all share one

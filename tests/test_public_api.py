@@ -24,6 +24,7 @@ NAMES = [
     "Endpoint",
     "EventType",
     "Insight",
+    "Member",
     "Observer",
     "Scope",
     "SendMode",

@@ -16,7 +16,7 @@ from pode_signals.core.settings import SETTING_NAMES, Settings
 
 PAGE = ROOT / "SECURITY.md"
 NO_PROTECTIONS = {"default_scope", "expiry_grace_seconds", "fast", "listen_backlog"}
-NO_PROTECTIONS |= {"max_pending_acknowledgements", "signals_protocol"}
+NO_PROTECTIONS |= {"max_pending_acknowledgements", "presence_grace_seconds", "signals_protocol"}
 
 
 class Threat(NamedTuple):

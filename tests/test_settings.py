@@ -63,6 +63,7 @@ SETTINGS: dict[str, tuple[Any, list[Any], list[Any]]] = {
     "total_history_bytes": (67_108_864, COUNT, [1]),
     "max_pending_acknowledgements": (100_000, COUNT, [1]),
     "expiry_grace_seconds": (25.0, ABOVE_0, [1, 0.5]),
+    "presence_grace_seconds": (15.0, ABOVE_0, [1, 0.5]),
     "listen_backlog": (1_024, COUNT, [1]),
     "allowed_origins": (None, ["https://example.com", [""], [5], 5, True], [["https://example.com"], ["*"], (), None]),
     "allow_null_origin": (False, FLAG, [True, False]),

@@ -184,6 +184,7 @@ NO_LIMITS = {
     "duplicate_client_id": "upgrades_refused",
     "fast": "a choice",
     "listen_backlog": "the system's",
+    "presence_grace_seconds": "a choice",
     "resume_token_seconds": "a choice",
     "signals_protocol": "a choice",
     "total_history_bytes": "the histories', which tell their clients",
