@@ -24,7 +24,7 @@ from .core.mistakes import (
     misplaced_argument,
 )
 from .core.model import BroadcastLevel, EventType, Scope, SendMode, Target, Unrouted
-from .core.names import check_name, client_id_text
+from .core.names import client_id_text
 from .core.routes import IfExists, SignalRoute
 from .core.settings import Settings, SettingsArguments
 from .core.signing import Caller
@@ -472,13 +472,7 @@ class Signals:
             NotInReactorThread: called from another thread.
         """
         self._runtime.check_thread("share_presence")
-        check_name("name", name)
-        if per not in ("name", "group"):
-            raise ValueError(f"per has to be 'name' or 'group', not {per!r}")
-        if isinstance(max_members, bool) or not isinstance(max_members, int) or max_members < 1:
-            raise ValueError(f"max_members has to be a whole number of 1 or more, not {max_members!r}")
         self._hub.presence.share(name, per, max_members)
-        self._hub.continuity.tell_all(name)
 
     def position(self, name: str) -> Deferred[str]:
         """The place in a name's history that is reached now, for a page to go on from.

@@ -133,6 +133,7 @@ class Hub:
             self.registry, self.fan_out, self.identities, self.resumes, self.continuity, self.links
         )
         self.presence = Presences(runtime, self.registry, self.fan_out, self.backplane.presence)
+        self.presence.has_changed = self.continuity.tell_all
         self.continuity.shares = self.presence.per
         self.memberships.changed = self.shows = self.presence.changed
         self.join_group = self.memberships.join

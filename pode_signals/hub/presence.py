@@ -6,12 +6,13 @@ is in ``presence_topics.py``.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from twisted.internet.defer import Deferred, succeed
 from twisted.python.failure import Failure
 
 from ..backplane.contract import Member, Presence, PresenceChange
+from ..core.names import check_name
 from ..core.registry import Registry
 from ..core.signing import bare_client_id
 from ..wire.reconnect import ComesBack, comes_back
@@ -52,6 +53,9 @@ class Presences:
         registry: the global connections.
         fan_out: writes to watchers.
         presence: the members of all nodes.
+
+    Attributes:
+        has_changed: is told of a name whose clients may watch something else than before.
     """
 
     def __init__(self, runtime: Runtime, registry: Registry[Link], fan_out: FanOut, presence: Presence) -> None:
@@ -59,6 +63,7 @@ class Presences:
         self._registry = registry
         self._fan_out = fan_out
         self._presence = presence
+        self.has_changed: Callable[[str], None] = lambda _name: None
         self._shared: dict[str, _Shared] = {}
         # The connection that each member is. The last one counts where a client has come back before its old connection
         # has ended.
@@ -67,13 +72,23 @@ class Presences:
         self._last_seq = 0
 
     def share(self, name: str, per: Per, max_members: int) -> None:
-        """Let the clients of a name watch who is there, from now on."""
+        """Let the clients of a name watch who is there, from now on. They are told so.
+
+        Raises:
+            NameInvalid, ValueError: an argument makes no sense.
+        """
+        check_name("name", name)
+        if per not in ("name", "group"):
+            raise ValueError(f"per has to be 'name' or 'group', not {per!r}")
+        if isinstance(max_members, bool) or not isinstance(max_members, int) or max_members < 1:
+            raise ValueError(f"max_members has to be a whole number of 1 or more, not {max_members!r}")
         before = self._shared.get(name)
         if before is not None:
             self._forget_topics(name, before)
         self._shared[name] = _Shared(per, max_members)
         for link in self._registry.audience(name):
             self._join(link)
+        self.has_changed(name)
 
     def per(self, link: Link) -> Per | None:
         """What the client of a connection may watch; None for nothing."""
