@@ -232,6 +232,18 @@ test("P92: with transport websocket there are never server-sent events, and with
   assert.equal(other.client.state, "open");
 });
 
+test("P92: where the server offers no events, a WebSocket has ten seconds from then on", async () => {
+  const world = new World();
+  await advance(3.1);
+  world.request.answer(426);
+  await advance(0.6);
+  assert.equal(world.sockets.length, 2);
+  await advance(9);
+  assert.equal(world.asked.length, 1);
+  world.socket.accept().say(hello());
+  assert.equal(world.client.state, "open");
+});
+
 test("P92: an answer that is no event stream is a failure", async () => {
   const world = new World({ transport: "sse" });
   await turn();

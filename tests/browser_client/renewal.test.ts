@@ -74,12 +74,14 @@ test("P85: credentials that come when their connection is gone are not sent over
 });
 
 test("P61: a renewal of a connection that ended does not come due on the next one", async () => {
-  const world = await expiring(8);
+  let count = 0;
+  const world = await expiring(8, () => `${++count}`);
   world.socket.end(1012);
   await advance(0.6);
   world.socket.accept().say(hello());
   await advance(10);
   assert.deepEqual(world.socket.sent, []);
+  assert.equal(count, 0, "the application is not asked either");
 });
 
 test("P85: a time that is longer than a timer of the browser can have does not come due at once", async () => {

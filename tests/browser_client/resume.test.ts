@@ -176,6 +176,18 @@ test("P72: an answer that is ready when the connection is gone goes over the nex
   assert.deepEqual(world.socket.sent, [{ type: "ack", id: "1" }, { type: "ack", id: "2" }]);
 });
 
+test("P73: of the answers that no connection could take the last hundred are kept", async () => {
+  const world = await opened();
+  const releases: (() => void)[] = [];
+  world.client.on("signal", () => new Promise<void>((resolve) => releases.push(resolve)));
+  for (let each = 0; each < 105; each++) world.socket.say(signal(each, { ack: `${each}` }));
+  world.socket.end(1012);
+  for (const release of releases) release();
+  await advance(0.6);
+  world.socket.accept().say(hello({ recovered: true }));
+  assert.deepEqual(world.socket.sent.map(({ id }) => id), Array.from({ length: 100 }, (_, each) => `${each + 5}`));
+});
+
 test("P72: another client does not give the answer", async () => {
   const world = await opened();
   let release!: () => void;

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import shutil
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
@@ -60,8 +61,9 @@ def test_the_tools_are_pinned() -> None:
     """S0.3: esbuild and tsc alone build the client, in one version each, and the client needs nothing where it runs."""
     package = json.loads((BROWSER / "package.json").read_text(encoding="utf-8"))
     lock = json.loads((BROWSER / "package-lock.json").read_text(encoding="utf-8"))
+    assert package["version"] == version("pode_signals")
     assert package["devDependencies"].keys() == {"esbuild", "typescript"}
-    assert all(re.fullmatch(r"[\d.]+", version) for version in package["devDependencies"].values())
+    assert all(re.fullmatch(r"[\d.]+", each) for each in package["devDependencies"].values())
     assert lock["packages"][""]["devDependencies"] == package["devDependencies"]
     assert not package.keys() & {"dependencies", "peerDependencies", "optionalDependencies"}
 

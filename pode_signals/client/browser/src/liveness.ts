@@ -42,7 +42,6 @@ export function liveness(heartbeatSeconds: () => number, probe: () => void, give
   return {
     heard() {
       heardAt = now();
-      if (asked) wait(CHECK_SECONDS);
       asked = 0;
     },
     ask,

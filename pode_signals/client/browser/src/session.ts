@@ -42,7 +42,8 @@ export function session<T>(source: Source, options: Options): Session<T> {
   // Whatever waits for something and finds another number has been given up.
   let generation = 0;
   let isWebSocket = false;
-  let hadWebSocket = false;
+  // While no WebSocket had a hello, and the server may offer events.
+  let mayFallBack = transport === "auto";
   let failedHandshakes = 0;
   // No attempt may begin before.
   let notBefore = 0;
@@ -57,14 +58,14 @@ export function session<T>(source: Source, options: Options): Session<T> {
     greeted(hello) {
       state = "open";
       failedHandshakes = 0;
-      hadWebSocket ||= isWebSocket;
+      if (isWebSocket) mayFallBack = false;
       opened.resolve(hello);
     },
     over(end, openSeconds) {
       // A browser does not tell the status of a handshake that was refused.
       if (!isWebSocket || state === "open" || end.code !== 1006 || end.isWrong) return over(end, openSeconds);
       failedHandshakes++;
-      if (mayFallBack()) attempt(false);
+      if (mayFallBack) attempt(false);
       else if (failedHandshakes === 1 || failedHandshakes % 5 === 0) attempt(false, [], true);
       else over(end, 0);
     },
@@ -74,8 +75,6 @@ export function session<T>(source: Source, options: Options): Session<T> {
     },
   };
   const { place, outbox: sends } = shared;
-
-  const mayFallBack = () => transport === "auto" && !hadWebSocket;
 
   const ask: Ask = (init) => fetched(url, { credentials: options.credentials ?? "include", ...init });
 
@@ -98,7 +97,7 @@ export function session<T>(source: Source, options: Options): Session<T> {
   /** One attempt; a question only asks how the server answers. */
   const attempt = (byWebSocket: boolean, offered: readonly string[] = [], isQuestion = false) => {
     isWebSocket = byWebSocket;
-    const seconds = byWebSocket && mayFallBack() ? FIRST_WEBSOCKET_SECONDS : HANDSHAKE_SECONDS;
+    const seconds = byWebSocket && mayFallBack ? FIRST_WEBSOCKET_SECONDS : HANDSHAKE_SECONDS;
     // The position is read now: what an older connection still brings is not taken any more.
     const resume = place.resumeText();
     const token = () => current?.lastHello()?.resumeToken ?? "";
@@ -127,6 +126,8 @@ export function session<T>(source: Source, options: Options): Session<T> {
     const seconds = secondsAfter(end, openSeconds);
     if (seconds === undefined) return finish(end);
     notBefore = now() + (end.afterSeconds ?? 0);
+    // There are no events here, and a slow network needs more time for a WebSocket.
+    if (end.status === 426) mayFallBack = false;
     wait(seconds);
   };
 
