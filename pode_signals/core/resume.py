@@ -31,7 +31,7 @@ __all__ = [
 
 RESUME_PREFIX = b"pode.resume."
 """The begin of a subprotocol that is a resume text. Such a subprotocol is never agreed on."""
-RESUME_HEADERS = frozenset({b"last-event-id", b"x-pode-signal-resume"})
+RESUME_HEADERS = frozenset({b"last-event-id", b"x-pode-signal-resume", b"x-pode-signal-token"})
 """The headers, in lower case, that a client without subprotocols offers the text in. Their values may be tokens."""
 MAX_TOKEN_CHARACTERS = 2_048
 
