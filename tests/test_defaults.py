@@ -60,6 +60,7 @@ PROTECTIONS = {
     "max_form_bytes": 256 * KIB,
     "request_timeout_seconds": 60,
     "signals_protocol": True,
+    "allow_sse": False,
     "resume_token_seconds": 3_600,
     "total_history_bytes": 64 * MIB,
     "max_pending_acknowledgements": 100_000,

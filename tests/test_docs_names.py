@@ -109,7 +109,7 @@ def test_names_exist(page: Path) -> None:
 
 
 # Names of Python, Twisted and others that begin with a capital and go on with small letters and capitals.
-FOREIGN = {"MultiService", "SignalsError", "TimeoutStopSec", "TimerService", "WebSocket"}
+FOREIGN = {"EventSource", "MultiService", "SignalsError", "TimeoutStopSec", "TimerService", "WebSocket"}
 
 
 @by_page

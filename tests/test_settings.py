@@ -59,6 +59,7 @@ SETTINGS: dict[str, tuple[Any, list[Any], list[Any]]] = {
         ["close", "drop_oldest", "drop_newest", "latest"],
     ),
     "signals_protocol": (True, FLAG, [True, False]),
+    "allow_sse": (False, FLAG, [True, False]),
     "resume_token_seconds": (3_600.0, ABOVE_0, [1, 0.5]),
     "total_history_bytes": (67_108_864, COUNT, [1]),
     "max_pending_acknowledgements": (100_000, COUNT, [1]),

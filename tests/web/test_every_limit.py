@@ -176,6 +176,7 @@ SCENES = {
 NO_LIMITS = {
     "allow_missing_origin": "upgrades_refused",
     "allow_null_origin": "upgrades_refused",
+    "allow_sse": "a choice",
     "allowed_origins": "upgrades_refused",
     "bad_messages_window_seconds": "of bad_messages_limit",
     "compression": "a choice",
