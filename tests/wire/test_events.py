@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from pode_signals.core.history import Position
@@ -34,6 +34,7 @@ def read(data: bytes) -> list[tuple[str, str, str]]:
     return found
 
 
+@example("a\rb\r\nc\n\rd", None)
 @given(st.text(st.characters(exclude_categories=["Cs"])), st.sampled_from([None, PLACE]))
 def test_any_text(text: str, position: Position | None) -> None:
     """P90: whatever a message has, a browser gets it as one event: line ends become LF, and nothing else changes."""
