@@ -2,7 +2,20 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { SignalClient, SignalsError } from "pode-signals";
-import { advance, codeOf, FakeSocket, hello, opened, reported, signal, streaming, turn, URL_OF_ROOM, World } from "./fakes.js";
+import {
+  advance,
+  codeOf,
+  FakeSocket,
+  happens,
+  hello,
+  opened,
+  reported,
+  signal,
+  streaming,
+  turn,
+  URL_OF_ROOM,
+  World,
+} from "./fakes.js";
 
 test("P2: a client offers pode.signals.v1 alone at first, to the WebSocket of its URL", async () => {
   const world = new World();
@@ -263,6 +276,22 @@ test("P86: a function for the URL that fails is reported to the page, and is ask
   assert.equal(world.client.state, "waiting");
   await advance(0.6);
   assert.equal(world.sockets.length, 1);
+});
+
+test("P61: a URL that comes when its attempt was given up, or fails then, does nothing", async () => {
+  const gives: ((url: string) => void)[] = [];
+  const fails: ((error: Error) => void)[] = [];
+  const source = () => new Promise<string>((give, fail) => void (gives.push(give), fails.push(fail)));
+  const closed = new World({}, source);
+  closed.client.close();
+  gives[0]!(URL_OF_ROOM);
+  const frozen = new World({}, source);
+  happens("document", "freeze");
+  fails[1]!(new Error("late"));
+  await advance(5);
+  assert.deepEqual([closed.sockets.length, frozen.sockets.length], [0, 0]);
+  assert.deepEqual([closed.events, frozen.events], [["closed"], ["waiting"]]);
+  assert.deepEqual(reported, []);
 });
 
 test("P86: a client that is closed before its first hello rejects ready, and stays away", async () => {

@@ -66,6 +66,22 @@ export function setBack(seconds: number): void {
   Date.now = () => now() - seconds * 1000;
 }
 
+/** Counts the timers that are set from now on, and neither fired nor were cleared. The next test has other timers. */
+export function pendingTimers(): () => number {
+  const { setTimeout, clearTimeout } = globalThis;
+  const pending = new Set<unknown>();
+  globals.setTimeout = (then: () => void, milliseconds: number) => {
+    const timer = setTimeout(() => void (pending.delete(timer), then()), milliseconds);
+    pending.add(timer);
+    return timer;
+  };
+  globals.clearTimeout = (timer: ReturnType<typeof setTimeout>) => {
+    pending.delete(timer);
+    clearTimeout(timer);
+  };
+  return () => pending.size;
+}
+
 /** The page is told of something. */
 export function happens(where: "document" | "window", type: string, fields: object = {}): void {
   page[where].dispatchEvent(Object.assign(new Event(type), fields));

@@ -1,7 +1,7 @@
 // Sends, requests and their ends; requests by fetch that say which connection they belong to.
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { advance, codeOf, hello, opened, turn, URL_OF_ROOM, World } from "./fakes.js";
+import { advance, codeOf, hello, opened, pendingTimers, streaming, turn, URL_OF_ROOM, World } from "./fakes.js";
 
 test("P23: a message goes out with its type first, and its address where it has one", async () => {
   const world = await opened();
@@ -76,6 +76,28 @@ test("P32: a server that closes for good ends what was written with lost, and al
   const later = codeOf(world.client.request("bread"));
   await turn();
   assert.deepEqual([written, later], [{ code: "lost" }, { code: "closed" }]);
+});
+
+test("P32: no timer is left of sends that ended, nor of a client that is closed", async () => {
+  const count = pendingTimers();
+  const world = await opened({ refresh: () => "token" }, { expiresInSeconds: 60 });
+  const before = count();
+  await world.client.send("one");
+  const request = world.client.request("two");
+  world.socket.say({ type: "reply", id: world.socket.sent[1]?.id, data: 1 });
+  await request;
+  assert.equal(count(), before);
+  const stream = await streaming();
+  const sent = stream.client.send("three");
+  await turn();
+  stream.request.answer(202);
+  await sent;
+  const connecting = new World();
+  await turn();
+  const waiting = await opened();
+  waiting.socket.end(1012);
+  for (const { client } of [world, stream, connecting, waiting]) client.close();
+  assert.equal(count(), 0);
 });
 
 test("P33: what was written is not written again by the next connection", async () => {
