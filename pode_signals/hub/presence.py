@@ -31,16 +31,18 @@ class _Shared:
 
     Attributes:
         members: the members by their client ids, while somebody watches.
+        watching: who watches, in whatever groups it is at the moment.
         topics: what is watched: by group, or under None for the whole name.
         is_known: whether the members are known. Where nodes share them, that takes a moment.
     """
 
-    __slots__ = ("is_known", "max_members", "members", "per", "topics")
+    __slots__ = ("is_known", "max_members", "members", "per", "topics", "watching")
 
     def __init__(self, per: Per, max_members: int) -> None:
         self.per: Per = per
         self.max_members = max_members
         self.members: dict[str, Member] = {}
+        self.watching: set[Link] = set()
         self.topics: dict[str | None, Topic] = {}
         self.is_known = False
 
@@ -123,6 +125,7 @@ class Presences:
         """A connection is told nothing any more."""
         shared = self._shared.get(link.name)
         if shared is not None:
+            shared.watching.discard(link)
             for group in [key for key, topic in shared.topics.items() if link in topic.watchers]:
                 self._unwatch(link, shared, group)
 
@@ -144,6 +147,10 @@ class Presences:
         shared = self._shared.get(link.name) if link.is_global else None
         if shared is None:
             return False
+        if watch:
+            shared.watching.add(link)
+        else:
+            shared.watching.discard(link)
         groups: tuple[str | None, ...] = link.groups if shared.per == "group" else (None,)
         for group in groups:
             if watch:
@@ -178,9 +185,9 @@ class Presences:
 
     def _follow_groups(self, link: Link, shared: _Shared) -> None:
         """A watcher watches the groups that it is in, and no others."""
-        watched = [group for group, topic in shared.topics.items() if link in topic.watchers]
-        if not watched:
+        if link not in shared.watching:
             return
+        watched = [group for group, topic in shared.topics.items() if link in topic.watchers]
         for joined in link.groups:
             if joined not in watched:
                 self._watch(link, shared, joined)

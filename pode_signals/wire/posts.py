@@ -11,8 +11,8 @@ __all__ = ["MOST_FRAMES", "frames_of"]
 MOST_FRAMES = 100
 """How many frames one POST may have."""
 
-# A whole string, or one character that matters outside of strings. A string without an end goes to the end of the text:
-# otherwise each quote in it would be looked at as the begin of another one, up to the end, in a time that grows with the
+# A whole string, or one character that matters outside of strings. A string without an end goes to the end of the text.
+# Otherwise each quote in it would be taken for the begin of another one, up to the end, in a time that grows with the
 # square of the size.
 _TOKENS = re.compile(r'"[^"\\]*+(?:\\.[^"\\]*+)*+(?:"|\\?\Z)|[\[\]{},]', re.DOTALL)
 _SPACE = " \t\r\n"

@@ -138,6 +138,51 @@ def test_rooms(chromium: str, tmp_path: Path) -> None:
         assert not aborted
 
 
+@pytest.mark.own_event_loop
+def test_presence_board(chromium: str, tmp_path: Path) -> None:
+    """P82: the pages of presence_board.py show who is in their room, in what colour, and who comes and goes."""
+    with running("presence_board:service", tmp_path) as program, browsing(chromium) as browser:
+        context = browser.new_context()
+        aborted = stay_home(context)
+        ada, grace = context.new_page(), context.new_page()
+        for page, name in ((ada, "ada"), (grace, "grace")):
+            page.goto(f"http://localhost:{program.port}/?user={name}")
+            expect(page.locator("#status")).to_have_text("open")
+        for page in (ada, grace):
+            expect(page.locator("#board li")).to_have_text(["ada", "grace"])
+        grace.get_by_label("Your colour").fill("#ff0000")
+        expect(ada.locator("#board li").last).to_have_css("border-left-color", "rgb(255, 0, 0)")
+        grace.get_by_label("Room").select_option("garden")
+        expect(ada.locator("#board li")).to_have_text(["ada"])
+        expect(grace.locator("#board li")).to_have_text(["grace"])
+        ada.get_by_label("Room").select_option("garden")
+        expect(grace.locator("#board li")).to_have_text(["ada", "grace"])
+        ada.close()
+        expect(grace.locator("#board li")).to_have_text(["grace"], timeout=20_000)
+        assert not aborted
+
+
+@pytest.mark.own_event_loop
+def test_resume(chromium: str, tmp_path: Path) -> None:
+    """P36: the page of resume.py misses no number after its plug was out, and shows which came afterwards."""
+    with running("resume:service", tmp_path) as program, browsing(chromium) as browser:
+        context = browser.new_context()
+        aborted = stay_home(context)
+        page = context.new_page()
+        page.goto(f"http://localhost:{program.port}/")
+        expect(page.locator("#numbers span").nth(2)).to_be_visible()
+        page.get_by_role("button").click()
+        expect(page.locator("#status")).to_have_text("the plug is out")
+        expect(page.locator("#status")).to_have_text("open again", timeout=15_000)
+        expect(page.locator("#numbers b").nth(3)).to_be_visible()
+        after = page.locator("#numbers b").count() + page.locator("#numbers span").count() + 2
+        expect(page.locator("#numbers > *").nth(after)).to_be_visible()
+        numbers = [int(text) for text in page.locator("#numbers > *").all_inner_texts()]
+        assert numbers == list(range(numbers[0], numbers[0] + len(numbers)))
+        expect(page.locator("#missing")).to_have_text("0")
+        assert not aborted
+
+
 def log_in(page: Page, program: Program, user: str, password: str) -> None:
     """Fill the form in."""
     page.goto(f"http://localhost:{program.port}/")

@@ -265,6 +265,21 @@ def test_groups_apart() -> None:
     assert "groups" not in str(frames_of(watcher))
 
 
+def test_no_group_for_a_while() -> None:
+    """P82: a client that watches and is in no group for a while, or at first, watches the group that it joins."""
+    rooms = shared("group")
+    watcher = rooms.watcher()
+    assert frames_of(watcher) == []
+    watcher.send({"join": "kitchen"})
+    rooms.advance(1)
+    assert seen(watcher) == {"w"}
+    watcher.send({"leave": "kitchen"})
+    watcher.send({"join": "hall"})
+    rooms.advance(1)
+    assert frames_of(watcher)[-1]["group"] == "hall"
+    assert seen(watcher) == {"w"}
+
+
 def test_no_more() -> None:
     """S17: a client that watches no more is told nothing, and nothing is left of a name that nobody watches."""
     rooms = shared()

@@ -1,46 +1,81 @@
-"use strict";
-
 // The page of the example: what is typed goes to the server, what comes from the server is shown.
 
-const here = (location.protocol === "https:" ? "wss://" : "ws://") + location.host;
-const state = document.getElementById("state");
-const messages = document.getElementById("messages");
-const form = document.getElementById("bc-form");
+import { SignalClient } from "/signals.js";
 
+const $ = (id) => document.getElementById(id);
+const messages = $("messages");
 let chat;
 
-// Keep a connection open: after its end another one is made, ever later while the server is away.
-function connect(path, received, opened, waitSeconds = 1) {
-  const socket = new WebSocket(here + path);
-  let wait = waitSeconds;
-  socket.onopen = () => {
-    wait = 1;
-    opened(socket);
-  };
-  socket.onmessage = (event) => received(event.data);
-  socket.onclose = () => {
-    opened(null);
-    setTimeout(() => connect(path, received, opened, Math.min(wait * 2, 30)), wait * 1000 * Math.random());
-  };
+// A name for this tab: another tab is another person until it says otherwise.
+let name = sessionStorage.getItem("name") || `Guest ${Math.floor(Math.random() * 900) + 100}`;
+
+// The newest line is in sight, unless somebody has scrolled up to read older ones.
+let follows = true;
+const follow = () => { if (follows) messages.scrollTop = messages.scrollHeight; };
+messages.addEventListener("scroll", () => {
+  follows = messages.scrollTop + messages.clientHeight > messages.scrollHeight - 40;
+});
+new ResizeObserver(follow).observe(messages);
+
+function show(text, from = "", at = "") {
+  const line = document.createElement("p");
+  const meta = document.createElement("span");
+  meta.textContent = [from, at].filter(Boolean).join(" · ");
+  if (meta.textContent) line.append(meta);
+  line.append(text);
+  messages.append(line);
+  follow();
 }
 
-connect("/msg", (data) => {
-  const line = document.createElement("p");
-  line.textContent = JSON.parse(data).message;
-  messages.append(line);
-}, (socket) => {
-  chat = socket;
-  state.textContent = socket ? "connected" : "not connected, trying again…";
+function showPeople({ members, count }) {
+  // Over some hundreds the server tells their number alone.
+  const names = members ? [...new Set([...members.values()].map(({ user }) => user ?? "somebody"))].sort() : [`${count} people`];
+  $("people").replaceChildren(...names.map((each) => {
+    const person = document.createElement("li");
+    person.textContent = each === name ? `${each} (you)` : each;
+    return person;
+  }));
+}
+
+function connect() {
+  chat?.close();
+  const mine = chat = new SignalClient(`/msg?user=${encodeURIComponent(name)}`, { watch: true });
+  const state = (text) => { if (mine === chat) $("state").textContent = text; };
+  mine.on("open", () => state("connected"));
+  mine.on("waiting", () => state("not connected, trying again…"));
+  mine.on("closed", ({ reason, status }) => state(`closed: ${reason || status || "for good"}`));
+  mine.on("lost", () => show("Some messages may be missing here."));
+  mine.on("signal", ({ data }) => {
+    const at = data.at ? new Date(data.at).toLocaleTimeString([], { hour: "2-digit", minute: "2-digit" }) : "";
+    show(String(data.message), data.user, at);
+  });
+  mine.on("presence", showPeople);
+}
+
+$("name").value = name;
+connect();
+
+new SignalClient("/response-times").on("signal", ({ data }) => {
+  $("durations").textContent = data.Durations.join(", ");
 });
 
-connect("/response-times", (data) => {
-  document.getElementById("durations").textContent = JSON.parse(data).Durations.join(", ");
-}, () => {});
-
-form.addEventListener("submit", (event) => {
+$("bc-form").addEventListener("submit", async (event) => {
   event.preventDefault();
-  if (chat) {
-    chat.send(JSON.stringify({ message: form.elements.message.value }));
-    form.elements.message.value = "";
+  const input = event.target.elements.message;
+  const text = input.value.trim();
+  input.value = "";
+  if (!text) return;
+  // Without a connection the client keeps it for ten seconds.
+  await chat.send(text).catch(() => show(`Not sent: ${text}`));
+});
+
+$("name-form").addEventListener("submit", (event) => event.preventDefault());
+$("name").addEventListener("change", ({ target }) => {
+  const wanted = target.value.trim();
+  if (wanted && wanted !== name) {
+    name = wanted;
+    sessionStorage.setItem("name", name);
+    connect();
   }
+  target.value = name;
 });
