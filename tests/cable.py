@@ -18,13 +18,16 @@ class Cable:
 
     Args:
         to: the port of the server.
+        swallows_upgrades: whether a connection that asks for an upgrade gets no answer, as behind some proxies. It can
+            be set.
 
     Attributes:
         port: where clients connect.
     """
 
-    def __init__(self, to: int) -> None:
+    def __init__(self, to: int, *, swallows_upgrades: bool = False) -> None:
         self._to = to
+        self.swallows_upgrades = swallows_upgrades
         self._listening = socket.create_server(("127.0.0.1", 0))
         self.port: int = self._listening.getsockname()[1]
         self._is_in = True
@@ -62,26 +65,26 @@ class Cable:
                     continue
                 far = socket.create_connection(("127.0.0.1", self._to))
                 self._ends += (near, far)
-            threading.Thread(target=_carry, args=(near, far), daemon=True).start()
+            threading.Thread(target=self._carry, args=(near, far), daemon=True).start()
+
+    def _carry(self, near: socket.socket, far: socket.socket) -> None:
+        """Carry bytes both ways, until one end is closed."""
+        other = {near: far, far: near}
+        with near, far, suppress(OSError):
+            while True:
+                for readable in select.select([near, far], [], [])[0]:
+                    data = readable.recv(_READ_BYTES)
+                    if not data:
+                        return
+                    if not (self.swallows_upgrades and b"upgrade: websocket" in data.lower()):
+                        other[readable].sendall(data)
 
 
 @contextmanager
-def cable_to(port: int) -> Iterator[Cable]:
+def cable_to(port: int, *, swallows_upgrades: bool = False) -> Iterator[Cable]:
     """A cable to a server, plugged in."""
-    cable = Cable(port)
+    cable = Cable(port, swallows_upgrades=swallows_upgrades)
     try:
         yield cable
     finally:
         cable.end()
-
-
-def _carry(near: socket.socket, far: socket.socket) -> None:
-    """Carry bytes both ways, until one end is closed."""
-    other = {near: far, far: near}
-    with near, far, suppress(OSError):
-        while True:
-            for readable in select.select([near, far], [], [])[0]:
-                data = readable.recv(_READ_BYTES)
-                if not data:
-                    return
-                other[readable].sendall(data)

@@ -19,7 +19,7 @@ PAGE = """<!doctype html>
 """
 
 app = Klein()
-signals = Signals()
+signals = Signals(allow_sse=True)
 signals.keep_history("Rooms")
 
 
@@ -53,6 +53,8 @@ async def said(event):
             signals.close("Rooms", client_id=event.connection.client_id, code=code)
             # Nobody is there to get it.
             signals.send({"text": "missed"}, name="Rooms")
+        case "transport":
+            return event.connection.transport
         case {"refuse": str(text)}:
             raise ReplyRefused("not_invited", text)
         case {"text": str(text)}:
