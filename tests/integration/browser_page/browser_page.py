@@ -53,6 +53,8 @@ async def said(event):
             signals.close("Rooms", client_id=event.connection.client_id, code=code)
             # Nobody is there to get it.
             signals.send({"text": "missed"}, name="Rooms")
+        case "count":
+            return signals.count("Rooms")
         case "transport":
             return event.connection.transport
         case {"refuse": str(text)}:
