@@ -47,7 +47,7 @@ class CloseCode(IntEnum):
     TRY_AGAIN_LATER = 1013, _REGISTRY, "The server has no room for the rest of a message, see ``total_inbox_bytes``."
     BAD_GATEWAY = 1014, _REGISTRY, "Sent by proxies: the server behind the proxy gave a bad answer."
     TLS_FAILED = 1015, _RFC, "Never sent: TLS could not be agreed on."
-    PAGE_FROZEN = 3001, _OURS, "Reserved for pages that their browser freezes."
+    PAGE_FROZEN = 3001, _OURS, "Sent by the client for browsers while the browser freezes its page."
     SLOW_CLIENT = 4008, _OURS, "The client reads too slowly, see ``slow_client``."
     EXPIRED = 4401, _OURS, "The connection has expired and was not renewed, see ``expiry_grace_seconds``."
     REPLACED = 4409, _OURS, "A newer connection has the same name and client id, see ``duplicate_client_id``."
