@@ -25,7 +25,8 @@ PAGE = """<!doctype html>
   <label><input type="checkbox" value="attic"> attic</label>
 </p>
 <form id="form">
-  <select id="room" aria-label="Room"></select> <input id="text" placeholder="Any text" aria-label="Message"> <input type="submit" value="Say">
+  <select id="room" aria-label="Room"></select>
+  <input id="text" placeholder="Any text" aria-label="Message"> <input type="submit" value="Say">
 </form>
 <div id="messages"></div>
 <script>

@@ -94,7 +94,8 @@ class Presences:
 
     def per(self, link: Link) -> Per | None:
         """What the client of a connection may watch; None for nothing."""
-        shared = self._shared.get(link.name) if link.is_global else None
+        # A plain stream has a hello as well, and no way to ask.
+        shared = self._shared.get(link.name) if link.is_global and link.is_signals else None
         return None if shared is None else shared.per
 
     def members(self, name: str, group: str | None) -> Deferred[tuple[Member, ...]]:

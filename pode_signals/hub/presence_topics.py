@@ -25,6 +25,8 @@ Per = Literal["name", "group"]
 _BATCH_SECONDS = 1.0
 _SNAPSHOT_SECONDS = 5.0
 """How long a watcher waits for all members once more. A list of all is the one thing that costs."""
+_MOST_KEPT = 200
+"""Of how many groups it is kept when a client was told all members, before old ones are forgotten."""
 _LISTED_AGAIN = 0.8
 """The part of the most members below which they are listed again: the number must not go back and forth at the edge."""
 
@@ -113,7 +115,8 @@ class Topic:
             for link in due:
                 self._has_all(link, now)
         # Asked for too soon, they get the list with a batch to come.
-        if told or self._asking:
+        # A write may have ended the last watcher, and the topic with it.
+        if self.watchers and (told or self._asking):
             self._batch = self._runtime.clock.callLater(_BATCH_SECONDS, self._tell)
 
     def _tell_all(self, now: float) -> bool:
@@ -130,7 +133,8 @@ class Topic:
             return False
         self.seq += 1
         was_counted, count = self._is_counted, len(self._members)
-        self._is_counted = count > self._max_members * (_LISTED_AGAIN if was_counted else 1.0)
+        most = self._max_members
+        self._is_counted = count >= most * _LISTED_AGAIN if was_counted else count > most
         if was_counted or self._is_counted:
             # The number alone, or all members once more: either is for all watchers, and nobody has to ask.
             links = list(self.watchers)
@@ -153,7 +157,12 @@ class Topic:
     def _has_all(self, link: Link, now: float) -> None:
         """A watcher has all members."""
         self._asking.pop(link, None)
-        _listed(link)[self._group] = now
+        listed = _listed(link)
+        # A client may have been in any number of groups.
+        if len(listed) >= _MOST_KEPT:
+            for group in [key for key, at in listed.items() if now - at >= _SNAPSHOT_SECONDS]:
+                del listed[group]
+        listed[self._group] = now
 
     def _snapshot(self) -> bytes:
         assert self._members is not None

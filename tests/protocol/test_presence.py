@@ -232,7 +232,7 @@ def test_too_many_to_be_listed() -> None:
     newer = rooms.watcher("id=v", headers={})
     rooms.advance(2)
     assert frames_of(newer)[-1]["count"] == 12
-    for left in range(11, 8, -1):
+    for left in range(11, 7, -1):
         others.pop().close()
         rooms.advance(2)
         assert frames_of(watcher)[-1]["count"] == left
@@ -320,6 +320,26 @@ def test_numbers_grow() -> None:
     watcher.watch()
     assert frames_of(watcher)[-1]["seq"] >= 3
     assert seen(watcher) == {"0", "1", "2", "w"}
+
+
+def test_who_can_not_ask() -> None:
+    """P76: the hello of a plain stream does not say that its client may watch, since it can't ask."""
+    client = shared().connect("id=ada", protocol="plain", transport="sse")
+    (hello,) = [each["frame"] for each in client.frames() if each.get("event") == "hello"]
+    assert "presence" not in hello
+
+
+def test_many_groups() -> None:
+    """S16: what is kept of a client that goes through thousands of groups is bounded."""
+    rooms = shared("group", messages_per_second=10_000, message_burst=10_000)
+    watcher = rooms.watcher()
+    for number in range(1_000):
+        watcher.send({"join": f"group {number}"})
+        watcher.send({"leave": f"group {number}"})
+        rooms.advance(0.1)
+    (link,) = hub_of(rooms.signals).links()
+    assert link.dialogue is not None
+    assert len(link.dialogue.listed) <= 200
 
 
 def test_shared_later() -> None:
