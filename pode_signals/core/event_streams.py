@@ -169,8 +169,11 @@ def _check_site(head: RequestHead, rules: UpgradeRules) -> None:
     if site is not None:
         raise OriginRefused(hint="there is no Origin, and Sec-Fetch-Site tells of a page of another origin")
     allowed = rules.allow_missing_origin
-    # Through a proxy that drops both headers, every page would look like a client that is no browser.
-    if not (not head.is_from_trusted_proxy if allowed is None else allowed):
+    if allowed is None:
+        # Through a proxy that drops both headers, every page would look like a client that is no browser. But a foreign
+        # page can't send X-PODE-SIGNAL-RESUME, and pages of one's own on plain HTTP send neither of the two.
+        allowed = not head.is_from_trusted_proxy or bool(head.lines(_RESUME))
+    if not allowed:
         raise OriginRefused(hint="there are neither Origin nor Sec-Fetch-Site, see allow_missing_origin")
 
 

@@ -166,6 +166,14 @@ class TestOpening:
         stream(of, Sec_Fetch_Site=site)
         assert len(of.converted) == 1
 
+    def test_through_a_proxy(self) -> None:
+        """P91: through a trusted proxy a page of plain HTTP, which says nothing of its origin, needs the own header."""
+        of = world(trusted_proxies=["203.0.113.7"])
+        stream(of)
+        assert answer(ask(of, Accept="text/event-stream")).status == 403
+        strict = world(trusted_proxies=["203.0.113.7"], allow_missing_origin=False)
+        assert answer(ask(strict, Accept=SIGNALS, X_PODE_SIGNAL_RESUME="-")).status == 403
+
     def test_not_allowed(self) -> None:
         """S16: without ``allow_sse`` a request for a stream is refused like any other that is no upgrade."""
         of = world(allow_sse=False)
