@@ -114,6 +114,11 @@ def _resumes(sources: Sources) -> Mapping[str, int]:
     }
 
 
+def _posts(sources: Sources) -> Mapping[str, int]:
+    counters = sources.hub.counters
+    return {"202": counters.posts_taken, **{str(status): count for status, count in counters.posts_refused.items()}}
+
+
 def _acknowledgements(sources: Sources) -> Mapping[str, int]:
     found = sources.hub.counters.acknowledgements
     return {outcome: found[outcome] for outcome in ("acknowledged", "unanswered", "gone")}
@@ -219,6 +224,11 @@ NUMBERS: Mapping[str, Number] = {
         " tokens that did not count.",
         _resumes,
         labels=("outcome",),
+    ),
+    "pode_signals_posts_total": Number(
+        "POSTs of clients of server-sent events, by the HTTP status, and DELETEs that were refused.",
+        _posts,
+        labels=("status",),
     ),
     "pode_signals_history_messages": Number(
         "Messages that histories hold, for all names.", lambda sources: sources.hub.backplane.history.held[0]

@@ -272,6 +272,7 @@ class TestPosts:
         of.turn()
         assert post(of, token, 1, SEND).status == 410
         assert of.signals.counters.posts_refused == {403: 3, 410: 2}
+        assert of.signals.insight.number("pode_signals_posts_total") == {"202": 0, "403": 3, "410": 2}
 
     def test_foreign_pages(self) -> None:
         """P91: a page that may not connect may not send, whether it says where it is from or not."""
