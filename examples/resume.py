@@ -40,18 +40,21 @@ PAGE = """<!doctype html>
   // Where the plug is out, so is the way back: an attempt to connect waits until it is in again.
   let plugIn = Promise.resolve();
   const client = new SignalClient(() => plugIn.then(() => "/numbers"), { baseSeconds: 0.5 });
-  let last, missing = 0;
+  let last, missing = 0, some = false;
 
   client.on("open", ({ recovered }) => $("#status").textContent = recovered ? "open again" : "open");
   client.on("waiting", () => $("#status").textContent = "the plug is out");
-  client.on("lost", () => { last = undefined; });
+  client.on("lost", () => {
+    last = undefined;
+    some = true;
+  });
   client.on("signal", ({ data, replayed }) => {
     if (last !== undefined) missing += data.number - last - 1;
     last = data.number;
     const shown = document.createElement(replayed ? "b" : "span");
     shown.textContent = data.number;
     $("#numbers").append(shown, " ");
-    $("#missing").textContent = missing;
+    $("#missing").textContent = some ? "some" : missing;
   });
   $("#plug").onclick = async () => {
     plugIn = new Promise(resolve => setTimeout(resolve, 3000));

@@ -67,6 +67,8 @@ def example(endpoints: Iterable[Endpoint] = ENDPOINTS, **settings: Unpack[Settin
     @signals.route("/msg")
     def on_message(event: SignalEvent) -> None:
         text, user = event.data.message, event.connection.user
+        if isinstance(text, str) and not text.strip():
+            return
         now = datetime.now().astimezone().isoformat(timespec="seconds")
         if isinstance(text, str) and text.lower() == "[date]":
             text = now

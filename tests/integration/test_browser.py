@@ -52,6 +52,12 @@ def test_chat_between_two_pages(chromium: str, tmp_path: Path) -> None:
             expect(lines.nth(2)).to_contain_text(ISO_DATE)
         if folder := os.environ.get("PODE_SIGNALS_PICTURES"):
             picture(browser, [one, other], Path(folder) / "chat.png")
+        # Under another name the page goes on where it was.
+        one.get_by_label("Your name").fill("Countess")
+        one.get_by_label("Your name").press("Enter")
+        expect(other.locator("#people li").first).to_have_text("Countess", timeout=20_000)
+        say(one, "the same page")
+        expect(one.locator("#messages p")).to_have_count(4)
         one.emulate_media(color_scheme="dark")
         expect(one.locator("body")).to_have_css("background-color", "rgb(22, 24, 29)")
         expect(other.locator("body")).to_have_css("background-color", "rgb(255, 255, 255)")

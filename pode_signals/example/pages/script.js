@@ -37,15 +37,21 @@ function showPeople({ members, count }) {
   }));
 }
 
+// Where in the history this page is: a client with another name goes on there.
+let epoch, offset;
+
 function connect() {
   chat?.close();
-  const mine = chat = new SignalClient(`/msg?user=${encodeURIComponent(name)}`, { watch: true });
+  const since = epoch && `${epoch}.${offset}`;
+  const mine = chat = new SignalClient(`/msg?user=${encodeURIComponent(name)}`, { watch: true, since });
   const state = (text) => { if (mine === chat) $("state").textContent = text; };
   mine.on("open", () => state("connected"));
   mine.on("waiting", () => state("not connected, trying again…"));
   mine.on("closed", ({ reason, status }) => state(`closed: ${reason || status || "for good"}`));
+  mine.on("hello", (hello) => ({ epoch, offset } = hello));
   mine.on("lost", () => show("Some messages may be missing here."));
-  mine.on("signal", ({ data }) => {
+  mine.on("signal", ({ data, offset: place }) => {
+    offset = place ?? offset;
     const at = data.at ? new Date(data.at).toLocaleTimeString([], { hour: "2-digit", minute: "2-digit" }) : "";
     show(String(data.message), data.user, at);
   });
@@ -65,8 +71,8 @@ $("bc-form").addEventListener("submit", async (event) => {
   const text = input.value.trim();
   input.value = "";
   if (!text) return;
-  // Without a connection the client keeps it for ten seconds.
-  await chat.send(text).catch(() => show(`Not sent: ${text}`));
+  // Without a connection the client keeps it for ten seconds. Where the connection breaks, nobody knows.
+  await chat.request(text).catch(({ code }) => show(`${code === "lost" ? "Perhaps not" : "Not"} sent: ${text}`));
 });
 
 $("name-form").addEventListener("submit", (event) => event.preventDefault());
