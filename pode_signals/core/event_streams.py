@@ -7,6 +7,7 @@ client sends by POST and ends its stream by DELETE, both with a resume token of 
 from __future__ import annotations
 
 import re
+from enum import Enum
 
 from attrs import frozen
 
@@ -19,22 +20,23 @@ from .text import FORBIDDEN, shown
 from .upgrade import SIGNALS_PROTOCOL, UpgradeRules, check_target
 
 __all__ = [
-    "ALLOWED_HEADERS",
+    "Preflight",
     "StreamOffer",
     "asks_for_events",
     "check_posted",
     "check_stream",
-    "is_preflight",
+    "is_posted",
     "page_of",
+    "preflight_in",
 ]
 
-_RESUME = b"x-pode-signal-resume"
-ALLOWED_HEADERS = "X-PODE-SIGNAL-RESUME, X-PODE-SIGNAL-TOKEN, X-PODE-SIGNAL-POST, Last-Event-ID, Content-Type"
-"""What pages of other origins may send, where these origins may connect."""
+_RESUME, _TOKEN, _NUMBER = b"x-pode-signal-resume", b"x-pode-signal-token", b"x-pode-signal-post"
 _NO_RESUME = b"-"
 _EVENTS = re.compile(rb"(?i)text/event-stream[ \t]*(?P<parameters>(?:;[^,]*)?)")
 _PROTOCOL = re.compile(rb'(?i);[ \t]*protocol=(?P<quote>"?)(?P<name>[^";, \t]*)(?P=quote)')
 _OWN_PAGES = (b"same-origin", b"none")
+# A proxy may read another line of a repeated header than this package does.
+_ONCE = (b"origin", b"host", _RESUME, _NUMBER, b"last-event-id", b"sec-fetch-site", b"content-type")
 
 
 @frozen
@@ -51,16 +53,47 @@ class StreamOffer:
     resume: ResumeRequest | None
 
 
+class Preflight(Enum):
+    """What a browser may ask for a page of another origin (CORS): the methods, and the headers that go with them.
+
+    The headers of a POST are allowed where a stream is open, and nowhere else. With them a page could send JSON to any
+    resource, and applications count on browsers not to let pages of other origins do so.
+    """
+
+    STREAM = "GET", "X-PODE-SIGNAL-RESUME, Last-Event-ID"
+    POST = "POST, DELETE", "X-PODE-SIGNAL-TOKEN, X-PODE-SIGNAL-POST, Content-Type"
+
+    @property
+    def methods(self) -> str:
+        """The value of Access-Control-Allow-Methods."""
+        return self.value[0]
+
+    @property
+    def headers(self) -> str:
+        """The value of Access-Control-Allow-Headers."""
+        return self.value[1]
+
+
 def asks_for_events(head: RequestHead) -> bool:
     """Whether a request asks for server-sent events, well or badly."""
     return head.method in (b"GET", b"HEAD") and _accepted(head) is not None
 
 
-def is_preflight(head: RequestHead) -> bool:
-    """Whether a browser asks whether a page of another origin may open a stream, or send to one (CORS)."""
-    asked = b",".join(head.lines(b"access-control-request-headers")).lower()
-    wanted = bool(head.lines(b"access-control-request-method"))
-    return head.method == b"OPTIONS" and wanted and b"x-pode-signal-" in asked
+def is_posted(head: RequestHead) -> bool:
+    """Whether a request is a POST or DELETE of the client of a stream; all others are the application's."""
+    return head.method in (b"POST", b"DELETE") and bool(head.lines(_TOKEN) or head.lines(_NUMBER))
+
+
+def preflight_in(head: RequestHead) -> Preflight | None:
+    """What a browser asks for a page of another origin; None for all requests that ask nothing of this package."""
+    method = head.first(b"access-control-request-method")
+    if head.method != b"OPTIONS" or method is None:
+        return None
+    asked = b",".join(head.lines(b"access-control-request-headers")).lower().split(b",")
+    names = {each.strip() for each in asked}
+    if method == b"GET" and _RESUME in names:
+        return Preflight.STREAM
+    return Preflight.POST if method in (b"POST", b"DELETE") and _TOKEN in names else None
 
 
 def check_stream(head: RequestHead, rules: UpgradeRules, *, signals_protocol: bool) -> StreamOffer:
@@ -109,7 +142,7 @@ def check_posted(head: RequestHead, rules: UpgradeRules) -> str:
     _check_characters(head)
     check_host(head)
     _check_page(head, rules)
-    tokens = head.lines(b"x-pode-signal-token")
+    tokens = head.lines(_TOKEN)
     if len(tokens) != 1:
         raise UpgradeRefused(403, "The X-PODE-SIGNAL-TOKEN header has to be there once.")
     return tokens[0].decode("latin-1")
@@ -141,7 +174,7 @@ def _check_characters(head: RequestHead) -> None:
     for name, values in head.headers.items():
         if any(FORBIDDEN.search(value) for value in values):
             raise UpgradeRefused(400, "A header has a character that it must not have.")
-        if len(values) > 1 and name in (b"origin", b"host", _RESUME, b"last-event-id", b"sec-fetch-site"):
+        if len(values) > 1 and name in _ONCE:
             raise UpgradeRefused(400, f"The {name.decode('ascii').title()} header is repeated.")
 
 

@@ -5,6 +5,7 @@ It knows no sockets. A transport gives it the bytes of whole text messages, and 
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from contextvars import Context
 from typing import Protocol
 
@@ -50,6 +51,7 @@ class DispatchHub(EventParts, Protocol):
         answers: reads and answers the frames of clients that speak ``pode.signals.v1``.
         fence: runs functions of the user.
         inboxes: the messages that wait for a function.
+        received: what is called with each text message of a client.
         routes: the signal routes.
         unrouted: what is done with messages without a signal route.
     """
@@ -57,6 +59,7 @@ class DispatchHub(EventParts, Protocol):
     answers: Answers
     fence: Fence
     inboxes: Inboxes
+    received: Callable[[Link, bytes], None]
     routes: SignalRoutes
     unrouted: Unrouted
 
@@ -121,6 +124,17 @@ class Dispatch:
             return
         # It waits as bytes, undecoded: decoded, a message can take many times the memory that the bounds count.
         self._inboxes.put(link, payload)
+
+    def received_together(self, link: Link, payloads: Sequence[bytes]) -> None:
+        """Text messages came in together: those that do not fit into the client's share of this turn wait."""
+        end = self._turns.share_ends()
+        for payload in payloads:
+            intake = link.intake
+            if intake is not None and not intake.busy and link.state is _OPEN and self._turns.seconds() >= end:
+                intake.busy = True
+                self._turns.later(self.next, link)
+            # By way of the hub, where observers are told.
+            self._hub.received(link, payload)
 
     def next(self, link: Link) -> None:
         """What kept the connection busy has ended: handle messages that wait, for the client's share of this turn.

@@ -147,7 +147,7 @@ class Hub:
         self.heartbeat = Heartbeat(runtime, self.links, self.continuity, self.expiry, self.histories)
         self._dispatch = Dispatch(runtime, self)
         self.received: Callable[[Link, bytes], None] = self._dispatch.received
-        self.posts.received = self.received
+        self.posts.received = self._dispatch.received_together
         self.opened: Callable[[Link], None] | None = None
         self.closed: Callable[[Link, float], None] | None = None
         self.shook_hands: Callable[[Link, float], None] | None = None
@@ -289,7 +289,10 @@ class Hub:
 
     def close(self, link: Link, code: int, reason: bytes) -> None:
         """Write a close frame; a transport that raises is given up, and the exception goes no further."""
-        if comes_back(code) is ComesBack.NO:
+        # A client that leaves by itself may think better of it. And what is kept of those who may not come back is
+        # bounded, so clients must not be able to fill that.
+        by_client = link.closure is not None and link.closure.by is ClosedBy.CLIENT
+        if comes_back(code) is ComesBack.NO and not by_client:
             self.memberships.forget(link)
         self.fan_out.close(link, code, reason)
 

@@ -7,7 +7,8 @@ since others know them. It reads no request.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Sequence
 
 from ..core.model import ClosedBy, Closure, ConnectionState
 from ..errors import MessageInvalid, UpgradeRefused
@@ -34,24 +35,36 @@ class Posts:
         resumes: reads tokens.
 
     Attributes:
-        received: what is called with a client's text message, as transports do.
+        received: what is called with a client's text messages that came together.
     """
 
     def __init__(self, runtime: Runtime, resumes: Resumes) -> None:
         self._runtime = runtime
         self._resumes = resumes
         self._streams: dict[str, Link] = {}
-        self.received: Callable[[Link, bytes], None] = lambda _link, _payload: None
+        # How many streams are open at each path, as their clients wrote it.
+        self._paths: Counter[str] = Counter()
+        self.received: Callable[[Link, Sequence[bytes]], None] = lambda _link, _payloads: None
 
     def opened(self, link: Link) -> None:
         """A connection has come; nothing happens where it is no stream."""
         if link.dialogue is not None and link.dialogue.stream is not None:
             self._streams[link.dialogue.stream.id] = link
+            self._paths[_path(link)] += 1
 
     def left(self, link: Link) -> None:
         """A connection has left the hub."""
-        if link.dialogue is not None and link.dialogue.stream is not None:
-            self._streams.pop(link.dialogue.stream.id, None)
+        if link.dialogue is None or link.dialogue.stream is None:
+            return
+        if self._streams.pop(link.dialogue.stream.id, None) is not None:
+            path = _path(link)
+            self._paths[path] -= 1
+            if not self._paths[path]:
+                del self._paths[path]
+
+    def is_open_at(self, path: str) -> bool:
+        """Whether a stream is open whose request had this path, without the query and as it was written."""
+        return path in self._paths
 
     def stream_of(self, token: str) -> Link:
         """The open stream that has issued a token.
@@ -104,16 +117,19 @@ class Posts:
             frames = frames_of(body)
         except MessageInvalid as invalid:
             # It counts as a bad message, as on a WebSocket: too many of these end the stream.
-            self.received(link, _NO_FRAME)
+            self.received(link, (_NO_FRAME,))
             raise _refused(400, f"{invalid.reason[0].upper()}{invalid.reason[1:]}.") from None
         self._runtime.counters.posts_taken += 1
-        for frame in frames:
-            self.received(link, frame)
+        self.received(link, frames)
 
     def leave(self, link: Link) -> None:
         """The client ends its stream for good, as a close frame with 1000 does."""
         link.left(Closure(CloseCode.NORMAL, "", ClosedBy.CLIENT))
         link.hub.close(link, CloseCode.NORMAL, b"")
+
+
+def _path(link: Link) -> str:
+    return link.request.uri.partition("?")[0]
 
 
 def _refused(code: int, description: str, *, retry_seconds: int | None = None) -> UpgradeRefused:

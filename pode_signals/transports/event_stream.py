@@ -13,8 +13,11 @@ from typing import Any
 from twisted.internet.protocol import Protocol, connectionDone
 from twisted.python.failure import Failure
 
+from ..core.model import ClosedBy
 from ..hub.link import Link
 from ..wire.events import close_event
+from ..wire.frames import CloseCode
+from .full import Producer
 
 __all__ = ["EventStream"]
 
@@ -28,8 +31,11 @@ _HEAD = (
 _UNREAD_MILLISECONDS = 35_000
 """How long the system waits for a client to confirm bytes, in place of the many minutes that are usual."""
 
+# A request that a client has pipelined, which nobody answers. The socket is read on, since that tells of the end.
+_MOST_DROPPED_BYTES = 16_384
 
-class EventStream(Protocol):
+
+class EventStream(Producer, Protocol):
     """One client's stream.
 
     Args:
@@ -44,8 +50,8 @@ class EventStream(Protocol):
     def __init__(self, connection: Link, response_headers: bytes, retry: bytes) -> None:
         self.connection = connection
         self._opening = _HEAD + response_headers + b"\r\n" + retry
-        self._is_congested = False
         self._is_over = False
+        self._dropped_bytes = 0
 
     def open(self) -> None:
         """Have the head of the answer go out: before hello, in one write, since each write is a call of the system."""
@@ -83,28 +89,16 @@ class EventStream(Protocol):
     # What the transport calls.
 
     def take(self, data: bytes) -> None:
-        """Bytes behind the request: nothing may come there, so they are dropped."""
+        """Bytes behind the request: they are dropped, and a client that sends many is closed."""
+        self._dropped_bytes += len(data)
+        if self._dropped_bytes > _MOST_DROPPED_BYTES:
+            self.connection.shut(CloseCode.POLICY_VIOLATION, "too much data behind the request", ClosedBy.ERROR)
 
     dataReceived = take
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         """The client is gone."""
         self.connection.lost()
-
-    def pauseProducing(self) -> None:
-        """IPushProducer: the transport's buffer is full."""
-        if not self._is_congested:
-            self._is_congested = True
-            self.connection.congested()
-
-    def resumeProducing(self) -> None:
-        """IPushProducer: the transport is empty."""
-        if self._is_congested:
-            self._is_congested = False
-            self.connection.drained()
-
-    def stopProducing(self) -> None:
-        """IPushProducer: the transport is about to end."""
 
     def _end_after(self, data: bytes) -> None:
         if self._is_over:

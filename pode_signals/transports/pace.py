@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 from autobahn.twisted.websocket import WebSocketServerProtocol
 from twisted.internet.error import ConnectionDone
-from twisted.internet.interfaces import IWriteDescriptor
 from twisted.internet.protocol import connectionDone
 from twisted.protocols.policies import ProtocolWrapper
 from twisted.python.failure import Failure
 
 from ..hub.stalls import STALL_SECONDS
+from .full import Producer
 
 if TYPE_CHECKING:
     from ..hub.link import Link
@@ -27,7 +27,7 @@ __all__ = ["PacedServerProtocol"]
 _PIECE_BYTES = 4_096
 
 
-class PacedServerProtocol(WebSocketServerProtocol):
+class PacedServerProtocol(Producer, WebSocketServerProtocol):  # type: ignore[misc]  # Autobahn
     """Autobahn's protocol, which stops parsing when the client's share of a turn is over or its connection is paused.
 
     Attributes:
@@ -39,10 +39,6 @@ class PacedServerProtocol(WebSocketServerProtocol):
     transport: Any
     # A SignalFactory.
     factory: Any
-    # Whether the transport's buffer is full, as the transport says; and whether the connection was told so. The two
-    # differ while the system takes what the transport holds.
-    _full = False
-    _congested = False
     # The client has had its share of this turn, or its connection is paused: data waits in ``data``, and the socket is
     # not read.
     _behind = False
@@ -138,29 +134,6 @@ class PacedServerProtocol(WebSocketServerProtocol):
         self._end = None
         super().connectionLost(reason)
 
-    def pauseProducing(self) -> None:
-        """IPushProducer: the transport's buffer is full.
-
-        That alone does not show a slow client: the transport may not have asked the system yet to take the data. Where
-        the system does not take it now, the client reads more slowly than the hub sends.
-        """
-        self._full = True
-        if IWriteDescriptor.providedBy(self.transport):
-            self._write_now()
-        if self._full and not self._congested:
-            self._congested = True
-            self.connection.congested()
-
-    def resumeProducing(self) -> None:
-        """IPushProducer: the transport is empty."""
-        self._full = False
-        if self._congested:
-            self._congested = False
-            self.connection.drained()
-
-    def stopProducing(self) -> None:
-        """IPushProducer: the transport is about to end; its socket is still open. connectionLost reports the end."""
-
     # What Autobahn calls.
 
     def consumeData(self) -> None:
@@ -236,15 +209,3 @@ class PacedServerProtocol(WebSocketServerProtocol):
             self.ended(self._end)
         else:
             self._reading.resumeProducing()
-
-    def _write_now(self) -> None:
-        """Have the system take as much of the transport's buffer as it can now, rather than in the next turns."""
-        transport, before = self.transport, None
-        # The loop ends when the buffer is empty, since the transport calls resumeProducing then; or when the system has
-        # taken nothing more. dataBuffer and offset are Twisted's: the bytes, and how many of them were written.
-        while self._full and before != (held := (transport.offset, len(transport.dataBuffer))):
-            before = held
-            # The system has an error for this socket. The reactor gets the same error in its turn, and ends the
-            # transport.
-            if transport.doWrite() is not None:
-                return

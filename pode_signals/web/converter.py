@@ -320,7 +320,7 @@ class Converter:
         hub, settings = self.hub, self.hub.settings
         # With a slot ``signals.resource`` has done so, before the route.
         if state.slot is None:
-            self.streams.allow_page(request, head)
+            self.streams.allow_refusals(request, head)
         offer = check_stream(head, self._rules, signals_protocol=settings.signals_protocol)
         path, http_route = routed_path(request)
         record = head.record(path, http_route)
@@ -330,6 +330,7 @@ class Converter:
         stream = Stream(token_urlsafe(_STREAM_ID_BYTES), hub.clock.seconds() + _STREAM_SECONDS * spread)
         dialogue = self._dialogue(identity, stream)
         identity, back = hub.identities.with_joined(identity, back, self._half_open(identity, back))
+        self.streams.allow_page(request, head)
         return hub.open(
             identity,
             record,

@@ -9,8 +9,9 @@ from collections.abc import Callable
 from http import HTTPStatus
 from typing import Any
 
-from ..core.event_streams import ALLOWED_HEADERS, asks_for_events, check_posted, is_preflight, page_of
+from ..core.event_streams import Preflight, asks_for_events, check_posted, is_posted, page_of, preflight_in
 from ..core.request_head import RequestHead
+from ..core.request_record import header_text
 from ..core.upgrade import UpgradeRules
 from ..errors import OriginRefused, UpgradeRefused
 from ..hub.hub import Hub
@@ -21,7 +22,6 @@ Request = Any
 
 __all__ = ["Streams"]
 
-_TOKEN = b"x-pode-signal-token"
 _PREFLIGHT_SECONDS = 600
 # These happen to good clients too, and are counted without a line in the log.
 _USUAL = (HTTPStatus.CONFLICT, HTTPStatus.GONE, HTTPStatus.TOO_MANY_REQUESTS)
@@ -49,24 +49,48 @@ class Streams:
         Raises:
             UpgradeRefused: what the client sent is not taken.
         """
-        is_posted = head.method in (b"POST", b"DELETE") and bool(head.lines(_TOKEN))
-        preflight = is_preflight(head)
-        if is_posted or preflight or asks_for_events(head):
+        preflight = preflight_in(head)
+        if preflight is not None:
             self.allow_page(request, head)
-        if preflight:
-            self._answer_preflight(request, head)
-        elif is_posted:
+            self._answer_preflight(request, head, preflight)
+        elif is_posted(head):
+            self.allow_page(request, head)
             self.receive(request, head)
-        return is_posted or preflight
+        else:
+            if asks_for_events(head):
+                self.allow_refusals(request, head)
+            return False
+        return True
 
     def allow_page(self, request: Request, head: RequestHead) -> None:
         """Have the answer say that the page may read it, where a page of another origin asks that may connect."""
-        request.responseHeaders.addRawHeader(b"Vary", b"Origin")
+        request.__dict__.pop("write", None)
         page = page_of(head, self._rules)
+        _vary(request)
         if page is not None:
-            request.setHeader(b"Access-Control-Allow-Origin", page.encode("ascii"))
-            request.setHeader(b"Access-Control-Allow-Credentials", b"true")
-            request.setHeader(b"Access-Control-Expose-Headers", b"Retry-After")
+            _allow(request, page)
+
+    def allow_refusals(self, request: Request, head: RequestHead) -> None:
+        """The same, where the answer is a refusal: of this package, or of the application.
+
+        A page that may connect has to learn why it did not. It may not read all other pages that its user may read, and
+        any of these can be asked for with an Accept of event streams.
+        """
+        page = page_of(head, self._rules)
+        _vary(request)
+        if page is None:
+            return
+        write = request.write
+
+        def write_first(data: bytes) -> None:
+            """Request.write until its first call, which sends the head of the answer."""
+            request.__dict__.pop("write", None)
+            own = request.responseHeaders.hasHeader(b"Access-Control-Allow-Origin")
+            if request.code >= HTTPStatus.BAD_REQUEST and not own:
+                _allow(request, page)
+            write(data)
+
+        request.write = write_first
 
     def receive(self, request: Request, head: RequestHead) -> None:
         """Take the frames of a POST, or end the stream of a DELETE.
@@ -94,14 +118,18 @@ class Streams:
             raise
         request.setResponseCode(HTTPStatus.ACCEPTED)
 
-    def _answer_preflight(self, request: Request, head: RequestHead) -> None:
+    def _answer_preflight(self, request: Request, head: RequestHead, preflight: Preflight) -> None:
+        refused: UpgradeRefused | None = None
         if page_of(head, self._rules) is None:
             refused = OriginRefused(hint="a page asks whether it may open a stream; see allowed_origins")
+        elif preflight is Preflight.POST and not self._hub.posts.is_open_at(header_text(head.path)):
+            refused = UpgradeRefused(403, "No stream is open here.")
+        if refused is not None:
             self._count_refusal(head, refused)
             raise refused
         request.setResponseCode(HTTPStatus.NO_CONTENT)
-        request.setHeader(b"Access-Control-Allow-Methods", b"GET, POST, DELETE")
-        request.setHeader(b"Access-Control-Allow-Headers", ALLOWED_HEADERS.encode("ascii"))
+        request.setHeader(b"Access-Control-Allow-Methods", preflight.methods.encode("ascii"))
+        request.setHeader(b"Access-Control-Allow-Headers", preflight.headers.encode("ascii"))
         request.setHeader(b"Access-Control-Max-Age", b"%d" % _PREFLIGHT_SECONDS)
 
     def _body(self, request: Request) -> bytes:
@@ -109,6 +137,17 @@ class Streams:
         request.content.seek(0)
         body: bytes = request.content.read(self._hub.settings.max_message_bytes + 1)
         return body
+
+
+def _vary(request: Request) -> None:
+    if b"Origin" not in request.responseHeaders.getRawHeaders(b"Vary", []):
+        request.responseHeaders.addRawHeader(b"Vary", b"Origin")
+
+
+def _allow(request: Request, page: str) -> None:
+    request.setHeader(b"Access-Control-Allow-Origin", page.encode("ascii"))
+    request.setHeader(b"Access-Control-Allow-Credentials", b"true")
+    request.setHeader(b"Access-Control-Expose-Headers", b"Retry-After")
 
 
 def _media_type(head: RequestHead) -> bytes:

@@ -341,6 +341,9 @@ class TestPages:
             "Access_Control_Request_Method": "POST",
             "Access_Control_Request_Headers": "content-type,x-pode-signal-post,x-pode-signal-token",
         }
+        # A page may post where a stream is open, and nowhere else.
+        assert answer(ask(of, "OPTIONS", Origin=self.PAGE, **asked)).status == 403
+        stream(of, Origin=self.PAGE)
         found = answer(ask(of, "OPTIONS", Origin=self.PAGE, **asked))
         assert found.status == 204
         assert self.headers(found) == ("https://app.example", "true")

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+import pytest
 from transports.paced import Connection, Reader, opened
 from twisted.internet.error import ConnectionLost
 from twisted.internet.interfaces import IWriteDescriptor
 from twisted.python.failure import Failure
 from zope.interface import implementer
+
+from pode_signals.transports.event_stream import EventStream
 
 
 @implementer(IWriteDescriptor)
@@ -33,10 +38,37 @@ class Descriptor:
         return None
 
 
+class Told:
+    """A connection that remembers what its stream has told it."""
+
+    def __init__(self) -> None:
+        self.told: list[str] = []
+        self.reader: Any = EventStream(self, b"", b"")  # type: ignore[arg-type]
+
+    def congested(self) -> None:
+        self.told.append("congested")
+
+    def drained(self) -> None:
+        self.told.append("drained")
+
+    def lost(self) -> None:
+        pass
+
+
+@pytest.fixture(params=["websocket", "events"])
+def connection(request: pytest.FixtureRequest) -> Any:
+    """A connection over a WebSocket, or over server-sent events."""
+    return opened()[0] if request.param == "websocket" else Told()
+
+
 class TestWriting:
+    @pytest.fixture(autouse=True)
+    def _take_connection(self, connection: Any) -> None:
+        self.connection = connection
+
     def full(self, held: int, *takes: int | Exception) -> tuple[Connection, Descriptor]:
         """A connection whose transport has just become full."""
-        connection, _clock = opened()
+        connection = self.connection
         transport = Descriptor(connection.reader, held, list(takes))
         connection.reader.transport = transport
         connection.reader.pauseProducing()
@@ -65,7 +97,7 @@ class TestWriting:
 
     def test_a_transport_that_is_none_of_the_system(self) -> None:
         """S4.7: TLS has no buffer that the system could take: it is full when it says so."""
-        connection, _clock = opened()
+        connection = self.connection
         connection.reader.pauseProducing()
         connection.reader.resumeProducing()
         connection.reader.resumeProducing()
@@ -73,7 +105,7 @@ class TestWriting:
 
     def test_its_end(self) -> None:
         """S9.3: a transport that ends tells its producer, too, which waits to hear it as a protocol."""
-        connection, _clock = opened()
+        connection = self.connection
         connection.reader.stopProducing()
         connection.reader.connectionLost(Failure(ConnectionLost()))
         assert connection.told == []
