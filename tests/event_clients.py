@@ -49,7 +49,7 @@ def events_in(stream: bytes) -> list[Event]:
 
 def events_world(**settings: Any) -> World:
     """A world with ``/room``, whose hub allows streams."""
-    return room(signals_world(allow_sse=True, **settings))
+    return room(signals_world(**{"allow_sse": True, **settings}))
 
 
 def asked(world: World, data: bytes, address: str = "203.0.113.7") -> Answer:

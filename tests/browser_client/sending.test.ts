@@ -97,6 +97,9 @@ test("P32: no timer is left of sends that ended, nor of a client that is closed"
   const waiting = await opened();
   waiting.socket.end(1012);
   for (const { client } of [world, stream, connecting, waiting]) client.close();
+  await turn();
+  stream.requests("DELETE")[0]?.answer(204);
+  await turn();
   assert.equal(count(), 0);
 });
 

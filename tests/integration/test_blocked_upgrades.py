@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 from browser import browsing, stay_home
-from cable import cable_to
+from cable import Cable, cable_to
 from conftest import require
-from playwright.sync_api import Page, expect
+from playwright.sync_api import BrowserContext, Page, expect
 from programs import free_port, running
 
 HERE = Path(__file__).parent
@@ -66,6 +66,19 @@ def nginx_to(back: int, folder: Path) -> Iterator[int]:
         nginx.wait(10)
 
 
+@contextmanager
+def behind_a_cable(chromium: str, tmp_path: Path) -> Iterator[tuple[Cable, BrowserContext]]:
+    """The server behind a cable that swallows upgrades, and a browser."""
+    with (
+        running("browser_page:service", tmp_path, cwd=HERE / "browser_page") as program,
+        browsing(chromium) as browser,
+        cable_to(program.port, swallows_upgrades=True) as cable,
+    ):
+        context = browser.new_context()
+        stay_home(context)
+        yield cable, context
+
+
 def opened(page: Page, port: int) -> Page:
     """The page, with a client that is open."""
     page.goto(f"http://127.0.0.1:{port}/")
@@ -101,13 +114,7 @@ def test_a_proxy_that_strips_and_buffers(chromium: str, tmp_path: Path) -> None:
 @pytest.mark.own_event_loop
 def test_a_proxy_that_swallows(chromium: str, tmp_path: Path) -> None:
     """P92: where an upgrade gets no answer a page talks over server-sent events, and later by a WebSocket."""
-    with (
-        running("browser_page:service", tmp_path, cwd=HERE / "browser_page") as program,
-        browsing(chromium) as browser,
-        cable_to(program.port, swallows_upgrades=True) as cable,
-    ):
-        context = browser.new_context()
-        stay_home(context)
+    with behind_a_cable(chromium, tmp_path) as (cable, context):
         page = opened(context.new_page(), cable.port)
         assert ask(page, "transport") == "sse"
         cable.swallows_upgrades = False
@@ -118,45 +125,8 @@ def test_a_proxy_that_swallows(chromium: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.own_event_loop
-def test_six_tabs(chromium: str, tmp_path: Path) -> None:
-    """P92: five tabs with a stream each still load and send; the sixth would take the last connection of HTTP/1.1."""
-    with (
-        running("browser_page:service", tmp_path, cwd=HERE / "browser_page") as program,
-        browsing(chromium) as browser,
-        cable_to(program.port, swallows_upgrades=True) as cable,
-    ):
-        context = browser.new_context()
-        stay_home(context)
+def test_five_tabs(chromium: str, tmp_path: Path) -> None:
+    """P92: five tabs with a stream each still load and send, by the last of the six connections that a browser opens."""
+    with behind_a_cable(chromium, tmp_path) as (cable, context):
         pages = [opened(context.new_page(), cable.port) for _ in range(5)]
         assert [ask(page, "transport") for page in pages] == ["sse"] * 5
-        for page in pages:
-            page.evaluate("client.close()")
-        expect(pages[0].locator("body")).to_be_visible()
-
-
-@pytest.mark.own_event_loop
-def test_an_event_source(chromium: str, tmp_path: Path) -> None:
-    """P90: the EventSource of a browser gets bare payloads, and after a break all that it has missed."""
-    with (
-        running("browser_page:service", tmp_path, cwd=HERE / "browser_page") as program,
-        browsing(chromium) as browser,
-        cable_to(program.port) as cable,
-    ):
-        context = browser.new_context()
-        stay_home(context)
-        listener, speaker = context.new_page(), context.new_page()
-        opened(speaker, program.port)
-        listener.goto(f"http://127.0.0.1:{cable.port}/")
-        listener.evaluate("""() => new Promise((resolve) => {
-            const source = new EventSource("/rooms");
-            source.onmessage = ({ data }) => show(JSON.parse(data));
-            source.addEventListener("hello", ({ data }) => { show("hello", JSON.parse(data).recovered); resolve(); });
-        })""")
-        for text in ("one", "two"):
-            ask(speaker, {"text": text})
-        log = listener.locator("#log")
-        expect(log).to_have_text('"hello" false\n{"text":"one"}\n{"text":"two"}\n')
-        cable.pull()
-        ask(speaker, {"text": "three"})
-        cable.plug_in()
-        expect(log).to_contain_text('"hello" true\n{"text":"three"}\n', timeout=30_000)

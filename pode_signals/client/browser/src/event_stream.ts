@@ -20,6 +20,7 @@ export function openEventStream(ask: Ask, resume: string, isQuestion: boolean, t
   let post: AbortController | undefined;
   let posts = 0;
   let isPosting = false;
+  let isLeft = false;
 
   const send = (method: string, more: RequestInit, headers?: object) =>
     ask({ ...more, method, headers: { "X-PODE-SIGNAL-TOKEN": token(), ...headers } });
@@ -52,7 +53,7 @@ export function openEventStream(ask: Ask, resume: string, isQuestion: boolean, t
 
   /** Posts frames until the server has taken them. The number makes a second POST nothing where the first one came. */
   const isTaken = async (frames: string, number: string) => {
-    while (!stream.signal.aborted) {
+    while (!isLeft) {
       let seconds = POST_AGAIN_SECONDS;
       post = new AbortController();
       const stop = later(POST_SECONDS, () => post!.abort());
@@ -80,10 +81,17 @@ export function openEventStream(ask: Ask, resume: string, isQuestion: boolean, t
   return {
     writeAll: () => void (isPosting || write()),
     leave(code) {
-      stream.abort();
+      isLeft = true;
       post?.abort();
-      // Without that the server would keep the place of a client that has left for good.
-      if (code === 1000 && token()) send("DELETE", { keepalive: true }).catch(() => {});
+      const isFarewell = code === 1000 && token();
+      const stop = later(isFarewell ? POST_SECONDS : 0, () => stream.abort());
+      const end = () => {
+        stop();
+        stream.abort();
+      };
+      // The server would take a stream that ends before for one that was lost, and keep the place of its client.
+      if (isFarewell) send("DELETE", { keepalive: true }).then(end, end);
+      else end();
     },
   };
 }
