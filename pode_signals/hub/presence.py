@@ -34,9 +34,10 @@ class _Shared:
         watching: who watches, in whatever groups it is at the moment.
         topics: what is watched: by group, or under None for the whole name.
         is_known: whether the members are known. Where nodes share them, that takes a moment.
+        is_asked: whether they were asked for, and the answer is there or may still come.
     """
 
-    __slots__ = ("is_known", "max_members", "members", "per", "topics", "watching")
+    __slots__ = ("is_asked", "is_known", "max_members", "members", "per", "topics", "watching")
 
     def __init__(self, per: Per, max_members: int) -> None:
         self.per: Per = per
@@ -45,6 +46,7 @@ class _Shared:
         self.watching: set[Link] = set()
         self.topics: dict[str | None, Topic] = {}
         self.is_known = False
+        self.is_asked = False
 
 
 class Presences:
@@ -161,7 +163,7 @@ class Presences:
         return True
 
     def _watch(self, link: Link, shared: _Shared, group: str | None) -> None:
-        if not shared.topics:
+        if not shared.is_asked:
             self._know_members(link.name, shared)
         topic = shared.topics.get(group)
         if topic is None:
@@ -208,8 +210,11 @@ class Presences:
                 topic.begin(_of_group(shared, group))
 
         def failed(failure: Failure) -> None:
+            # The next client that wants to watch has them asked for once more.
+            shared.is_asked = False
             self._runtime.reports.failure("presence", "the members of {name} can't be read", failure, name=name)
 
+        shared.is_asked = True
         watching = self._presence.watch(name, lambda change: self._changes(shared, change))
         # The backplane in memory has answered already. Then no topic is there that would have to begin.
         if watching.called and isinstance(watching.result, tuple):
@@ -237,7 +242,10 @@ class Presences:
 
     def _join(self, link: Link) -> None:
         self._holders[_key(link)] = link
-        self._presence.join(_member(link))
+        self._presence.join(_member(link)).addErrback(self._not_joined, link.name)
+
+    def _not_joined(self, failure: Failure, name: str) -> None:
+        self._runtime.reports.failure("presence", "a client of {name} is not shown to others", failure, name=name)
 
     def _forget_topics(self, name: str, shared: _Shared) -> None:
         for topic in shared.topics.values():
@@ -249,7 +257,7 @@ class Presences:
     def _forget_members(self, name: str, shared: _Shared) -> None:
         self._presence.unwatch(name)
         shared.members = {}
-        shared.is_known = False
+        shared.is_known = shared.is_asked = False
 
 
 def _key(link: Link) -> tuple[str, str]:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from functools import wraps
 from http import HTTPStatus
 from secrets import token_urlsafe
-from typing import Any, TypeVar, cast
+from typing import Any, NamedTuple, TypeVar, cast
 
 from twisted.logger import Logger
 from twisted.python.components import Componentized
@@ -37,10 +37,10 @@ from ..hub.profile import Profile
 from ..hub.recent import MOST_CHARACTERS, Refusal
 from ..transports.websocket import SignalFactory
 from ..wire.events import PLAIN_EVENTS, SIGNALS_EVENTS
-from ..wire.message import PLAIN_WEBSOCKET
+from ..wire.message import PLAIN_WEBSOCKET, Encoding
 from ..wire.session import Session
 from ..wire.v1 import SIGNALS_WEBSOCKET
-from .hand_over import HandOver
+from .hand_over import HandOver, Way
 from .reference import referenced_link
 from .requests import RequestState, check_is_request, read_request, request_state
 from .streams import Streams
@@ -55,6 +55,24 @@ F = TypeVar("F", bound=Callable[..., Any])
 # A stream whose client is gone without a word, behind a proxy that does not tell, ends after this time at the latest.
 _STREAM_SECONDS, _SPREAD = 600.0, 0.1
 _STREAM_ID_BYTES = 16
+
+
+class _Wanted(NamedTuple):
+    """What a request asks for that was checked, whatever its way is.
+
+    Attributes:
+        way: how the connection goes on.
+        encoding: how its client gets messages.
+        resume: the position and the token that the client offers; None for neither.
+        subprotocol: the agreed WebSocket subprotocol; None for none.
+        stream: what is kept of a stream; None for a WebSocket.
+    """
+
+    way: Way
+    encoding: Encoding
+    resume: ResumeRequest | None
+    subprotocol: str | None = None
+    stream: Stream | None = None
 
 
 class Converter:
@@ -275,73 +293,53 @@ class Converter:
         profile: Profile | None,
     ) -> Link:
         check_convertible(request, state)
-        if self.hub.settings.allow_sse and asks_for_events(head) and not is_upgrade(head):
-            return self._convert_to_stream(request, state, head, name, group, client_id, scope, profile)
-        offer = check(head, self._rules)
+        is_stream = self.hub.settings.allow_sse and asks_for_events(head) and not is_upgrade(head)
+        wanted = self._as_stream(request, state, head) if is_stream else self._as_websocket(head, subprotocols)
         path, http_route = routed_path(request) if state.unrouted_path is None else (state.unrouted_path, None)
         record = head.record(path, http_route)
-        settings = self.hub.settings
-        subprotocol = chosen_subprotocol(offer.subprotocols, subprotocols, signals_protocol=settings.signals_protocol)
-        is_signals = subprotocol == SIGNALS_PROTOCOL
-        back, client_id = self._coming_back(
-            offer.resume if is_signals else None, name, client_id, scope, profile, record
-        )
+        back, client_id = self._coming_back(wanted.resume, name, client_id, scope, profile, record)
         identity = self._identified(name, group, client_id, record)
         dialogue = None
-        if is_signals:
-            dialogue = self._dialogue(identity)
+        if wanted.encoding is not PLAIN_WEBSOCKET:
+            settings = self.hub.settings
+            session = Session(settings.max_json_depth, settings.max_json_keys)
+            dialogue = Dialogue(session, identity.groups, wanted.stream)
             identity, back = self.hub.identities.with_joined(identity, back, self._half_open(identity, back))
-        if self._factory is None:
-            self._factory = self._new_factory(self.hub)
+        if is_stream:
+            self.streams.allow_page(request, head)
         return self.hub.open(
             identity,
             record,
-            HandOver(request, state, AsWebSocket(self._factory, offer)).connect,
+            HandOver(request, state, wanted.way).connect,
             scope=scope,
             endpoint_name=None if state.endpoint is None else state.endpoint.name,
-            subprotocol=subprotocol,
-            encoding=SIGNALS_WEBSOCKET if is_signals else PLAIN_WEBSOCKET,
+            subprotocol=wanted.subprotocol,
+            encoding=wanted.encoding,
             dialogue=dialogue,
             profile=profile,
             back=back,
         )
 
-    def _convert_to_stream(
-        self,
-        request: Any,
-        state: RequestState,
-        head: RequestHead,
-        name: str,
-        group: str | Sequence[str] | None,
-        client_id: str | int | None,
-        scope: Scope,
-        profile: Profile | None,
-    ) -> Link:
-        hub, settings = self.hub, self.hub.settings
+    def _as_websocket(self, head: RequestHead, subprotocols: Sequence[str]) -> _Wanted:
+        offer = check(head, self._rules)
+        allowed = self.hub.settings.signals_protocol
+        subprotocol = chosen_subprotocol(offer.subprotocols, subprotocols, signals_protocol=allowed)
+        if self._factory is None:
+            self._factory = self._new_factory(self.hub)
+        way = AsWebSocket(self._factory, offer)
+        if subprotocol == SIGNALS_PROTOCOL:
+            return _Wanted(way, SIGNALS_WEBSOCKET, offer.resume, subprotocol)
+        return _Wanted(way, PLAIN_WEBSOCKET, None, subprotocol)
+
+    def _as_stream(self, request: Any, state: RequestState, head: RequestHead) -> _Wanted:
         # With a slot ``signals.resource`` has done so, before the route.
         if state.slot is None:
             self.streams.allow_refusals(request, head)
-        offer = check_stream(head, self._rules, signals_protocol=settings.signals_protocol)
-        path, http_route = routed_path(request)
-        record = head.record(path, http_route)
-        back, client_id = self._coming_back(offer.resume, name, client_id, scope, profile, record)
-        identity = self._identified(name, group, client_id, record)
-        spread = hub.runtime.random.uniform(1 - _SPREAD, 1 + _SPREAD)
-        stream = Stream(token_urlsafe(_STREAM_ID_BYTES), hub.clock.seconds() + _STREAM_SECONDS * spread)
-        dialogue = self._dialogue(identity, stream)
-        identity, back = hub.identities.with_joined(identity, back, self._half_open(identity, back))
-        self.streams.allow_page(request, head)
-        return hub.open(
-            identity,
-            record,
-            HandOver(request, state, AsEvents()).connect,
-            scope=scope,
-            endpoint_name=None if state.endpoint is None else state.endpoint.name,
-            encoding=SIGNALS_EVENTS if offer.is_signals else PLAIN_EVENTS,
-            dialogue=dialogue,
-            profile=profile,
-            back=back,
-        )
+        offer = check_stream(head, self._rules, signals_protocol=self.hub.settings.signals_protocol)
+        spread = self.hub.runtime.random.uniform(1 - _SPREAD, 1 + _SPREAD)
+        stream = Stream(token_urlsafe(_STREAM_ID_BYTES), self.hub.clock.seconds() + _STREAM_SECONDS * spread)
+        encoding = SIGNALS_EVENTS if offer.is_signals else PLAIN_EVENTS
+        return _Wanted(AsEvents(), encoding, offer.resume, stream=stream)
 
     def _coming_back(
         self,
@@ -360,10 +358,6 @@ class Converter:
         # It is the same id where ``convert`` gave one, and may have the signature of an older secret.
         known = back.resumption.identity
         return back, client_id if known is None else known.client_id
-
-    def _dialogue(self, identity: Identity, stream: Stream | None = None) -> Dialogue:
-        settings = self.hub.settings
-        return Dialogue(Session(settings.max_json_depth, settings.max_json_keys), identity.groups, stream)
 
 
 def _upgrade_rules(hub: Hub) -> UpgradeRules:

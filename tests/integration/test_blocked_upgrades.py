@@ -126,7 +126,7 @@ def test_a_proxy_that_swallows(chromium: str, tmp_path: Path) -> None:
 
 @pytest.mark.own_event_loop
 def test_five_tabs(chromium: str, tmp_path: Path) -> None:
-    """P92: five tabs with a stream each still load and send, by the last of the six connections that a browser opens."""
+    """P92: five tabs with a stream each load and send, by the last of the six connections that a browser opens."""
     with behind_a_cable(chromium, tmp_path) as (cable, context):
         pages = [opened(context.new_page(), cable.port) for _ in range(5)]
         assert [ask(page, "transport") for page in pages] == ["sse"] * 5
