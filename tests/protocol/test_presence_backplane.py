@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from presence_rooms import Rooms, frames_of, seen, shared
 from twisted.internet.defer import Deferred, fail
-from twisted.logger import capturedLogs
+from twisted.logger import capturedLogs, formatEvent
 from web_fakes import failures_in
 
 from pode_signals.backplane.contract import Member
@@ -56,7 +56,7 @@ def test_watchers_that_leave_before_the_answer(monkeypatch: pytest.MonkeyPatch) 
     rooms.advance(1)
     later.answer()
     other = rooms.watcher("id=other")
-    assert len(later.asked) == 2
+    assert (len(later.asked), frames_of(other)) == (2, [])
     later.answer()
     assert seen(other) == {"other"}
 
@@ -83,4 +83,5 @@ def test_a_join_that_fails(monkeypatch: pytest.MonkeyPatch) -> None:
     with capturedLogs() as logs:
         ada = rooms.connect("id=ada")
     assert [str(each.value) for each in failures_in(logs)] == ["away"]
+    assert any("not shown to others" in (formatEvent(each) or "") for each in logs)
     assert ada.closed is None
