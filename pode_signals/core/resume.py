@@ -10,8 +10,9 @@ A client offers the text as a WebSocket subprotocol, with ``pode.resume.`` befor
 from __future__ import annotations
 
 import re
+from typing import NamedTuple
 
-from attrs import field, frozen
+from attrs import frozen
 
 from .history import Position
 
@@ -44,8 +45,7 @@ _RESUME = re.compile(
 )
 
 
-@frozen
-class ResumeRequest:
+class ResumeRequest(NamedTuple):
     """What a client that comes back offers. At least one of the two is there.
 
     Attributes:
@@ -55,7 +55,10 @@ class ResumeRequest:
     """
 
     position: Position | None
-    token: str | None = field(repr=False)
+    token: str | None
+
+    def __repr__(self) -> str:
+        return f"ResumeRequest(position={self.position!r})"
 
 
 @frozen

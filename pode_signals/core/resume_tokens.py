@@ -7,15 +7,12 @@ reason to refuse a request.
 from __future__ import annotations
 
 import hmac
-import json
 import re
+import zlib
+from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Callable, Sequence
 from enum import StrEnum
-from typing import Any, NamedTuple
-
-from attrs import field, frozen
-from itsdangerous import BadData, Signer, URLSafeSerializer
-from itsdangerous.encoding import base64_encode, want_bytes
+from typing import NamedTuple
 
 from .model import Scope
 from .resume import MAX_TOKEN_CHARACTERS
@@ -25,10 +22,9 @@ __all__ = ["NO_TOKEN", "Conversion", "PassedOver", "ResumeIdentity", "ResumeToke
 
 _COMPRESSED_FROM_BYTES = 256
 _SALT = "pode.signals.v1 resume"
-_FORM = 1
-# Of the form, and of the fields of ResumeIdentity; a token has a user or none.
-_TYPES = [[int, int, str, str, user, list, str, int, str, str] for user in (str, type(None))]
-_TOKEN = re.compile(r"\.?[A-Za-z0-9_-]+\.[A-Za-z0-9_-]{43}")
+# A token's content is lines: no name, id or label has a control character.
+_FORM = "2"
+_TOKEN = re.compile(r"(\.?([A-Za-z0-9_-]+))\.([A-Za-z0-9_-]{43})")
 
 
 class ResumeIdentity(NamedTuple):
@@ -61,38 +57,6 @@ class ResumeIdentity(NamedTuple):
         return f"ResumeIdentity({', '.join(f'{key}={value!r}' for key, value in shown._asdict().items())})"
 
 
-class _Signer(Signer):
-    """HMAC with SHA-256, by keys that are derived already: one call of OpenSSL for each signature."""
-
-    def get_signature(self, value: str | bytes) -> bytes:
-        return _signature(self.secret_keys[-1], want_bytes(value))
-
-    def verify_signature(self, value: str | bytes, sig: str | bytes) -> bool:
-        signed, signature = want_bytes(value), want_bytes(sig)
-        return any(hmac.compare_digest(_signature(key, signed), signature) for key in reversed(self.secret_keys))
-
-
-def _signature(key: bytes, value: bytes) -> bytes:
-    return base64_encode(hmac.digest(key, value, "sha256"))
-
-
-class _Json:
-    """JSON by an encoder and a decoder that are made once. The ``json`` module would make an encoder for each text."""
-
-    dumps = staticmethod(json.JSONEncoder(separators=(",", ":"), ensure_ascii=False).encode)
-    loads = staticmethod(json.JSONDecoder().decode)
-
-
-class _Serializer(URLSafeSerializer):
-    """The payloads of itsdangerous. Short texts are not compressed, which gains little."""
-
-    def dump_payload(self, obj: Any) -> bytes:
-        text = _Json.dumps(obj).encode()
-        if len(text) > _COMPRESSED_FROM_BYTES:
-            return super().dump_payload(obj)
-        return base64_encode(text)
-
-
 class ResumeTokens:
     """Makes and reads the tokens of one hub, or of all hubs of one application.
 
@@ -107,14 +71,11 @@ class ResumeTokens:
         TypeError: a secret is neither ``str`` nor ``bytes``.
     """
 
-    __slots__ = ("_serializer", "_signer")
+    __slots__ = ("_keys",)
 
     def __init__(self, secrets: Sequence[str | bytes], hub: str) -> None:
         salt = f"{_SALT} {hub}".encode()
-        keys = [hmac.digest(secret, salt, "sha256") for secret in secret_bytes(secrets)]
-        # itsdangerous signs with the last secret of its list.
-        self._signer = _Signer(keys[::-1])
-        self._serializer = _Serializer(keys, serializer=_Json)
+        self._keys = tuple(hmac.digest(secret, salt, "sha256") for secret in secret_bytes(secrets))
 
     def make(self, identity: ResumeIdentity) -> str | None:
         """Make a token.
@@ -126,8 +87,9 @@ class ResumeTokens:
             The token; None where it would be longer than 2,048 characters. Such a client comes back by its position
             alone.
         """
-        token = self._signer.sign(self._serializer.dump_payload((_FORM, *identity))).decode()
-        return token if len(token) <= MAX_TOKEN_CHARACTERS else None
+        payload = _payload(identity)
+        token = b"%b.%b" % (payload, _signature(self._keys[0], payload))
+        return token.decode("ascii") if len(token) <= MAX_TOKEN_CHARACTERS else None
 
     def read(self, token: str) -> ResumeIdentity | None:
         """Read a token, without a look at the time.
@@ -140,13 +102,52 @@ class ResumeTokens:
         """
         # Whoever knows a secret can make a token that inflates to much. The bound on its length keeps that small: data
         # inflates to about a thousand times its size at most. Nothing is inflated before the signature is checked.
-        if len(token) > MAX_TOKEN_CHARACTERS or not _TOKEN.fullmatch(token):
+        found = _TOKEN.fullmatch(token) if len(token) <= MAX_TOKEN_CHARACTERS else None
+        if found is None:
             return None
-        try:
-            fields = self._serializer.load_payload(self._signer.unsign(token))
-        except BadData:
+        payload, text, signature = found.groups()
+        signed, given = payload.encode("ascii"), signature.encode("ascii")
+        for key in self._keys:
+            if hmac.compare_digest(_signature(key, signed), given):
+                return _identity(text, is_compressed=text != payload)
+        return None
+
+
+def _signature(key: bytes, payload: bytes) -> bytes:
+    return _base64(hmac.digest(key, payload, "sha256"))
+
+
+def _base64(data: bytes) -> bytes:
+    """The alphabet for URLs, without padding (RFC 4648 section 5)."""
+    return urlsafe_b64encode(data).rstrip(b"=")
+
+
+def _payload(identity: ResumeIdentity) -> bytes:
+    expires_at, name, client_id, user, groups, generation, version, connection, node = identity
+    # No label and an empty one are told apart.
+    label = "" if user is None else f"={user}"
+    content = "\n".join(
+        (_FORM, str(expires_at), name, client_id, label, generation, str(version), connection, node, *groups)
+    ).encode()
+    if len(content) <= _COMPRESSED_FROM_BYTES:
+        return _base64(content)
+    return b"." + _base64(zlib.compress(content))
+
+
+def _identity(text: str, *, is_compressed: bool) -> ResumeIdentity | None:
+    """What a payload says whose signature holds; None where it is none of :func:`_payload`."""
+    try:
+        content = urlsafe_b64decode(text + "=" * (-len(text) % 4))
+        lines = (zlib.decompress(content) if is_compressed else content).decode().split("\n")
+        form, expires_at, name, client_id, label, generation, version, connection, node, *groups = lines
+        if form != _FORM:
             return None
-        return _identity(fields)
+        user = label[1:] if label else None
+        return ResumeIdentity(
+            int(expires_at), name, client_id, user, tuple(groups), generation, int(version), connection, node
+        )
+    except (ValueError, zlib.error):
+        return None
 
 
 class PassedOver(StrEnum):
@@ -167,8 +168,7 @@ class PassedOver(StrEnum):
     """The signature of its client id does not verify for this request."""
 
 
-@frozen
-class Conversion:
+class Conversion(NamedTuple):
     """The arguments of ``convert`` for the connection that a token is offered to.
 
     Attributes:
@@ -180,12 +180,14 @@ class Conversion:
 
     name: str
     user: str | None
-    client_id: str | None = field(repr=False)
+    client_id: str | None
     scope: Scope
 
+    def __repr__(self) -> str:
+        return f"Conversion(name={self.name!r}, user={self.user!r}, scope={self.scope!r})"
 
-@frozen
-class Resumption:
+
+class Resumption(NamedTuple):
     """What an offer to resume comes to, as far as the client's identity goes.
 
     Attributes:
@@ -258,13 +260,3 @@ def _why_passed_over(
     if not is_valid(identity.client_id):
         return PassedOver.CLIENT_ID_INVALID
     return None
-
-
-def _identity(fields: Any) -> ResumeIdentity | None:
-    """What the fields of a token say; None where they are not those of a token."""
-    if type(fields) is not list or [*map(type, fields)] not in _TYPES or fields[0] != _FORM:
-        return None
-    _, expires_at, name, client_id, user, groups, *others = fields
-    if not {str}.issuperset(map(type, groups)):
-        return None
-    return ResumeIdentity(expires_at, name, client_id, user, tuple(groups), *others)

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import math
-
-from attrs import frozen
+from typing import NamedTuple
 
 from ..core.history import Position
 from ..core.resume_tokens import Resumption
@@ -13,8 +12,7 @@ from ..wire.session import Session
 __all__ = ["ComingBack", "Dialogue", "Replay", "Stream"]
 
 
-@frozen
-class ComingBack:
+class ComingBack(NamedTuple):
     """What a client offered that comes back, and what it comes to.
 
     Attributes:

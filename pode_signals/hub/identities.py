@@ -149,7 +149,7 @@ class Identities:
         if len(groups) <= self._max_groups:
             return evolve(identity, groups=groups), back
         self._reports.limit("max_groups", "a client that came back was to be in {count} groups", count=len(groups))
-        return identity, evolve(back, resumption=evolve(back.resumption, groups=(), is_whole=False))
+        return identity, back._replace(resumption=back.resumption._replace(groups=(), is_whole=False))
 
     def check_count(self, groups: tuple[str, ...]) -> None:
         """Raise a ValueError where these are more groups than one connection may be in."""

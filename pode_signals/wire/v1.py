@@ -22,7 +22,7 @@ from __future__ import annotations
 
 import math
 from enum import StrEnum, unique
-from typing import Any, Final, Literal, Self
+from typing import Any, Final, Literal, NamedTuple, Self
 
 from attrs import field, frozen
 
@@ -123,8 +123,7 @@ class ErrorCode(StrEnum):
         return member
 
 
-@frozen
-class Hello:
+class Hello(NamedTuple):
     """The first frame of a connection, which comes again when something in it changes.
 
     Attributes:
@@ -150,9 +149,13 @@ class Hello:
     max_message_bytes: int
     user: str | None = None
     position: Position | None = None
-    resume_token: str | None = field(default=None, repr=False)
+    resume_token: str | None = None
     expires_in_seconds: float | None = None
     presence: Literal["name", "group"] | None = None
+
+    def __repr__(self) -> str:
+        shown = {**self._asdict(), "resume_token": None if self.resume_token is None else "…"}
+        return f"Hello({', '.join(f'{key}={value!r}' for key, value in shown.items())})"
 
     def encoded(self) -> bytes:
         """The frame as UTF-8."""

@@ -1,19 +1,17 @@
 from __future__ import annotations
 
-import json
 import re
 import tracemalloc
 import zlib
+from base64 import urlsafe_b64decode, urlsafe_b64encode
 from random import Random
 from typing import Any
 
-import itsdangerous.url_safe
 import pytest
-from attrs import evolve
 from hypothesis import given
 from hypothesis import strategies as st
-from itsdangerous.encoding import base64_encode
 
+from pode_signals.core import resume_tokens
 from pode_signals.core.model import Scope
 from pode_signals.core.resume import MAX_TOKEN_CHARACTERS, read_resume
 from pode_signals.core.resume_tokens import (
@@ -34,7 +32,8 @@ CONVERSION = Conversion("Rooms", "ada", None, Scope.GLOBAL)
 TOKENS = ResumeTokens(["secret"], "hub")
 NOW = IDENTITY.expires_at - 1
 
-texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
+# As check_name lets them pass.
+texts = st.text(st.characters(exclude_categories=["Cs", "Cc", "Zl", "Zp"]), max_size=20)
 identities = st.builds(
     ResumeIdentity,
     st.integers(0, 2**53),
@@ -58,7 +57,12 @@ def made(identity: ResumeIdentity = IDENTITY, tokens: ResumeTokens = TOKENS) -> 
 
 def signed(payload: bytes, tokens: ResumeTokens = TOKENS) -> str:
     """A token with any content, by somebody who knows the secret."""
-    return tokens._signer.sign(payload).decode("ascii")
+    return (payload + b"." + resume_tokens._signature(tokens._keys[0], payload)).decode("ascii")
+
+
+def base64_encode(content: bytes) -> bytes:
+    """A payload in the alphabet for URLs, without padding."""
+    return urlsafe_b64encode(content).rstrip(b"=")
 
 
 def judged(identity: ResumeIdentity | None = IDENTITY, conversion: Conversion = CONVERSION, **more: Any) -> Resumption:
@@ -90,9 +94,9 @@ def test_a_long_one_is_compressed() -> None:
 
 def test_the_fields() -> None:
     """P50: a token has its form first, then when it expires, and then who the client was and where."""
-    payload = TOKENS._signer.unsign(made())
-    assert TOKENS._serializer.load_payload(payload) == [
-        *(1, 1_790_003_600, "Rooms", "5d12f974", "ada", ["kitchen", "garden"], "generation", 7, "connection", "node")
+    payload = made().partition(".")[0]
+    assert urlsafe_b64decode(payload + "=" * (-len(payload) % 4)).decode().split("\n") == [
+        *("2", "1790003600", "Rooms", "5d12f974", "=ada", "generation", "7", "connection", "node", "kitchen", "garden")
     ]
 
 
@@ -115,10 +119,9 @@ def test_too_long() -> None:
     assert 1_900 < max(lengths) <= MAX_TOKEN_CHARACTERS
     assert made[len(lengths) :] == [None] * (100 - len(lengths))
     assert len(lengths) < 100
-    fields = [1, 1, "n", "c", None, list(groups), "g", 1, "c", "n"]
-    assert TOKENS.read(signed(TOKENS._serializer.dump_payload(fields))) is None
-    fields[5] = list(groups[:50])
-    assert TOKENS.read(signed(TOKENS._serializer.dump_payload(fields))) is not None
+    for number, is_read in ((100, False), (50, True)):
+        payload = resume_tokens._payload(IDENTITY._replace(joined_groups=groups[:number]))
+        assert (TOKENS.read(signed(payload)) is not None) is is_read
 
 
 def test_sixty_groups() -> None:
@@ -168,32 +171,22 @@ def test_it_is_not_the_signature_of_a_client_id() -> None:
 @pytest.mark.parametrize(
     "fields",
     [
-        None,
-        1,
-        {},
-        "text",
         [],
-        [1],
-        [2, *range(9)],
-        [True, 1, "n", "c", None, [], "g", 1, "c"],
-        [2, 1, "n", "c", None, [], "g", 1, "c", "n"],
-        [1, "1", "n", "c", None, [], "g", 1, "c", "n"],
-        [1, 1.5, "n", "c", None, [], "g", 1, "c", "n"],
-        [1, 1, None, "c", None, [], "g", 1, "c", "n"],
-        [1, 1, "n", 5, None, [], "g", 1, "c", "n"],
-        [1, 1, "n", "c", 5, [], "g", 1, "c", "n"],
-        [1, 1, "n", "c", None, "ab", "g", 1, "c", "n"],
-        [1, 1, "n", "c", None, ["a", 1], "g", 1, "c", "n"],
-        [1, 1, "n", "c", None, [], None, 1, "c", "n"],
-        [1, 1, "n", "c", None, [], "g", None, "c", "n"],
-        [1, 1, "n", "c", None, [], "g", 1, 1, "n"],
-        [1, 1, "n", "c", None, [], "g", 1, "c", None],
-        [1, 1, "n", "c", None, [], "g", 1, "c", "n", 1],
+        ["2"],
+        ["1", "1", "n", "c", "", "g", "1", "c", "n"],
+        ["3", "1", "n", "c", "", "g", "1", "c", "n"],
+        ["", "1", "n", "c", "", "g", "1", "c", "n"],
+        ["2", "1", "n", "c", "", "g", "1", "c"],
+        ["2", "one", "n", "c", "", "g", "1", "c", "n"],
+        ["2", "1.5", "n", "c", "", "g", "1", "c", "n"],
+        ["2", "", "n", "c", "", "g", "1", "c", "n"],
+        ["2", "1", "n", "c", "", "g", "one", "c", "n"],
+        ["2", "1", "n", "c", "", "g", "", "c", "n"],
     ],
 )
-def test_other_contents(fields: Any) -> None:
+def test_other_contents(fields: list[str]) -> None:
     """P49: what is signed and is not what a token has is no token."""
-    assert TOKENS.read(signed(base64_encode(json.dumps(fields)))) is None
+    assert TOKENS.read(signed(base64_encode("\n".join(fields).encode()))) is None
 
 
 @pytest.mark.parametrize(
@@ -230,7 +223,7 @@ BOMB = b"." + base64_encode(zlib.compress(b'["' + b" " * 1_500_000 + b'"]', 9))
 def test_a_bomb_is_not_even_inflated(monkeypatch: pytest.MonkeyPatch) -> None:
     """P49: nothing is inflated, decoded or parsed before a signature holds, be it of no secret or of a dropped one."""
     work: list[str] = []
-    monkeypatch.setattr(itsdangerous.url_safe.zlib, "decompress", lambda data: work.append("inflates") or b"")
+    monkeypatch.setattr(resume_tokens.zlib, "decompress", lambda data: work.append("inflates") or b"")
     old, new = ResumeTokens(["old"], "hub"), ResumeTokens(["new"], "hub")
     both = ResumeTokens(["new", "old"], "hub")
     bomb = signed(BOMB, old)
@@ -285,14 +278,14 @@ def test_passed_over(
     identity: ResumeIdentity | None, conversion: dict[str, Any], more: dict[str, Any], why: PassedOver
 ) -> None:
     """P49: a token that is not for this connection gives neither a client id nor groups, and says why."""
-    found = judged(identity, evolve(CONVERSION, **conversion), **more)
+    found = judged(identity, CONVERSION._replace(**conversion), **more)
     assert found == Resumption(None, (), is_whole=False, passed_over=why)
 
 
 @pytest.mark.parametrize("client_id", [None, "5d12f974", "s:5d12f974.signature"])
 def test_the_same_client_id(client_id: str | None) -> None:
     """P50: a token counts where convert gives no client id, or the same one, signed or not."""
-    assert judged(conversion=evolve(CONVERSION, client_id=client_id)).identity == IDENTITY
+    assert judged(conversion=CONVERSION._replace(client_id=client_id)).identity == IDENTITY
 
 
 def test_strictly_signed_ids() -> None:
@@ -329,6 +322,6 @@ def test_nothing_secret_is_in_a_repr() -> None:
     """P53: no repr shows a secret, a token, or the signature of a client id."""
     identity = IDENTITY._replace(client_id="s:5d12f974.signature")
     tokens = ResumeTokens(["the secret"], "hub")
-    shown = repr([identity, tokens, judged(identity), evolve(CONVERSION, client_id="s:5d12f974.signature")])
+    shown = repr([identity, tokens, judged(identity), CONVERSION._replace(client_id="s:5d12f974.signature")])
     assert not re.search(r"signature|the secret", shown)
     assert "5d12f974" in repr(identity)

@@ -10,7 +10,6 @@ from itertools import product
 from random import Random
 
 import pytest
-from attrs import evolve
 from fuzz.mutator import Mutator
 
 from pode_signals.core.model import Scope
@@ -91,8 +90,7 @@ def test_stolen_and_offered_elsewhere() -> None:
     random = Random("theft")
     words = ["Rooms", "rooms", "Room", "Rooms ", "", "ada", "Ada", "eve", "5d12f974", "5d12f975", "s:5d12f974.x", None]
     for _ in range(FORGERIES):
-        theirs = evolve(
-            CONVERSION,
+        theirs = CONVERSION._replace(
             name=random.choice(words) or "Rooms",
             user=random.choice(words),
             client_id=random.choice(words),

@@ -8,7 +8,6 @@ from random import Random
 from typing import Any
 
 import pytest
-from attrs import evolve
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
@@ -182,7 +181,7 @@ def without_joined_groups(patch: pytest.MonkeyPatch) -> None:
 
     def coming_back(self: Resumes, *arguments: Any) -> Any:
         found = real(self, *arguments)
-        return evolve(found, resumption=evolve(found.resumption, groups=()))
+        return found._replace(resumption=found.resumption._replace(groups=()))
 
     patch.setattr(Resumes, "coming_back", coming_back)
 
