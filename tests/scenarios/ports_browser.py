@@ -230,7 +230,8 @@ class BrowserPort(WrappingFactory):
         """Have another server from now on, and a new page."""
         self.cut_all()
         self.wrappedFactory = site
-        self.is_plugged, self.cut_after = True, None
+        # The scenario before may have ended in the middle of a turn.
+        self.is_plugged, self.holds, self.cut_after = True, False, None
         self.answers, self._all = [], []
         self.came = self.went = 0
 
