@@ -191,6 +191,7 @@ class BrowserPort(WrappingFactory):
     Attributes:
         is_plugged: whether anything arrives by new connections.
         upgrades: what becomes of upgrades on their way: ``pass``, ``stripped`` or ``swallowed``.
+        holds: whether what the server writes waits for the end of its turn.
         cut_after: after how many messages the connection is cut; None cuts none.
         answers: the status and the headers of the answer to each upgrade.
         came: how many messages have come by WebSockets.
@@ -225,6 +226,13 @@ class BrowserPort(WrappingFactory):
     def plug(self, cut_after: int | None) -> None:
         """Let later connections be as usual; the next one is cut after so many messages."""
         self.is_plugged, self.cut_after = True, cut_after
+
+    def hold(self, holds: bool) -> None:
+        """Hold what the server writes, or carry what was held, also by connections that have no answer yet."""
+        self.holds = holds
+        if not holds:
+            for each in self._all:
+                each.let_go()
 
     def begin(self, site: IProtocolFactory) -> None:
         """Have another server from now on, and a new page."""

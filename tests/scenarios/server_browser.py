@@ -11,7 +11,7 @@ import traceback
 from typing import Any
 
 from scenarios.driver_memory import MemoryDriver
-from scenarios.lines import Step, read_scenario
+from scenarios.lines import Command, Step, read_scenario
 from scenarios.matching import Bindings, Mismatch
 from scenarios.ports_browser import BrowserPort, client_frame
 from scenarios.program import Program
@@ -41,8 +41,9 @@ class ServerHalf(MemoryDriver):
         """Take the step of a line. Gives the variables, which it may have added to."""
         self._bindings = Bindings(values)
         (step,) = (each for each in self._steps if each.line == line)
-        # In memory nothing arrives before the turn is over either.
-        self._hold(True)
+        if isinstance(step, Command):
+            # In memory nothing arrives before the turn is over either.
+            self._hold(True)
         self.take(step)
         return self._bindings.values
 
@@ -66,8 +67,11 @@ class ServerHalf(MemoryDriver):
         return {who: port.counts() for who, port in self._ports.items()}
 
     def passes(self, seconds: float) -> float:
-        """Let time pass, at most until the next timer; gives how much."""
+        """Let time pass; gives how much. Where a page is connected, which may have to answer, at most until a timer."""
         clock = self._program.clock
+        if not any(port.counts()["open"] for port in self._ports.values()):
+            self._tester.advance(seconds)
+            return seconds
         due = [call.getTime() - clock.seconds() for call in clock.getDelayedCalls()]
         passing = max(0.0, min([seconds, *due]))
         self._tester.advance(passing)
@@ -129,10 +133,7 @@ class ServerHalf(MemoryDriver):
 
     def _hold(self, holds: bool) -> None:
         for port in self._ports.values():
-            port.holds = holds
-            if not holds:
-                for each in port.open_connections():
-                    each.let_go()
+            port.hold(holds)
 
     def _reset(self, port: BrowserPort) -> None:
         port.begin(self._site)
