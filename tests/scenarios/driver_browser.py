@@ -196,10 +196,6 @@ class BrowserDriver:
         self._bindings = Bindings(self._server.call("take_line", step.line, self._bindings.values))
         if isinstance(step, Command):
             self._is_in_a_turn = True
-            if step.verb == "restart":
-                # The ports of the next server begin to count anew.
-                for client in self._clients.values():
-                    client.call("countAnew")
 
     # Clients.
 
@@ -296,8 +292,11 @@ class BrowserDriver:
         # The answer to a request for a stream is none to a WebSocket handshake.
         if self._transport == "sse" and step.pattern == 101:
             return
-        answer = client.take_answer()
-        status, headers = self._server.call("answers", step.who)[answer] if isinstance(answer, int) else answer
+        status = 0
+        # Nobody answers an upgrade that was swallowed.
+        while not status:
+            answer = client.take_answer()
+            status, headers = self._server.call("answers", step.who)[answer] if isinstance(answer, int) else answer
         if status != step.pattern:
             raise Mismatch(f"the status is {status}")
         # Names of headers are the same in any case.

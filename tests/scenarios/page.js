@@ -5,8 +5,9 @@
   const seen = [];
   // The answer to each attempt: "websocket" for an upgrade, whose answer no page is told of.
   const answers = [];
-  const counts = { went: 0, came: 0, pending: 0 };
-  // WebSockets and streams that are connecting or open, and plugged.
+  // Requests without an answer.
+  let pending = 0;
+  // WebSockets and streams that are connecting or open, and plugged; each counts its messages.
   const open = new Set();
   let client;
   let socket;
@@ -26,11 +27,14 @@
     }
   };
   const came = (way, what) => {
-    if (!way.isUnplugged) counts.came++;
+    way.came++;
     if (what) record("<-", what);
   };
 
   class RecordedSocket extends WebSocket {
+    went = 0;
+    came = 0;
+
     constructor(url, protocols) {
       super(url, protocols);
       offered = protocols.slice(1);
@@ -46,7 +50,7 @@
     }
 
     send(data) {
-      if (!this.isUnplugged) counts.went++;
+      this.went++;
       record("->", typeof data === "string" ? textRecord(data) : { binary: true });
       super.send(data);
     }
@@ -100,7 +104,7 @@
       const resume = headers["X-PODE-SIGNAL-RESUME"];
       offered = resume === "-" ? [] : [`pode.resume.${resume}`];
       socket = undefined;
-      stream = { url, posts: 0, putIn: 0 };
+      stream = { url, posts: 0, putIn: 0, went: 0, came: 0 };
     } else if (method === "POST") {
       // A text that the scenario has put in has a number too.
       const number = Number(headers["X-PODE-SIGNAL-POST"]) + stream.putIn;
@@ -110,7 +114,8 @@
     } else record("->", { close: 1000 });
     const way = stream;
     // A POST on a dead line is not waited for.
-    if (!way.isUnplugged) counts.pending++;
+    const isWaitedFor = !way.isUnplugged;
+    if (isWaitedFor) pending++;
     try {
       const response = await fetch(url, { ...init, method, headers });
       if (method !== "GET") return response;
@@ -119,7 +124,7 @@
       open.add(way);
       return recorded(response, way);
     } finally {
-      if (!way.isUnplugged) counts.pending--;
+      if (isWaitedFor) pending--;
     }
   };
 
@@ -135,6 +140,7 @@
     await fetch(stream.url, { method: "POST", headers, body: `[${text}]` });
   };
 
+  const total = (count) => [...open].reduce((sum, way) => sum + way[count], 0);
   const sees = (words, named = {}) => seen.push([words, named]);
 
   globalThis.kit = {
@@ -180,7 +186,6 @@
       );
     },
     close: () => client.close(),
-    countAnew: () => Object.assign(counts, { went: 0, came: 0 }),
     async write(text) {
       if (stream) await putIn(text);
       else socket.send(text);
@@ -192,7 +197,7 @@
       open.clear();
     },
     look: () => ({
-      counts: { ...counts, open: open.size },
+      counts: { pending, open: open.size, went: total("went"), came: total("came") },
       records,
       seen,
       answers,

@@ -27,6 +27,8 @@ class BrowserConnection(ProtocolWrapper):
         is_plugged: whether anything still goes from one end to the other.
         has_browser: whether the browser still has its end.
         way: ``websocket`` or ``stream`` once it is one; ``swallowed`` for an upgrade that nobody answers; else empty.
+        came: how many messages have come by a WebSocket.
+        went: how many messages and events were written.
     """
 
     factory: BrowserPort
@@ -36,6 +38,7 @@ class BrowserConnection(ProtocolWrapper):
         self.is_plugged = factory.is_plugged
         self.has_browser = True
         self.way = ""
+        self.came = self.went = 0
         self._is_upgrade = False
         self._came = bytearray()
         self._written = bytearray()
@@ -47,15 +50,17 @@ class BrowserConnection(ProtocolWrapper):
         if not self.is_plugged:
             return
         if b"\r\nUpgrade: websocket\r\n" in data:
-            self._is_upgrade = self.factory.upgrades == "pass"
+            self._is_upgrade = True
             if self.factory.upgrades == "swallowed":
                 self.way, self.is_plugged = "swallowed", False
+                # It has its place in the order of answers, and none ever comes.
+                self.factory.answers.append((0, {}))
                 return
             if self.factory.upgrades == "stripped":
                 data = data.replace(b"\r\nUpgrade: websocket", b"").replace(b"\r\nConnection: Upgrade", b"")
         elif self.way == "websocket":
             self._came += data
-            self.factory.came += sum(_is_message(frame) for frame in _take_frames(self._came))
+            self.came += sum(_is_message(frame) for frame in _take_frames(self._came))
         super().dataReceived(data)
 
     def connectionLost(self, reason: Failure) -> None:
@@ -138,7 +143,7 @@ class BrowserConnection(ProtocolWrapper):
         """See what an answer makes of the connection; gives what follows its head."""
         head, end, rest = data.partition(_END_OF_HEAD)
         if end and head.startswith(b"HTTP/1.1 "):
-            if self._is_upgrade or head.startswith(b"HTTP/1.1 101 "):
+            if self._is_upgrade:
                 self.factory.answers.append(_read_head(head))
             if head.startswith(b"HTTP/1.1 101 "):
                 self.way = "websocket"
@@ -164,12 +169,12 @@ class BrowserConnection(ProtocolWrapper):
             super().write(event)
             # The first lines of a stream are no message.
             if event.startswith(b"retry:"):
-                self.factory.went += 1
+                self.went += 1
             elif self._has_to_be_cut():
                 return
 
     def _has_to_be_cut(self) -> bool:
-        self.factory.went += 1
+        self.went += 1
         if self.factory.cut_after is None:
             return False
         self.factory.cut_after -= 1
@@ -193,9 +198,7 @@ class BrowserPort(WrappingFactory):
         upgrades: what becomes of upgrades on their way: ``pass``, ``stripped`` or ``swallowed``.
         holds: whether what the server writes waits for the end of its turn.
         cut_after: after how many messages the connection is cut; None cuts none.
-        answers: the status and the headers of the answer to each upgrade.
-        came: how many messages have come by WebSockets.
-        went: how many messages and events were written.
+        answers: the status and the headers of the answer to each upgrade; 0 for one that was swallowed.
     """
 
     protocol = BrowserConnection
@@ -208,8 +211,6 @@ class BrowserPort(WrappingFactory):
         self.holds = False
         self.cut_after: int | None = None
         self.answers: list[tuple[int, dict[str, str]]] = []
-        self.came = 0
-        self.went = 0
         self._all: list[BrowserConnection] = []
 
     def buildProtocol(self, addr: Any) -> Any:
@@ -234,23 +235,31 @@ class BrowserPort(WrappingFactory):
             for each in self._all:
                 each.let_go()
 
-    def begin(self, site: IProtocolFactory) -> None:
-        """Have another server from now on, and a new page."""
+    def begin(self) -> None:
+        """Have a new page."""
         self.cut_all()
-        self.wrappedFactory = site
         # The scenario before may have ended in the middle of a turn.
         self.is_plugged, self.holds, self.cut_after = True, False, None
         self.answers, self._all = [], []
-        self.came = self.went = 0
+
+    def have_server(self, site: IProtocolFactory) -> None:
+        """Have another server from now on."""
+        self.cut_all()
+        self.wrappedFactory = site
 
     def open_connections(self) -> list[BrowserConnection]:
         """Those that are WebSockets or streams, and plugged."""
         return [each for each in self._all if each.is_plugged and each.way]
 
     def counts(self) -> dict[str, int]:
-        """What the page has to agree on when everything has arrived."""
+        """Count what the page has to agree on when everything has arrived, of connections that are there."""
         swallowed = [each for each in self._all if each.has_browser and each.way == "swallowed"]
-        return {"went": self.went, "came": self.came, "open": len(self.open_connections()) + len(swallowed)}
+        there = self.open_connections()
+        return {
+            "went": sum(each.went for each in there),
+            "came": sum(each.came for each in there),
+            "open": len(there) + len(swallowed),
+        }
 
     def cut_all(self) -> None:
         """Cut whatever is there."""

@@ -35,6 +35,8 @@ class ServerHalf(MemoryDriver):
     def __init__(self, text: str, transport: Any, ports: dict[str, BrowserPort]) -> None:
         self._steps: tuple[Step, ...] = read_scenario(text)
         self._ports = ports
+        # What the network does outlives a server.
+        self._upgrades = "pass"
         super().__init__(transport)
 
     def take_line(self, line: int, values: dict[str, Any]) -> dict[str, Any]:
@@ -53,8 +55,10 @@ class ServerHalf(MemoryDriver):
             port = BrowserPort(self._site)
             port.number = reactor.listenTCP(0, port, interface="127.0.0.1").getHost().port
             self._ports[who] = port
-        self._reset(self._ports[who])
-        return self._ports[who].number
+        port = self._ports[who]
+        port.begin()
+        port.upgrades = self._upgrades
+        return port.number
 
     def counts(self, ends_turn: bool) -> dict[str, dict[str, int]]:
         """Count what went over the ports, after everything has happened that is due now, unless the turn goes on."""
@@ -94,12 +98,6 @@ class ServerHalf(MemoryDriver):
         """Let the next connection of a client be as usual; but it is cut after so many messages."""
         self._ports[who].plug(cut_after)
 
-    def upgrades(self, what: str) -> None:
-        """Say what becomes of upgrades on all ports."""
-        self._upgrades = what
-        for each in self._ports.values():
-            each.upgrades = what
-
     def put_in(self, who: str, payload: str) -> None:
         """Have a text come to the server, which need not be UTF-8: no browser sends such a one."""
         (connection,) = self._ports[who].open_connections()
@@ -119,25 +117,22 @@ class ServerHalf(MemoryDriver):
         resource = self._program.signals.resource(self._program.root, client_at="/signals.js")
         self._tester = SignalTester(self._program.signals, resource)
         self._site = Site(IResource(resource), timeout=None)
-        self._upgrades = "pass"
         for each in self._ports.values():
-            self._reset(each)
+            each.have_server(self._site)
 
     def _server(self, step: Any) -> None:
         if step.verb == "restart":
             self._cut_pages()
         if step.verb == "upgrades":
-            self.upgrades(step.arguments[0])
+            (self._upgrades,) = step.arguments
+            for each in self._ports.values():
+                each.upgrades = self._upgrades
         else:
             super()._server(step)
 
     def _hold(self, holds: bool) -> None:
         for port in self._ports.values():
             port.hold(holds)
-
-    def _reset(self, port: BrowserPort) -> None:
-        port.begin(self._site)
-        port.upgrades = self._upgrades
 
     def _cut_pages(self) -> None:
         for each in self._ports.values():

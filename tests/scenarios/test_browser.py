@@ -11,8 +11,12 @@ from scenarios.driver_browser import Server, run_in_browser, serving
 from scenarios.lines import scenario_paths
 from scenarios.matching import Mismatch
 
-# Bytes that no stream can bring, and codes with which no client of a stream can end.
-_NOT_OF_STREAMS = ("13_close_codes",)
+_NOT_OF_STREAMS = (
+    # Bytes that no stream can bring, and codes with which no client of a stream can end.
+    "13_close_codes",
+    # A client that is told to use streams tries no upgrade.
+    "18_blocked_upgrade",
+)
 
 _OPEN = 'c1 connect /room\nc1 <- {"type":"hello","clientId":$id,…}\nc1: open recovered=false\n'
 _SIGNAL = _OPEN + 'server send "x" name=Room\nc1 <- {"type":"signal","data":"x"}\n'
