@@ -37,8 +37,7 @@ class BrowserClient(Untaken):
         url = f"http://localhost:{port}/signals.js"
         with page.expect_event("framenavigated", lambda each: each.url == url) as event:
             page.evaluate(
-                "url => { const frame = document.createElement('iframe'); frame.src = url; document.body.append(frame); }",
-                url,
+                "url => document.body.append(Object.assign(document.createElement('iframe'), { src: url }))", url
             )
         self._frame: PageFrame = event.value
         self._frame.evaluate(_KIT)

@@ -7,8 +7,9 @@ A client that waits to come back asks for its URL, and gets that at ``reconnect`
 After each command the driver waits until everything has arrived: until the server and the pages have nothing to do and
 agree on how many messages went over each port, twice in a row. So ``nothing`` means that nothing comes.
 
-What no page can do is done by a client of ``pode_signals.testing`` at the server, as are plain clients: a page can't say
-that it comes from elsewhere and be told the status, and ``SignalClient`` refuses to begin at what is no position.
+Plain clients are those of ``pode_signals.testing``, at the server. So is a client that is to do what no page can: a
+page can't say that it comes from elsewhere and be told the status, and ``SignalClient`` refuses to begin at what is no
+position.
 """
 
 from __future__ import annotations
