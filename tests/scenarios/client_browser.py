@@ -26,8 +26,8 @@ class BrowserClient(Untaken):
         port: the port that the client connects to.
 
     Attributes:
-        counts: how many messages the page has sent and received, how many of its requests are not answered, and how
-            many connections it has.
+        counts: how many messages the page has sent and received, how many connections it has, and on
+            how many of them, and of its requests, something is still to come.
         found: what the frame has said when it was looked at last.
     """
 

@@ -307,8 +307,5 @@ class BrowserDriver:
 
 def _agree(there: dict[str, int], here: dict[str, int]) -> bool:
     """Whether a port and its page have nothing on its way."""
-    return not here["pending"] and (there["came"], there["went"], there["open"]) == (
-        here["went"],
-        here["came"],
-        here["open"],
-    )
+    is_busy = there["pending"] or here["pending"]
+    return not is_busy and (there["came"], there["went"], there["open"]) == (here["went"], here["came"], here["open"])

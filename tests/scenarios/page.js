@@ -140,6 +140,7 @@
     await fetch(stream.url, { method: "POST", headers, body: `[${text}]` });
   };
 
+  const closing = () => [...open].filter((way) => way.readyState === WebSocket.CLOSING).length;
   const total = (count) => [...open].reduce((sum, way) => sum + way[count], 0);
   const sees = (words, named = {}) => seen.push([words, named]);
 
@@ -197,7 +198,7 @@
       open.clear();
     },
     look: () => ({
-      counts: { pending, open: open.size, went: total("went"), came: total("came") },
+      counts: { pending: pending + closing(), open: open.size, went: total("went"), came: total("came") },
       records,
       seen,
       answers,

@@ -18,6 +18,7 @@ __all__ = ["BrowserPort", "client_frame"]
 _END_OF_HEAD = b"\r\n\r\n"
 _END_OF_EVENT = b"\n\n"
 _DATA_OPCODES = (0, 1, 2)
+_CLOSE, _PING, _PONG = 8, 9, 10
 
 
 class BrowserConnection(ProtocolWrapper):
@@ -29,6 +30,7 @@ class BrowserConnection(ProtocolWrapper):
         way: ``websocket`` or ``stream`` once it is one; ``swallowed`` for an upgrade that nobody answers; else empty.
         came: how many messages have come by a WebSocket.
         went: how many messages and events were written.
+        asked: the opcode of the control frame that the browser has to act on: a ping, or a close frame; else 0.
     """
 
     factory: BrowserPort
@@ -38,7 +40,7 @@ class BrowserConnection(ProtocolWrapper):
         self.is_plugged = factory.is_plugged
         self.has_browser = True
         self.way = ""
-        self.came = self.went = 0
+        self.came = self.went = self.asked = 0
         self._is_upgrade = False
         self._came = bytearray()
         self._written = bytearray()
@@ -60,7 +62,10 @@ class BrowserConnection(ProtocolWrapper):
                 data = data.replace(b"\r\nUpgrade: websocket", b"").replace(b"\r\nConnection: Upgrade", b"")
         elif self.way == "websocket":
             self._came += data
-            self.came += sum(_is_message(frame) for frame in _take_frames(self._came))
+            for frame in _take_frames(self._came):
+                self.came += _is_message(frame)
+                if _opcode(frame) == _PONG and self.asked == _PING:
+                    self.asked = 0
         super().dataReceived(data)
 
     def connectionLost(self, reason: Failure) -> None:
@@ -158,6 +163,8 @@ class BrowserConnection(ProtocolWrapper):
         self._written += data
         for frame in _take_frames(self._written):
             super().write(frame)
+            if _opcode(frame) == _CLOSE or (_opcode(frame) == _PING and not self.asked):
+                self.asked = _opcode(frame)
             if _is_message(frame) and self._has_to_be_cut():
                 return
 
@@ -259,6 +266,7 @@ class BrowserPort(WrappingFactory):
             "went": sum(each.went for each in there),
             "came": sum(each.came for each in there),
             "open": len(there) + len(swallowed),
+            "pending": sum(each.asked > 0 for each in there),
         }
 
     def cut_all(self) -> None:
@@ -275,7 +283,11 @@ def client_frame(opcode: int, payload: bytes) -> bytes:
 
 def _is_message(frame: bytes) -> bool:
     """Whether a frame is the last one of a message."""
-    return bool(frame[0] & 0x80) and frame[0] & 0x0F in _DATA_OPCODES
+    return bool(frame[0] & 0x80) and _opcode(frame) in _DATA_OPCODES
+
+
+def _opcode(frame: bytes) -> int:
+    return frame[0] & 0x0F
 
 
 def _take_frames(buffer: bytearray) -> list[bytes]:
