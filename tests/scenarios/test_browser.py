@@ -38,7 +38,10 @@ def server() -> Iterator[Server]:
 
 @pytest.mark.parametrize("path", scenario_paths(), ids=lambda path: path.stem)
 def test_scenario(path: Path, shared_browser: SharedBrowser, server: Server) -> None:
-    """P2: what goes over the wire, and what the application sees, is what the scenario says, line by line."""
+    """P2: what goes over the wire, and what the application sees, is what the scenario says, line by line.
+
+    P92: so also where upgrades are stripped or swallowed.
+    """
     shared_browser.run(run_in_browser, server, path.read_text(encoding="utf-8"))
 
 
