@@ -201,6 +201,7 @@ class BrowserPort(WrappingFactory):
         site: the server.
 
     Attributes:
+        number: the number of the port, once it is open.
         is_plugged: whether anything arrives by new connections.
         upgrades: what becomes of upgrades on their way: ``pass``, ``stripped`` or ``swallowed``.
         holds: whether what the server writes waits for the end of its turn.
@@ -213,6 +214,7 @@ class BrowserPort(WrappingFactory):
 
     def __init__(self, site: IProtocolFactory) -> None:
         super().__init__(site)
+        self.number = 0
         self.is_plugged = True
         self.upgrades = "pass"
         self.holds = False
