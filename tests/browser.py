@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from typing import Concatenate, ParamSpec, TypeVar
 
 from playwright.sync_api import Browser, BrowserContext, Route, sync_playwright
 
@@ -16,6 +18,38 @@ ARGUMENTS = [
     "--disable-component-update",
     "--disable-sync",
 ]
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+class SharedBrowser:
+    """A browser for all tests of a file, which have no thread in common: it has a thread of its own.
+
+    Args:
+        browser: the browser.
+        thread: the thread that it belongs to.
+    """
+
+    def __init__(self, browser: Browser, thread: ThreadPoolExecutor) -> None:
+        self._browser = browser
+        self._thread = thread
+
+    def run(self, function: Callable[Concatenate[Browser, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Run a function with the browser as its first argument, in the browser's thread."""
+        return self._thread.submit(function, self._browser, *args, **kwargs).result()
+
+
+@contextmanager
+def sharing(executable: str) -> Iterator[SharedBrowser]:
+    """A headless browser for several tests."""
+    with ThreadPoolExecutor(1) as thread:
+        opened = browsing(executable)
+        browser = thread.submit(opened.__enter__).result()
+        try:
+            yield SharedBrowser(browser, thread)
+        finally:
+            thread.submit(opened.__exit__, None, None, None).result()
 
 
 @contextmanager

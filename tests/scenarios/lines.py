@@ -22,6 +22,9 @@ The two directions of a client have no order with each other.
 ``c1 sleeps 20`` lets time pass while no timer of the client runs; all of them come late, at the end. ``c1 unplugs``
 lets nothing arrive any more at either end, and neither end sees that. Only clients with a clock can do both.
 
+``server upgrades stripped`` has the network take from later upgrades that they are any, ``swallowed`` has it lose them,
+and ``pass`` lets them through. Only clients with a network can do that.
+
 ``server advance 5`` lets time pass for the server and for clients that are connected. A client that waits to come back
 does so at ``reconnect``, and at no other time.
 """

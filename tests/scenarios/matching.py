@@ -43,14 +43,21 @@ class Untaken:
 
 
 class Bindings:
-    """The values of a scenario's variables, as far as they are known."""
+    """The values of a scenario's variables, as far as they are known.
 
-    def __init__(self) -> None:
-        self._values: dict[str, Any] = {}
+    Args:
+        values: those that are known already.
+
+    Attributes:
+        values: all that are known, by the names of the variables.
+    """
+
+    def __init__(self, values: dict[str, Any] | None = None) -> None:
+        self.values: dict[str, Any] = {} if values is None else values
 
     def bind(self, variable: Variable, value: Any) -> None:
         """Give a variable its value, or see that it has that value."""
-        known = self._values.setdefault(variable.name, value)
+        known = self.values.setdefault(variable.name, value)
         if not _same(known, value):
             raise Mismatch(f"${variable.name} is {known!r}, and not {value!r}")
 
@@ -79,7 +86,7 @@ class Bindings:
     def filled(self, pattern: Any) -> Any:
         """A pattern with its variables' values in their places; one that has no value yet gets a new text."""
         if isinstance(pattern, Variable):
-            return self._values.setdefault(pattern.name, f"{pattern.name}.{len(self._values)}")
+            return self.values.setdefault(pattern.name, f"{pattern.name}.{len(self.values)}")
         if isinstance(pattern, dict):
             return {key: self.filled(each) for key, each in pattern.items() if key != ANYTHING_MORE}
         if isinstance(pattern, list | tuple):
