@@ -340,3 +340,11 @@ def test_names_on_the_pode_page_exist() -> None:
         if not is_parameter:
             called = [name.partition("(")[0].split(".") for name in row.here if "(" in name]
             functions = [each for path in called for each in walk(ROOTS[path[0]][0], path[1:])]
+
+
+def test_arguments_of_the_python_client() -> None:
+    """S0.1: the table on the page of the Python client has each argument of it, and no other."""
+    page = (DOCS / "python-client.md").read_text(encoding="utf-8")
+    table = page.partition("## Arguments\n")[2].partition("\n## ")[0]
+    listed = [name for row in re.findall(r"^\| (`.+?) \|", table, re.MULTILINE) for name in SPAN.findall(row)]
+    assert listed == parameters(client.SignalClient)

@@ -17,7 +17,7 @@ from .origin import is_origin, origin_allowed
 from .request_head import RequestHead
 from .resume import ResumeRequest, read_resume
 from .text import FORBIDDEN, shown
-from .upgrade import SIGNALS_PROTOCOL, UpgradeRules, check_target
+from .upgrade import SIGNALS_PROTOCOL, UpgradeRules, check_target, is_upgrade
 
 __all__ = [
     "Preflight",
@@ -28,6 +28,7 @@ __all__ = [
     "is_posted",
     "page_of",
     "preflight_in",
+    "stream_not_allowed",
 ]
 
 _RESUME, _TOKEN, _NUMBER = b"x-pode-signal-resume", b"x-pode-signal-token", b"x-pode-signal-post"
@@ -77,6 +78,15 @@ class Preflight(Enum):
 def asks_for_events(head: RequestHead) -> bool:
     """Whether a request asks for server-sent events, well or badly."""
     return head.method in (b"GET", b"HEAD") and _accepted(head) is not None
+
+
+def stream_not_allowed(head: RequestHead) -> UpgradeRefused | None:
+    """The refusal of a request for a stream by a hub that serves none; None for a request that asks for none."""
+    if head.method != b"GET" or is_upgrade(head) or not asks_for_events(head):
+        return None
+    said = "This route takes WebSockets alone, since allow_sse is False."
+    hint = "the client asks for server-sent events, which allow_sse=True allows"
+    return UpgradeRefused(426, said, [("Upgrade", "websocket"), ("Connection", "Upgrade")], hint=hint)
 
 
 def is_posted(head: RequestHead) -> bool:

@@ -259,8 +259,9 @@ class Settings:
     )
     fast: bool = flag(
         True,
-        "Whether WebSockets are served by shorter ways past Twisted and Autobahn. Clients see no difference; the server"
-        " needs less time and memory. ``PODE_SIGNALS_FAST=off`` in the environment turns the shorter ways off as well.",
+        "Whether faster code of this package serves WebSockets in place of Twisted's and Autobahn's. Clients see no"
+        " difference; the server needs less time and memory. ``PODE_SIGNALS_FAST=off`` in the environment turns the"
+        " faster code off as well.",
     )
     duplicate_client_id: DuplicateClientId = choice(
         DuplicateClientId.REPLACE,

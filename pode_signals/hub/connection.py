@@ -186,8 +186,8 @@ class SignalConnection:
     def recovered(self) -> bool | None:
         """Whether its client came back and gets all that it missed; False where messages may be lost.
 
-        False for each new client as well, which has to be given the state of things either way. None for a client of
-        the plain protocol, of which nobody knows, and until a slow history has said what it has.
+        False for each new client as well, which has to be given the state of things either way. None for a plain
+        client of a WebSocket, of which nobody knows, and until a slow history has said what it has.
         """
         dialogue = self._link.dialogue
         return None if dialogue is None else dialogue.recovered

@@ -79,8 +79,6 @@ class TestClient:
         response_headers: the headers of the answer; names in any case find them.
         offered: the subprotocols that it has offered of its own accord; for server-sent events what they say.
         auto_acknowledge: whether a signal that wants an answer gets it when :meth:`receive` takes the signal.
-        presence: who is connected, as the client was told last (:class:`~pode_signals.client.PresenceChanged`); None
-            before it was told, and for a plain client.
     """
 
     __test__ = False
@@ -105,7 +103,7 @@ class TestClient:
         self.transport: ClientTransport = transport
         self.headers = headers
         self.auto_acknowledge = auto_acknowledge
-        self.presence: PresenceChanged | None = None
+        self._presence: PresenceChanged | None = None
         self._views = PresenceViews()
         self.response_headers: Mapping[str, str] = {}
         self.offered = place.subprotocols() if protocol == "signals" else ()
@@ -131,6 +129,15 @@ class TestClient:
         return self._hello
 
     @property
+    def presence(self) -> PresenceChanged | None:
+        """Who is connected, as the client was told last; None before it was told, and for a plain client.
+
+        It is a :class:`~pode_signals.client.PresenceChanged`. Where presence is shared per group, it is of one group.
+        """
+        self._turn()
+        return self._presence
+
+    @property
     def closed(self) -> Closure | None:
         """How the connection has ended, as the client sees that; None while it is open."""
         self._turn()
@@ -150,11 +157,20 @@ class TestClient:
         Args:
             message: any JSON value but None.
             to: ``path``, ``group``, ``client_id`` and ``direct``, as a client may give them.
+
+        Raises:
+            TypeError: a plain client of server-sent events only reads.
         """
         self._say(message, to)
 
     def watch(self, *, watch: bool = True) -> None:
-        """Ask who is connected, and to be told of changes; or to be told no more. :attr:`presence` has what comes."""
+        """Ask who is connected, and to be told of changes; or to be told no more. :attr:`presence` has what comes.
+
+        Raises:
+            TypeError: a plain client is never told.
+        """
+        if self.protocol == "plain":
+            raise TypeError('a plain client gets no presence: connect(…, protocol="signals") makes one that does')
         self.send_text(watch_text(watch))
 
     def ask(self, message: object, **to: Any) -> Asked:
@@ -362,7 +378,7 @@ class TestClient:
                 assert isinstance(read, PresenceFrame)
                 changed, is_missing = self._views.apply(read)
                 assert not is_missing, f"a frame of presence is missing before {frame}"
-                self.presence = changed or self.presence
+                self._presence = changed or self._presence
             case {"type": "beat"} as frame:
                 self.place.moved(frame.get("offset"))
             case {"type": "reply" | "error", "id": id} as frame if id in self._asked:

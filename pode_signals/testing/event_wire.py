@@ -66,7 +66,16 @@ class EventWire(ClientWire):
         super().__init__(**wire)
 
     def write_text(self, data: bytes) -> None:
-        """Post one text, which need not be UTF-8. An answer other than 202 is recorded with its status."""
+        """Post one text, which need not be UTF-8. An answer other than 202 is recorded with its status.
+
+        Raises:
+            TypeError: the client is a plain one, which has no token to post with.
+        """
+        if not self._is_json:
+            raise TypeError(
+                'a plain client of server-sent events only reads: connect(…, protocol="signals", transport="sse")'
+                " makes one that sends"
+            )
         self._record("->", data)
         self._posted += 1
         own = {"X-PODE-SIGNAL-POST": str(self._posted), "Content-Type": "application/json"}

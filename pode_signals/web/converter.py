@@ -17,7 +17,7 @@ from twisted.python.components import Componentized
 from werkzeug.exceptions import NotFound
 
 from ..core.addresses import TrustedProxies
-from ..core.event_streams import asks_for_events, check_stream
+from ..core.event_streams import asks_for_events, check_stream, stream_not_allowed
 from ..core.model import Identity, Scope
 from ..core.request_head import RequestHead
 from ..core.request_record import RequestRecord, header_text
@@ -321,7 +321,10 @@ class Converter:
         )
 
     def _as_websocket(self, head: RequestHead, subprotocols: Sequence[str]) -> _Wanted:
-        offer = check(head, self._rules)
+        try:
+            offer = check(head, self._rules)
+        except UpgradeRefused as refused:
+            raise stream_not_allowed(head) or refused from None
         allowed = self.hub.settings.signals_protocol
         subprotocol = chosen_subprotocol(offer.subprotocols, subprotocols, signals_protocol=allowed)
         if self._factory is None:

@@ -88,6 +88,27 @@ def test_the_client_in_chromium(chromium: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.own_event_loop
+def test_the_plug_of_the_guide(chromium: str, tmp_path: Path) -> None:
+    """P36: the lines of the guide that pull the plug keep a client away until it is in again; then nothing is lost."""
+    plug = fences(DOCS / "browser-client.md", "js")[0].text
+    opened = 'client.on("open", ({ recovered }) => show("open", recovered)); await client.ready;'
+    with page_of_server(chromium, tmp_path) as page:
+        run(
+            page,
+            f'const {{ SignalClient }} = await import("/signals.js"); {plug} {opened} Object.assign(window, {{ client,'
+            " unplug, plugIn: () => plugIn(), other: new SignalClient('/rooms') });",
+        )
+        shown(page, '"open" false')
+        run(page, "unplug();")
+        page.wait_for_function("client.state === 'waiting'")
+        run(page, "client.on('signal', ({ data, replayed }) => show('signal', data, replayed));")
+        page.wait_for_function("client.state === 'connecting'")
+        assert run(page, "return other.request({ text: 'soup' });") == {"read": 1}
+        run(page, "plugIn();")
+        shown(page, '"open" false', '"open" true', '"signal" {"text":"soup"} true')
+
+
+@pytest.mark.own_event_loop
 def test_a_refused_page(chromium: str, tmp_path: Path) -> None:
     """P88: where a path does not exist, a page learns the status, which a browser tells of no WebSocket."""
     with page_of_server(chromium, tmp_path) as page:
@@ -108,8 +129,7 @@ def test_the_page_is_frozen(chromium: str, tmp_path: Path) -> None:
 
 def without_a_library() -> str:
     """The snippet of the guide."""
-    (snippet,) = fences(DOCS / "browser-client.md", "js")
-    text = snippet.text.strip()
+    text = fences(DOCS / "browser-client.md", "js")[-1].text.strip()
     assert len(text.splitlines()) < 25
     return text
 

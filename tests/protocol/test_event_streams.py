@@ -6,6 +6,7 @@ import json
 
 import pytest
 from event_clients import Listener, asked, events_world
+from twisted.logger import capturedLogs, formatEvent
 from web_fakes import Answer, World, plain
 
 from pode_signals.testing.handshake import read_answer
@@ -113,9 +114,28 @@ class TestOpening:
         strict = logged(trusted_proxies=["203.0.113.7"], allow_missing_origin=False)
         assert refused(strict, *own).status == 403
 
-    def test_not_allowed(self) -> None:
-        """S16: without ``allow_sse`` a request for a stream is refused like any other that is no upgrade."""
-        assert refused(logged(allow_sse=False), ACCEPT).status == 426
+    @pytest.mark.parametrize("version", [b"HTTP/1.1", b"HTTP/1.0"])
+    def test_not_allowed(self, version: bytes) -> None:
+        """S16: without ``allow_sse`` a request for a stream gets 426, and answer and log name that setting."""
+        world = logged(allow_sse=False)
+        with capturedLogs() as lines:
+            answer = asked(world, plain("/room", ACCEPT).replace(b"HTTP/1.1", version))
+        said = "This route takes WebSockets alone, since allow_sse is False."
+        assert (answer.status, answer.body.decode()) == (426, f"{said}\n")
+        assert answer.value("Upgrade") == "websocket"
+        (line,) = [formatEvent(each) for each in lines if "with 426" in formatEvent(each)]
+        hint = "the client asks for server-sent events, which allow_sse=True allows"
+        assert line == f"refused a request for /room with 426: {said} ({hint})"
+
+    @pytest.mark.parametrize(
+        ("method", "headers", "status"),
+        [(b"HEAD", [ACCEPT], 405), (b"GET", [ACCEPT, ("Upgrade", "websocket")], 426), (b"GET", [], 426)],
+    )
+    def test_nothing_about_streams(self, method: bytes, headers: list[tuple[str, str]], status: int) -> None:
+        """S16: what is no request for a stream is refused without a word about streams."""
+        answer = refused(logged(allow_sse=False), *headers, method=method)
+        assert answer.status == status
+        assert b"allow_sse" not in answer.body
 
     def test_a_second_connection_takes_the_place(self) -> None:
         """P50: a client that comes back replaces its half-open stream, which ends with 4409."""

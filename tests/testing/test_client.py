@@ -69,6 +69,40 @@ def test_plain_clients_ask_nothing(bob: TestClient) -> None:
     assert bob.frames() == []
 
 
+def test_plain_clients_watch_nothing(bob: TestClient) -> None:
+    """P1: a plain client gets no presence, and asking for that is an error at once."""
+    with pytest.raises(TypeError, match=r"^a plain client gets no presence: connect\(…, protocol="):
+        bob.watch()
+    assert bob.frames() == []
+
+
+def test_a_plain_client_of_a_stream_only_reads() -> None:
+    """P92: a plain client of server-sent events can't send, and trying is an error at once."""
+    rooms = Rooms(allow_sse=True)
+    client = SignalTester(rooms.signals, rooms.app.resource()).connect("/rooms", transport="sse")
+    for send in (client.send, client.send_text):
+        with pytest.raises(TypeError, match=r"^a plain client of server-sent events only reads: connect\(…, protocol="):
+            send("soup")
+    assert [each["event"] for each in client.frames()] == ["hello"]
+    rooms.signals.send("soup", name="Rooms")
+    assert client.receive() == "soup"
+
+
+def test_presence_is_there_at_once() -> None:
+    """P75: who is connected is there as soon as a test asks for it, without a turn of its own."""
+    rooms = Rooms()
+    rooms.signals.share_presence("Rooms")
+    tester = SignalTester(rooms.signals, rooms.app.resource())
+    ada, bob = (tester.connect("/rooms", protocol="signals") for _ in range(2))
+    ada.watch()
+    assert ada.presence is not None
+    assert ada.presence.members is not None
+    assert set(ada.presence.members) == {ada.client_id, bob.client_id}
+    bob.close()
+    tester.advance(1)
+    assert ada.presence.count == 1
+
+
 def test_an_answer_that_comes_later(rooms: Rooms, ada: TestClient) -> None:
     """P25: a test can do something while the signal route waits, and take the answer then."""
     with pytest.raises(AssertionError, match=r"^there is no answer yet: "):
