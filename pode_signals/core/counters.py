@@ -56,7 +56,7 @@ class Counters:
     functions_failed: int = _number("Functions of yours that raised an exception.")
     functions_timed_out: int = _number("Functions of yours that were cancelled at their time limit.")
     callbacks_failed: int = _number(
-        "Callbacks of the protocol that raised an exception. Each is a defect of this package."
+        "Callbacks of the protocol, or of a backplane, that raised an exception. Each is a defect of this package."
     )
     requests_malformed: int = _number(
         "Requests that were answered with 400: unreadable ones, those with a bad Host (WebSocket handshakes excepted),"

@@ -26,6 +26,7 @@ __all__ = [
     "Recovered",
     "ResumeRequest",
     "continuation",
+    "is_ahead",
     "read_resume",
     "without_resume",
 ]
@@ -142,7 +143,12 @@ def continuation(
     if client.epoch != node.epoch:
         return Lost()
     # The client may come from a node that got the entries sooner than this one.
-    return Ahead(client) if _sequence(client) > _sequence(node) else Recovered(client)
+    return Ahead(client) if is_ahead(client, node) else Recovered(client)
+
+
+def is_ahead(client: Position, node: Position) -> bool:
+    """Whether a client's position is one that the node has not reached, if it is one of that log at all."""
+    return client.epoch == node.epoch and _sequence(client) > _sequence(node)
 
 
 def _sequence(position: Position) -> int:
