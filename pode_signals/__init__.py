@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from .backplane.contract import Member
+    from .backplane.redis.backplane import RedisBackplane
     from .core.endpoints import Endpoint
     from .core.model import EVERY_NAME, BroadcastLevel, DuplicateClientId, EventType, Scope, SendMode, Unrouted
     from .core.outbox import SlowClient
@@ -33,6 +34,7 @@ __all__ = [
     "Insight",
     "Member",
     "Observer",
+    "RedisBackplane",
     "Scope",
     "SendMode",
     "SignalConnection",
@@ -58,6 +60,7 @@ _MODULES = {
     "Insight": "insight.insight",
     "Member": "backplane.contract",
     "Observer": "hub.observing",
+    "RedisBackplane": "backplane.redis.backplane",
     "Scope": "core.model",
     "SendMode": "core.model",
     "SignalConnection": "hub.connection",

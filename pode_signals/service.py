@@ -180,9 +180,11 @@ class SignalsService(MultiService):
         super().privilegedStartService()  # type: ignore[no-untyped-call]
 
     def startService(self) -> None:
-        """Start: bind, unless ``privilegedStartService`` did, then schedules, then requests are served."""
+        """Start: bind, unless ``privilegedStartService`` did; backplane and schedules; then requests are served."""
         if self.state is ServiceState.STOPPED:
             self._bind()
+        # Clients may come before the other nodes are reached.
+        self.signals.start_backplane()
         # The services that were added start while requests still get 503, so that a request finds them ready.
         super().startService()  # type: ignore[no-untyped-call]
         self.signals.start_schedules()
@@ -197,7 +199,7 @@ class SignalsService(MultiService):
         self._say_what_no_client_reaches()
 
     def stopService(self) -> Deferred[None]:
-        """Stop: ports, schedules, clients, then the services that were added. A second call aborts the clients.
+        """Stop: ports, schedules, clients, services that were added, backplane. A second call aborts the clients.
 
         Returns:
             Fires when everything has stopped.
@@ -284,7 +286,10 @@ class SignalsService(MultiService):
         left_seconds = max(0.0, self._stop_end_seconds - self._clock.seconds())
         with suppress(CancelledError, defer.TimeoutError):
             await self._schedules.addTimeout(left_seconds, self._clock)
-        await maybeDeferred(super().stopService)
+        try:
+            await maybeDeferred(super().stopService)
+        finally:
+            await self.signals.stop_backplane()
 
     def _say_what_no_client_reaches(self) -> None:
         """Tell of endpoints and signal routes that no client can reach.

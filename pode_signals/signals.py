@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime, tzinfo
 from random import Random
-from typing import Any, Literal, Never, TypeVar, Unpack
+from typing import Any, Literal, Never, TypeVar, Unpack, overload
 
-from twisted.internet.defer import Deferred, fail, succeed
+from twisted.internet.defer import Deferred, succeed
 from twisted.internet.interfaces import IReactorTime
 
-from .backplane.contract import Member
+from .backplane.contract import Backplane, Member
 from .core.choices import chosen
 from .core.contracts import ClockLike, ResourceLike
 from .core.counters import Counters
@@ -29,7 +29,6 @@ from .core.routes import IfExists, SignalRoute
 from .core.settings import Settings, SettingsArguments
 from .core.signing import Caller
 from .core.targets import Names, Several, client_ids_of, groups_of, history_names
-from .errors import UnknownHistory
 from .hub.connection import SignalConnection, view_of
 from .hub.context import current_event, current_route, fresh_contexts
 from .hub.delivery import Delivery
@@ -52,7 +51,7 @@ from .web.converter import Converter
 from .web.requests import check_is_request
 from .web.resource import SignalsResource
 from .wire.frames import CloseCode, check_close_code
-from .wire.message import Closing, Outgoing
+from .wire.message import Closing
 
 __all__ = ["Signals", "hub_of"]
 
@@ -90,6 +89,8 @@ class Signals:
         clock: what time is taken from, such as ``task.Clock``; None is the reactor that runs when it is first needed.
             On a reactor time is counted by a clock that nobody sets.
         random: where new client ids and random schedule times come from; None is the system's source.
+        backplane: what this node shares with the other nodes of the application; None is one in memory, with which the
+            node is alone.
         settings: every setting of :class:`~pode_signals.core.settings.Settings`, by its name.
 
     Raises:
@@ -102,19 +103,20 @@ class Signals:
         *,
         clock: ClockLike | None = None,
         random: Random | None = None,
+        backplane: Backplane | None = None,
         **settings: Unpack[SettingsArguments],
     ) -> None:
         self._runtime = runtime = Runtime(
             Settings(**settings), clock=clock, random=random, fresh_context=fresh_contexts()
         )
         self._default_scope = runtime.settings.default_scope
-        self._hub = hub = Hub(runtime, self)
+        self._hub = hub = Hub(runtime, self, backplane)
         self._registry = hub.registry
         self._sender = hub.sender
         self._events = hub.events
         self._identities = hub.identities
         self._runs = Runs(runtime, hub.fence)
-        self._schedules = Schedules(runtime, self._runs)
+        self._schedules = Schedules(runtime, self._runs, hub.node)
         self._timers = Timers(runtime, self._runs)
         fast = FastFactory if runtime.settings.fast else None
         self._converter = Converter(hub, fast or SignalFactory)
@@ -232,19 +234,23 @@ class Signals:
         link = self._converter.convert(request, name, group, client_id, known_scope, subprotocols, profile)
         return view_of(link)
 
-    def receive(self, request: Any) -> None:
+    def receive(self, request: Any) -> Deferred[None]:
         """Take what a client of server-sent events sends, where :meth:`resource` is not around the application's own.
 
         It serves the POST and the DELETE of the path on which a route converts::
 
             @app.route("/rooms", methods=["POST", "DELETE"])
             def posted(request):
-                signals.receive(request)
+                return signals.receive(request)
 
-        When it returns, the messages are taken or wait for their turn, and the status of the answer is set.
+        When it returns, the messages are taken or wait for their turn, and the status of the answer is set. Where the
+        stream is another node's, that is so when the Deferred fires.
 
         Args:
             request: the ``twisted.web`` request that a Klein route or a resource is handling.
+
+        Returns:
+            Fires with None; has fired where the stream is this node's. It fails with UpgradeRefused, as below.
 
         Raises:
             UpgradeRefused: nothing was taken; Klein renders the answer.
@@ -253,7 +259,7 @@ class Signals:
         """
         self._runtime.check_thread("receive")
         check_is_request("receive", request)
-        self._converter.receive(request)
+        return self._converter.receive(request)
 
     def connection_of(self, request: Any) -> SignalConnection | None:
         """The connection that a request became or refers to (Pode: ``$WebEvent.Signal``).
@@ -446,7 +452,8 @@ class Signals:
         Returns:
             Fires with a :class:`Member` for each client id: ``client_id``, ``groups``, ``user``, ``info``. Empty for a
             name that nobody has joined. Where the name shares its presence (:meth:`share_presence`), a client that was
-            lost is a member for ``presence_grace_seconds`` more.
+            lost is a member for ``presence_grace_seconds`` more. Fails with
+            :class:`~pode_signals.errors.BackplaneUnavailable` where the other nodes can't be reached.
 
         Raises:
             NotInReactorThread: called from another thread.
@@ -486,11 +493,11 @@ class Signals:
 
         Returns:
             Fires with ``<epoch>.<offset>``. Fails with :class:`~pode_signals.errors.UnknownHistory` where the name
-            keeps no history.
+            keeps no history, and with :class:`~pode_signals.errors.BackplaneUnavailable` where this node does not know
+            the place within 2 seconds.
         """
         self._runtime.check_thread("position")
-        place = self._hub.histories.position(name)
-        return fail(UnknownHistory(name)) if place is None else succeed(f"{place.epoch}.{place.offset}")
+        return self._hub.histories.when_position(name).addCallback(".".join)
 
     def set_broadcast_level(self, level: BroadcastLevel | str, name: str | None = None) -> None:
         """Say how narrow sends have to be (Pode: ``Set-PodeSignalBroadcastLevel``).
@@ -512,39 +519,76 @@ class Signals:
 
     # Who is there.
 
-    def names(self) -> tuple[str, ...]:
-        """The names that have connections (Pode: ``Get-PodeSignalNameList``)."""
-        return self._registry.names()
+    @overload
+    def names(self, *, cluster: Literal[False] = False) -> tuple[str, ...]: ...
+    @overload
+    def names(self, *, cluster: Literal[True]) -> Deferred[tuple[str, ...]]: ...
+    def names(self, *, cluster: bool = False) -> tuple[str, ...] | Deferred[tuple[str, ...]]:
+        """The names that have connections (Pode: ``Get-PodeSignalNameList``).
 
-    def groups(self, name: str) -> tuple[str, ...]:
+        With ``cluster=True`` this and the questions below give a Deferred for all nodes together; see
+        :meth:`connections`.
+        """
+        return self._hub.queries.names() if cluster else self._registry.names()
+
+    @overload
+    def groups(self, name: str, *, cluster: Literal[False] = False) -> tuple[str, ...]: ...
+    @overload
+    def groups(self, name: str, *, cluster: Literal[True]) -> Deferred[tuple[str, ...]]: ...
+    def groups(self, name: str, *, cluster: bool = False) -> tuple[str, ...] | Deferred[tuple[str, ...]]:
         """The groups within a name that have connections (Pode: ``Get-PodeSignalGroupList``).
 
         Raises:
-            UnknownName: no connection has the name.
+            UnknownName: no connection has the name; with ``cluster=True`` it has no groups.
         """
-        return self._registry.groups(name)
+        return self._hub.queries.groups(name) if cluster else self._registry.groups(name)
 
-    def client_ids(self, name: str, group: str | None = None) -> tuple[str, ...]:
+    @overload
+    def client_ids(
+        self, name: str, group: str | None = None, *, cluster: Literal[False] = False
+    ) -> tuple[str, ...]: ...
+    @overload
+    def client_ids(
+        self, name: str, group: str | None = None, *, cluster: Literal[True]
+    ) -> Deferred[tuple[str, ...]]: ...
+    def client_ids(
+        self, name: str, group: str | None = None, *, cluster: bool = False
+    ) -> tuple[str, ...] | Deferred[tuple[str, ...]]:
         """The client ids within a name, in order of their coming (Pode: ``Get-PodeSignalClientIdList``).
 
         A group restricts them.
 
         Raises:
-            UnknownName: no connection has the name.
+            UnknownName: no connection has the name; with ``cluster=True`` it has no client ids.
         """
-        return self._registry.client_ids(name, group)
+        return self._hub.queries.client_ids(name, group) if cluster else self._registry.client_ids(name, group)
 
-    def has_name(self, name: str) -> bool:
+    @overload
+    def has_name(self, name: str, *, cluster: Literal[False] = False) -> bool: ...
+    @overload
+    def has_name(self, name: str, *, cluster: Literal[True]) -> Deferred[bool]: ...
+    def has_name(self, name: str, *, cluster: bool = False) -> bool | Deferred[bool]:
         """Whether a connection has the name (Pode: ``Test-PodeSignalName``)."""
-        return self._registry.has_name(name)
+        return self._hub.queries.has_name(name) if cluster else self._registry.has_name(name)
 
-    def has_client_id(self, name: str, client_id: str | int, group: str | None = None) -> bool:
+    @overload
+    def has_client_id(
+        self, name: str, client_id: str | int, group: str | None = None, *, cluster: Literal[False] = False
+    ) -> bool: ...
+    @overload
+    def has_client_id(
+        self, name: str, client_id: str | int, group: str | None = None, *, cluster: Literal[True]
+    ) -> Deferred[bool]: ...
+    def has_client_id(
+        self, name: str, client_id: str | int, group: str | None = None, *, cluster: bool = False
+    ) -> bool | Deferred[bool]:
         """Whether a connection of the name, and of a given group, has the id (Pode: ``Test-PodeSignalClientId``).
 
         Raises:
             TypeError: the client id is neither a ``str`` nor an ``int``, which is taken as its text.
         """
-        return self._registry.has_client_id(name, client_id_text(client_id), group)
+        asked = self._hub.queries if cluster else self._registry
+        return asked.has_client_id(name, client_id_text(client_id), group)
 
     def connection(self, name: str, client_id: str | int) -> SignalConnection | None:
         """The connection of a name with a client id; None where there is none.
@@ -555,14 +599,42 @@ class Signals:
         link = self._registry.get(name, client_id_text(client_id))
         return None if link is None else view_of(link)
 
-    def connections(self, name: str, group: str | None = None) -> tuple[SignalConnection, ...]:
-        """The connections of a name, in order of their coming; a group restricts them. An unknown name has none."""
+    @overload
+    def connections(
+        self, name: str, group: str | None = None, *, cluster: Literal[False] = False
+    ) -> tuple[SignalConnection, ...]: ...
+    @overload
+    def connections(
+        self, name: str, group: str | None = None, *, cluster: Literal[True]
+    ) -> Deferred[tuple[Member, ...]]: ...
+    def connections(
+        self, name: str, group: str | None = None, *, cluster: bool = False
+    ) -> tuple[SignalConnection, ...] | Deferred[tuple[Member, ...]]:
+        """The connections of a name, in order of their coming; a group restricts them. An unknown name has none.
+
+        Args:
+            name: the name.
+            group: only connections in this group; None is any.
+            cluster: whether to ask all nodes. The connections of other nodes are no objects of this one, so there is a
+                :class:`Member` for each connection then.
+
+        Returns:
+            The connections of this node; or with ``cluster`` a Deferred of the members of all nodes. That Deferred
+            leaves out nodes that are silent for 2 seconds, and fails with
+            :class:`~pode_signals.errors.BackplaneUnavailable` where the nodes can't be reached.
+        """
+        if cluster:
+            return self._hub.queries.connections(name, group)
         target = Target((name,), () if group is None else (group,))
         return tuple(map(view_of, self._registry.select(target)))
 
-    def count(self, name: str | None = None) -> int:
+    @overload
+    def count(self, name: str | None = None, *, cluster: Literal[False] = False) -> int: ...
+    @overload
+    def count(self, name: str | None = None, *, cluster: Literal[True]) -> Deferred[int]: ...
+    def count(self, name: str | None = None, *, cluster: bool = False) -> int | Deferred[int]:
         """How many connections a name has; None is all names together."""
-        return self._registry.count(name)
+        return self._hub.queries.count(name) if cluster else self._registry.count(name)
 
     def open_connections(self) -> tuple[SignalConnection, ...]:
         """Every connection whose transport is not gone yet, local ones too."""
@@ -576,8 +648,10 @@ class Signals:
         client_id: Several = None,
         code: int = CloseCode.NORMAL,
         reason: str = "",
-    ) -> None:
+    ) -> Deferred[int]:
         """Close every connection of a name that matches (Pode: ``Close-PodeSignalConnection``); none is no error.
+
+        Those of this node leave before it returns. Nobody has to wait for the others.
 
         Args:
             name: the name.
@@ -587,6 +661,10 @@ class Signals:
             code: a :class:`~pode_signals.CloseCode`, or a number of the application's own from 3000 to 4999.
             reason: text for the clients, cut to 123 bytes of UTF-8.
 
+        Returns:
+            Fires with how many were closed, on all nodes; nodes that are silent for 2 seconds are not counted. It never
+            fails.
+
         Raises:
             ValueError: the code may not be sent: 1005, 1006, 1015, under 1000, 5000 and up.
             NotInReactorThread: called from another thread.
@@ -595,8 +673,8 @@ class Signals:
         check_close_code(code)
         groups, client_ids = groups_of(group), client_ids_of(client_id)
         if (group is not None and not groups) or (client_id is not None and not client_ids):
-            return
-        self._hub.backplane.publish(Outgoing(Target((name,), groups, client_ids), Closing(code, reason)))
+            return succeed(0)
+        return self._hub.closes.close(Target((name,), groups, client_ids), Closing(code, reason))
 
     # Signal routes.
 
@@ -881,6 +959,7 @@ class Signals:
         limit: int = 0,
         on_start: bool = False,
         timezone: tzinfo | str | None = None,
+        once_per_cluster: bool = False,
     ) -> None:
         """Run a function whenever a cron expression fires (Pode: ``Add-PodeSchedule``).
 
@@ -903,13 +982,17 @@ class Signals:
                 and ``start`` say; that counts as a run.
             timezone: the time zone of the expression, or its name (``Europe/Berlin``); None is the machine's. Zones of
                 pytz and dateutil do as well.
+            once_per_cluster: whether each trigger runs on one of the nodes of the application, whichever is first; all
+                nodes have to add the schedule, with the same time zone. ``on_start`` runs on each node. A trigger whose
+                node dies in the middle of its run is not repeated; one for which no node can be chosen before the next
+                trigger is skipped.
 
         Raises:
             ScheduleAlreadyExists: there is a schedule of this name.
             CronInvalid: an expression that can't be read; one that never fires is logged, not refused.
             ValueError: an empty name, a naive time, an end that is not after the start, a negative limit, an unknown
                 time zone, one whose offset has seconds, or a tzinfo that can't tell the two passes of a repeated hour
-                apart (PEP 495).
+                apart (PEP 495); or an ``R`` in an expression with ``once_per_cluster``.
             NotInReactorThread: called from another thread.
         """
         self._runtime.check_thread("add_schedule")
@@ -924,6 +1007,7 @@ class Signals:
             limit=limit,
             on_start=on_start,
             timezone=timezone,
+            once_per_cluster=once_per_cluster,
         )
 
     def remove_schedule(self, name: str) -> None:
@@ -1015,6 +1099,25 @@ class Signals:
         self._schedules.stop()
         self._timers.stop()
         return self._runs.when_over()
+
+    # Other nodes.
+
+    def start_backplane(self) -> None:
+        """Begin to share with the other nodes; the service does it. Nothing happens where the node is alone.
+
+        It does not wait: until the others are reached, what is sent reaches the clients of this node at once.
+        """
+        self._runtime.check_thread("start_backplane")
+        self._hub.node.start()
+
+    def stop_backplane(self) -> Deferred[None]:
+        """End what :meth:`start_backplane` has begun; the service does it, after its clients are gone.
+
+        Returns:
+            Fires once the other nodes know, after 5 seconds at the latest.
+        """
+        self._runtime.check_thread("stop_backplane")
+        return self._hub.node.stop()
 
     # Timers.
 

@@ -96,10 +96,12 @@ class Answers:
     Attributes:
         given: the answers by the names of the nodes, in bytes that only hubs read.
         missing: the nodes that were asked and gave no answer in time, or are gone.
+        gone: those of the missing nodes that are known to be no nodes any more.
     """
 
     given: Mapping[str, bytes]
     missing: tuple[str, ...] = ()
+    gone: tuple[str, ...] = ()
 
 
 class HistoryLog(Protocol):
@@ -127,7 +129,9 @@ class HistoryLog(Protocol):
                 position are not delivered.
 
         Returns:
-            Fires with the position of this node: every entry after that position is delivered, and no other.
+            Fires with the position of this node: every entry after that position is delivered, and no other. Where the
+            Deferred fails, the backplane goes on trying until the name is no longer followed, and then calls ``broken``
+            with the node's first position.
         """
         ...
 
@@ -218,12 +222,19 @@ class HistoryLog(Protocol):
 class Presence(Protocol):
     """The connected clients of all nodes, as members. Each name and client id is one member."""
 
-    def join(self, member: Member) -> Deferred[bool]:
+    def join(self, member: Member, *, replace: bool = True) -> Deferred[bool]:
         """Add a member, which replaces a member with the same name and client id.
 
+        Args:
+            member: the member.
+            replace: whether the member may take the place of one that another node holds. With False nothing happens
+                where another node holds this name and client id; a member that this node holds is replaced all the
+                same.
+
         Returns:
-            Fires with whether another node held this name and client id. That node was told, and does not hold it any
-            more.
+            Fires with whether another node held this name and client id. With ``replace`` that node was told, and does
+            not hold it any more. Where the Deferred fails with BackplaneUnavailable, the member joins once the nodes
+            can be reached again, unless it has left by then.
         """
         ...
 
@@ -278,6 +289,16 @@ class Backplane(Protocol):
     node: str
 
     @property
+    def is_alone(self) -> bool:
+        """Whether there never is another node. The answer is always the same."""
+        ...
+
+    @property
+    def secret(self) -> bytes | None:
+        """A secret that all nodes of an application have, and nobody else; None where there is none."""
+        ...
+
+    @property
     def history(self) -> HistoryLog:
         """The logs of names. They can be followed before :meth:`start`."""
         ...
@@ -292,6 +313,7 @@ class Backplane(Protocol):
         deliver: Callable[[Outgoing], None],
         changed: Callable[[str], None],
         answer: Callable[[Question], Deferred[bytes | None]],
+        taken: Callable[[str, str], None],
     ) -> Deferred[None]:
         """Begin.
 
@@ -302,9 +324,12 @@ class Backplane(Protocol):
             answer: answers a question of another node or of this one. The Deferred that it returns fires with None, or
                 fails, where this node has no answer. That Deferred is cancelled when nobody waits for the answer any
                 more.
+            taken: called with a name and a client id that this node held and that another node has joined since. It is
+                not called where a later join was this node's own again, in the order in which the nodes' joins count.
 
         Returns:
-            Fires once the other nodes can be reached.
+            Fires once the other nodes can be reached, however long that takes. It does not fail, and :meth:`stop` ends
+            the wait.
         """
         ...
 

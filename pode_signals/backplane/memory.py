@@ -45,9 +45,13 @@ class MemoryBackplane:
         history: the logs of names.
         presence: the connected clients.
         publish: gives a send or a close to this node; from :meth:`start` to :meth:`stop` it is ``deliver`` itself.
+        is_alone: True.
+        secret: None.
     """
 
     publish: Callable[[Outgoing], None]
+    is_alone = True
+    secret = None
 
     def __init__(
         self,
@@ -72,8 +76,9 @@ class MemoryBackplane:
         deliver: Callable[[Outgoing], None],
         changed: Callable[[str], None],
         answer: Callable[[Question], Deferred[bytes | None]],
+        taken: Callable[[str, str], None],
     ) -> Deferred[None]:
-        """Begin. The state of a node that is alone never changes, so ``changed`` is never called."""
+        """Begin. A node that is alone has always the same state, and nobody takes its members."""
         self.publish = deliver
         self._answer = answer
         return succeed(None)
@@ -90,14 +95,14 @@ class MemoryBackplane:
         return succeed(None)
 
     def ask(self, question: Question, timeout_seconds: float) -> Deferred[Answers]:
-        """Ask this node itself. All other nodes that are asked are missing, like nodes that are gone."""
+        """Ask this node itself. All other nodes that are asked are gone: there are none."""
         asked = (self.node,) if question.nodes is None else question.nodes
-        if self._answer is None or self.node not in asked:
-            return succeed(Answers({}, asked))
         others = tuple(node for node in asked if node != self.node)
+        if self._answer is None or self.node not in asked:
+            return succeed(Answers({}, asked, others))
 
         def answered(body: bytes | None) -> Answers:
-            return Answers({}, asked) if body is None else Answers({self.node: body}, others)
+            return Answers({}, asked, others) if body is None else Answers({self.node: body}, others, others)
 
         def failed(failure: Failure) -> Answers:
             # A caller that cancels gets the CancelledError. A question that stop() cancels is one whose answer did not
@@ -106,7 +111,7 @@ class MemoryBackplane:
                 failure.raiseException()
             if not failure.check(CancelledError, defer.TimeoutError):
                 log.failure("A question of the kind {kind} has no answer.", failure, kind=question.kind)
-            return Answers({}, asked)
+            return Answers({}, asked, others)
 
         def over(result: Answers | Failure) -> Answers | Failure:
             del self._waiting[waiting]

@@ -39,7 +39,7 @@ class MemoryPresence:
         self._leaving.clear()
         self._names.clear()
 
-    def join(self, member: Member) -> Deferred[bool]:
+    def join(self, member: Member, *, replace: bool = True) -> Deferred[bool]:
         """Add or replace a member. The Deferred fires with False: there is no other node that could have held it."""
         leaving = self._leaving.pop((member.name, member.client_id), None)
         if leaving is not None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterable
+from collections.abc import Callable, Container, Iterable
 from itertools import count
 
 from twisted.internet.defer import Deferred, succeed
@@ -29,8 +29,10 @@ class Collection:
         id: what clients answer with.
         acknowledged, unanswered, gone: the client ids, as far as it is known.
         is_settled: whether no answer counts any more.
+        silent_nodes: 0: these are the answers of this node's clients.
     """
 
+    silent_nodes = 0
     __slots__ = (
         "_waiters",
         "acknowledged",
@@ -74,6 +76,10 @@ class Acknowledgements:
         runtime: the surroundings.
         registry: the global connections.
         node: the name of this node, which its ids begin with.
+
+    Attributes:
+        elsewhere: is told of an answer that this node did not ask for; False where no other node did.
+        ended: called when the hub stops.
     """
 
     def __init__(self, runtime: Runtime, registry: Registry[Link], node: str) -> None:
@@ -84,11 +90,15 @@ class Acknowledgements:
         self._collections: dict[str, Collection] = {}
         self._of: dict[Recipient, dict[Collection, None]] = {}
         self._pending = 0
+        self.elsewhere: Callable[[Link, str], bool] = lambda _link, _id: False
+        self.ended: Callable[[], None] = lambda: None
 
     def __len__(self) -> int:
         return len(self._collections)
 
-    def begin(self, links: Iterable[Link], timeout_seconds: float, *, logged: Container[str]) -> Collection:
+    def begin(
+        self, links: Iterable[Link], timeout_seconds: float, *, logged: Container[str], id: str | None = None
+    ) -> Collection:
         """Collect the answers to a send that is about to be sent.
 
         Args:
@@ -96,6 +106,7 @@ class Acknowledgements:
             timeout_seconds: how long to wait for answers.
             logged: the names that keep a history. Their recipients get the message once more where they come back and
                 have missed it, and are waited for.
+            id: what clients answer with; None makes one.
 
         Raises:
             TooManyAcknowledgements: with these recipients more than ``max_pending_acknowledgements`` would be asked.
@@ -112,7 +123,7 @@ class Acknowledgements:
                 pending=self._pending,
             )
             raise TooManyAcknowledgements(most)
-        collection = Collection(f"{self._node}.{next(self._numbers)}")
+        collection = Collection(id or f"{self._node}.{next(self._numbers)}")
         collection.unanswered += (each.client_id for each in recipients if not each.is_signals)
         self._count("unanswered", len(collection.unanswered))
         collection.logged = frozenset(each.name for each in asked if each.name in logged)
@@ -133,11 +144,27 @@ class Acknowledgements:
         collection = self._collections.get(id)
         recipient = _recipient(link)
         if collection is None or recipient not in collection.open:
-            self._runtime.counters.acknowledgements_ignored += 1
+            if not self.elsewhere(link, id):
+                self._runtime.counters.acknowledgements_ignored += 1
             return
         collection.acknowledged.append(link.client_id)
         self._count("acknowledged", 1)
         self._close(collection, recipient)
+
+    def answered_elsewhere(self, id: str, name: str, client_id: str) -> bool:
+        """A recipient of this node has answered on another one; False where it is no recipient that is waited for."""
+        collection, recipient = self._collections.get(id), (name, client_id, True)
+        if collection is None or recipient not in collection.open:
+            return False
+        collection.acknowledged.append(client_id)
+        self._count("acknowledged", 1)
+        self._close(collection, recipient)
+        return True
+
+    def wait_for(self, collection: Collection, timeout_seconds: float) -> None:
+        """Wait so long for the answers of a collection, from now on."""
+        if collection.timer is not None:
+            collection.timer.reset(timeout_seconds)
 
     def left(self, link: Link, *, for_good: bool = False) -> None:
         """A connection has ended. Its client may come back, and answer what is replayed.
@@ -157,6 +184,7 @@ class Acknowledgements:
         """The hub stops: nobody is waited for any longer."""
         for collection in tuple(self._collections.values()):
             self._settle(collection)
+        self.ended()
 
     def _timed_out(self, collection: Collection) -> None:
         collection.timer = None

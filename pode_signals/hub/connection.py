@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Any, Literal, Never, Protocol
+from typing import Any, Literal, Never, Protocol, overload
 
 from twisted.internet.defer import Deferred
 
+from ..backplane.contract import Member
 from ..core.counters import Counters
 from ..core.model import BroadcastLevel, ClosedBy, Closure, ConnectionState, Scope, SendMode
 from ..core.names import check_name
@@ -66,31 +67,77 @@ class ConnectionHub(Protocol):
         client_id: Several = None,
         code: int = CloseCode.NORMAL,
         reason: str = "",
-    ) -> None:
+    ) -> Deferred[int]:
         """Close every connection of a name that matches."""
 
-    def names(self) -> tuple[str, ...]:
+    @overload
+    def names(self, *, cluster: Literal[False] = False) -> tuple[str, ...]: ...
+    @overload
+    def names(self, *, cluster: Literal[True]) -> Deferred[tuple[str, ...]]: ...
+    def names(self, *, cluster: bool = False) -> tuple[str, ...] | Deferred[tuple[str, ...]]:
         """The names that have connections."""
 
-    def groups(self, name: str) -> tuple[str, ...]:
+    @overload
+    def groups(self, name: str, *, cluster: Literal[False] = False) -> tuple[str, ...]: ...
+    @overload
+    def groups(self, name: str, *, cluster: Literal[True]) -> Deferred[tuple[str, ...]]: ...
+    def groups(self, name: str, *, cluster: bool = False) -> tuple[str, ...] | Deferred[tuple[str, ...]]:
         """The groups within a name that have connections."""
 
-    def client_ids(self, name: str, group: str | None = None) -> tuple[str, ...]:
+    @overload
+    def client_ids(
+        self, name: str, group: str | None = None, *, cluster: Literal[False] = False
+    ) -> tuple[str, ...]: ...
+    @overload
+    def client_ids(
+        self, name: str, group: str | None = None, *, cluster: Literal[True]
+    ) -> Deferred[tuple[str, ...]]: ...
+    def client_ids(
+        self, name: str, group: str | None = None, *, cluster: bool = False
+    ) -> tuple[str, ...] | Deferred[tuple[str, ...]]:
         """The client ids within a name."""
 
-    def has_name(self, name: str) -> bool:
+    @overload
+    def has_name(self, name: str, *, cluster: Literal[False] = False) -> bool: ...
+    @overload
+    def has_name(self, name: str, *, cluster: Literal[True]) -> Deferred[bool]: ...
+    def has_name(self, name: str, *, cluster: bool = False) -> bool | Deferred[bool]:
         """Whether a connection has the name."""
 
-    def has_client_id(self, name: str, client_id: str | int, group: str | None = None) -> bool:
+    @overload
+    def has_client_id(
+        self, name: str, client_id: str | int, group: str | None = None, *, cluster: Literal[False] = False
+    ) -> bool: ...
+    @overload
+    def has_client_id(
+        self, name: str, client_id: str | int, group: str | None = None, *, cluster: Literal[True]
+    ) -> Deferred[bool]: ...
+    def has_client_id(
+        self, name: str, client_id: str | int, group: str | None = None, *, cluster: bool = False
+    ) -> bool | Deferred[bool]:
         """Whether a connection of the name has the id."""
 
     def connection(self, name: str, client_id: str | int) -> SignalConnection | None:
         """The connection of a name with a client id."""
 
-    def connections(self, name: str, group: str | None = None) -> tuple[SignalConnection, ...]:
+    @overload
+    def connections(
+        self, name: str, group: str | None = None, *, cluster: Literal[False] = False
+    ) -> tuple[SignalConnection, ...]: ...
+    @overload
+    def connections(
+        self, name: str, group: str | None = None, *, cluster: Literal[True]
+    ) -> Deferred[tuple[Member, ...]]: ...
+    def connections(
+        self, name: str, group: str | None = None, *, cluster: bool = False
+    ) -> tuple[SignalConnection, ...] | Deferred[tuple[Member, ...]]:
         """The connections of a name."""
 
-    def count(self, name: str | None = None) -> int:
+    @overload
+    def count(self, name: str | None = None, *, cluster: Literal[False] = False) -> int: ...
+    @overload
+    def count(self, name: str | None = None, *, cluster: Literal[True]) -> Deferred[int]: ...
+    def count(self, name: str | None = None, *, cluster: bool = False) -> int | Deferred[int]:
         """How many connections a name has."""
 
     def broadcast_level(self, name: str) -> BroadcastLevel:

@@ -19,7 +19,7 @@ from ..backplane.contract import HistoryLog, Missed
 from ..core.history import LoggedSignal, Position
 from ..core.model import ClosedBy, ConnectionState
 from ..core.registry import Registry
-from ..core.resume import Recovered, continuation
+from ..core.resume import Ahead, Recovered, continuation, is_ahead
 from ..core.targets import matches
 from ..wire.frames import CloseCode
 from ..wire.message import Encoding
@@ -31,9 +31,9 @@ from .link import Link
 from .resumes import Resumes
 from .runtime import Runtime
 
-__all__ = ["Continuity"]
+__all__ = ["PATIENCE_SECONDS", "Continuity"]
 
-_PATIENCE_SECONDS = 2.0
+PATIENCE_SECONDS = 2.0
 """How long hello waits for the log of another process."""
 _ENTRIES_AHEAD = 64
 """How many entries of a log are written for one client before the next ones are asked for."""
@@ -88,22 +88,31 @@ class Continuity:
         histories.began = self._begins_anew
         histories.progressed = self._progressed
 
-    def greet(self, link: Link, back: ComingBack | None, greeted: Callable[[], object]) -> None:
+    def greet(
+        self,
+        link: Link,
+        back: ComingBack | None,
+        greeted: Callable[[], object],
+        patience_seconds: float = PATIENCE_SECONDS,
+    ) -> None:
         """Send hello, and what the client has missed behind it.
 
         Args:
             link: the connection, which has just been opened.
             back: what the client offered; None where it does not come back.
             greeted: called once, when hello is written, or the connection has ended before.
+            patience_seconds: how long hello may wait for the log of another process.
         """
         place = self._place(link)
         if back is None or back.position is None or place is None:
             if back is not None and back.position is not None:
                 self._counters.resumes["lost"] += 1
             self._hello(link, place, recovered=False)
+            if link in self._fan_out.held:
+                self._fan_out.release(link)
             greeted()
             return
-        answer = self._missed(link, back.position, place)
+        answer = self._missed(link, back.position, place, patience_seconds)
         # The log in memory has answered already, so nothing has to wait.
         if answer.called and isinstance(answer.result, Missed):
             self._come_back(link, back, place, answer.result)
@@ -113,7 +122,11 @@ class Continuity:
         assert link.dialogue is not None
         opening, link.dialogue.opening = link.dialogue.opening, b""
         self._fan_out.write(link, opening)
-        self._fan_out.hold(link)
+        if link not in self._fan_out.held:
+            self._fan_out.hold(link)
+        # Entries that the client has, unless it is told otherwise, may come before the answer.
+        if is_ahead(back.position, place):
+            self._histories.withheld.withhold(link, back.position)
 
         def go_on(missed: Missed | None) -> None:
             if link.state is ConnectionState.OPEN:
@@ -184,7 +197,7 @@ class Continuity:
     # Hello.
 
     def _place(self, link: Link) -> Position | None:
-        return self._histories.position(link.name) if link.is_global else None
+        return self._histories.place(link)
 
     def _hello(self, link: Link, place: Position | None, *, recovered: bool) -> None:
         # Not by way of the queue, where what was sent before waits for this.
@@ -250,12 +263,14 @@ class Continuity:
 
     # The replay.
 
-    def _missed(self, link: Link, since: Position, until: Position) -> Deferred[Missed]:
+    def _missed(
+        self, link: Link, since: Position, until: Position, patience_seconds: float = PATIENCE_SECONDS
+    ) -> Deferred[Missed]:
         """Ask the log for the next entries; the answer is a failure where it takes too long."""
         answer = self._log.missed(link.name, since, until, _ENTRIES_AHEAD)
         # The log in memory has answered already, and a timer would cost more than its answer.
         if not answer.called:
-            answer.addTimeout(_PATIENCE_SECONDS, self._runtime.clock)
+            answer.addTimeout(patience_seconds, self._runtime.clock)
         return answer
 
     def _come_back(self, link: Link, back: ComingBack, place: Position, missed: Missed | None) -> None:
@@ -275,9 +290,24 @@ class Continuity:
             has_all_after=missed is not None and missed.complete,
             identity_is_whole=back.resumption.is_whole,
         )
-        # A client that has seen more than this node is told so where nodes share a log; alone there is none.
+        if isinstance(found, Ahead):
+            # This node will have those entries later, and the client has them.
+            self._counters.resumes["recovered"] += 1
+            here = self._histories.position(link.name)
+            if here is not None and is_ahead(found.until, here):
+                self._histories.withheld.withhold(link, found.until)
+            self._histories.withheld.take_last(link)
+            self._hello(link, found.until, recovered=True)
+            self._fan_out.release(link)
+            return
         if missed is None or not isinstance(found, Recovered):
             self._counters.resumes["lost"] += 1
+            # What comes next is behind the entries that were withheld.
+            place = self._histories.withheld.take_last(link) or place
+            here = self._histories.position(link.name)
+            if here is not None and here.epoch != place.epoch:
+                place = here
+            self._histories.withheld.forget(link)
             self._hello(link, place, recovered=False)
             self._fan_out.release(link)
             return

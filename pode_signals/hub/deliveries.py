@@ -31,6 +31,8 @@ class Deliveries:
         to_one: delivers an encoded message to one connection, and counts in a delivery whether it was sent.
         levels: how narrow sends have to be. A send to every name leaves out the names whose level refuses such a send.
         logged: the names that keep a history. What is sent to every name reaches these by way of their logs.
+        asked: is told of an acknowledged send of another node, before it is delivered.
+        misplaced: is told of a name that keeps a history here, and to which another node has sent past its log.
     """
 
     def __init__(self, runtime: Runtime, registry: Registry[Link], fan_out: FanOut) -> None:
@@ -39,17 +41,19 @@ class Deliveries:
         self._fan_out = fan_out
         self.levels = BroadcastLevels()
         self.logged: Collection[str] = ()
+        self.asked: Callable[[Target, str], None] = lambda _target, _id: None
+        self.misplaced: Callable[[str], None] = lambda _name: None
         self.to_one: Callable[[Link, bytes, str | None, Delivery], None] = self._to_one
 
     def deliver(self, outgoing: Outgoing) -> None:
         """Deliver a message, or close connections. The tally of a message is final when this method returns."""
         target, content = outgoing.target, outgoing.content
         if isinstance(content, Closing):
-            for link in self._registry.select(target):
-                link.shut(content.code, content.reason, ClosedBy.SERVER)
+            self.close(target, content)
             return
-        # A send of another node has no tally, since nobody on this node asks how it went; the counters count it.
-        delivery: Delivery = outgoing.tally or Delivery(self._fan_out)
+        delivery: Delivery | None = outgoing.tally
+        if delivery is None:
+            delivery = self._from_elsewhere(target, content)
         # The registry finds single clients by their ids, without a look at the other connections of the name.
         if target.client_ids:
             for link in self._registry.select(target):
@@ -63,6 +67,13 @@ class Deliveries:
             for _, audience in self._registry.audiences(names, target.groups, target.exclude):
                 self._to_all(audience, content, delivery)
 
+    def close(self, target: Target, closing: Closing) -> int:
+        """Close connections of this node, and tell how many were open."""
+        found = [link for link in self._registry.select(target) if link.state is _OPEN]
+        for link in found:
+            link.shut(closing.code, closing.reason, ClosedBy.SERVER)
+        return len(found)
+
     def recipients(self, target: Target) -> tuple[Link, ...]:
         """The connections of this node that a message with a target is for."""
         if target.names is None:
@@ -70,6 +81,20 @@ class Deliveries:
             if not target.client_ids:
                 target = Target(allowed, target.groups, (), target.exclude)
         return tuple(each for each in self._registry.select(target) if each.state is _OPEN)
+
+    def _from_elsewhere(self, target: Target, message: Message) -> Delivery:
+        """A send of another node has no tally, since nobody on this node asks how it went; the counters count it."""
+        if message.acknowledgement is not None:
+            self.asked(target, message.acknowledgement)
+        if message.position is None:
+            for name in target.names or ():
+                if name in self.logged:
+                    self.misplaced(name)
+        return self.new_tally()
+
+    def new_tally(self) -> Delivery:
+        """A delivery in which nobody has been counted."""
+        return Delivery(self._fan_out)
 
     def _to_one(self, link: Link, data: bytes, key: str | None, delivery: Delivery) -> None:
         if link.state is not _OPEN:

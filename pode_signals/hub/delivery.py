@@ -23,7 +23,7 @@ class Writer(Protocol):
 
 
 class Answers(Protocol):
-    """Who has answered an acknowledged send, as client ids. :class:`.acknowledgements.Collection` is one."""
+    """Who has answered an acknowledged send, as client ids. A collection is one, of this node's clients or of all."""
 
     @property
     def acknowledged(self) -> list[str]:
@@ -36,6 +36,10 @@ class Answers(Protocol):
     @property
     def gone(self) -> list[str]:
         """Those that were not connected any more."""
+
+    @property
+    def silent_nodes(self) -> int:
+        """How many nodes did not report the answers of their clients."""
 
     def when_settled(self) -> Deferred[None]:
         """A new Deferred that fires when no answer counts any more."""
@@ -129,6 +133,15 @@ class Delivery:
         answers = self._answers
         return () if answers is None else tuple(answers.gone)
 
+    @property
+    def silent_nodes(self) -> int:
+        """How many other nodes did not report in time who has answered there.
+
+        Their clients are among :attr:`unanswered`, as far as the nodes have said who these are.
+        """
+        answers = self._answers
+        return 0 if answers is None else answers.silent_nodes
+
     def when_written(self) -> Deferred[Delivery]:
         """Wait for the end of this turn's writing, and for nobody's answer.
 
@@ -164,6 +177,13 @@ class Delivery:
         rest = self._more()
         rest.pending += 1
         logged.addCallbacks(self._is_logged, self._is_not_logged)
+
+    def adds(self, other: Delivery) -> None:
+        """Recipients were counted elsewhere."""
+        self.recipients += other.recipients
+        self.sent += other.sent
+        self.queued += other.queued
+        self.dropped += other.dropped
 
     @property
     def _answers(self) -> Answers | None:

@@ -18,10 +18,12 @@ class ComingBack(NamedTuple):
     Attributes:
         position: what the client has seen last; None where its name kept no history.
         resumption: who the client is, as far as its token counts.
+        claimed: the joined groups that come back if other nodes agree; the resumption is without them.
     """
 
     position: Position | None
     resumption: Resumption
+    claimed: tuple[str, ...] = ()
 
     @property
     def is_known(self) -> bool:

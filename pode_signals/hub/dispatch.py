@@ -170,6 +170,14 @@ class Dispatch:
         if link.state is _CLOSED:
             self._hub.idle(link)
 
+    def drop(self, link: Link) -> None:
+        """No function gets what a connection has sent, whose Connect functions will not run."""
+        while link.inbox:
+            self._inboxes.take(link, link.inbox)
+        if link.intake is not None:
+            link.intake.busy = False
+        link.inbox = None
+
     def _begin(self, link: Link, now: float) -> Intake:
         """Make the record of a client that sends its first message. It begins busy while its Connect functions run."""
         settings = self._runtime.settings

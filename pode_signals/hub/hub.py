@@ -7,11 +7,9 @@ from datetime import datetime
 from functools import partial
 from typing import Any
 
-from twisted.internet.defer import succeed
 from twisted.internet.interfaces import IReactorTime
 
 from ..backplane.contract import Backplane
-from ..backplane.memory import MemoryBackplane
 from ..core.model import ClosedBy, ConnectionState, Identity, Scope, SendMode
 from ..core.registry import Registry
 from ..core.request_record import RequestRecord
@@ -23,9 +21,10 @@ from ..wire.message import PLAIN_WEBSOCKET, Encoding
 from ..wire.reconnect import ComesBack, comes_back
 from .acknowledgements import Acknowledgements
 from .answers import Answers
+from .arrivals import Arrivals
 from .capacity import Capacity
-from .clocks import call_in_background
-from .continuity import Continuity
+from .closing import Closes
+from .continuity import PATIENCE_SECONDS, Continuity
 from .deliveries import Deliveries
 from .delivery import Delivery
 from .dialogue import ComingBack, Dialogue
@@ -34,20 +33,24 @@ from .events import Events
 from .expiry import Expiry
 from .fanout import FanOut
 from .fence import Fence
+from .forwarded_posts import ForwardedPosts
 from .heartbeat import Heartbeat
 from .histories import Histories
 from .identities import Identities
 from .inboxes import Inboxes
 from .link import Link
 from .memberships import Memberships
+from .node import Node
 from .posts import Posts
 from .presence import Presences
 from .profile import Profile
+from .queries import Queries
 from .queues import Queues
 from .records import Replacements
 from .resumes import Resumes
 from .runtime import Runtime
 from .sending import Sender
+from .shared_acknowledgements import SharedAcknowledgements
 from .signal_event import SignalEvent
 from .transport import ClientTransport
 
@@ -66,6 +69,7 @@ class Hub:
     Args:
         runtime: the surroundings.
         face: what ``connection.hub`` gives users; None is the hub itself, where there are no users.
+        backplane: what this node shares with others; None is one in memory, with which the node is alone.
 
     Attributes:
         runtime: the surroundings.
@@ -73,7 +77,10 @@ class Hub:
         registry: the global connections.
         capacity: all connections, and how many there may be.
         deliveries: the door for all that is to be delivered here.
-        backplane: what hands a send or a close to all nodes, this one among them.
+        node: this node among the others.
+        backplane: what hands a send to all nodes, this one among them.
+        closes: closes what matches, on all nodes.
+        queries: who is connected, over all nodes.
         sender: how it sends.
         fan_out: what writes messages.
         fence: what runs functions of the user.
@@ -81,7 +88,9 @@ class Hub:
         events: who wants to know when connections come and go.
         identities: client ids.
         posts: what clients of server-sent events send.
+        forwarded_posts: the same, for streams of other nodes.
         presence: who is connected, for clients that may know.
+        arrivals: connections that are not greeted yet, since other nodes are asked.
         shows: is told of a connection of which others see something new.
         inboxes: what clients have sent and no function has taken yet.
         heartbeat: pings, and overdue messages.
@@ -92,7 +101,7 @@ class Hub:
         pending_requests: for each service of the hub, its requests that are not complete.
     """
 
-    def __init__(self, runtime: Runtime, face: Any = None) -> None:
+    def __init__(self, runtime: Runtime, face: Any = None, backplane: Backplane | None = None) -> None:
         self.face = self if face is None else face
         self._runtime = runtime
         self.settings = runtime.settings
@@ -106,33 +115,35 @@ class Hub:
         self.queues = Queues(runtime)
         self.fan_out = FanOut(runtime, self.queues)
         self.deliveries = Deliveries(runtime, self.registry, self.fan_out)
-        self.backplane: Backplane = MemoryBackplane(
-            runtime.late_clock,
-            total_history_bytes=runtime.settings.total_history_bytes,
-            call_in_background=lambda delay, function: call_in_background(runtime.clock, delay, function),
-        )
-        # In memory all of it is done when this returns.
-        self.backplane.start(self.deliveries.deliver, lambda _state: None, lambda _question: succeed(None))
-        self.histories = Histories(runtime, self.registry, self.deliveries, self.backplane.history)
+        self.node = Node(runtime, backplane)
+        self.backplane = self.node.backplane
+        self.histories = Histories(runtime, self.registry, self.deliveries, self.node)
+        self.closes = Closes(self.deliveries, self.node)
+        self.queries = Queries(self.registry, self.node)
         self.deliveries.logged = self.histories.names
         self.queues.keeps_history = self.histories.names.__contains__
         self.acknowledgements = Acknowledgements(runtime, self.registry, self.backplane.node)
+        shared = SharedAcknowledgements(runtime, self.acknowledgements, self.deliveries, self.node)
         self.sender = Sender(
-            runtime, self.deliveries, self.fan_out, self.backplane, self.histories, self.acknowledgements
+            runtime, self.deliveries, self.fan_out, self.backplane, self.histories, self.acknowledgements, shared
         )
         self.send_to: Callable[[Link, object, int | None, str | None], Delivery] = self.sender.send_to
         self.fence = Fence(runtime)
         self.events = Events(runtime, self.fence)
         self.lockable = self.events.lockable
         self.identities = Identities(runtime, lambda: not self.capacity.links)
-        self.resumes = Resumes(runtime, self.identities, self.backplane.node)
+        self.resumes = Resumes(runtime, self.identities, self.node)
         self.continuity = Continuity(
             runtime, self.registry, self.fan_out, self.histories, self.backplane.history, self.resumes
         )
+        self.node.started = self._node_started
         self.memberships = Memberships(
             self.registry, self.fan_out, self.identities, self.resumes, self.continuity, self.links
         )
-        self.presence = Presences(runtime, self.registry, self.fan_out, self.backplane.presence)
+        self.presence = Presences(runtime, self.registry, self.fan_out, self.node)
+        self.arrivals = Arrivals(runtime, self.registry, self.presence, self.fan_out, self.histories, self.resumes)
+        self.arrivals.is_refused = self._refused
+        self.node.serve(self.deliveries.deliver, self.arrivals.taken)
         self.presence.has_changed = self.continuity.tell_all
         self.continuity.shares = self.presence.per
         self.memberships.changed = self.shows = self.presence.changed
@@ -141,6 +152,7 @@ class Hub:
         self.expiry = Expiry(runtime)
         self.answers = Answers(runtime, self.fan_out, self.fence, self.acknowledgements, self.expiry)
         self.posts = Posts(runtime, self.resumes)
+        self.forwarded_posts = ForwardedPosts(self.posts, self.resumes, self.node)
         self.answers.watch = self.presence.watch
         self.routes = SignalRoutes()
         self.inboxes = Inboxes(runtime, self.links)
@@ -235,12 +247,13 @@ class Hub:
         self.heartbeat.begin()
         self.capacity.opened(link, replaced)
         self.counters.connections_opened += 1
-        self.presence.opened(link)
-        if dialogue is None:
-            self._greeted(link)
-        else:
+        if dialogue is not None:
             self.posts.opened(link)
-            self.continuity.greet(link, back, partial(self._greeted, link))
+        if self.node.is_alone:
+            self.presence.opened(link)
+            self._greet(link, back)
+        else:
+            self.arrivals.arrive(link, back, partial(self._greet, link))
         if self.opened is not None:
             self.opened(link)
         return link
@@ -268,6 +281,8 @@ class Hub:
             self.acknowledgements.left(link)
             self.posts.left(link)
             self.presence.left(link)
+            if not self.node.is_alone:
+                self.histories.withheld.forget(link)
 
     def gone(self, link: Link) -> None:
         """A transport is gone; where that happens within ``open``, there never was a connection."""
@@ -286,6 +301,8 @@ class Hub:
         # Disconnect never comes before the end of Connect.
         if not link.is_connecting:
             self._fire_disconnect(link)
+        elif link in self.arrivals.refused:
+            self._never_connected(link)
 
     def close(self, link: Link, code: int, reason: bytes) -> None:
         """Write a close frame; a transport that raises is given up, and the exception goes no further."""
@@ -371,6 +388,31 @@ class Hub:
                 name=link.name,
                 client_id=link.client_id,
             )
+
+    def _greet(self, link: Link, back: ComingBack | None, patience_seconds: float = PATIENCE_SECONDS) -> None:
+        """Say hello, which may wait so long for the log of the name."""
+        # It may have ended while other nodes were asked.
+        if link.dialogue is None or link.state is not ConnectionState.OPEN:
+            self._greeted(link)
+        else:
+            self.continuity.greet(link, back, partial(self._greeted, link), patience_seconds)
+
+    def _node_started(self, is_restart: bool) -> None:
+        if is_restart:
+            self.histories.follow_again()
+        if self.resumes.shared is not None:
+            self.resumes.shared.renewed = lambda: self.continuity.renew_all(self.links())
+            self.resumes.shared.begin()
+
+    def _refused(self, link: Link) -> None:
+        """Another node has a connection with this client id: nobody hears of this one."""
+        self._dispatch.drop(link)
+        if link.state is ConnectionState.CLOSED:
+            self._never_connected(link)
+
+    def _never_connected(self, link: Link) -> None:
+        self.arrivals.refused.remove(link)
+        self._disconnected(link)
 
     def _greeted(self, link: Link) -> None:
         self._runtime.clock.callLater(0, self._connect, link)

@@ -18,7 +18,7 @@ from .link import Link
 from .resumes import Resumes
 from .runtime import Runtime
 
-__all__ = ["POST_HEADER", "Posts"]
+__all__ = ["POST_HEADER", "Posts", "refused"]
 
 POST_HEADER = "X-PODE-SIGNAL-POST"
 
@@ -74,10 +74,10 @@ class Posts:
         """
         holder = self._resumes.holder(token)
         if holder is None:
-            raise _refused(403, "The token is not valid.")
+            raise refused(403, "The token is not valid.")
         link = self._streams.get(holder.connection)
         if link is None or link.state is not ConnectionState.OPEN:
-            raise _refused(410, "The stream of this token is not open.")
+            raise refused(410, "The stream of this token is not open.")
         return link
 
     def take(self, link: Link, number: bytes, body: bytes) -> None:
@@ -96,12 +96,12 @@ class Posts:
         stream = link.dialogue.stream
         assert stream is not None
         if not _NUMBER.fullmatch(number):
-            raise _refused(400, f"The {POST_HEADER} header has to be a whole number from 1 on.")
+            raise refused(400, f"The {POST_HEADER} header has to be a whole number from 1 on.")
         posted = int(number)
         if posted <= stream.last_post:
             return
         if posted > stream.last_post + 1:
-            raise _refused(409, "A POST before this one is missing.")
+            raise refused(409, "A POST before this one is missing.")
         if len(body) > self._runtime.settings.max_message_bytes:
             self._runtime.reports.limit(
                 "max_message_bytes",
@@ -109,16 +109,16 @@ class Posts:
                 client_id=link.client_id,
                 size_bytes=len(body),
             )
-            raise _refused(413, "The body is too large.")
+            raise refused(413, "The body is too large.")
         if link.reading_paused:
-            raise _refused(429, "Earlier messages still wait.", retry_seconds=_RETRY_SECONDS)
+            raise refused(429, "Earlier messages still wait.", retry_seconds=_RETRY_SECONDS)
         stream.last_post = posted
         try:
             frames = frames_of(body)
         except MessageInvalid as invalid:
             # It counts as a bad message, as on a WebSocket: too many of these end the stream.
             self.received(link, (_NO_FRAME,))
-            raise _refused(400, f"{invalid.reason[0].upper()}{invalid.reason[1:]}.") from None
+            raise refused(400, f"{invalid.reason[0].upper()}{invalid.reason[1:]}.") from None
         self._runtime.counters.posts_taken += 1
         self.received(link, frames)
 
@@ -132,6 +132,7 @@ def _path(link: Link) -> str:
     return link.request.uri.partition("?")[0]
 
 
-def _refused(code: int, description: str, *, retry_seconds: int | None = None) -> UpgradeRefused:
+def refused(code: int, description: str, *, retry_seconds: int | None = None) -> UpgradeRefused:
+    """A refusal of what a client has posted; None asks for no wait before the client tries again."""
     headers = [] if retry_seconds is None else [("Retry-After", str(retry_seconds))]
     return UpgradeRefused(code, description, headers)

@@ -1,7 +1,8 @@
 """Who is connected to the names that share it: members come and go, with a grace for those that do not mean to leave.
 
-Names that share nothing cost nothing: their members are found in the registry when somebody asks. What clients are told
-is in ``presence_topics.py``.
+On a node that is alone, names that share nothing cost nothing: their members are found in the registry when somebody
+asks. Where there are other nodes, the connections of all names are members. What clients are told is in
+``presence_topics.py``.
 """
 
 from __future__ import annotations
@@ -11,18 +12,22 @@ from collections.abc import Callable, Iterator
 from twisted.internet.defer import Deferred, succeed
 from twisted.python.failure import Failure
 
-from ..backplane.contract import Member, Presence, PresenceChange
+from ..backplane.contract import Member, PresenceChange
 from ..core.names import check_name
 from ..core.registry import Registry
 from ..core.signing import bare_client_id
+from ..errors import BackplaneUnavailable
 from ..wire.reconnect import ComesBack, comes_back
 from .fanout import FanOut
 from .link import Link
+from .node import Node
 from .presence_topics import Per, Topic
 from .runtime import Runtime
 
-__all__ = ["Presences"]
+__all__ = ["Presences", "member_of"]
 
+_RETRY_SECONDS = 5.0
+"""How long after a failure the members that clients watch are asked for once more."""
 _FOR_GOOD = (ComesBack.NO, ComesBack.CLIENT_IS_WRONG)
 
 
@@ -56,17 +61,18 @@ class Presences:
         runtime: the surroundings.
         registry: the global connections.
         fan_out: writes to watchers.
-        presence: the members of all nodes.
+        node: this node, whose backplane has the members of all nodes.
 
     Attributes:
         has_changed: is told of a name whose clients may watch something else than before.
     """
 
-    def __init__(self, runtime: Runtime, registry: Registry[Link], fan_out: FanOut, presence: Presence) -> None:
+    def __init__(self, runtime: Runtime, registry: Registry[Link], fan_out: FanOut, node: Node) -> None:
         self._runtime = runtime
         self._registry = registry
         self._fan_out = fan_out
-        self._presence = presence
+        self._node = node
+        self._presence = node.backplane.presence
         self.has_changed: Callable[[str], None] = lambda _name: None
         self._shared: dict[str, _Shared] = {}
         # The connection that each member is. The last one counts where a client has come back before its old connection
@@ -91,7 +97,7 @@ class Presences:
             self._forget_topics(name, before)
         self._shared[name] = _Shared(per, max_members)
         for link in self._registry.audience(name):
-            self._join(link)
+            self.joins(link)
         self.has_changed(name)
 
     def per(self, link: Link) -> Per | None:
@@ -102,26 +108,45 @@ class Presences:
 
     def members(self, name: str, group: str | None) -> Deferred[tuple[Member, ...]]:
         """Fires with the members of a name, or of one group of it."""
-        if name in self._shared:
+        if self._is_member_of(name):
             return self._presence.members(name, group)
         return succeed(
-            tuple(_member(each) for each in self._registry.audience(name, () if group is None else (group,)))
+            tuple(member_of(each) for each in self._registry.audience(name, () if group is None else (group,)))
         )
 
     # Connections come, change and go.
 
     def opened(self, link: Link) -> None:
-        """A connection is in the registry."""
+        """A connection is in the registry of a node that is alone."""
         if self._shared and link.is_global and link.name in self._shared:
-            self._join(link)
+            self.joins(link)
+
+    def join(self, link: Link, *, replace: bool) -> Deferred[bool]:
+        """Have a connection be a member; fires with whether another node had one with its client id.
+
+        Args:
+            link: the connection.
+            replace: whether it takes the place of that one. With False it is no member then.
+        """
+        self._holders[_key(link)] = link
+        return self._presence.join(member_of(link), replace=replace)
+
+    def joins(self, link: Link, *, replace: bool = True) -> None:
+        """The same, where nobody waits for the answer."""
+        self.join(link, replace=replace).addErrback(self._not_joined, link.name)
+
+    def holder(self, name: str, client_id: str) -> Link | None:
+        """The connection that a member is; None where this node has none."""
+        return self._holders.get((name, client_id))
 
     def changed(self, link: Link) -> None:
         """The groups of a connection, or what others see of it, have changed."""
-        shared = self._shared.get(link.name) if link.is_global else None
-        if shared is None or self._holders.get(_key(link)) is not link:
+        if not link.is_global or self._holders.get(_key(link)) is not link:
             return
-        self._join(link)
-        if shared.per == "group":
+        # A newer connection of another node stays the member.
+        self.joins(link, replace=False)
+        shared = self._shared.get(link.name)
+        if shared is not None and shared.per == "group":
             self._follow_groups(link, shared)
 
     def left(self, link: Link) -> None:
@@ -136,11 +161,11 @@ class Presences:
         """A transport is gone."""
         key = _key(link)
         # A client that has come back is another connection by now.
-        if link.name not in self._shared or self._holders.get(key) is not link:
+        if self._holders.get(key) is not link:
             return
         del self._holders[key]
         assert link.closure is not None
-        is_meant = comes_back(link.closure.code) in _FOR_GOOD
+        is_meant = link.name not in self._shared or comes_back(link.closure.code) in _FOR_GOOD
         self._presence.leave(*key, 0.0 if is_meant else self._runtime.settings.presence_grace_seconds)
 
     # Clients watch.
@@ -212,10 +237,17 @@ class Presences:
         def failed(failure: Failure) -> None:
             # The next client that wants to watch has them asked for once more.
             shared.is_asked = False
-            self._runtime.reports.failure("presence", "the members of {name} can't be read", failure, name=name)
+            if failure.check(BackplaneUnavailable) is None:
+                self._runtime.reports.failure("presence", "the members of {name} can't be read", failure, name=name)
+            else:
+                self._runtime.clock.callLater(_RETRY_SECONDS, again)
+
+        def again() -> None:
+            if self._shared.get(name) is shared and shared.topics and not shared.is_asked:
+                self._know_members(name, shared)
 
         shared.is_asked = True
-        watching = self._presence.watch(name, lambda change: self._changes(shared, change))
+        watching = self._presence.watch(name, self._node.fenced(lambda change: self._changes(shared, change)))
         # The backplane in memory has answered already. Then no topic is there that would have to begin.
         if watching.called and isinstance(watching.result, tuple):
             shared.members = {each.client_id: each for each in watching.result}
@@ -240,12 +272,14 @@ class Presences:
             if topic is not None:
                 topic.change({each: _in_group(shared, each, group) for each in client_ids})
 
-    def _join(self, link: Link) -> None:
-        self._holders[_key(link)] = link
-        self._presence.join(_member(link)).addErrback(self._not_joined, link.name)
+    def _is_member_of(self, name: str) -> bool:
+        """Whether the connections of a name are members."""
+        return not self._node.is_alone or name in self._shared
 
     def _not_joined(self, failure: Failure, name: str) -> None:
-        self._runtime.reports.failure("presence", "a client of {name} is not shown to others", failure, name=name)
+        # That the nodes can't be reached is told elsewhere; then the client joins later.
+        if failure.check(BackplaneUnavailable) is None:
+            self._runtime.reports.failure("presence", "a client of {name} is not shown to others", failure, name=name)
 
     def _forget_topics(self, name: str, shared: _Shared) -> None:
         for topic in shared.topics.values():
@@ -264,7 +298,8 @@ def _key(link: Link) -> tuple[str, str]:
     return link.name, bare_client_id(link.client_id)
 
 
-def _member(link: Link) -> Member:
+def member_of(link: Link) -> Member:
+    """A connection as a member."""
     profile = link.profile
     user, info = (None, None) if profile is None else (profile.user, profile.info)
     return Member(link.name, bare_client_id(link.client_id), link.groups, user, info)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import secrets
 
+from twisted.internet.defer import Deferred
+
 from ..core.client_versions import ClientVersions
 from ..core.model import Scope
 from ..core.names import client_id_text
@@ -14,7 +16,9 @@ from .clocks import wall_seconds
 from .dialogue import ComingBack
 from .identities import Identities
 from .link import Link
+from .node import Node
 from .runtime import Runtime
+from .shared_versions import SharedVersions
 
 __all__ = ["Resumes"]
 
@@ -28,13 +32,18 @@ class Resumes:
     Args:
         runtime: the surroundings.
         identities: the client ids, with whose secrets tokens are signed where client ids are.
-        node: the name of this node.
+        node: this node, with whose secret tokens are signed where client ids are not.
+
+    Attributes:
+        shared: the versions that all nodes share; None where the node is alone.
     """
 
-    def __init__(self, runtime: Runtime, identities: Identities, node: str) -> None:
+    def __init__(self, runtime: Runtime, identities: Identities, node: Node) -> None:
         self._runtime = runtime
         self._identities = identities
-        self._node = node
+        self._node = node.backplane.node
+        self._backplane = node.backplane
+        self.shared = None if node.is_alone else SharedVersions(runtime, node)
         self._own_secret = secrets.token_bytes(_SECRET_BYTES)
         self._secrets: tuple[bytes, ...] = ()
         self._tokens: ResumeTokens
@@ -59,14 +68,26 @@ class Resumes:
         """
         given = None if client_id is None else client_id_text(client_id)
         conversion = Conversion(name, user, given, scope)
-        return ComingBack(offer.position, self._resumption(offer.token, conversion, request))
+        found = self._resumption(offer.token, conversion, request)
+        if self.shared is None or not found.groups:
+            return ComingBack(offer.position, found)
+        return ComingBack(offer.position, found._replace(groups=()), claimed=found.groups)
+
+    def hold(self, resumption: Resumption) -> Deferred[bool]:
+        """Whether the joined groups of a client come back, where other nodes have to be asked."""
+        identity = resumption.identity
+        assert self.shared is not None
+        assert identity is not None
+        return self.shared.hold(identity.name, identity.client_id, identity.generation, identity.version)
 
     def _resumption(self, token: str | None, conversion: Conversion, request: RequestRecord) -> Resumption:
         if token is None:
             return NO_TOKEN
         identity = self._current_tokens().read(token)
-        holds = identity is not None and self._versions.hold(
-            identity.name, identity.client_id, identity.generation, identity.version
+        # What other nodes know is asked later.
+        holds = self.shared is not None or (
+            identity is not None
+            and self._versions.hold(identity.name, identity.client_id, identity.generation, identity.version)
         )
         found = resumption(
             identity,
@@ -85,6 +106,9 @@ class Resumes:
         # A stream needs a token for what its client sends, whatever its scope is.
         if dialogue is None or not link.is_signals or not (link.is_global or dialogue.stream):
             return None
+        generation, version = self._versions.generation, self._versions.version
+        if self.shared is not None:
+            generation, version = self.shared.generation, self.shared.version(link.name, link.client_id)
         token = self._current_tokens().make(
             ResumeIdentity(
                 expires_at=int(self._now() + self._runtime.settings.resume_token_seconds),
@@ -92,8 +116,8 @@ class Resumes:
                 client_id=link.client_id,
                 user=None if link.profile is None else link.profile.user,
                 joined_groups=tuple(each for each in link.groups if each not in dialogue.granted),
-                generation=self._versions.generation,
-                version=self._versions.version,
+                generation=generation,
+                version=version,
                 connection="" if dialogue.stream is None else dialogue.stream.id,
                 node=self._node,
             )
@@ -113,13 +137,16 @@ class Resumes:
         Returns:
             Whether no older token of any client brings groups back, so that all clients need fresh ones.
         """
+        if self.shared is not None:
+            self.shared.left(link.name, link.client_id)
+            return False
         return self._versions.left(link.name, link.client_id, self._now())
 
     def _now(self) -> float:
         return wall_seconds(self._runtime.clock)
 
     def _current_tokens(self) -> ResumeTokens:
-        wanted = self._identities.secrets or (self._own_secret,)
+        wanted = self._identities.secrets or (self._backplane.secret or self._own_secret,)
         if wanted != self._secrets:
             self._secrets = wanted
             self._tokens = ResumeTokens(wanted, "")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 from ..backplane.contract import Backplane
 from ..core.choices import chosen
@@ -18,6 +19,7 @@ from .delivery import Delivery, Writer
 from .histories import Histories
 from .link import Link
 from .runtime import Runtime
+from .shared_acknowledgements import SharedAcknowledgements
 
 __all__ = ["Sender"]
 
@@ -32,9 +34,11 @@ class Sender:
         backplane: hands a send to all nodes, this one among them.
         histories: the names that keep a history, to which a send goes by way of their logs.
         acknowledgements: the acknowledged sends.
+        shared: those whose recipients are on several nodes.
 
     Attributes:
         sent: is told of each send that had something to say; None tells nobody.
+        logs: whether any name may keep a history, so that sends go by way of logs.
     """
 
     def __init__(
@@ -45,6 +49,7 @@ class Sender:
         backplane: Backplane,
         histories: Histories,
         acknowledgements: Acknowledgements,
+        shared: SharedAcknowledgements,
     ) -> None:
         self._reports = runtime.reports
         self._counters = runtime.counters
@@ -56,7 +61,10 @@ class Sender:
         self._histories = histories
         self._logged = histories.names
         self._acknowledgements = acknowledgements
+        self._shared = shared
         self.sent: Callable[[Target, bytes, Delivery], None] | None = None
+        self.logs = False
+        histories.logs = partial(setattr, self, "logs")
 
     def send(
         self,
@@ -105,7 +113,7 @@ class Sender:
             message = Message(payload, key, is_text=isinstance(data, str), groups=target.groups)
             if timeout_seconds is not None:
                 self._ask(target, message, delivery, timeout_seconds)
-            if self._logged:
+            if self.logs:
                 asked_by_client = said is not None and target.names is None and name is not EVERY_NAME
                 self._histories.send(
                     target, message, delivery, self._backplane.publish, asked_by_client=asked_by_client
@@ -147,7 +155,7 @@ class Sender:
         links = self._deliveries.recipients(target)
         answers = self._acknowledgements.begin(links, timeout_seconds, logged=self._logged)
         message.acknowledgement = answers.id
-        delivery.collects(answers)
+        delivery.collects(self._shared.begin(answers, target, timeout_seconds))
 
     def _direct(
         self, said: ClientMessage | None, sender: Link | None, converted: Link | None, mode: SendMode | str

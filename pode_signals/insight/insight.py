@@ -105,6 +105,11 @@ class Insight:
         """
         return tuple(map(self._row, nlargest(count, self._hub.fan_out.congested, key=_queued_bytes)))
 
+    @property
+    def backplane_state(self) -> str:
+        """``"up"`` where this node reaches the others, and where it is alone; else why it does not reach them."""
+        return self._hub.node.state
+
     def broadcast_levels(self) -> dict[str | None, BroadcastLevel]:
         """The broadcast levels that were set, by name; None is the level of each name that has none of its own."""
         return self._hub.deliveries.levels.all()

@@ -32,7 +32,8 @@ class ScheduleState:
         cron: its cron expressions.
         last: the last trigger; None where there was no trigger yet.
         next: the next trigger; None where no trigger will come.
-        count: how many triggers have run the function; a call of ``invoke_schedule`` is no trigger.
+        count: how many triggers have run the function, with ``once_per_cluster`` on whatever node; a call of
+            ``invoke_schedule`` is no trigger.
         skipped: how many triggers have not run the function, because its last run was not over or because the clock
             passed over them.
         failed: how many runs have raised.
@@ -84,6 +85,7 @@ class Schedule(Job):
         start: no trigger comes before this time; None is no bound.
         end: no trigger comes after this time; None is no bound.
         on_start: whether the function also runs once when schedules start.
+        once_per_cluster: whether each trigger runs on one node alone.
         last: the last trigger, in UTC.
         next: the next trigger, in UTC. Times are compared in UTC alone: Python takes no time within a repeated hour for
             equal to a time in another zone (PEP 495).
@@ -94,6 +96,7 @@ class Schedule(Job):
     start: datetime | None = field(default=None, validator=_check_aware)
     end: datetime | None = field(default=None, validator=_check_end)
     on_start: bool = False
+    once_per_cluster: bool = False
     last: datetime | None = None
     next: datetime | None = None
 
@@ -101,6 +104,11 @@ class Schedule(Job):
     def never_fires(self) -> bool:
         """Whether no expression can fire on any date."""
         return all(expression.never_fires for expression in self.crons)
+
+    def check_once(self, crons: tuple[CronExpression, ...]) -> None:
+        """Raise a ValueError where each node would draw triggers of its own, and each trigger is to run on one."""
+        if self.once_per_cluster and any(cron.random_fields for cron in crons):
+            raise ValueError("with once_per_cluster no field can be R: each node would draw another value")
 
     def is_over(self, now: datetime) -> bool:
         """Whether its limit is reached or its end has passed."""

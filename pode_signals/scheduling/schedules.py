@@ -11,9 +11,11 @@ from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
 
 from ..hub.clocks import wall_seconds
+from ..hub.node import Node
 from ..hub.runtime import Runtime
 from .jobs import Jobs, Runs
 from .planning import Schedule, ScheduleState, expressions
+from .shared_triggers import SharedTriggers
 from .zones import check_offset, zone_of
 
 __all__ = ["ScheduleOptions", "ScheduleState", "Schedules"]
@@ -31,6 +33,7 @@ class ScheduleOptions(TypedDict, total=False):
     limit: int
     on_start: bool
     timezone: tzinfo | str | None
+    once_per_cluster: bool
 
 
 class Schedules:
@@ -40,13 +43,15 @@ class Schedules:
         runtime: the surroundings. The runtime's clock is not asked for before schedules start, unless a caller asks for
             a next trigger. ``R`` in cron expressions is drawn with the runtime's random source.
         runs: runs the functions.
+        node: asks which node is to run a trigger.
     """
 
     _log = Logger()
 
-    def __init__(self, runtime: Runtime, runs: Runs) -> None:
+    def __init__(self, runtime: Runtime, runs: Runs, node: Node) -> None:
         self._runtime = runtime
         self._runs = runs
+        self._shared = SharedTriggers(runtime, runs, node, self._is_live, self._completed)
         self._jobs: Jobs[Schedule] = Jobs()
         # None while schedules are not started.
         self._loop: LoopingCall | None = None
@@ -66,6 +71,7 @@ class Schedules:
         limit: int = 0,
         on_start: bool = False,
         timezone: tzinfo | str | None = None,
+        once_per_cluster: bool = False,
     ) -> None:
         """``signals.add_schedule``."""
         self._jobs.check_free(name)
@@ -81,7 +87,9 @@ class Schedules:
             limit=limit,
             on_start=on_start,
             zone=zone_of(timezone),
+            once_per_cluster=once_per_cluster,
         )
+        job.check_once(job.crons)
         self._jobs.add(job)
         self._say_if_never(job)
         if self._loop is not None:
@@ -108,6 +116,7 @@ class Schedules:
         """``signals.edit_schedule``."""
         job = self._jobs.get(name)
         crons = job.crons if cron is None else expressions(cron, self._runtime.random)
+        job.check_once(crons)
         job.edit(function, args, kwargs)
         if cron is not None:
             job.crons = crons
@@ -171,6 +180,7 @@ class Schedules:
         if self._loop is not None:
             self._loop.stop()
             self._loop = None
+            self._shared.stop()
 
     def _now(self) -> datetime:
         return datetime.fromtimestamp(wall_seconds(self._runtime.clock), UTC)
@@ -214,10 +224,16 @@ class Schedules:
                 passed=passed,
             )
         if job.take(minute, self._runtime.random):
-            self._trigger(job)
+            if job.once_per_cluster:
+                self._shared.trigger(job, minute)
+            else:
+                self._trigger(job)
 
     def _trigger(self, job: Schedule) -> None:
         self._runs.trigger(job)
+        self._completed(job)
+
+    def _completed(self, job: Schedule) -> None:
         if job.is_used_up:
             job.next = None
 

@@ -12,6 +12,7 @@ from http import HTTPStatus
 from secrets import token_urlsafe
 from typing import Any, NamedTuple, TypeVar, cast
 
+from twisted.internet.defer import Deferred, succeed
 from twisted.logger import Logger
 from twisted.python.components import Componentized
 from werkzeug.exceptions import NotFound
@@ -123,11 +124,11 @@ class Converter:
             self.count_refusal(head, refused)
             raise
 
-    def receive(self, request: Any) -> None:
+    def receive(self, request: Any) -> Deferred[None]:
         """``signals.receive``."""
         head = read_request(request, self.proxies, request_state(request))
         self.streams.allow_page(request, head)
-        self.streams.receive(request, head)
+        return self.streams.receive(request, head) or succeed(None)
 
     def link_of(self, request: Any) -> Link | None:
         """The connection that a request became or refers to; None where it did neither.

@@ -6,9 +6,12 @@ It decides nothing about the application's routes.
 from __future__ import annotations
 
 from contextvars import copy_context
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, cast
 
+from twisted.internet.defer import Deferred
 from twisted.logger import LogLevel
+from twisted.python.failure import Failure
 from twisted.web.error import UnsupportedMethod
 from twisted.web.resource import IResource, getChildForRequest
 from twisted.web.server import NOT_DONE_YET
@@ -85,8 +88,12 @@ class SignalsResource:
         head = read_request(request, self._converter.proxies, state)
         try:
             self._check_request(request, head, state)
-            if self._converter.hub.settings.allow_sse and self._converter.streams.answered(request, head):
-                return b""
+            if self._converter.hub.settings.allow_sse:
+                answered = self._converter.streams.answered(request, head)
+                if isinstance(answered, Deferred):
+                    return _answer_later(request, answered)
+                if answered:
+                    return b""
             state.reference = self._reference(request, head)
             if self._upgrades_by_itself(head, state):
                 self._converter.auto_upgrade(request)
@@ -172,3 +179,26 @@ class SignalsResource:
                 path=header_text(head.path),
             )
             raise
+
+
+def _answer_later(request: Request, answered: Deferred[None]) -> object:
+    """End a request when another node has answered, unless its client is gone by then."""
+    gone: list[object] = []
+    request.notifyFinish().addErrback(gone.append)
+
+    def refuse(failure: Failure) -> Failure | None:
+        if not isinstance(failure.value, UpgradeRefused):
+            # A defect, which Twisted logs.
+            request.setResponseCode(HTTPStatus.INTERNAL_SERVER_ERROR)
+            return failure
+        if not gone:
+            request.write(failure.value.render(request))
+        return None
+
+    def end(result: Any) -> Any:
+        if not gone:
+            request.finish()
+        return result
+
+    answered.addErrback(refuse).addBoth(end)
+    return NOT_DONE_YET
