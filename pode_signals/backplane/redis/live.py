@@ -1,0 +1,150 @@
+"""Sends and closes to names that keep no history: at once on this node, at most once on the others."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable
+from typing import Any
+
+from twisted.python.failure import Failure
+
+from ...core.envelope import Envelope, Unopened
+from ...wire.message import Closing, Message, Outgoing
+from .channels import ENVELOPE
+from .node import RedisNode
+
+__all__ = ["LiveSends"]
+
+_OLDEST_MS = 60_000
+_MOST_REMEMBERED = 65_536
+"""How many envelopes are known again that somebody publishes twice."""
+
+
+class LiveSends:
+    """What is published and is in no log.
+
+    Args:
+        node: this node.
+        max_waiting_bytes: how much may wait for the answer of Redis. What comes beyond that is not passed on.
+    """
+
+    def __init__(self, node: RedisNode, max_waiting_bytes: int) -> None:
+        self._node = node
+        self._max_waiting_bytes = max_waiting_bytes
+        self._deliver: Callable[[Outgoing], None] = _to_nobody
+        self._seen: OrderedDict[str, None] = OrderedDict()
+        node.channels.on(ENVELOPE, self._received)
+
+    def start(self, deliver: Callable[[Outgoing], None]) -> None:
+        """Deliver from now on, what this node publishes and what others do."""
+        self._deliver = deliver
+        self._node.client.subscribe(self._node.keys.every, self._received_for_every).addErrback(_later)
+
+    def stop(self) -> None:
+        """Deliver nothing any more."""
+        self._deliver = _to_nobody
+
+    def publish(self, outgoing: Outgoing) -> None:
+        """Deliver on this node, and pass on to all others; what can't be passed on is counted."""
+        deliver = self._deliver
+        deliver(outgoing)
+        if deliver is _to_nobody:
+            return
+        node, target, content = self._node, outgoing.target, outgoing.content
+        if not node.client.is_up or node.client.pending_bytes > self._max_waiting_bytes:
+            node.count("sends_not_passed_on")
+            return
+        if isinstance(content, Closing):
+            _, sealed = node.seal("close", target, b"", more=[content.code, content.reason])
+        else:
+            _, sealed = node.seal(
+                "live",
+                target,
+                content.payload,
+                is_text=content.is_text,
+                key=content.key,
+                acknowledgement=content.acknowledgement,
+            )
+        names = target.names
+        channels = [node.keys.every] if names is None else [node.keys.channel(name) for name in names]
+        for channel in channels:
+            node.client.call("PUBLISH", channel, b"e" + sealed).addErrback(self._not_passed_on)
+
+    def _not_passed_on(self, failure: Failure) -> None:
+        self._node.count("sends_not_passed_on")
+        self._node.failed(failure, "a message was not passed on to other nodes")
+
+    def _received(self, name: str, content: bytes) -> None:
+        envelope = self._opened(content, f"the channel of {name!r}")
+        if envelope is None:
+            return
+        names = envelope.target.names
+        if names is None or name not in names:
+            self._node.refuse(Unopened.MISPLACED, "the channel of {name}", name=name)
+        elif self._is_new(envelope):
+            self._take(envelope)
+
+    def _received_for_every(self, content: bytes) -> None:
+        envelope = self._opened(content[1:], "the channel of every name")
+        if envelope is None:
+            return
+        if envelope.target.names is not None:
+            self._node.refuse(Unopened.MISPLACED, "the channel of every name")
+        elif self._is_new(envelope):
+            self._take(envelope)
+
+    def _opened(self, content: bytes, where: str) -> Envelope | None:
+        node = self._node
+        found = node.envelopes.opened(content)
+        if not isinstance(found, Unopened):
+            if found.sender == node.name:
+                # It was delivered when it was published.
+                return None
+            if found.kind not in ("live", "close"):
+                found = Unopened.MISPLACED
+            elif found.kind == "close" and not _is_closing(found.more):
+                found = Unopened.MALFORMED
+            elif abs(node.redis_ms() - found.at_ms) > _OLDEST_MS:
+                found = Unopened.REPLAYED
+        if isinstance(found, Unopened):
+            node.refuse(found, where)
+            return None
+        return found
+
+    def _is_new(self, envelope: Envelope) -> bool:
+        # To several names it comes once for each of them, and is delivered to all with the first one.
+        if envelope.id in self._seen:
+            names = envelope.target.names
+            if names is None or len(names) == 1:
+                self._node.refuse(Unopened.REPLAYED, "a channel")
+            return False
+        self._seen[envelope.id] = None
+        if len(self._seen) > _MOST_REMEMBERED:
+            self._seen.popitem(last=False)
+        return True
+
+    def _take(self, envelope: Envelope) -> None:
+        if envelope.kind == "close":
+            code, reason = envelope.more
+            self._deliver(Outgoing(envelope.target, Closing(code, reason)))
+            return
+        message = Message(
+            envelope.payload,
+            envelope.key,
+            is_text=envelope.is_text,
+            groups=envelope.target.groups,
+            acknowledgement=envelope.acknowledgement,
+        )
+        self._deliver(Outgoing(envelope.target, message))
+
+
+def _is_closing(more: Any) -> bool:
+    return type(more) is list and [*map(type, more)] == [int, str]
+
+
+def _to_nobody(outgoing: Outgoing) -> None:
+    """Stands in place of ``deliver`` while no hub is there."""
+
+
+def _later(failure: Failure) -> None:
+    """The channel is subscribed to with the next connect."""

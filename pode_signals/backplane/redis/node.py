@@ -1,0 +1,114 @@
+"""What the parts of one node on Redis have in common: the way there, keys, the clock, envelopes and counts."""
+
+from __future__ import annotations
+
+import secrets
+from collections import Counter
+from collections.abc import Callable
+from itertools import count
+from typing import Any
+
+from twisted.internet.interfaces import IDelayedCall
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+
+from ...core.envelope import Envelope, Envelopes, Unopened
+from ...core.model import Target
+from .channels import NameChannels
+from .client import RedisClient
+from .connection import RedisLost, RedisRefused
+from .keys import Keys
+
+__all__ = ["RedisNode"]
+
+_NAME_BYTES = 6
+_LINE_SECONDS = 60.0
+"""How far apart two log lines of one kind are at least."""
+
+log = Logger()
+
+
+class RedisNode:
+    """One node.
+
+    Args:
+        client: the way to Redis.
+        keys: the keys of the application.
+        envelopes: seals and opens.
+        reactor: gives the time.
+
+    Attributes:
+        name: the name of the node, at random.
+        channels: the channels of names.
+        counters: what happened, by what it is called in the documentation of the backplane.
+    """
+
+    def __init__(self, client: RedisClient, keys: Keys, envelopes: Envelopes, reactor: Any) -> None:
+        self.client = client
+        self.keys = keys
+        self.envelopes = envelopes
+        self.name = secrets.token_hex(_NAME_BYTES)
+        self.counters: Counter[str] = Counter()
+        self.channels = NameChannels(client, keys, lambda: self.count("callbacks_failed"))
+        self._reactor = reactor
+        self._numbers = count(1)
+        # By how many milliseconds the clock of Redis is ahead of the reactor's.
+        self._ahead_ms: int | None = None
+        self._lines: dict[str, float] = {}
+
+    def now(self) -> float:
+        """The time of this node, in seconds of a clock that does not run backwards."""
+        seconds: float = self._reactor.seconds()
+        return seconds
+
+    def call_later(self, seconds: float, function: Callable[[], object]) -> IDelayedCall:
+        """Call a function later."""
+        call: IDelayedCall = self._reactor.callLater(seconds, function)
+        return call
+
+    def redis_ms(self) -> int:
+        """The time of Redis, in milliseconds since 1970; 0 where it is not known yet."""
+        return 0 if self._ahead_ms is None else self._ahead_ms + round(self.now() * 1_000)
+
+    def set_clock(self, answer: list[bytes]) -> None:
+        """Redis has told its time."""
+        seconds, microseconds = map(int, answer)
+        self._ahead_ms = seconds * 1_000 + microseconds // 1_000 - round(self.now() * 1_000)
+
+    def seal(self, kind: str, target: Target, payload: bytes, **more: Any) -> tuple[str, bytes]:
+        """An envelope of this node: what it is called, and its bytes."""
+        envelope = Envelope(kind, self.name, next(self._numbers), self.redis_ms(), target, payload, **more)
+        return envelope.id, self.envelopes.sealed(envelope)
+
+    def count(self, what: str, number: int = 1) -> None:
+        """Count something."""
+        self.counters[what] += number
+
+    def refuse(self, why: Unopened, where: str, **fields: Any) -> None:
+        """Count an envelope that is not delivered, and tell of it once a minute."""
+        self.count(f"envelopes_{why}")
+        self.warn(f"envelope {why}", f"a message by way of {where} was dropped: {{why}}", why=str(why), **fields)
+
+    def failed(self, failure: Failure, text: str, **fields: Any) -> None:
+        """A command has failed. That Redis is away is told once, where the state changes."""
+        if failure.check(RedisLost):
+            return
+        if failure.check(RedisRefused):
+            error = failure.value
+            code = error.code if isinstance(error, RedisRefused) else ""
+            self.count("commands_refused")
+            self.warn(f"refused {code}", f"{text}: Redis answers {{code}}; see docs/scaling.md", code=code, **fields)
+            return
+        self.count("callbacks_failed")
+        log.failure(text, failure, **fields)
+
+    def warn(self, kind: str, text: str, **fields: Any) -> None:
+        """Write a line, unless one of its kind was written within a minute."""
+        now = self.now()
+        if now - self._lines.get(kind, -_LINE_SECONDS) >= _LINE_SECONDS:
+            self._lines[kind] = now
+            log.warn(text, **fields)
+
+    def why_away(self, otherwise: str) -> str:
+        """Why Redis can't be asked, or another reason where it can."""
+        return otherwise if self.client.is_up else self.client.state
