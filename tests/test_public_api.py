@@ -26,6 +26,7 @@ NAMES = [
     "Insight",
     "Member",
     "Observer",
+    "RedisBackplane",
     "Scope",
     "SendMode",
     "SignalConnection",

@@ -15,7 +15,7 @@ MODULES = {
     ".".join(("pode_signals", *path.relative_to(PACKAGE).with_suffix("").parts)).removesuffix(".__init__"): path
     for path in PACKAGE.rglob("*.py")
 }
-MOST_LINES = {"pode_signals.signals": 490}
+MOST_LINES = {"pode_signals.signals": 560}
 """Signals has one method for each thing that it offers, and what they do lies elsewhere; all others have 400."""
 
 

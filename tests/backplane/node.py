@@ -32,12 +32,17 @@ class Node:
     def __init__(self, backplane: Backplane) -> None:
         self.backplane = backplane
         self.delivered: list[Outgoing] = []
+        self.states: list[str] = []
         self.answer: Callable[[Question], Deferred[bytes | None]] = lambda question: succeed(None)
 
         def answer(question: Question) -> Deferred[bytes | None]:
             return self.answer(question)
 
-        self.result(backplane.start(self.delivered.append, lambda state: None, answer))
+        self.taken: list[tuple[str, str]] = []
+        started = backplane.start(
+            self.delivered.append, self.states.append, answer, lambda *taken: self.taken.append(taken)
+        )
+        self.result(started)
 
     def result(self, deferred: Deferred[T]) -> T:
         """What a Deferred fires with; its failure is raised."""

@@ -406,7 +406,7 @@ class TestMemoryBackplane:
         backplane.publish(Outgoing(ROOM, Message(b"1")))
         delivered: list[Outgoing] = []
         deliver = delivered.append
-        backplane.start(deliver, lambda state: None, lambda question: succeed(None))
+        backplane.start(deliver, lambda state: None, lambda question: succeed(None), lambda *taken: None)
         assert backplane.publish is deliver
 
     def test_each_has_a_name(self) -> None:
@@ -468,7 +468,9 @@ class TestMemoryBackplane:
         assert node.ids() == ["ada", "bob"]
         node.follow()
         assert node.now_at().epoch != epoch
-        node.backplane.start(node.delivered.append, lambda state: None, lambda question: succeed(b"again"))
+        node.backplane.start(
+            node.delivered.append, lambda state: None, lambda question: succeed(b"again"), lambda *taken: None
+        )
         node.backplane.publish(Outgoing(ROOM, Message(b"1")))
         assert len(node.delivered) == 1
         assert node.result(node.backplane.ask(Question("count"), 2)).given == {node.backplane.node: b"again"}

@@ -79,7 +79,7 @@ def test_a_backplane_that_fails(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_join_that_fails(monkeypatch: pytest.MonkeyPatch) -> None:
     """S17: a client that can't be shown to others is connected all the same, and the log says so."""
     rooms = shared()
-    monkeypatch.setattr(hub_of(rooms.signals).backplane.presence, "join", lambda _member: fail(OSError("away")))
+    monkeypatch.setattr(hub_of(rooms.signals).backplane.presence, "join", lambda *_, **__: fail(OSError("away")))
     with capturedLogs() as logs:
         ada = rooms.connect("id=ada")
     assert [str(each.value) for each in failures_in(logs)] == ["away"]

@@ -1,0 +1,311 @@
+"""Nodes on a real Redis whose clock, and theirs, stand still until a test lets time pass. Nothing here is a test.
+
+Their input and output is done by a reactor that runs only while a test waits, so the tests are plain functions.
+
+A test module of what is in Redis takes the fixtures ``clocked_server`` and ``world`` from here.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Iterator, Sequence
+from functools import cache
+from itertools import count
+from pathlib import Path
+from random import Random
+from typing import Any, TypeVar, cast
+from unittest.mock import patch
+
+import pytest
+from backplane.node import ROOM, Node
+from conftest import require
+from faked_clock import LIBRARY, forget
+from redis_server import RedisServer
+from twisted.internet.defer import Deferred, DeferredList
+from twisted.internet.pollreactor import PollReactor
+from twisted.internet.task import Clock
+from twisted.python.failure import Failure
+from zope.interface import directlyProvides, providedBy
+
+from pode_signals.backplane.redis.backplane import RedisBackplane
+from pode_signals.backplane.redis.channels import ENVELOPE
+from pode_signals.core.history import Position
+from pode_signals.core.model import Target
+
+__all__ = ["KEY", "ClockedServer", "NodeOnRedis", "World", "clocked_server", "world"]
+
+T = TypeVar("T")
+
+KEY = "a key that all nodes of these tests have"
+_PATIENCE_SECONDS = 20.0
+"""How long a test waits, in real time, for what has to come."""
+_BEGIN_SECONDS = 1_900_000_000
+_WORLDS = count(1)
+
+
+class ClockedServer(RedisServer):
+    """A redis-server whose clock says what a test says.
+
+    Attributes:
+        now: what its clock says, in seconds since 1970.
+    """
+
+    def __init__(self, program: str, folder: Path, *options: str) -> None:
+        self._socket = folder / "socket"
+        super().__init__(program, folder, "--unixsocket", str(self._socket), *options)
+        self._file = folder / "clock"
+        self.show(_BEGIN_SECONDS)
+
+    @property
+    def url(self) -> str:
+        """Where clients find it: a UNIX socket needs no thread that looks for names."""
+        return f"unix://{self._socket}"
+
+    def show(self, now: float) -> None:
+        """Set its clock."""
+        self.now = now
+        new = self._file.with_suffix(".new")
+        new.write_text(f"{now:.6f}\n", encoding="ascii")
+        new.replace(self._file)
+
+    def start(self, *options: str) -> None:
+        """Start it with this clock. Its monotonic clock, by which it wakes up, is the machine's."""
+        faked = {
+            # Debian's Redis is linked to jemalloc, which asks for the time before libfaketime can answer: the allocator
+            # of libc has to come first.
+            "LD_PRELOAD": f"{LIBRARY} libc.so.6",
+            "FAKETIME_TIMESTAMP_FILE": str(self._file),
+            "FAKETIME_FMT": "%s",
+            "FAKETIME_NO_CACHE": "1",
+            "FAKETIME_DONT_FAKE_MONOTONIC": "1",
+            "DONT_FAKE_MONOTONIC": "1",
+        }
+        with patch.dict(os.environ, faked):
+            super().start(*options)
+
+    def kill(self) -> None:
+        """Kill -9."""
+        super().kill()
+        self._forget()
+
+    def end(self) -> None:
+        """Stop it, whatever state it is in."""
+        super().end()
+        self._forget()
+
+    def _forget(self) -> None:
+        if self._process is not None:
+            forget(self._process.pid)
+
+
+class _Reactor(Clock):
+    """The time of a test, and all else of the reactor that runs."""
+
+    def __init__(self, real: Any) -> None:
+        super().__init__()
+        self._real = real
+        directlyProvides(self, providedBy(real))
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._real, name)
+
+    def until_next(self) -> float | None:
+        """How long it is until the next timer; None without any."""
+        times = [call.getTime() for call in self.getDelayedCalls() if call.active()]
+        return max(0.0, min(times) - self.seconds()) if times else None
+
+
+class NodeOnRedis(Node):
+    """A node whose time is that of its world.
+
+    Args:
+        world: the world.
+        settings: arguments of the backplane.
+    """
+
+    backplane: RedisBackplane
+
+    def __init__(self, world: World, **settings: Any) -> None:
+        self.world = world
+        self.reactor = _Reactor(world.reactor)
+        self.lives = True
+        self.stalls = False
+        world.nodes.append(self)
+        made = RedisBackplane(
+            settings.pop("url", world.server.url),
+            **{"key": KEY, "application": world.application, "reactor": self.reactor, **settings},
+        )
+        # After an outage the nodes come back in an order that a test can rely on.
+        made._client._random = Random(len(world.nodes))
+        super().__init__(made)
+        # What the node asks on its first connect has been answered.
+        world.settle()
+
+    def result(self, deferred: Deferred[T]) -> T:
+        """What it fires with, which takes real time and none of the test's."""
+        return self.world.result(deferred)
+
+    def append(self, data: bytes, target: Target = ROOM) -> Position:
+        """Append an entry, which has been delivered then."""
+        position = self.result(self.backplane.history.append(target, data, None))
+        self.world.settle()
+        return position
+
+    def hears(self, name: str) -> None:
+        """Hear of sends to a name, as a node does that has connections of the name."""
+        self.result(self.backplane._node.channels.listen(name, ENVELOPE))
+
+    def advance(self, seconds: float) -> None:
+        """Let time pass for all nodes and for Redis."""
+        self.world.advance(seconds)
+
+    def die(self) -> None:
+        """End without a word, as a process that is killed."""
+        self.lives = False
+        self.backplane._client.stop()
+        self.backplane._client.disconnected.clear()
+
+    def stall(self) -> None:
+        """Do nothing, while its connections stay open."""
+        self.stalls = True
+        for connection in self._connections():
+            connection.transport.pauseProducing()
+
+    def go_on(self) -> None:
+        """Go on after a stall."""
+        self.stalls = False
+        for connection in self._connections():
+            connection.transport.resumeProducing()
+
+    def _connections(self) -> tuple[Any, ...]:
+        pair = self.backplane._client._pair
+        return () if pair is None else (pair.commands, pair.subscriptions)
+
+    def stop(self) -> None:
+        """End as it should be."""
+        if self.lives:
+            self.result(self.backplane.stop())
+            self.lives = False
+            assert [call for call in self.reactor.getDelayedCalls() if call.active()] == []
+
+
+class World:
+    """Nodes of one application on one Redis, and their time.
+
+    Args:
+        server: the Redis, which runs.
+
+    Attributes:
+        application: its name, which no other world has.
+        nodes: all nodes that were made in it.
+        turns_end: whether turns of nodes end while they talk to Redis; else they do when time passes.
+    """
+
+    def __init__(self, server: ClockedServer) -> None:
+        self.server = server
+        self.reactor = _reactor()
+        self.application = f"world{next(_WORLDS)}"
+        self.nodes: list[NodeOnRedis] = []
+        self.turns_end = False
+
+    def node(self, **settings: Any) -> NodeOnRedis:
+        """A node that has been started."""
+        return NodeOnRedis(self, **settings)
+
+    def result(self, deferred: Deferred[T]) -> T:
+        """What a Deferred fires with; its failure is raised."""
+        results: list[T | Failure] = []
+        deferred.addBoth(results.append)
+        end = time.monotonic() + _PATIENCE_SECONDS
+        while not results:
+            assert time.monotonic() < end, "there is no answer"
+            self._turn(0.1)
+        if isinstance(results[0], Failure):
+            results[0].raiseException()
+        return cast(T, results[0])
+
+    def advance(self, seconds: float) -> None:
+        """Let time pass, from timer to timer; what nodes and Redis say to each other meanwhile has been said."""
+        self.settle()
+        end = self.server.now + seconds
+        while (left := end - self.server.now) > 1e-6:
+            next_times = [each.reactor.until_next() for each in self._moving()]
+            # Redis sees time pass in steps as well, though it has no timers here.
+            self._step(min([left, 1.0, *(time for time in next_times if time is not None)]))
+        self._step(0)
+
+    def settle(self) -> None:
+        """Have everything said that nodes and Redis have to say to each other without time passing."""
+        quiet = 0
+        while quiet < 2:
+            was_busy = self._is_busy()
+            self._turn(0)
+            for name in ("commands", "subscriptions"):
+                pairs = [each.backplane._client._pair for each in self._moving() if each.backplane._client.is_up]
+                self.result(DeferredList([getattr(pair, name).call("PING") for pair in pairs], consumeErrors=True))
+            quiet = 0 if was_busy or self._is_busy() else quiet + 1
+
+    def until(self, is_so: Callable[[], bool], seconds: float = 60.0) -> float:
+        """Let time pass until something is so; how long that took. Real time passes a little as well."""
+        begin = self.server.now
+        while not is_so():
+            assert self.server.now - begin < seconds, "it never was so"
+            self._step(0.25)
+            self.reactor.iterate(0.001)
+        return self.server.now - begin
+
+    def end(self) -> None:
+        """End all nodes."""
+        for node in self.nodes:
+            if node.stalls:
+                node.go_on()
+            if node.lives:
+                node.stop()
+        # Connections that were dropped are closed in the next turn.
+        self.reactor.iterate(0)
+
+    def _turn(self, most_seconds: float) -> None:
+        """One turn of the reactor; and of the nodes, where these end."""
+        self.reactor.iterate(most_seconds)
+        if self.turns_end:
+            for each in self._moving():
+                each.reactor.advance(0)
+
+    def _step(self, seconds: float) -> None:
+        self.server.show(self.server.now + seconds)
+        for each in self._moving():
+            each.reactor.advance(seconds)
+        self.settle()
+
+    def _moving(self) -> Sequence[NodeOnRedis]:
+        return [each for each in self.nodes if each.lives and not each.stalls]
+
+    def _is_busy(self) -> bool:
+        return any(each.backplane._client.pending_bytes for each in self._moving())
+
+
+@cache
+def _reactor() -> Any:
+    return PollReactor()
+
+
+@pytest.fixture(scope="module")
+def clocked_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ClockedServer]:
+    """A Redis of a test module, whose clock stands still until a test sets it."""
+    program = require("redis")
+    require("faketime")
+    server = ClockedServer(program, tmp_path_factory.mktemp("redis"))
+    try:
+        server.start()
+        yield server
+    finally:
+        server.end()
+
+
+@pytest.fixture
+def world(clocked_server: ClockedServer) -> Iterator[World]:
+    """Nodes on that Redis, which have never met those of another test."""
+    made = World(clocked_server)
+    yield made
+    made.end()

@@ -1,0 +1,182 @@
+"""Nodes of one application that share a Redis, as programs, with clients of the Python library, while things fail."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+from random import Random
+
+import pytest
+import pytest_twisted
+from redis_load import Load, pause
+from redis_nodes import NodeProgram, node_programs
+from redis_server import RedisServer, redis_server
+
+LONG = os.environ.get("PODE_SIGNALS_NODES") == "all"
+KILLS = 100 if LONG else 3
+NODE_KILLS = 50 if LONG else 2
+CLIENTS = 300 if LONG else 9
+MESSAGES = 100_000 if LONG else 250
+
+ensure = pytest_twisted.ensureDeferred
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[RedisServer]:
+    with redis_server(tmp_path, "--appendonly", "yes", "--appendfsync", "always") as running:
+        yield running
+
+
+@pytest.fixture
+def nodes(server: RedisServer, tmp_path: Path) -> Iterator[list[NodeProgram]]:
+    with node_programs(server, tmp_path) as running:
+        yield running
+        for node in running:
+            assert "Traceback" not in node.text(), node.text()
+
+
+@ensure
+async def test_redis_is_killed(server: RedisServer, nodes: list[NodeProgram]) -> None:
+    """S17.2: kill -9 of Redis again and again: on a name with a history each client has every message, once and in one
+    order, and is told of no loss.
+    """
+    random, load = Random(1), Load(nodes, CLIENTS)
+    try:
+        await load.open()
+        load.send(MESSAGES)
+        for _ in range(KILLS):
+            await pause(random.uniform(0.2, 0.8))
+            server.kill()
+            await pause(random.uniform(0, 0.3))
+            server.start()
+        assert await load.all_is_settled(seconds=3_600 if LONG else 60) == {
+            "written": load.sent,
+            "refused": 0,
+            "unknown": 0,
+        }
+        await load.all_have(set(range(load.sent)))
+        assert (load.faults(), [each.told for each in load.listeners]) == ([], [0] * CLIENTS)
+        assert [each.opened for each in load.listeners] == [1] * CLIENTS
+    finally:
+        await load.close()
+
+
+@ensure
+async def test_a_node_is_killed(nodes: list[NodeProgram]) -> None:
+    """S17.2: kill -9 of a node in the middle of its messages: its clients go on at another node, with every message
+    that is in the history, or are told.
+    """
+    load = Load(nodes, CLIENTS)
+    try:
+        await load.open()
+        for number in range(NODE_KILLS):
+            victim = nodes[number % len(nodes)]
+            others = [each for each in nodes if each is not victim]
+            load.send(100, 2, nodes=[victim])
+            await pause(0.1)
+            victim.kill()
+            before = load.sent
+            load.send(50, 2, nodes=others)
+            await load.all_have(set(range(before, load.sent)))
+            victim.start()
+        assert (load.faults(), [each.told for each in load.listeners]) == ([], [0] * CLIENTS)
+    finally:
+        await load.close()
+
+
+@ensure
+async def test_redis_stalls(server: RedisServer, nodes: list[NodeProgram]) -> None:
+    """S17.3: while Redis does nothing, live messages reach the clients of their own node as ever; what was logged comes
+    when Redis goes on, once.
+    """
+    load, live = Load(nodes, 3), Load(nodes, 3, "/live")
+    try:
+        await load.open()
+        await live.open()
+        server.pause()
+        load.send(50)
+        live.send(50, name="Live")
+        own = [set(range(place * 50, place * 50 + 50)) for place in range(3)]
+        await live.until(lambda: all(mine <= set(each.numbers) for mine, each in zip(own, live.listeners, strict=True)))
+        assert [each.numbers for each in load.listeners] == [[], [], []]
+        await pause(3)
+        server.go_on()
+        await load.all_have(set(range(150)))
+        assert (load.faults(), [each.told for each in load.listeners]) == ([], [0, 0, 0])
+        for node, each in zip(nodes, live.listeners, strict=True):
+            assert len(set(each.numbers)) == len(each.numbers)
+            assert node.ask("/state")["counters"]["sends_not_passed_on"] > 0
+    finally:
+        await load.close()
+        await live.close()
+
+
+@ensure
+async def test_subscriptions_are_cut(server: RedisServer, nodes: list[NodeProgram]) -> None:
+    """S17.2: where Redis ends the connections of subscriptions again and again, nothing of a history is lost."""
+    load = Load(nodes, 6)
+    try:
+        await load.open()
+        load.send(200)
+        for _ in range(4):
+            await pause(0.25)
+            server.ask("CLIENT", "KILL", "TYPE", "pubsub")
+        await load.all_have(set(range(load.sent)))
+        assert (load.faults(), [each.told for each in load.listeners]) == ([], [0] * 6)
+    finally:
+        await load.close()
+
+
+@ensure
+async def test_a_node_stands_still(nodes: list[NodeProgram]) -> None:
+    """S17.2: a node that stands still for some seconds has every message afterwards, once and in order."""
+    load = Load(nodes, 6)
+    try:
+        await load.open()
+        nodes[1].kill(signal.SIGSTOP)
+        load.send(100, nodes=[nodes[0], nodes[2]])
+        await pause(3)
+        nodes[1].kill(signal.SIGCONT)
+        await load.all_have(set(range(200)))
+        assert (load.faults(), [each.told for each in load.listeners]) == ([], [0] * 6)
+    finally:
+        await load.close()
+
+
+@ensure
+async def test_a_rolling_restart(nodes: list[NodeProgram]) -> None:
+    """S17.2: each node in turn is stopped and started again, while messages are sent: nothing is lost or doubled."""
+    load = Load(nodes, 9)
+    try:
+        await load.open()
+        for node in nodes:
+            others = [each for each in nodes if each is not node]
+            load.send(50, 10, nodes=others)
+            node.kill(signal.SIGTERM)
+            node.start()
+        await load.all_have(set(range(load.sent)))
+        assert (load.faults(), [each.told for each in load.listeners]) == ([], [0] * 9)
+    finally:
+        await load.close()
+
+
+@ensure
+async def test_the_log_of_redis_loses_its_end(server: RedisServer, nodes: list[NodeProgram], tmp_path: Path) -> None:
+    """S17.2: where Redis has lost what it had confirmed, every client of the name is told, and gets what comes then."""
+    load = Load(nodes, 6)
+    try:
+        await load.open()
+        load.send(100)
+        await load.all_have(set(range(load.sent)))
+        server.kill()
+        newest = max((tmp_path / "appendonlydir").glob("*.incr.aof"))
+        os.truncate(newest, newest.stat().st_size - 8_000)
+        server.start("--aof-load-truncated", "yes")
+        await load.until(lambda: all(each.told for each in load.listeners))
+        load.send(50)
+        await load.until(lambda: all(set(range(300, load.sent)) <= set(each.numbers) for each in load.listeners))
+        assert load.faults() == []
+    finally:
+        await load.close()
