@@ -18,7 +18,7 @@ from twisted.internet.task import deferLater
 
 from pode_signals.backplane.redis.address import read_url
 from pode_signals.backplane.redis.client import RedisClient
-from pode_signals.backplane.redis.connection import RedisLost, RedisRefused
+from pode_signals.backplane.redis.connection import RedisConnection, RedisLost, RedisRefused
 from pode_signals.backplane.redis.scripts import LOG_SCRIPTS, Script, script
 
 inline = pytest_twisted.inlineCallbacks
@@ -103,6 +103,26 @@ def test_before_the_connection(server: RedisServer, make: Make) -> Steps:
         yield one.client.subscribe("c", heard.append)
     yield one.up()
     yield one.client.call("PUBLISH", "c", b"hi")
+    yield one.when(lambda: heard == [b"hi"])
+
+
+@inline
+def test_while_it_connects(server: RedisServer, make: Make, monkeypatch: pytest.MonkeyPatch) -> Steps:
+    """S17.3: a channel that is wanted while the client connects is subscribed to by that very connection."""
+    one, heard = make(server.url), []
+    one.client.subscribe("first", heard.append).addErrback(lambda _: None)
+    call = RedisConnection.call
+
+    def and_another(connection: RedisConnection, *words: Any) -> Deferred[Any]:
+        answer = call(connection, *words)
+        if words == ("SUBSCRIBE", b"first"):
+            answer.addCallback(lambda _: one.client.subscribe("late", heard.append).addErrback(lambda _: None))
+        return answer
+
+    monkeypatch.setattr(RedisConnection, "call", and_another)
+    yield one.up()
+    assert one.states == ["up"]
+    yield one.client.call("PUBLISH", "late", b"hi")
     yield one.when(lambda: heard == [b"hi"])
 
 

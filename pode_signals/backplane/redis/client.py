@@ -8,7 +8,7 @@ writes a log line for each try; here the two come and go as one, and a line is w
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -165,7 +165,6 @@ class RedisClient:
 
     def _connect(self) -> None:
         self._timer = None
-        # The connection is dropped by cancelling, too.
         self._connecting = self._make().addCallbacks(self._made, self._failed)
 
     @inlineCallbacks
@@ -179,13 +178,12 @@ class RedisClient:
             raise
         self._pair = pair = _Pair(commands, subscriptions)
         subscriptions.received = self._received
-        yield gatherResults(
-            [
-                *(commands.call("SCRIPT", "LOAD", script.text) for script in self._scripts),
-                *(subscriptions.call("SUBSCRIBE", channel) for channel in self._channels),
-            ],
-            consumeErrors=True,
-        )
+        yield _all(commands.call("SCRIPT", "LOAD", script.text) for script in self._scripts)
+        subscribed: set[bytes] = set()
+        # Others may be wanted meanwhile.
+        while missing := self._channels.keys() - subscribed:
+            subscribed |= missing
+            yield _all(subscriptions.call("SUBSCRIBE", channel) for channel in missing)
         return pair
 
     @inlineCallbacks
@@ -316,6 +314,10 @@ class _Factory(Factory):
     def buildProtocol(self, addr: IAddress | None) -> RedisConnection:
         """A connection."""
         return RedisConnection(self._clock, _DEADLINE_SECONDS, self._connection_lost)
+
+
+def _all(answers: Iterable[Deferred[Any]]) -> Deferred[list[Any]]:
+    return gatherResults(list(answers), consumeErrors=True)
 
 
 def _ignore_lost(failure: Failure) -> None:
