@@ -169,12 +169,14 @@ class NodeOnRedis(Node):
     def stall(self) -> None:
         """Do nothing, while its connections stay open."""
         self.stalls = True
+        self._stalls_since = self.world.server.now
         for connection in self._connections():
             connection.transport.pauseProducing()
 
     def go_on(self) -> None:
-        """Go on after a stall."""
+        """Go on after a stall: with the timers first, as the reactor does."""
         self.stalls = False
+        self.reactor.advance(self.world.server.now - self._stalls_since)
         for connection in self._connections():
             connection.transport.resumeProducing()
 

@@ -245,6 +245,22 @@ def test_a_short_stall(world: World) -> None:
     assert (watch.changes, one.backplane.counters["leases_lost"], one.ids()) == ([], 0, ["ada"])
 
 
+def test_all_stall(world: World) -> None:
+    """S17.1: after a pause of the machine that all nodes run on nobody is taken for dead."""
+    one, other = nodes_of(world, 2)
+    one.join(ADA)
+    watch = Watched(other)
+    world.advance(25)
+    for node in (one, other):
+        node.stall()
+    world.advance(100)
+    other.go_on()
+    world.advance(10)
+    one.go_on()
+    world.advance(60)
+    assert (watch.changes, one.ids()) == ([], ["ada"])
+
+
 @pytest.mark.parametrize("after", [0.5, 4.5, 20.5, 24.5])
 def test_everything_is_lost(world: World, after: float) -> None:
     """S17.3: where Redis has lost everything, members are there again within seconds, and no watch sees them go."""

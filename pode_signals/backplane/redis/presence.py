@@ -36,6 +36,7 @@ _CHECK_SECONDS = 25.0
 """How often the versions of all names are compared, in case a message of Redis did not come."""
 _NAMES_AT_ONCE = 500
 _STOP_SECONDS = 2.0
+_STOPPED = "this node has stopped"
 
 
 class RedisPresence:
@@ -57,8 +58,10 @@ class RedisPresence:
         self._lease = Lease(node, self._registered)
         self._telling = Telling(node, self._lease, reactor, self._told, self._refused)
         # The joins without an answer, with the time until which they wait.
-        self._joining: dict[Deferred[bool], float] = {}
+        self._joining: dict[Own, float] = {}
         self._numbers = count(1)
+        # Whether a watch may know of members that are gone.
+        self._has_doubts = False
         self._next_check = 0.0
         node.channels.on(MEMBERS, self._heard)
 
@@ -81,7 +84,7 @@ class RedisPresence:
         if not self._node.client.is_up:
             return fail(BackplaneUnavailable(self._node.client.state))
         own.answer = Deferred(lambda _: None)
-        self._joining[own.answer] = self._node.now() + _ANSWER_SECONDS
+        self._joining[own] = self._node.now() + _ANSWER_SECONDS
         self._telling.add(room, Tell("j" if replace else "n", client_id, own.text, own))
         return own.answer
 
@@ -116,17 +119,17 @@ class RedisPresence:
         """Tell of changes in a name. Where the Deferred fails, nothing is watched."""
         room = self._room(name)
         room.end_view()
-        room.changed = changed
+        watch = room.watch = object()
 
         def known(picture: Picture) -> tuple[Member, ...]:
             # Another watch may have taken the place of this one.
-            if room.changed is changed and room.view is None:
+            if room.watch is watch:
                 room.view = View(self._reactor, changed, picture.members)
                 room.know(picture.version, picture.members, is_sure=True)
             return _members(picture.members, None)
 
         def failed(failure: Failure) -> NoReturn:
-            if room.changed is changed and room.view is None:
+            if room.watch is watch:
                 self.unwatch(name)
             unavailable(failure)
 
@@ -159,23 +162,25 @@ class RedisPresence:
     def lost(self) -> None:
         """Redis can't be asked."""
         self._lease.lost()
-        self._telling.lost(tuple(self._rooms.values()))
-        self._fail_joins(float("inf"))
+        why = self._node.client.state
+        self._telling.lost(tuple(self._rooms.values()), why)
+        self._fail_joins(why)
 
     def look(self) -> None:
         """Do what is due; called each second."""
         now = self._node.now()
-        self._fail_joins(now)
+        self._fail_joins("there was no answer in time", now)
         if not self._node.client.is_up:
             return
         self._lease.look()
         if now >= self._next_check:
             self._next_check = now + _CHECK_SECONDS
             self._check()
-        if self._lease.is_settled:
-            for room in tuple(self._rooms.values()):
-                if room.is_doubtful:
-                    self._read(room)
+        if self._has_doubts and self._lease.is_settled:
+            doubtful = [room for room in self._rooms.values() if room.is_doubtful]
+            self._has_doubts = bool(doubtful)
+            for room in doubtful:
+                self._read(room)
 
     def stop(self) -> Deferred[None]:
         """Take out the members of this node, within two seconds; and forget everything, without telling any watch."""
@@ -186,12 +191,12 @@ class RedisPresence:
                     own.leaving.cancel()
             room.own.clear()
             room.gone.clear()
-        self._telling.lost(tuple(self._rooms.values()))
+        self._telling.lost(tuple(self._rooms.values()), _STOPPED)
         for name in self._rooms:
             self._node.channels.end(name, MEMBERS)
             self._node.channels.end(name, ENVELOPE)
         self._rooms.clear()
-        self._fail_joins(float("inf"))
+        self._fail_joins(_STOPPED)
         return self._lease.release().addTimeout(_STOP_SECONDS, self._reactor).addErrback(lambda _: None)
 
     # Rooms.
@@ -232,6 +237,7 @@ class RedisPresence:
             room.tell_all()
             self._telling.soon(room)
             room.is_doubtful = room.view is not None
+        self._has_doubts = True
         self._telling.flush()
 
     def _told(self, room: Room, tell: Tell, version: int, answer: int) -> None:
@@ -249,14 +255,13 @@ class RedisPresence:
             own.known, own.version = next(self._numbers), version
             if own.taken_at > version:
                 self._lose(room, client_id, own)
-            if own.answer is not None:
-                self._answer(own.answer, bool(answer))
+            self._answer(own, bool(answer))
         self._end_if_idle(room)
 
     def _refused(self, room: Room, tell: Tell, failure: Failure) -> None:
-        if tell.own is not None and tell.own.answer is not None:
+        if tell.own is not None:
             code = getattr(failure.value, "code", "?")
-            self._answer(tell.own.answer, BackplaneUnavailable(f"Redis answers {code}"))
+            self._answer(tell.own, BackplaneUnavailable(f"Redis answers {code}"))
 
     def _lose(self, room: Room, client_id: str, own: Own) -> None:
         """Another node has a member of this one."""
@@ -275,23 +280,25 @@ class RedisPresence:
             del room.own[client_id]
             if own.leaving is not None:
                 own.leaving.cancel()
-        if own.answer is not None:
-            self._answer(own.answer, True)
+        self._answer(own, True)
 
-    def _answer(self, waiting: Deferred[bool], answer: bool | BackplaneUnavailable) -> None:
-        self._joining.pop(waiting, None)
-        if waiting.called:
+    def _answer(self, own: Own, answer: bool | BackplaneUnavailable) -> None:
+        self._joining.pop(own, None)
+        waiting, own.answer = own.answer, None
+        # It may have been cancelled.
+        if waiting is None or waiting.called:
             return
         if isinstance(answer, BackplaneUnavailable):
             waiting.errback(answer)
         else:
             waiting.callback(answer)
 
-    def _fail_joins(self, now: float) -> None:
-        for waiting, until in tuple(self._joining.items()):
+    def _fail_joins(self, why: str, now: float = float("inf")) -> None:
+        """Fail the joins whose time is over, the oldest first."""
+        for own, until in tuple(self._joining.items()):
             if until > now:
                 return
-            self._answer(waiting, BackplaneUnavailable(self._node.why_away("there was no answer in time")))
+            self._answer(own, BackplaneUnavailable(why))
 
     # What other nodes do.
 

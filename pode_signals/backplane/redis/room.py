@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
 
 from attrs import define, field
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IDelayedCall
 
-from ..contract import Member, PresenceChange
+from ..contract import Member
 from .members import Change, Seen
 from .reading import Reading
 from .view import View
@@ -71,7 +70,7 @@ class Room:
         hears_sends: whether live sends are listened to.
         waiting: what waits until this name is heard of and everything is told.
         version: the version of the members that this node knows of; None where it knows none.
-        changed: the function that is told of changes; None without a watch.
+        watch: what the watch is known by, which no other watch is; None without one.
         view: what the watch knows; None where there is none, or the members are not known yet.
         is_doubtful: whether the view may have members that are gone: those who could tell have just come themselves.
         readings: all that read the members now.
@@ -87,7 +86,7 @@ class Room:
     hears_sends: bool = False
     waiting: list[Deferred[None]] = field(factory=list)
     version: int | None = None
-    changed: Callable[[PresenceChange], None] | None = None
+    watch: object | None = None
     view: View | None = None
     is_doubtful: bool = False
     readings: list[Reading] = field(factory=list)
@@ -96,7 +95,7 @@ class Room:
     @property
     def is_idle(self) -> bool:
         """Whether nobody needs this room."""
-        return not (self.own or self.gone or self.to_tell or self.changed or self.readings or self.waiting)
+        return not (self.own or self.gone or self.to_tell or self.watch or self.readings or self.waiting)
 
     def tell_all(self) -> None:
         """Tell everything again: Redis knows nothing of the incarnation of this node."""
@@ -136,7 +135,8 @@ class Room:
 
     def end_view(self) -> None:
         """Tell the watch nothing more."""
-        self.changed = None
+        self.watch = None
+        self.is_doubtful = False
         if self.view is not None:
             self.view.end()
             self.view = None

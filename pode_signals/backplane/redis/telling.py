@@ -95,15 +95,15 @@ class Telling:
             for each in waiting:
                 each.callback(None)
 
-    def lost(self, rooms: tuple[Room, ...]) -> None:
-        """Redis is away."""
+    def lost(self, rooms: tuple[Room, ...], why: str) -> None:
+        """Redis is away. What is to be told is told when it is back."""
         self._line.clear()
         for room in rooms:
             room.is_heard = False
             room.to_tell.clear()
             waiting, room.waiting = room.waiting, []
             for each in waiting:
-                each.errback(RedisLost(self._node.client.state, was_sent=False))
+                each.errback(RedisLost(why, was_sent=False))
 
     def _due(self) -> None:
         self._is_due = False

@@ -77,9 +77,10 @@ local version = redis.call('GET', KEYS[3])
 if #told > 0 then
   local v = tonumber(version or '')
   if not v or not (v >= 0 and v < 9007199253740992) then
-    -- Where a version is lost, the next one is not one that was before: they begin with the time.
+    -- Where a version is lost, the next one is higher all the same: versions begin with the time in microseconds, and
+    -- no name has a million changes a second.
     local t = redis.call('TIME')
-    v = t[1] * 1000 + math.floor(t[2] / 1000)
+    v = t[1] * 1000000 + t[2]
   end
   version = string.format('%.0f', v + 1)
   redis.call('SET', KEYS[3], version, 'PX', ARGV[4])

@@ -45,7 +45,7 @@ end
 if #told > 0 then
   local key = KEYS[1] .. ':v:' .. name
   local v = tonumber(redis.call('GET', key) or '')
-  if not v or not (v >= 0 and v < 9007199253740992) then v = now end
+  if not v or not (v >= 0 and v < 9007199253740992) then v = t[1] * 1000000 + t[2] end
   local version = string.format('%.0f', v + 1)
   redis.call('SET', key, version, 'PX', ARGV[3])
   table.insert(told, 1, version)
