@@ -12,6 +12,9 @@ from pode_signals import Endpoint, Signals, SignalsService
 
 PAGE = """<!doctype html>
 <html lang="en">
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta name="color-scheme" content="light dark">
 <title>AJAX reply</title>
 <form id="form"><input id="number" type="number" value="21"><input type="submit" value="Double it"></form>
 <p id="status">connecting</p>

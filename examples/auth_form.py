@@ -22,6 +22,9 @@ USERS = {"ada": "lovelace", "alan": "turing"}
 
 LOGIN = """<!doctype html>
 <html lang="en">
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta name="color-scheme" content="light dark">
 <title>Log in</title>
 <p id="said">{said}</p>
 <form method="post" action="/login">
@@ -34,6 +37,9 @@ LOGIN = """<!doctype html>
 
 MEMBERS = """<!doctype html>
 <html lang="en">
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta name="color-scheme" content="light dark">
 <title>Members</title>
 <p>You are <b id="user">{user}</b>.</p>
 <form method="post" action="/logout">

@@ -14,6 +14,9 @@ from pode_signals import Endpoint, Signals, SignalsService
 
 PAGE = """<!doctype html>
 <html lang="en">
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta name="color-scheme" content="light dark">
 <title>Chat</title>
 <p>Clicking submit sends the message to every browser that is open here.</p>
 <form id="form">

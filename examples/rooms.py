@@ -14,6 +14,9 @@ from pode_signals.errors import ReplyRefused
 
 PAGE = """<!doctype html>
 <html lang="en">
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta name="color-scheme" content="light dark">
 <title>Rooms</title>
 <p id="status">connecting</p>
 <p>

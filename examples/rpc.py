@@ -13,6 +13,9 @@ from pode_signals.errors import ReplyRefused
 
 PAGE = """<!doctype html>
 <html lang="en">
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta name="color-scheme" content="light dark">
 <title>Seats</title>
 <form id="form">
   <input id="seat" placeholder="A seat from 1A to 3C" autofocus>

@@ -13,6 +13,9 @@ from pode_signals import Endpoint, Signals, SignalsService
 
 PAGE = """<!doctype html>
 <html lang="en">
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta name="color-scheme" content="light dark">
 <title>wss</title>
 <p id="answer">connecting</p>
 <script>

@@ -45,6 +45,18 @@ def test_every_example_is_tested() -> None:
     assert not {name for name in examples if not re.search(rf'running\(\s*"{name}:|"{name}\.py"', tests)}
 
 
+def test_pages_fit_phones_and_the_dark() -> None:
+    """S0.1: each page of an example is as wide as the screen, and dark where the reader wants that."""
+    pages = 0
+    for path in EXAMPLES.glob("*.py"):
+        text = path.read_text(encoding="utf-8")
+        count = text.count("<!doctype html>")
+        pages += count
+        wanted = ('charset="utf-8"', 'name="viewport"', "color-scheme")
+        assert [text.count(each) for each in wanted] == [count] * 3, path
+    assert pages > 8
+
+
 def test_chat(tmp_path: Path) -> None:
     """S0.1: chat.py serves its page, sends a message to every client, and logs who comes and goes."""
     with running("chat:service", tmp_path) as program:
