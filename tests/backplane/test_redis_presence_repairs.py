@@ -343,3 +343,23 @@ def test_nothing_is_left(world: World) -> None:
     one.stop()
     other.stop()
     assert sorted(world.server.ask("KEYS", f"{world.application}*").split(b"\r\n")[2::2]) == left[1:]
+
+
+def test_a_change_during_a_reading(world: World) -> None:
+    """S17.1: a difference that is heard before the members that it is not in is in what a watch begins with."""
+    one, other = world.node(), world.node()
+    other.join(BOB)
+    one.join(ADA)
+    one.stalls = True
+    commands = one.backplane._client._pair.commands
+    commands.transport.pauseProducing()
+    watching = one.backplane.presence.watch("Room", lambda change: None)
+    world.settle()
+    other.leave("bob")
+    other.join(EVE)
+    world.settle()
+    commands.transport.resumeProducing()
+    one.stalls = False
+    assert sorted(member.client_id for member in one.result(watching)) == ["ada", "eve"]
+    world.advance(0)
+    assert one.backplane.counters["members_missed"] == 0
