@@ -12,6 +12,7 @@ from typing import Any
 from twisted.internet.defer import Deferred, inlineCallbacks, succeed
 from twisted.python.failure import Failure
 
+from .connection import RedisRefused
 from .members import INCARNATION
 from .node import RedisNode
 from .scripts import BEAT, LIVING, REAP
@@ -29,6 +30,7 @@ _REAP_MEMBERS = 100
 _PATIENCE_SECONDS = 20.0
 """How long after its own connect a node takes nobody for dead: after an outage the time of all is over. By then each
 has had the time to connect again."""
+_MOST_EARLIER = 50
 _PAUSE_SECONDS = 5.0
 """Where a node has not looked at the clock for that long, it has not run, and maybe others have not either."""
 
@@ -73,7 +75,7 @@ class Lease:
         self._number += 1
         new = f"{self._node.name}-{self._number}"
         earlier = tuple(self._earlier)
-        self._earlier.append(new)
+        self._earlier = [*self._earlier[-_MOST_EARLIER:], new]
 
         def known(_: object) -> None:
             self._is_registering = False
@@ -84,6 +86,9 @@ class Lease:
 
         def failed(failure: Failure) -> None:
             self._is_registering = False
+            if failure.check(RedisRefused):
+                # Nothing was done.
+                self._earlier.remove(new)
             self._node.failed(failure, "this node can't say that it lives")
 
         self._run(BEAT, new, _LEASE_MS, "new", *earlier).addCallbacks(known, failed)
