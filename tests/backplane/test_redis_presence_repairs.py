@@ -364,32 +364,3 @@ def test_a_change_during_a_reading(world: World) -> None:
     assert sorted(member.client_id for member in one.result(watching)) == ["ada", "eve"]
     world.advance(0)
     assert one.backplane.counters["members_missed"] == 0
-
-
-COMMANDS = """
-    ping evalsha script|load subscribe unsubscribe publish time
-    hmget hset hdel hlen hgetall hscan zadd zscore zrangebyscore zrem sadd srem srandmember set get
-"""
-
-
-def test_what_redis_has_to_allow(world: World) -> None:
-    """S17.3: a user of Redis who may do no more than the documentation says is enough for presence."""
-    server, only = world.server, f"{world.application}:*"
-    allowed = (f"+{command}" for command in COMMANDS.split())
-    server.ask("ACL", "SETUSER", "few", "reset", "on", ">secret", f"~{only}", f"&{only}", *allowed)
-    url = server.url.replace("unix://", "unix://few:secret@")
-    with patch.object(type(server), "url", url):
-        one, other = world.node(), world.node()
-    one.join(*(Member("Room", f"client{number}") for number in range(1_100)))
-    _, changes = other.watch()
-    one.leave("client7")
-    one.leave("client8", 5)
-    other.result(other.backplane.presence.join(Member("Room", "client9")))
-    world.advance(30)
-    one.die()
-    world.advance(60)
-    assert other.ids() == ["client9"]
-    assert sum(len(change.left) for change in changes) == 1_099
-    other.stop()
-    assert [node.backplane.counters["commands_refused"] for node in (one, other)] == [0, 0]
-    server.ask("ACL", "DELUSER", "few")
