@@ -144,6 +144,11 @@ class LogWriter:
     def __len__(self) -> int:
         return len(self._under_way) + len(self._unsent)
 
+    @property
+    def is_away(self) -> bool:
+        """Whether nothing can be sent until :meth:`back` is called."""
+        return self._state is _State.AWAY
+
     def add(self, pending: Pending, now: float) -> None:
         """Append an entry, behind those before it."""
         self.size_bytes += len(pending.data)

@@ -9,6 +9,9 @@ from backplane.node import ROOM
 from backplane.redis_node import ClockedServer, NodeOnRedis, World, clocked_server, world
 from hypothesis import settings
 
+from pode_signals.backplane.contract import HistoryLimits
+from pode_signals.errors import HistoryUnavailable
+
 __all__ = ["clocked_server", "world"]
 
 
@@ -75,3 +78,73 @@ class TestMachine(machine_of(HistoryMachine, Machines.make)):  # type: ignore[mi
 
     # Each step is several calls of Redis.
     settings = settings(machine_of(HistoryMachine, Machines.make).settings, max_examples=30)
+
+
+def test_a_full_redis(world: World) -> None:
+    """S17.2: a Redis without memory refuses an entry as a whole; the node says so, and what comes later is appended."""
+    one, other = world.node(), world.node()
+    rooms = [node.follow(limits=HistoryLimits(1_000, 1 << 30)) for node in (one, other)]
+    one.append(b"1")
+    used = int(world.server.ask("INFO", "memory").split(b"used_memory:")[1].split(b"\r\n")[0])
+    world.server.ask("CONFIG", "SET", "maxmemory", str(used // 2))
+    try:
+        waiting = [one.backplane.history.append(ROOM, data) for data in (b"2", b"3")]
+        for each in waiting:
+            with pytest.raises(HistoryUnavailable) as raised:
+                one.result(each)
+            assert raised.value.outcome == "refused"
+    finally:
+        world.server.ask("CONFIG", "SET", "maxmemory", "0")
+    one.append(b"4")
+    other.append(b"5")
+    assert rooms == [[b"1", b"4", b"5"]] * 2
+    assert (one.backplane.counters["appends_refused"], one.backplane.counters["breaks"]) == (2, 0)
+
+
+def test_too_much_waits(world: World) -> None:
+    """S17.3: while Redis is away so many entries wait, and so many bytes, and no more; they are in order afterwards."""
+    one = world.node(max_waiting=3, max_waiting_bytes=2_000)
+    room = one.follow(limits=HistoryLimits(1_000, 1 << 30))
+    one.backplane._client.reset("a test")
+    waiting = [one.backplane.history.append(ROOM, b"%d" % number) for number in range(5)]
+    large = one.backplane.history.append(ROOM, bytes(3_000))
+    for each in (*waiting[3:], large):
+        with pytest.raises(HistoryUnavailable) as raised:
+            one.result(each)
+        assert raised.value.outcome == "refused"
+    world.advance(3)
+    assert room == [b"0", b"1", b"2"]
+    assert [one.result(each).offset.partition("-")[0] for each in waiting[:3]] == ["1", "2", "3"]
+
+
+def test_what_waits_too_long(world: World) -> None:
+    """S17.3: an entry that Redis does not take in time fails: what was never sent is refused, the rest is unknown."""
+    one = world.node(waiting_seconds=10)
+    one.follow()
+    world.server.pause()
+    try:
+        outcomes = []
+        for _ in range(2):
+            appended = one.backplane.history.append(ROOM, b"1")
+            appended.addErrback(lambda failure: outcomes.append(failure.value.outcome))
+            one.backplane._client.reset("a test")
+        one.reactor.advance(11)
+        assert outcomes == ["unknown", "refused"]
+    finally:
+        world.server.go_on()
+
+
+def test_a_redis_that_does_not_say_where_the_log_is(world: World) -> None:
+    """S17.2: where Redis refuses to say where a log is, it is asked again each second, and nothing is lost."""
+    one = world.node()
+    room = one.follow()
+    world.server.ask("ACL", "SETUSER", "default", "-hmget")
+    waiting = [one.backplane.history.append(ROOM, data) for data in (b"1", b"2")]
+    world.settle()
+    world.server.ask("ACL", "SETUSER", "default", "+hmget")
+    world.advance(3)
+    one.append(b"3")
+    assert room == [b"3"]
+    for each in waiting:
+        with pytest.raises(HistoryUnavailable):
+            one.result(each)

@@ -208,12 +208,14 @@ class RedisHistoryLog:
 
     def look(self) -> None:
         """Called once a second: give up what has waited too long, and look at some logs."""
-        now = self._node.now()
-        if self._waiting:
-            for found in tuple(self._names.values()):
-                if len(found.writer):
-                    found.writer.give_up(now)
-        if self._node.client.is_up:
+        now, is_up = self._node.now(), self._node.client.is_up
+        for found in tuple(self._names.values()):
+            if len(found.writer):
+                found.writer.give_up(now)
+            # Redis could be asked all the time, and has refused to say where the log is.
+            if is_up and found.writer.is_away and not found.reader.is_asking:
+                found.back()
+        if is_up:
             for _ in range(-(-len(self._line) // _LOOK_SECONDS)):
                 self._names[self._line[0]].reader.look()
                 self._line.rotate(-1)

@@ -40,7 +40,11 @@ class Script:
 
 
 def script(name: str) -> Script:
-    """The script of a file in ``lua/``, by its name without ``.lua``."""
+    """The script of a file in ``lua/``, by its name without ``.lua``.
+
+    Those that have to run on a Redis without memory, too, say so in their first line (``allow-oom``, Redis 7.0): they
+    find out where a log is, and keep a node alive, and take next to nothing.
+    """
     text = files(__package__).joinpath("lua", f"{name}.lua").read_text(encoding="utf-8")
     return Script(text, sha1(text.encode(), usedforsecurity=False).hexdigest())
 

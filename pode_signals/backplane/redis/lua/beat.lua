@@ -1,3 +1,4 @@
+#!lua flags=allow-oom
 -- A node says that it lives.
 --
 -- KEYS 1 the nodes

@@ -1,3 +1,4 @@
+#!lua flags=allow-oom
 -- What a node lacks of a log. Only a node asks, with a position that it got from Redis itself: the position of a client
 -- that it has made up would begin a new epoch for everybody.
 --

@@ -1,3 +1,4 @@
+#!lua flags=allow-oom
 -- Drops the log of a name. The next one has another epoch.
 --
 -- KEYS 1 the stream, 2 the hash beside it

@@ -1,3 +1,4 @@
+#!lua flags=allow-oom
 -- An incarnation of a writer ends: it appends nothing any more, be it only on its way to a Redis that was stalled.
 --
 -- KEYS 1 the stream, 2 the hash beside it

@@ -1,3 +1,4 @@
+#!lua flags=allow-oom
 -- Takes out members of an incarnation that has ended, a few at a time, and publishes that they have left.
 --
 -- KEYS 1 the nodes
