@@ -233,6 +233,12 @@ class LogWriter:
         self._state = _State.READY
         self._send()
 
+    def not_ended(self, incarnation: str) -> None:
+        """The log refuses to end an incarnation now. It has to be asked again, after :meth:`back`."""
+        if incarnation == self._incarnation and self._state is _State.ENDING:
+            self._must_end = True
+            self._state = _State.AWAY
+
     def _send(self) -> None:
         if self._state is not _State.READY:
             return

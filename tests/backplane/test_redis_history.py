@@ -148,3 +148,25 @@ def test_a_redis_that_does_not_say_where_the_log_is(world: World) -> None:
     for each in waiting:
         with pytest.raises(HistoryUnavailable):
             one.result(each)
+
+
+def test_a_redis_that_does_not_let_a_writer_end(world: World) -> None:
+    """S17.2: where Redis refuses to close what a node has sent before, it is asked again each second, by the same
+    connection.
+    """
+    one = world.node()
+    room = one.follow()
+    one.append(b"1")
+    world.server.pause()
+    waiting = one.backplane.history.append(ROOM, b"2")
+    one.backplane._client.reset("a test")
+    world.server.go_on()
+    world.server.ask("ACL", "SETUSER", "default", "-time")
+    world.advance(5)
+    states = len(one.states)
+    world.advance(5)
+    assert (room, len(one.states)) == ([b"1"], states)
+    world.server.ask("ACL", "SETUSER", "default", "+time")
+    world.advance(2)
+    assert room == [b"1", b"2"]
+    one.result(waiting)

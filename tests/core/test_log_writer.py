@@ -152,6 +152,21 @@ def test_refused(writes: Writes) -> None:
     assert writes.sent[3:] == [("i2", 1, "b"), ("i2", 2, "c")]
 
 
+def test_an_end_that_is_refused(writes: Writes) -> None:
+    """S17.2: where the log refuses to end an incarnation, it is asked again when entries can be sent again."""
+    writes.add("a")
+    writes.writer.lost()
+    writes.writer.back()
+    writes.writer.not_ended("other")
+    assert not writes.writer.is_away
+    writes.writer.not_ended("i1")
+    assert writes.writer.is_away
+    writes.writer.back()
+    assert writes.ends == ["i1", "i1"]
+    writes.writer.ended("i1", Taken(0, None))
+    assert writes.sent[1:] == [("i2", 1, "a")]
+
+
 @pytest.mark.parametrize("is_last", [True, False])
 def test_no_log(writes: Writes, is_last: bool) -> None:
     """S17.2: an entry for which there is no log fails as such; before the next one the incarnation ends."""

@@ -191,7 +191,9 @@ class NameLog:
             epoch = "" if position is None else position.epoch
             writer.ended(incarnation, Taken(int(number or 0), Position(epoch, offset) if number else None))
 
-        self._node.client.run(OPEN, self._keys, incarnation, self._meta_ms()).addCallbacks(ended, self._not_ended)
+        self._node.client.run(OPEN, self._keys, incarnation, self._meta_ms()).addCallbacks(
+            ended, partial(self._not_ended, writer, incarnation)
+        )
 
     def catch_up(self, then: Callable[[bool], None]) -> None:
         """Find out where the log is."""
@@ -213,11 +215,10 @@ class NameLog:
         if failure.check(RedisRefused):
             writer.refused(incarnation, number)
 
-    def _not_ended(self, failure: Failure) -> None:
+    def _not_ended(self, writer: LogWriter, incarnation: str, failure: Failure) -> None:
         self._node.failed(failure, "the log of {name} can't be written", name=self._name)
         if failure.check(RedisRefused):
-            # It is tried again with the next connection: without the end of this incarnation nothing is certain.
-            self._node.client.reset("Redis refuses what nodes need")
+            writer.not_ended(incarnation)
 
     def _limits_text(self) -> str:
         return " ".join(map(str, _words(self.limits)))
