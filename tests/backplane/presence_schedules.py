@@ -18,7 +18,7 @@ from backplane.redis_node import ClockedServer, NodeOnRedis, World
 from twisted.internet.defer import Deferred
 
 from pode_signals.backplane.contract import Member, PresenceChange
-from pode_signals.backplane.redis import backplane, lease, presence, reading, telling
+from pode_signals.backplane.redis import backplane, lease, presence, reading, telling, versions
 from pode_signals.backplane.redis.channels import MEMBERS
 from pode_signals.backplane.redis.room import Room
 from pode_signals.backplane.redis.scripts import Script
@@ -253,7 +253,7 @@ def shortened(server: ClockedServer, schedule: list[Step]) -> list[Step]:
     return schedule
 
 
-_HOMES = {"BEAT": lease, "LIVING": lease, "REAP": lease, "CHANGE": telling, "MEMBERS": reading, "VERSIONS": presence}
+_HOMES = {"BEAT": lease, "LIVING": lease, "REAP": lease, "CHANGE": telling, "MEMBERS": reading, "VERSIONS": versions}
 
 
 def _script(name: str, *changes: tuple[str, str]) -> Callable[[ExitStack], None]:

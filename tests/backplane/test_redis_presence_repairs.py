@@ -364,3 +364,16 @@ def test_a_change_during_a_reading(world: World) -> None:
     assert sorted(member.client_id for member in one.result(watching)) == ["ada", "eve"]
     world.advance(0)
     assert one.backplane.counters["members_missed"] == 0
+
+
+def test_a_name_that_ends_during_a_check(world: World) -> None:
+    """S17.1: a name that nobody needs any more when its version is known is not listened to again."""
+    one, other = world.node(), world.node()
+    one.watch()
+    deaf(one)
+    other.join(ADA)
+    presence = one.backplane.presence
+    presence._versions.check(tuple(presence._rooms.values()))
+    presence.unwatch("Room")
+    world.settle()
+    assert (one.backplane._node.channels._names, presence._rooms) == ({}, {})

@@ -21,12 +21,12 @@ from ..contract import Member, PresenceChange
 from .channels import ENVELOPE, MEMBERS
 from .history import unavailable
 from .lease import Lease
-from .members import VERSION, Seen, read_change, written
+from .members import Seen, read_change, written
 from .node import RedisNode
 from .reading import Picture, Reading
 from .room import Own, Room, Tell
-from .scripts import VERSIONS
 from .telling import Telling
+from .versions import Versions
 from .view import View
 
 __all__ = ["RedisPresence"]
@@ -34,7 +34,6 @@ __all__ = ["RedisPresence"]
 _ANSWER_SECONDS = 2.0
 _CHECK_SECONDS = 25.0
 """How often the versions of all names are compared, in case a message of Redis did not come."""
-_NAMES_AT_ONCE = 500
 _STOP_SECONDS = 2.0
 _STOPPED = "this node has stopped"
 
@@ -57,6 +56,7 @@ class RedisPresence:
         self._rooms: dict[str, Room] = {}
         self._lease = Lease(node, self._registered)
         self._telling = Telling(node, self._lease, reactor, self._told, self._refused)
+        self._versions = Versions(node, self._read, self._telling)
         # The joins without an answer, with the time until which they wait.
         self._joining: dict[Own, float] = {}
         self._numbers = count(1)
@@ -175,7 +175,7 @@ class RedisPresence:
         self._lease.look()
         if now >= self._next_check:
             self._next_check = now + _CHECK_SECONDS
-            self._check()
+            self._versions.check(tuple(self._rooms.values()))
         if self._has_doubts and self._lease.is_settled:
             doubtful = [room for room in self._rooms.values() if room.is_doubtful]
             self._has_doubts = bool(doubtful)
@@ -395,34 +395,6 @@ class RedisPresence:
                 room.to_tell.append(room.gone[client_id])
         if room.to_tell:
             self._telling.soon(room)
-
-    def _check(self) -> None:
-        """Compare the versions of all names with what this node knows."""
-        rooms = tuple(self._rooms.values())
-        for at in range(0, len(rooms), _NAMES_AT_ONCE):
-            some = rooms[at : at + _NAMES_AT_ONCE]
-            keys = tuple(self._node.keys.members(room.name)[1] for room in some)
-            self._node.client.run(VERSIONS, keys).addCallbacks(
-                partial(self._compare_versions, [(room, room.version) for room in some]),
-                lambda failure: self._node.failed(failure, "the versions of members can't be read"),
-            )
-
-    def _compare_versions(self, rooms: list[tuple[Room, int | None]], versions: list[bytes]) -> None:
-        for (room, before), found in zip(rooms, versions, strict=True):
-            version = int(found) if VERSION.fullmatch(found) else 0
-            if room.is_behind:
-                room.tell_all()
-                self._telling.soon(room)
-            if before is None or version < before:
-                self._read(room)
-            elif version > before:
-                # The difference may be on its way, on the other connection.
-                self._node.channels.listen(room.name, MEMBERS).addCallback(partial(self._read_if_missed, room, version))
-
-    def _read_if_missed(self, room: Room, version: int, is_so: bool) -> None:
-        if is_so and (room.version is None or room.version < version):
-            self._node.count("members_missed")
-            self._read(room)
 
 
 def _members(members: dict[str, Seen], group: str | None) -> tuple[Member, ...]:
