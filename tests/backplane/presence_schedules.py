@@ -105,7 +105,8 @@ class _Run:
 
     def _leave(self, at: int, client_id: str, seconds: float) -> None:
         of = self.at.get(client_id)
-        if of is not None and not self.slots[of].node.stalls:
+        # A node that did not hear that a client is another's still has a connection of it, which makes it a member.
+        if of is not None and not self.slots[of].node.stalls and not self.has_been_deaf:
             del self.at[client_id]
             self.away[client_id] = self.world.server.now + seconds
             self.slots[of].node.leave(client_id, seconds)
