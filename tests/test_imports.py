@@ -27,3 +27,15 @@ def test_without_what_linux_has() -> None:
     """S12.4: each module can be imported, and a hub be made, where there is no epoll and no ``resource``."""
     done = subprocess.run([sys.executable, "-c", _IMPORT_ALL], capture_output=True, text=True, timeout=120, check=False)
     assert (done.returncode, done.stdout.strip()) == (0, "False"), done.stderr[-2_000:]
+
+
+def test_redis_needs_its_extra() -> None:
+    """S17.3: without hiredis the package works, and whoever wants a Redis is told which extra brings it."""
+    program = (
+        "import sys; sys.modules['hiredis'] = None\n"
+        "import pode_signals; pode_signals.Signals()\n"
+        "try: pode_signals.RedisBackplane\n"
+        "except ImportError as error: print(error)"
+    )
+    found = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert found.stdout == "nodes that share a Redis need hiredis, which the extra redis brings\n"

@@ -9,7 +9,7 @@ from typing import Any, TypeAlias, cast
 try:
     import hiredis
 except ImportError:
-    raise ImportError("nodes that share a Redis need hiredis: pip install 'pode-signals[redis]'") from None
+    raise ImportError("nodes that share a Redis need hiredis, which the extra redis brings") from None
 from OpenSSL.SSL import Error as SSLError
 from twisted.internet.defer import Deferred, fail
 from twisted.internet.error import ConnectionDone
