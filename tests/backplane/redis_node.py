@@ -33,7 +33,7 @@ from pode_signals.backplane.redis.channels import ENVELOPE
 from pode_signals.core.history import Position
 from pode_signals.core.model import Target
 
-__all__ = ["KEY", "ClockedServer", "NodeOnRedis", "World", "clocked_server", "world"]
+__all__ = ["KEY", "ClockedServer", "Machines", "NodeOnRedis", "World", "clocked_server", "machines", "world"]
 
 T = TypeVar("T")
 
@@ -143,14 +143,15 @@ class NodeOnRedis(Node):
         world.settle()
 
     def result(self, deferred: Deferred[T]) -> T:
-        """What it fires with, which takes real time and none of the test's."""
-        return self.world.result(deferred)
+        """What it fires with, which takes real time and none of the test's; what was said until then has come."""
+        result = self.world.result(deferred)
+        # An answer, and what was published before it, come by two connections.
+        self.world.settle()
+        return result
 
     def append(self, data: bytes, target: Target = ROOM) -> Position:
         """Append an entry, which has been delivered then."""
-        position = self.result(self.backplane.history.append(target, data, None))
-        self.world.settle()
-        return position
+        return self.result(self.backplane.history.append(target, data, None))
 
     def hears(self, name: str) -> None:
         """Hear of sends to a name, as a node does that has connections of the name."""
@@ -311,3 +312,32 @@ def world(clocked_server: ClockedServer) -> Iterator[World]:
     made = World(clocked_server)
     yield made
     made.end()
+
+
+class Machines:
+    """The server that the machine's nodes share, since a machine takes no fixtures."""
+
+    server: ClockedServer
+    world: World | None = None
+
+    @classmethod
+    def make(cls) -> NodeOnRedis:
+        """A node in a world of its own."""
+        cls.end()
+        cls.world = World(cls.server)
+        return cls.world.node()
+
+    @classmethod
+    def end(cls) -> None:
+        """End the world of before."""
+        if cls.world is not None:
+            cls.world.end()
+            cls.world = None
+
+
+@pytest.fixture(autouse=True, scope="module")
+def machines(clocked_server: ClockedServer) -> Iterator[None]:
+    """For a module with a machine: its nodes are on the Redis of the module."""
+    Machines.server = clocked_server
+    yield
+    Machines.end()

@@ -1,18 +1,16 @@
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 from backplane.history_behaviour import HistoryBehaviour
 from backplane.machines import HistoryMachine, machine_of
 from backplane.node import ROOM
-from backplane.redis_node import ClockedServer, NodeOnRedis, World, clocked_server, world
+from backplane.redis_node import Machines, NodeOnRedis, World, clocked_server, machines, world
 from hypothesis import settings
 
 from pode_signals.backplane.contract import HistoryLimits
 from pode_signals.errors import HistoryUnavailable
 
-__all__ = ["clocked_server", "world"]
+__all__ = ["clocked_server", "machines", "world"]
 
 
 @pytest.fixture
@@ -43,34 +41,6 @@ class TestHistory(HistoryBehaviour):
             other.append(b"%d" % number)
         assert (room, one.result(one.backplane.history.size("Room"))) == ([b"0", b"1", b"2", b"3", b"4"], (3, 3))
         assert other.backplane.history._names == {}
-
-
-class Machines:
-    """The server that the machine's nodes share, since a machine takes no fixtures."""
-
-    server: ClockedServer
-    world: World | None = None
-
-    @classmethod
-    def make(cls) -> NodeOnRedis:
-        """A node in a world of its own."""
-        cls.end()
-        cls.world = World(cls.server)
-        return cls.world.node()
-
-    @classmethod
-    def end(cls) -> None:
-        """End the world of before."""
-        if cls.world is not None:
-            cls.world.end()
-            cls.world = None
-
-
-@pytest.fixture(autouse=True, scope="module")
-def _machines(clocked_server: ClockedServer) -> Iterator[None]:
-    Machines.server = clocked_server
-    yield
-    Machines.end()
 
 
 class TestMachine(machine_of(HistoryMachine, Machines.make)):  # type: ignore[misc]

@@ -1,18 +1,17 @@
 from __future__ import annotations
 
-from collections.abc import Iterator
 from random import Random
 
 import pytest
 from backplane.machines import PresenceMachine, machine_of
-from backplane.node import ADA, BOB, EVE, Node, told
+from backplane.node import ADA, BOB, EVE, told
 from backplane.presence_behaviour import PresenceBehaviour
-from backplane.redis_node import ClockedServer, NodeOnRedis, World, clocked_server, world
+from backplane.redis_node import Machines, NodeOnRedis, World, clocked_server, machines, world
 
 from pode_signals.backplane.contract import Member, PresenceChange
 from pode_signals.errors import BackplaneUnavailable
 
-__all__ = ["clocked_server", "world"]
+__all__ = ["clocked_server", "machines", "world"]
 
 
 @pytest.fixture
@@ -23,34 +22,6 @@ def node(world: World) -> NodeOnRedis:
 
 class TestPresence(PresenceBehaviour):
     pass
-
-
-class Machines:
-    """The server that the machine's nodes share, since a machine takes no fixtures."""
-
-    server: ClockedServer
-    world: World | None = None
-
-    @classmethod
-    def make(cls) -> Node:
-        """A node in a world of its own."""
-        cls.end()
-        cls.world = World(cls.server)
-        return cls.world.node()
-
-    @classmethod
-    def end(cls) -> None:
-        """End the world of before."""
-        if cls.world is not None:
-            cls.world.end()
-            cls.world = None
-
-
-@pytest.fixture(autouse=True, scope="module")
-def _machines(clocked_server: ClockedServer) -> Iterator[None]:
-    Machines.server = clocked_server
-    yield
-    Machines.end()
 
 
 class TestPresenceAgreesWithADict(machine_of(PresenceMachine, Machines.make)):  # type: ignore[misc]
