@@ -249,3 +249,59 @@ def test_questions_of_nobody(world: World, kind: str) -> None:
 
 def _publish(world: World, channel: str, content: bytes) -> None:
     world.server.publish(channel, content)
+
+
+def test_a_question_that_is_published_again(world: World) -> None:
+    """S17.1: a genuine question that somebody publishes once more is asked once, as with a close that it brings."""
+    node = world.node()
+    asked: list[Question] = []
+    node.answer = lambda question: asked.append(question) or succeed(b"")
+    me = node.backplane.node
+    sealed = _forged(node, kind="ask", more=[me, 1, "close", 5_000], target=Target(()))[1:]
+    for _ in range(3):
+        _publish(world, f"{world.application}:{{nodes}}:node:{me}", sealed)
+    world.settle()
+    assert (len(asked), node.backplane.counters["envelopes_replayed"]) == (1, 2)
+
+
+def test_a_question_while_redis_stalls(world: World) -> None:
+    """S17.3: whoever asks waits for the timeout, and for nothing that Redis would have to say: then nobody is gone."""
+    one, other = world.node(), world.node()
+    world.server.pause()
+    try:
+        got: list[Answers] = []
+        one.backplane.ask(Question("count", nodes=(other.backplane.node, "nobody")), 1.5).addCallback(got.append)
+        one.reactor.advance(1.6)
+        assert got == [Answers({}, tuple(sorted((other.backplane.node, "nobody"))))]
+    finally:
+        world.server.go_on()
+
+
+def test_the_clock_of_redis_is_known_first(world: World) -> None:
+    """S17.1: what a node sends as soon as it is connected has the time of Redis, so that others take it."""
+    other = _with_members(world)
+    one = world.node()
+    sent: list[Outgoing] = []
+
+    def send() -> None:
+        sent.append(Outgoing(ROOM, Message(b"first")))
+        one.backplane.publish(sent[-1])
+
+    one.backplane._node._ahead_ms = None
+    one.backplane._client.connected.insert(0, send)
+    one.backplane._client.reset("a test")
+    world.advance(2)
+    assert (len(sent), len(other.delivered)) == (1, 1)
+
+
+def test_the_clock_of_redis_is_set(world: World) -> None:
+    """S17.1: when the clock of Redis is set, nodes that were connected before and after it understand each other."""
+    one = _with_members(world)
+    world.server.show(world.server.now + 3_600)
+    world.settle()
+    other = _with_members(world)
+    world.advance(6)
+    one.backplane.publish(Outgoing(ROOM, Message(b"1")))
+    other.backplane.publish(Outgoing(ROOM, Message(b"2")))
+    world.settle()
+    assert [len(node.delivered) for node in (one, other)] == [2, 2]

@@ -29,6 +29,7 @@ __all__ = ["RedisBackplane"]
 
 _SHARED_SALT = "pode.signals shared secret"
 _TICK_SECONDS = 1.0
+_CLOCK_TICKS = 5
 _STOP_SECONDS = 2.0
 """How long a node that stops waits until Redis has what was sent to names with a history."""
 
@@ -102,11 +103,13 @@ class RedisBackplane:
         )
         self.presence = RedisPresence(self._node, reactor)
         self._live = LiveSends(self._node, max_waiting_bytes)
-        self._questions = Questions(self._node, self.presence.nodes, reactor)
+        self._questions = Questions(self._node, self.presence, reactor)
         self._started: Deferred[None] | None = None
         self._tick: IDelayedCall | None = None
+        self._ticks = 0
         self._client.disconnected += [self.history.lost, self.presence.lost]
         self._client.connected.append(self._connected)
+        self._client.told_time = self._node.set_clock
 
     def __repr__(self) -> str:
         return f"<RedisBackplane {self.node} at {self._address}: {self._client.state}>"
@@ -191,13 +194,8 @@ class RedisBackplane:
 
     def _connected(self) -> None:
         """Both connections are there: what this node missed comes first."""
-
-        def known(answer: list[bytes]) -> None:
-            self._node.set_clock(answer)
-            if self._started is not None and not self._started.called:
-                self._started.callback(None)
-
-        self._client.call("TIME").addCallbacks(known, lambda failure: self._node.failed(failure, "no time of Redis"))
+        if self._started is not None and not self._started.called:
+            self._started.callback(None)
         self.presence.connected()
         self.history.connected()
 
@@ -208,3 +206,9 @@ class RedisBackplane:
         self._tick = self._reactor.callLater(_TICK_SECONDS, self._look)
         self.history.look()
         self.presence.look()
+        self._ticks += 1
+        if self._client.is_up and self._ticks % _CLOCK_TICKS == 0:
+            # Somebody may have set the clock of Redis, by which nodes tell what is old.
+            self._client.call("TIME").addCallbacks(
+                self._node.set_clock, lambda failure: self._node.failed(failure, "Redis does not tell its time")
+            )

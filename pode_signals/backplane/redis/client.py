@@ -68,6 +68,7 @@ class RedisClient:
 
     Attributes:
         is_up: whether commands are taken.
+        told_time: called with the time of Redis at each connect, before anything else is told or asked.
         connected: called after each connect, when the scripts are loaded and all channels are subscribed to.
         disconnected: called when the connections are lost, before what waits for an answer fails.
     """
@@ -88,6 +89,7 @@ class RedisClient:
         self._random = random
         self._changed = changed
         self.is_up = False
+        self.told_time: Callable[[list[bytes]], None] = lambda _time: None
         self.connected: list[Callable[[], None]] = []
         self.disconnected: list[Callable[[], None]] = []
         self._state = ""
@@ -179,6 +181,7 @@ class RedisClient:
         self._pair = pair = _Pair(commands, subscriptions)
         subscriptions.received = self._received
         yield _all(commands.call("SCRIPT", "LOAD", script.text) for script in self._scripts)
+        self.told_time((yield commands.call("TIME")))
         subscribed: set[bytes] = set()
         # Others may be wanted meanwhile.
         while missing := self._channels.keys() - subscribed:

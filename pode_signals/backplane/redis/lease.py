@@ -44,12 +44,16 @@ class Lease:
 
     Attributes:
         incarnation: the one that Redis knows; None where there is none.
+        looks: how often this node has asked who lives.
     """
 
     def __init__(self, node: RedisNode, registered: Callable[[], None]) -> None:
         self._node = node
         self._registered = registered
         self.incarnation: str | None = None
+        self.looks = 0
+        # The nodes that lived when this node asked last, with the number of that question.
+        self._alive: tuple[int, frozenset[str]] | None = None
         self._number = 0
         # Incarnations that Redis may know.
         self._earlier: list[str] = []
@@ -82,6 +86,7 @@ class Lease:
             self._earlier = [new]
             self.incarnation = new
             self._next_beat = self._node.now() + _BEAT_SECONDS
+            self._look_who_lives()
             self._registered()
 
         def failed(failure: Failure) -> None:
@@ -127,9 +132,19 @@ class Lease:
 
     def living(self) -> Deferred[tuple[str, ...]]:
         """Fires with the names of the nodes that live."""
-        return self._run(LIVING).addCallback(
-            lambda found: tuple({each[1].decode(): None for each in map(INCARNATION.fullmatch, found) if each})
-        )
+        self.looks += 1
+        number = self.looks
+
+        def known(found: list[bytes]) -> tuple[str, ...]:
+            names = tuple({each[1].decode(): None for each in map(INCARNATION.fullmatch, found) if each})
+            self._alive = number, frozenset(names)
+            return names
+
+        return self._run(LIVING).addCallback(known)
+
+    def alive(self, looks: int) -> frozenset[str] | None:
+        """The names of the nodes that lived after so many looks; None where a later one has no answer yet."""
+        return None if self._alive is None or self._alive[0] <= looks else self._alive[1]
 
     def release(self) -> Deferred[None]:
         """End, and take out all members. Fires when that is done; cancelling ends it."""
@@ -141,6 +156,10 @@ class Lease:
             lambda lives: None if lives else self.fenced(incarnation),
             lambda failure: self._node.failed(failure, "this node can't say that it lives"),
         )
+        self._look_who_lives()
+
+    def _look_who_lives(self) -> None:
+        self.living().addErrback(lambda failure: self._node.failed(failure, "this node can't find out who lives"))
 
     def _reap_the_dead(self) -> None:
         if self._is_reaping:

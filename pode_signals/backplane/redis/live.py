@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Callable
 from typing import Any
 
@@ -14,10 +13,6 @@ from .channels import ENVELOPE
 from .node import RedisNode
 
 __all__ = ["LiveSends"]
-
-_OLDEST_MS = 60_000
-_MOST_REMEMBERED = 65_536
-"""How many envelopes are known again that somebody publishes twice."""
 
 
 class LiveSends:
@@ -32,7 +27,6 @@ class LiveSends:
         self._node = node
         self._max_waiting_bytes = max_waiting_bytes
         self._deliver: Callable[[Outgoing], None] = _to_nobody
-        self._seen: OrderedDict[str, None] = OrderedDict()
         node.channels.on(ENVELOPE, self._received)
 
     def start(self, deliver: Callable[[Outgoing], None]) -> None:
@@ -94,34 +88,19 @@ class LiveSends:
             self._take(envelope)
 
     def _opened(self, content: bytes, where: str) -> Envelope | None:
-        node = self._node
-        found = node.envelopes.opened(content)
-        if not isinstance(found, Unopened):
-            if found.sender == node.name:
-                # It was delivered when it was published.
-                return None
-            if found.kind not in ("live", "close"):
-                found = Unopened.MISPLACED
-            elif found.kind == "close" and not _is_closing(found.more):
-                found = Unopened.MALFORMED
-            elif abs(node.redis_ms() - found.at_ms) > _OLDEST_MS:
-                found = Unopened.REPLAYED
-        if isinstance(found, Unopened):
-            node.refuse(found, where)
+        found = self._node.opened(content, ("live", "close"), where)
+        if found is None or found.sender == self._node.name:
+            # What this node has sent it has delivered.
+            return None
+        if found.kind == "close" and not _is_closing(found.more):
+            self._node.refuse(Unopened.MALFORMED, where)
             return None
         return found
 
     def _is_new(self, envelope: Envelope) -> bool:
+        names = envelope.target.names
         # To several names it comes once for each of them, and is delivered to all with the first one.
-        if envelope.id in self._seen:
-            names = envelope.target.names
-            if names is None or len(names) == 1:
-                self._node.refuse(Unopened.REPLAYED, "a channel")
-            return False
-        self._seen[envelope.id] = None
-        if len(self._seen) > _MOST_REMEMBERED:
-            self._seen.popitem(last=False)
-        return True
+        return self._node.is_new(envelope, "a channel", is_told=names is None or len(names) == 1)
 
     def _take(self, envelope: Envelope) -> None:
         if envelope.kind == "close":

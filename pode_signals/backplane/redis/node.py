@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections import Counter
+from collections import Counter, OrderedDict
 from collections.abc import Callable
 from itertools import count
 from typing import Any
@@ -22,6 +22,10 @@ from .keys import Keys
 __all__ = ["RedisNode"]
 
 _NAME_BYTES = 6
+_OLDEST_MS = 60_000
+"""How old an envelope may be that is delivered, by the clock of Redis."""
+_MOST_REMEMBERED = 65_536
+"""How many envelopes are known again that somebody publishes twice."""
 _LINE_SECONDS = 60.0
 """How far apart two log lines of one kind are at least."""
 
@@ -55,6 +59,7 @@ class RedisNode:
         # By how many milliseconds the clock of Redis is ahead of the reactor's.
         self._ahead_ms: int | None = None
         self._lines: dict[str, float] = {}
+        self._seen: OrderedDict[str, None] = OrderedDict()
 
     def now(self) -> float:
         """The time of this node, in seconds of a clock that does not run backwards."""
@@ -79,6 +84,36 @@ class RedisNode:
         """An envelope of this node: what it is called, and its bytes."""
         envelope = Envelope(kind, self.name, next(self._numbers), self.redis_ms(), target, payload, **more)
         return envelope.id, self.envelopes.sealed(envelope)
+
+    def opened(self, content: bytes, kinds: tuple[str, ...], where: str) -> Envelope | None:
+        """An envelope of one of these kinds, not older than a minute; None for anything else, which is counted."""
+        found = self.envelopes.opened(content)
+        if not isinstance(found, Unopened):
+            if found.kind not in kinds:
+                found = Unopened.MISPLACED
+            elif abs(self.redis_ms() - found.at_ms) > _OLDEST_MS:
+                found = Unopened.REPLAYED
+        if isinstance(found, Unopened):
+            self.refuse(found, where)
+            return None
+        return found
+
+    def is_new(self, envelope: Envelope, where: str, *, is_told: bool = True) -> bool:
+        """Whether an envelope comes for the first time.
+
+        Args:
+            envelope: the envelope.
+            where: where it came.
+            is_told: whether one that comes again was published again by somebody else, which is counted.
+        """
+        if envelope.id in self._seen:
+            if is_told:
+                self.refuse(Unopened.REPLAYED, where)
+            return False
+        self._seen[envelope.id] = None
+        if len(self._seen) > _MOST_REMEMBERED:
+            self._seen.popitem(last=False)
+        return True
 
     def count(self, what: str, number: int = 1) -> None:
         """Count something."""

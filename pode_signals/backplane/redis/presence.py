@@ -70,6 +70,15 @@ class RedisPresence:
         living: Deferred[tuple[str, ...]] = self._lease.living().addErrback(unavailable)
         return living
 
+    @property
+    def looks(self) -> int:
+        """How often this node has asked who lives."""
+        return self._lease.looks
+
+    def alive(self, looks: int) -> frozenset[str] | None:
+        """The names of the nodes that lived after so many looks; None where a later one has no answer yet."""
+        return self._lease.alive(looks)
+
     def join(self, member: Member, *, replace: bool = True) -> Deferred[bool]:
         """Add a member; without an answer in time it is one all the same, as soon as Redis can be asked."""
         client_id, room = member.client_id, self._room(member.name)

@@ -16,11 +16,11 @@ from ...core.envelope import Envelope, Unopened
 from ...core.model import Target
 from ..contract import Answers, Question
 from .node import RedisNode
+from .presence import RedisPresence
 
 __all__ = ["Questions"]
 
 _NOBODY = Target(())
-_OLDEST_MS = 60_000
 
 
 @define(eq=False)
@@ -29,6 +29,8 @@ class _Asked:
 
     waiting: set[str]
     answer: Deferred[Answers]
+    # How often this node had asked before who lives.
+    looks: int
     until: float
     given: dict[str, bytes] = field(factory=dict)
     without_answer: set[str] = field(factory=set)
@@ -51,13 +53,18 @@ class Questions:
 
     Args:
         node: this node.
-        others: gives the names of all nodes that live, this one among them.
+        presence: knows which nodes live.
         reactor: measures the time that is waited.
     """
 
-    def __init__(self, node: RedisNode, others: Callable[[], Deferred[tuple[str, ...]]], reactor: Any) -> None:
+    def __init__(
+        self,
+        node: RedisNode,
+        presence: RedisPresence,
+        reactor: Any,
+    ) -> None:
         self._node = node
-        self._others = others
+        self._presence = presence
         self._reactor = reactor
         self._numbers = count(1)
         self._asked: dict[int, _Asked] = {}
@@ -84,10 +91,13 @@ class Questions:
         """Ask nodes."""
         number = next(self._numbers)
         until = self._node.now() + timeout_seconds
-        asked = _Asked(set(question.nodes or ()), Deferred(lambda _: self._forget(number)), until)
+        answer: Deferred[Answers] = Deferred(lambda _: self._forget(number))
+        asked = _Asked(set(question.nodes or ()), answer, self._presence.looks, until)
         self._asked[number] = asked
         asked.timer = self._reactor.callLater(timeout_seconds, self._settle, number)
         if question.nodes is not None:
+            # Whoever does not answer is gone, or only slow. The answer to this comes before that of any node.
+            self._presence.nodes().addErrback(lambda _: ())
             self._send(number, question, question.nodes)
             return asked.answer
         asked.is_open = True
@@ -98,7 +108,7 @@ class Questions:
 
         self._send(number, question, (self._node.name,))
         # Where nobody can tell which nodes there are, this one answers alone.
-        self._others().addErrback(lambda _: ()).addCallback(known)
+        self._presence.nodes().addErrback(lambda _: ()).addCallback(known)
         return asked.answer
 
     def _send(self, number: int, question: Question, names: tuple[str, ...]) -> None:
@@ -132,26 +142,24 @@ class Questions:
         asked.own.addErrback(self._not_answered, question.kind).addBoth(done)
 
     def _received(self, content: bytes) -> None:
-        node = self._node
-        found = node.envelopes.opened(content)
-        if not isinstance(found, Unopened):
-            found = self._checked(found)
-        if isinstance(found, Unopened):
-            node.refuse(found, "the channel of this node")
+        where = "the channel of this node"
+        found = self._node.opened(content, ("ask", "answer"), where)
+        if found is None:
+            return
+        if not self._is_for_this_node(found):
+            self._node.refuse(Unopened.MISPLACED, where)
+        elif not self._node.is_new(found, where):
+            return
         elif found.kind == "ask":
             self._asked_by(found)
         else:
             _, number, has_answer = found.more
             self._given(number, found.sender, found.payload if has_answer else None)
 
-    def _checked(self, envelope: Envelope) -> Envelope | Unopened:
-        types = {"ask": [str, int, str, int], "answer": [str, int, bool]}.get(envelope.kind)
+    def _is_for_this_node(self, envelope: Envelope) -> bool:
+        types = [str, int, str, int] if envelope.kind == "ask" else [str, int, bool]
         more = envelope.more
-        if types is None or type(more) is not list or [*map(type, more)] != types or more[0] != self._node.name:
-            return Unopened.MISPLACED
-        if abs(self._node.redis_ms() - envelope.at_ms) > _OLDEST_MS:
-            return Unopened.REPLAYED
-        return envelope
+        return type(more) is list and [*map(type, more)] == types and more[0] == self._node.name
 
     def _asked_by(self, envelope: Envelope) -> None:
         """Another node asks."""
@@ -196,18 +204,11 @@ class Questions:
         if asked is None:
             return
         asked.end()
-        missing = asked.waiting | asked.without_answer
-        if not missing or self._answer is None:
-            self._fire(asked, missing, ())
-        else:
-            # A node that lives may only be slow.
-            self._others().addErrback(lambda _: tuple(missing)).addCallback(
-                lambda living: self._fire(asked, missing, living)
-            )
-
-    def _fire(self, asked: _Asked, missing: set[str], living: tuple[str, ...]) -> None:
         if not asked.answer.called:
-            gone = missing.difference(living) if living else set()
+            missing = asked.waiting | asked.without_answer
+            # A node that lives may only be slow.
+            alive = self._presence.alive(asked.looks)
+            gone = set() if alive is None else missing - alive
             asked.answer.callback(Answers(asked.given, tuple(sorted(missing)), tuple(sorted(gone))))
 
     def _forget(self, number: int) -> None:
