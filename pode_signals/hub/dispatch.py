@@ -154,7 +154,14 @@ class Dispatch:
             if not intake.bucket.take(now):
                 self._wait(link, intake)
                 return
-            is_done = self._handle(link, intake, self._inboxes.take(link, inbox), now)
+            try:
+                is_done = self._handle(link, intake, self._inboxes.take(link, inbox), now)
+            except (KeyboardInterrupt, GeneratorExit):
+                # What the fence lets pass ends the connection and is logged: by the reactor where bytes are read, and
+                # here, since this may be called by a Deferred, which would keep it.
+                self._runtime.reports.failure("functions", "what a signal route raised ended its connection")
+                link.abort(ClosedBy.ERROR)
+                return
             after = self._turns.seconds()
             if after - now >= STALL_SECONDS:
                 link.took_long(now)

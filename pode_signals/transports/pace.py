@@ -193,7 +193,13 @@ class PacedServerProtocol(Producer, WebSocketServerProtocol):  # type: ignore[mi
         self._behind = False
         # The bytes go in as if they had just come: take has the fence, and what is not parsed gets back into ``data``.
         waiting, self.data = self.data, b""
-        self.take(waiting)
+        try:
+            self.take(waiting)
+        except BaseException:
+            # What no fence keeps ends the connection whose bytes were read, and is logged. The reactor does so where it
+            # reads, and ends none for a call of a later turn.
+            self.transport.abortConnection()
+            raise
         if turns.seconds() - began >= STALL_SECONDS:
             self.connection.took_long(began)
         # Where nothing was parsed, a frame is not complete. Then only the socket can bring the rest, so the protocol

@@ -12,9 +12,12 @@ from fakes import link_of
 from integration.reading_clients import READS_TOGETHER, choose_reading, serving, shared_readers, until
 from twisted.internet import reactor
 from twisted.internet.error import ConnectionLost
+from twisted.internet.task import deferLater
 from twisted.logger import capturedLogs
 from twisted.python.failure import Failure
 from web_fakes import CLOSE, close_frame, failures_in, frame, head, message
+
+from pode_signals.hub.turns import Turns
 
 IS_ASYNCIO = type(reactor).__name__ == "AsyncioSelectorReactor"
 
@@ -208,3 +211,30 @@ async def test_what_no_fence_keeps(shared: bool) -> None:
         await until(lambda: clients[1].received and clients[1].end)
         failures = [each["failure"] for each in logged if each.get("isError")] + failures_in(logged)
         assert {each.type for each in failures} == {error}
+
+
+@pytest.mark.skipif(IS_ASYNCIO, reason="asyncio lets these end the program, whoever raises them")
+@pytest.mark.parametrize("waits", ["for a turn", "for its bytes", "for a function"])
+async def test_what_no_fence_keeps_in_a_later_turn(shared: bool, waits: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """S4.5: it is the same where the message waits for another turn, or for the function of the message before it."""
+    async with serving() as server:
+        clients = [await server.open() for _ in range(2)]
+
+        def answer(event: Any) -> Any:
+            if event.data.message == "end":
+                raise KeyboardInterrupt
+            event.connection.send(event.data.message)
+            return deferLater(reactor, 0.01) if waits == "for a function" else None
+
+        server.on_message = answer
+        if waits == "for its bytes":
+            monkeypatch.setattr(Turns, "share_ends", lambda _: 0.0)
+        with capturedLogs() as logged:
+            clients[0].send(message("first") + message("end"))
+            clients[1].send(message("x"))
+            await until(lambda: server.ends)
+            await until(clients[1].texts)
+        assert server.ends == [(1006, "error" if waits == "for a function" else "client")]
+        await until(lambda: clients[0].received and clients[0].end)
+        failures = [each["failure"] for each in logged if each.get("isError")] + failures_in(logged)
+        assert {each.type for each in failures} == {KeyboardInterrupt}
