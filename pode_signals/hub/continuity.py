@@ -86,7 +86,7 @@ class Continuity:
         self._pieces: OrderedDict[tuple[Position, Position, Encoding], _Piece] = OrderedDict()
         self._pieces_bytes = 0
         histories.began = self._begins_anew
-        histories.progressed = self._progressed
+        histories.progress.tell = self._progressed
 
     def greet(
         self,
