@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections import deque
 from collections.abc import Callable
 from typing import Any, NoReturn
@@ -16,7 +15,7 @@ from ...core.model import Target
 from ...errors import BackplaneUnavailable, HistoryUnavailable, UnknownHistory
 from .channels import LOGGED
 from .connection import RedisLost, RedisRefused
-from .name_log import PAGE_ENTRIES, NameLog, entry_of, opened, signal_of
+from .name_log import PAGE_ENTRIES, NameLog, data_of, entry_of, is_position, opened, signal_of
 from .node import RedisNode
 from .recent_answers import RecentAnswers
 from .scripts import FORGET, RESUME
@@ -27,10 +26,6 @@ _LOOK_SECONDS = 25
 """How often the log of each name is looked at, in case a message of Redis did not come."""
 _PATIENCE_SECONDS = 2.0
 """How long who follows a name waits for the first position."""
-_OFFSET = re.compile(r"(?:0|[1-9][0-9]{0,15})-(?:0|[1-9][0-9]{0,15})")
-_EPOCH = re.compile(r"[a-z0-9]{6,16}")
-_HIGHEST_SEQUENCE = 2**53 - 10**6
-"""Lua counts in floating-point numbers."""
 
 
 class RedisHistoryLog:
@@ -144,7 +139,7 @@ class RedisHistoryLog:
 
     def missed(self, name: str, since: Position, until: Position, limit: int | None = None) -> Deferred[Missed]:
         """The entries after a position. Those who ask the same, at the same time or soon after, share one answer."""
-        if not (_is_position(since) and _is_position(until)) or since.epoch != until.epoch:
+        if not (is_position(since) and is_position(until)) or since.epoch != until.epoch:
             return succeed(_INCOMPLETE)
         key = (name, since, until, limit)
         recent = self._recent.get(name, key[1:], self._node.now())
@@ -182,7 +177,7 @@ class RedisHistoryLog:
                 raise UnknownHistory(name)
             pages = yield self._asked("XRANGE", keys[0], "-", "+", "COUNT", limit)
             return self._signals(name, epoch.decode(), pages)
-        if not _is_position(since):
+        if not is_position(since):
             raise UnknownHistory(name)
         code, epoch, pages = yield self._ran(RESUME, keys, *since, "+", limit)
         if code != 1:
@@ -268,7 +263,7 @@ class RedisHistoryLog:
         if found is None or found.deliver_to is None or len(parts) != 3:
             return
         epoch, offset = parts[0].decode("latin-1"), parts[1].decode("latin-1")
-        if _is_position(Position(epoch, offset)):
+        if is_position(Position(epoch, offset)):
             found.reader.published(entry_of(self._node, name, offset, parts[2]), epoch)
 
     @inlineCallbacks
@@ -293,7 +288,7 @@ class RedisHistoryLog:
     def _signals(self, name: str, epoch: str, page: list[Any]) -> tuple[LoggedSignal, ...]:
         signals = []
         for offset, fields in page:
-            envelope = opened(self._node, name, fields[3])
+            envelope = opened(self._node, name, data_of(fields))
             if envelope is None:
                 raise BackplaneUnavailable("an entry of the log can't be read")
             signals.append(signal_of(Position(epoch, offset.decode()), envelope))
@@ -307,15 +302,6 @@ class RedisHistoryLog:
 
 
 _INCOMPLETE = Missed(complete=False, signals=())
-
-
-def _is_position(position: Position) -> bool:
-    """Whether Redis may be asked with a position, which may be any text of a client."""
-    return (
-        _EPOCH.fullmatch(position.epoch) is not None
-        and _OFFSET.fullmatch(position.offset) is not None
-        and int(position.offset.partition("-")[0]) <= _HIGHEST_SEQUENCE
-    )
 
 
 def unavailable(failure: Failure) -> NoReturn:
