@@ -300,3 +300,20 @@ def test_the_clock_of_redis_is_set(world: World) -> None:
     other.backplane.publish(Outgoing(ROOM, Message(b"2")))
     world.settle()
     assert [len(node.delivered) for node in (one, other)] == [2, 2]
+
+
+def test_a_backplane_of_two(node: NodeOnRedis) -> None:
+    """S17.3: a backplane that has been started is refused to a second hub, and serves the first one as before."""
+    with pytest.raises(RuntimeError, match="a backplane of its own"):
+        node.backplane.start(print, print, lambda question: succeed(None), print)
+    node.backplane.publish(Outgoing(ROOM, Message(b"1")))
+    assert len(node.delivered) == 1
+
+
+def test_stopped_and_started(node: NodeOnRedis) -> None:
+    """S12.2: a backplane may be stopped twice; who starts it again is told its state again."""
+    for _ in range(2):
+        node.result(node.backplane.stop())
+    states: list[str] = []
+    node.result(node.backplane.start(print, states.append, lambda question: succeed(None), print))
+    assert states == ["up"]

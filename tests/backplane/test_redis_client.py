@@ -4,7 +4,7 @@ import socket
 from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 from random import Random
-from typing import Any
+from typing import Any, cast
 
 import pytest
 import pytest_twisted
@@ -13,10 +13,11 @@ from certificate_files import issue
 from cryptography.hazmat.primitives.serialization import Encoding
 from redis_server import RedisServer, redis_server
 from twisted.internet import reactor
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, succeed
 from twisted.internet.task import deferLater
 
 from pode_signals.backplane.redis.address import read_url
+from pode_signals.backplane.redis.backplane import RedisBackplane
 from pode_signals.backplane.redis.client import RedisClient
 from pode_signals.backplane.redis.connection import RedisConnection, RedisLost, RedisRefused
 from pode_signals.backplane.redis.scripts import LOG_SCRIPTS, Script, script
@@ -300,6 +301,9 @@ def test_tls(tmp_path: Path, make: Make) -> Steps:
         good = make(f"rediss://localhost:{port}", authorities=tmp_path / "ca")
         yield good.up()
         assert (yield good.client.call("PING")) == b"PONG"
+        node = RedisBackplane(f"rediss://localhost:{port}", key="k" * 32, ca_file=str(tmp_path / "ca"))
+        yield node.start(print, print, succeed, print).addTimeout(10, reactor)
+        yield node.stop()
         for url, authorities in (
             (f"rediss://localhost:{port}", None),
             (f"rediss://localhost:{port}", tmp_path / "other"),
@@ -309,3 +313,39 @@ def test_tls(tmp_path: Path, make: Make) -> Steps:
             yield bad.when(lambda bad=bad: bool(bad.states))
             assert not bad.client.is_up
             assert bad.states[0].startswith(("TLS failed", "no connection"))
+
+
+@inline
+def test_a_replica(server: RedisServer, make: Make) -> Steps:
+    """S17.3: a node that was given a replica is not up in turns: its state stays that it is a replica."""
+    server.ask("REPLICAOF", "127.0.0.1", "1")
+    node = RedisBackplane(server.url, key="k" * 32)
+    states: list[str] = []
+    node.start(print, states.append, lambda question: succeed(None), print).addErrback(lambda _: None)
+    yield deferLater(reactor, 1.5, lambda: None)
+    assert [each.partition(" (")[0] for each in states] == ["Redis answers READONLY"]
+    server.ask("REPLICAOF", "NO", "ONE")
+    yield Client.when(cast(Any, None), lambda: states[-1] == "up")
+    yield node.stop()
+
+
+@inline
+def test_an_old_redis(server: RedisServer, make: Make) -> Steps:
+    """S17.3: a Redis that can't read the scripts is too old, and the state says so."""
+    one = make(server.url, Script("no Lua", "0" * 40))
+    yield one.when(lambda: bool(one.states))
+    assert one.states == ["Redis can't read the scripts: it has to be 7.0 or newer"]
+
+
+@pytest.mark.parametrize(
+    ("error", "told"),
+    [
+        ("NOAUTH Authentication required.", "NOAUTH"),
+        ("ERR max number of clients reached", "ERR max number of clients reached"),
+        ("ERR unknown command 'AUTH', with args beginning with: 'word'", "ERR"),
+        ("ERR " + "x" * 999, "ERR " + "x" * 120),
+    ],
+)
+def test_what_is_told_of_an_error(error: str, told: str) -> None:
+    """S17.3: what log lines have of an error of Redis says what it is, is short, and has no password."""
+    assert RedisRefused(error).told == told

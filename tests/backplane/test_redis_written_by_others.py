@@ -34,7 +34,8 @@ def followed(node: NodeOnRedis) -> tuple[list[bytes], list[Position]]:
 )  # fmt: skip
 def test_a_place_that_no_node_has_written(world: World, field: bytes, value: bytes) -> None:
     """S17.2: where the place of a log is no place by now the clients are told, and the log goes on; no client is told
-    the text that somebody has written there."""
+    the text that somebody has written there.
+    """
     node, other = world.node(), world.node()
     room, breaks = followed(node)
     node.append(b"1")
@@ -52,7 +53,7 @@ def test_a_place_that_no_node_has_written(world: World, field: bytes, value: byt
 def test_an_entry_of_another_form(world: World, fields: tuple[bytes, ...]) -> None:
     """S17.2: an entry of another form than nodes write is a break and no more, and is dropped in its turn."""
     node = world.node()
-    room, breaks = followed(node)
+    room, _ = followed(node)
     node.append(b"1")
     world.server._say(b"XADD", key(world, "log"), b"1-999999999999999", *fields)
     for number in range(2, 8):
@@ -78,7 +79,7 @@ def test_an_answer_that_says_nothing(world: World) -> None:
 
 
 def test_an_end_that_says_nothing(world: World) -> None:
-    """S17.2: where it can't be read what a log has taken of a writer, the messages fail in time, and later ones do not."""
+    """S17.2: where what a log has taken of a writer can't be read, its messages fail in time, and later ones do not."""
     node = world.node()
     room, _ = followed(node)
     node.append(b"1")

@@ -10,6 +10,10 @@ from attrs import field, frozen
 __all__ = ["RedisAddress", "read_url"]
 
 _PORT = 6_379
+_GOOD = (
+    "redis://user:password@host:6379/0 is a good one, with user and password percent-encoded"
+    " (urllib.parse.quote(password, safe=''))"
+)
 
 
 @frozen
@@ -59,11 +63,14 @@ def read_url(url: str) -> RedisAddress:
         parts = urlsplit(url)
         port = parts.port
     except ValueError:
-        raise ValueError("the URL of Redis is malformed: redis://user:password@host:6379/0 is a good one") from None
+        raise ValueError(f"the URL of Redis is malformed: {_GOOD}") from None
     user: dict[str, Any] = {
         "username": unquote(parts.username) if parts.username else None,
         "password": unquote(parts.password) if parts.password else None,
     }
+    if user["username"] is not None and user["password"] is None:
+        # Redis would let the node in as the default user.
+        raise ValueError(f"the URL of Redis has a user without a password: {_GOOD}")
     if parts.scheme == "unix":
         return _unix(parts, user)
     if parts.scheme not in ("redis", "rediss"):
@@ -71,7 +78,7 @@ def read_url(url: str) -> RedisAddress:
     if not parts.hostname:
         raise ValueError("the URL of Redis has no host")
     if parts.query or parts.fragment:
-        raise ValueError("the URL of Redis has a query or a fragment, which mean nothing there")
+        raise ValueError(f"the URL of Redis has a query or a fragment, which mean nothing there: {_GOOD}")
     return RedisAddress(
         host=parts.hostname,
         port=_PORT if port is None else port,

@@ -90,7 +90,9 @@ class RedisBackplane:
         secrets = secret_bytes(key if not isinstance(key, (str, bytes)) else (key,))
         self._reactor = reactor
         self._told: Callable[[str], None] = lambda _state: None
-        self._client = RedisClient(self._address, reactor, (*LOG_SCRIPTS, *NODE_SCRIPTS), SystemRandom(), self._changed)
+        scripts = (*LOG_SCRIPTS, *NODE_SCRIPTS)
+        authorities = None if ca_file is None else Path(ca_file)
+        self._client = RedisClient(self._address, reactor, scripts, SystemRandom(), self._changed, authorities)
         self._node = RedisNode(self._client, keys, Envelopes(secrets, application), reactor)
         self._secret = hmac.digest(secrets[0], f"{_SHARED_SALT} {application}".encode(), "sha256")
         self.node = self._node.name
@@ -110,6 +112,7 @@ class RedisBackplane:
         self._client.disconnected += [self.history.lost, self.presence.lost]
         self._client.connected.append(self._connected)
         self._client.told_time = self._node.set_clock
+        self._client.write = ("UNLINK", keys.value("nothing"))
 
     def __repr__(self) -> str:
         return f"<RedisBackplane {self.node} at {self._address}: {self._client.state}>"
@@ -132,6 +135,8 @@ class RedisBackplane:
         taken: Callable[[str, str], None],
     ) -> Deferred[None]:
         """Begin. The Deferred waits for Redis however long that takes; local delivery does not."""
+        if self._tick is not None:
+            raise RuntimeError("the backplane has been started already: each Signals needs a backplane of its own")
         self._told = changed
         self.presence.taken = taken
         self._started = Deferred(lambda _: None)

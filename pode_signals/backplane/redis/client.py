@@ -14,7 +14,7 @@ from random import Random
 from typing import Any
 
 from attrs import define
-from twisted.internet.defer import Deferred, fail, gatherResults, inlineCallbacks
+from twisted.internet.defer import Deferred, FirstError, fail, gatherResults, inlineCallbacks
 from twisted.internet.endpoints import HostnameEndpoint, UNIXClientEndpoint, wrapClientTLS
 from twisted.internet.interfaces import IAddress, IDelayedCall, IStreamClientEndpoint
 from twisted.internet.protocol import Factory
@@ -68,6 +68,7 @@ class RedisClient:
 
     Attributes:
         is_up: whether commands are taken.
+        write: a command that changes nothing, and that only a Redis which takes writes carries out; None tries none.
         told_time: called with the time of Redis at each connect, before anything else is told or asked.
         connected: called after each connect, when the scripts are loaded and all channels are subscribed to.
         disconnected: called when the connections are lost, before what waits for an answer fails.
@@ -89,6 +90,7 @@ class RedisClient:
         self._random = random
         self._changed = changed
         self.is_up = False
+        self.write: tuple[str, ...] | None = None
         self.told_time: Callable[[list[bytes]], None] = lambda _time: None
         self.connected: list[Callable[[], None]] = []
         self.disconnected: list[Callable[[], None]] = []
@@ -123,6 +125,8 @@ class RedisClient:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
+        # Who starts it again is told its state again.
+        self._state = ""
 
     def call(self, *words: Argument) -> Deferred[Any]:
         """Send a command; see :meth:`~.connection.RedisConnection.call`."""
@@ -180,7 +184,11 @@ class RedisClient:
             raise
         self._pair = pair = _Pair(commands, subscriptions)
         subscriptions.received = self._received
-        yield _all(commands.call("SCRIPT", "LOAD", script.text) for script in self._scripts)
+        scripts = _all(commands.call("SCRIPT", "LOAD", script.text) for script in self._scripts)
+        yield scripts.addErrback(_too_old)
+        if self.write is not None:
+            # A replica takes all else of this. The node would be up, and away with its first write, again and again.
+            yield commands.call(*self.write).addErrback(_unless_away)
         self.told_time((yield commands.call("TIME")))
         subscribed: set[bytes] = set()
         # Others may be wanted meanwhile.
@@ -323,15 +331,35 @@ def _all(answers: Iterable[Deferred[Any]]) -> Deferred[list[Any]]:
     return gatherResults(list(answers), consumeErrors=True)
 
 
+def _first(failure: Failure) -> BaseException | None:
+    """The error of the first command that failed of several."""
+    error: BaseException | None = failure.value
+    return error.subFailure.value if isinstance(error, FirstError) else error
+
+
+def _too_old(failure: Failure) -> Failure:
+    error = _first(failure)
+    if isinstance(error, RedisRefused) and "compiling" in error.text:
+        raise RedisLost("Redis can't read the scripts: it has to be 7.0 or newer", was_sent=True)
+    return failure
+
+
+def _unless_away(failure: Failure) -> None:
+    """A Redis that refuses the command for another reason takes some commands, and says so itself."""
+    error = failure.value
+    if not isinstance(error, RedisRefused) or error.code in _AWAY:
+        failure.raiseException()
+
+
 def _ignore_lost(failure: Failure) -> None:
     failure.trap(RedisLost, RedisRefused)
 
 
 def _reason(failure: Failure) -> str:
-    """Why no connection was made, in a few words. Redis does not repeat passwords in its errors."""
-    error = failure.value
+    """Why no connection was made, in a few words."""
+    error = _first(failure)
     if isinstance(error, RedisRefused):
-        return f"Redis answers {error.code}"
+        return f"Redis answers {error.told}"
     if isinstance(error, RedisLost):
         return error.why
     return f"no connection: {failure.getErrorMessage()}"

@@ -130,9 +130,10 @@ class RedisNode:
             return
         if failure.check(RedisRefused):
             error = failure.value
-            code = error.code if isinstance(error, RedisRefused) else ""
+            assert isinstance(error, RedisRefused)
             self.count("commands_refused")
-            self.warn(f"refused {code}", f"{text}: Redis answers {{code}}; see docs/scaling.md", code=code, **fields)
+            line = f"{text}: Redis answers {{answer}}; see docs/scaling.md"
+            self.warn(f"refused {error.code}", line, answer=error.told, **fields)
             return
         self.count("callbacks_failed")
         log.failure(text, failure, **fields)
