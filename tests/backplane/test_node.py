@@ -193,7 +193,7 @@ def test_a_failure_of_the_own_node_is_told() -> None:
 
 
 def test_a_start_while_it_stops() -> None:
-    """S12.2: a node that is started while it stops begins again once it has stopped; a stop meanwhile takes that back."""
+    """S12.2: a node that is started while it stops begins again afterwards, unless it is stopped again by then."""
     signals, backplane = of_cluster()
     clock, stopping, stop = clock_of(signals), Deferred[None](), backplane.stop
     backplane.stop = lambda: stopping.addCallback(lambda _: stop())
@@ -217,8 +217,8 @@ def test_a_start_while_it_stops() -> None:
 def test_a_start_that_fails() -> None:
     """S17.3: a hub whose start has failed stops no backplane."""
     signals, backplane = of_cluster()
-    backplane.start = lambda *_: fail(OSError()).result.raiseException()
-    with pytest.raises(OSError):
+    backplane.start = lambda *_: fail(OSError("a defect")).result.raiseException()
+    with pytest.raises(OSError, match="a defect"):
         signals.start_backplane()
     backplane.stop = None
     assert result_of(signals.stop_backplane()) is None

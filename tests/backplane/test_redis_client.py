@@ -316,7 +316,7 @@ def test_tls(tmp_path: Path, make: Make) -> Steps:
 
 
 @inline
-def test_a_replica(server: RedisServer, make: Make) -> Steps:
+def test_a_replica_from_the_start(server: RedisServer, make: Make) -> Steps:
     """S17.3: a node that was given a replica is not up in turns: its state stays that it is a replica."""
     server.ask("REPLICAOF", "127.0.0.1", "1")
     node = RedisBackplane(server.url, key="k" * 32)

@@ -1,14 +1,25 @@
 from __future__ import annotations
 
+import json
+
 import pytest
-from backplane.node import ROOM
+from backplane.node import ADA, BOB, ROOM
 from backplane.redis_node import NodeOnRedis, World, clocked_server, world
 
-from pode_signals.backplane.contract import HistoryLimits, Position
+from pode_signals.backplane.contract import HistoryLimits, Position, PresenceChange
 from pode_signals.errors import HistoryUnavailable
 
 __all__ = ["clocked_server", "world"]
 
+NO_MEMBERS = [
+    ("eve", '{"i":"\\ud800"}'),
+    ("eve", '{"u":"\\ud800"}'),
+    ("eve", '{"g":["\\ud800"]}'),
+    ("eve", '{"g":["a\\n"]}'),
+    ("eve", '{"i":%s}' % ("[" * 900 + "]" * 900)),
+    ("eve\n", "{}"),
+    ("e" * 129, "{}"),
+]
 LIMITS = HistoryLimits(messages=3, max_bytes=1_000, seconds=60)
 
 
@@ -93,3 +104,27 @@ def test_an_end_that_says_nothing(world: World) -> None:
     world.advance(2)
     node.append(b"3")
     assert room == [b"1", b"3"]
+
+
+@pytest.mark.parametrize(("client_id", "value"), NO_MEMBERS)
+def test_members_that_clients_can_not_be_told_of(world: World, client_id: str, value: str) -> None:
+    """S17.1: a member that no node can have written is none; the other members are shown all the same."""
+    node = world.node()
+    nodes = f"{world.application}:{{nodes}}"
+    changes: list[PresenceChange] = []
+    assert node.result(node.backplane.presence.watch("Room", changes.append)) == ()
+    node.join(ADA)
+    world.server.ask("HSET", f"{nodes}:m:Room", client_id, f"ffff-1 h{value}")
+    assert node.result(node.backplane.presence.members("Room")) == (ADA,)
+    version = str(node.backplane.presence._rooms["Room"].version + 1)
+    world.server.ask("SET", f"{nodes}:v:Room", version)
+    world.server.publish(_channel(world), b"p" + json.dumps([version, client_id, f"ffff-1 h{value}"]).encode())
+    world.settle()
+    node.join(BOB)
+    node.advance(0)
+    assert [each.joined for each in changes] == [(ADA,), (BOB,)]
+    assert node.backplane.counters["members_malformed"] >= 2
+
+
+def _channel(world: World) -> str:
+    return f"{world.application}:{{n:Room}}:ch"
