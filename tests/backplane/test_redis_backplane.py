@@ -10,7 +10,7 @@ from backplane.redis_node import KEY, NodeOnRedis, World, clocked_server, world
 from twisted.internet.defer import Deferred, succeed
 
 from pode_signals.backplane.contract import Answers, HistoryLimits, Question
-from pode_signals.core.envelope import Envelope, Envelopes
+from pode_signals.core.envelope import MOST_ENVELOPE_BYTES, Envelope, Envelopes
 from pode_signals.core.model import Target
 from pode_signals.wire.message import Message, Outgoing
 
@@ -180,6 +180,30 @@ def test_what_was_published_before(world: World) -> None:
         _publish(world, _channel(world), sealed)
     world.settle()
     assert (len(node.delivered), node.backplane.counters["envelopes_replayed"]) == (1, 2)
+
+
+def test_what_was_published_before_much_else(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """S17.1: however much has come since, a genuine message that somebody publishes once more is delivered once."""
+    monkeypatch.setattr("pode_signals.backplane.redis.node._MOST_REMEMBERED", 3)
+    node = _with_members(world)
+    sealed = [_forged(node, number=number) for number in range(1, 8)]
+    for each in (*sealed, *sealed):
+        _publish(world, _channel(world), each)
+    world.settle()
+    assert (len(node.delivered), node.backplane.counters["envelopes_replayed"]) == (7, 7)
+
+
+def test_many_names(world: World) -> None:
+    """S17.1: a send to many names, or to many clients, is one message; what no node would open is counted."""
+    one, other = _with_members(world), _with_members(world)
+    target = Target(tuple(f"{number} {'é' * 100}" for number in range(5_000)) + ("Room",))
+    one.backplane.publish(Outgoing(target, Message(b"1")))
+    assert one.backplane._client.pending_bytes < 3_000_000
+    one.backplane.publish(Outgoing(Target(("Room",), client_ids=tuple(map(str, range(300_000)))), Message(b"2")))
+    world.settle()
+    assert [each.message.payload for each in other.delivered] == [b"1", b"2"]
+    one.backplane.publish(Outgoing(ROOM, Message(bytes(MOST_ENVELOPE_BYTES))))
+    assert one.backplane.counters == {"sends_not_passed_on": 1}
 
 
 def test_ten_megabytes(world: World) -> None:
