@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import deque
+from collections import OrderedDict, deque
 from collections.abc import Callable
 from typing import Any, NoReturn
 
@@ -24,6 +24,8 @@ __all__ = ["RedisHistoryLog", "unavailable"]
 
 _LOOK_SECONDS = 25
 """How often the log of each name is looked at, in case a message of Redis did not come."""
+_MOST_RESTING = 1_000
+"""How many names are kept that nobody follows here and no entry waits for."""
 _PATIENCE_SECONDS = 2.0
 """How long who follows a name waits for the first position."""
 
@@ -44,6 +46,8 @@ class RedisHistoryLog:
         self._max_waiting_bytes = max_waiting_bytes
         self._waiting_seconds = waiting_seconds
         self._names: dict[str, NameLog] = {}
+        # Of those the ones that nobody follows and no entry waits for, the one that was used last at the end.
+        self._resting: OrderedDict[str, None] = OrderedDict()
         # The names that are followed, the one that is to be looked at next first.
         self._line: deque[str] = deque()
         self._waiting = 0
@@ -64,6 +68,7 @@ class RedisHistoryLog:
         found = self._names.get(name)
         if found is None:
             found = self._names[name] = NameLog(self._node, name, limits, self._recent)
+        self._resting.pop(name, None)
         if found.deliver_to is None:
             self._line.append(name)
         found.limits = limits
@@ -86,11 +91,13 @@ class RedisHistoryLog:
         if found is not None and found.deliver_to is not None:
             self._line.remove(name)
             found.unfollow()
+            self._rest(name, found)
 
     def forget(self, name: str) -> None:
         """Deliver no more entries of a name, and drop its log for all nodes."""
         self.unfollow(name)
         self._recent.forget(name)
+        self._resting.pop(name, None)
         if self._names.pop(name, None) is not None:
             self._node.client.run(FORGET, self._node.keys.log(name)).addErrback(_ignore)
 
@@ -103,7 +110,7 @@ class RedisHistoryLog:
         name = target.names[0]
         found = self._names.get(name)
         if found is None:
-            # Other nodes may follow it. There are few such names at a time: they go when nothing waits for them.
+            # Other nodes may follow it.
             found = self._names[name] = NameLog(self._node, name, None, self._recent)
         sealed_id, sealed = self._node.seal("log", target, data, is_text=is_text, acknowledgement=acknowledgement)
         full = self._waiting >= self._max_waiting or self._waiting_bytes + len(sealed) > self._max_waiting_bytes
@@ -116,8 +123,7 @@ class RedisHistoryLog:
 
         def settle(outcome: Position | Outcome) -> None:
             self._settled(len(sealed))
-            if found.limits is None and not len(found.writer) and self._names.get(name) is found:
-                del self._names[name]
+            self._rest(name, found)
             if settled.called:
                 return
             if isinstance(outcome, Position):
@@ -128,6 +134,7 @@ class RedisHistoryLog:
                 self._node.count(f"appends_{outcome}")
                 settled.errback(HistoryUnavailable(self._node.why_away("Redis does not take the message"), outcome))
 
+        self._resting.pop(name, None)
         now = self._node.now()
         found.writer.add(Pending(sealed_id, sealed, len(data), now + self._waiting_seconds, settle), now)
         return settled
@@ -239,14 +246,24 @@ class RedisHistoryLog:
 
     def stop(self) -> None:
         """Deliver nothing any more, and fail what waits."""
-        for found in self._names.values():
-            if found.patience is not None:
-                found.patience.cancel()
+        for found in tuple(self._names.values()):
+            found.let_go()
             found.deliver_to = found.broken_to = None
             found.writer.lost()
             found.writer.give_up(float("inf"))
         self._names.clear()
+        self._resting.clear()
         self._line.clear()
+
+    def _rest(self, name: str, found: NameLog) -> None:
+        """Keep a name that is not needed now for a while: the log remembers each writer that is new."""
+        if found.deliver_to is not None or len(found.writer) or self._names.get(name) is not found:
+            return
+        self._resting[name] = None
+        self._resting.move_to_end(name)
+        if len(self._resting) > _MOST_RESTING:
+            oldest, _ = self._resting.popitem(last=False)
+            self._names.pop(oldest).let_go()
 
     def _settled(self, size_bytes: int) -> None:
         self._waiting -= 1

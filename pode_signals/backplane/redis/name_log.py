@@ -113,6 +113,12 @@ class NameLog:
         self._node.channels.end(self._name, LOGGED)
         self.reader = LogReader(self)
 
+    def let_go(self) -> None:
+        """Nobody needs this any more, and nobody waits for the first position."""
+        if self.patience is not None:
+            self.patience.cancel()
+            self.patience = None
+
     # What the reader wants.
 
     def ask(self, position: Position | None, witness: str, offsets: tuple[str, ...]) -> None:
