@@ -43,7 +43,7 @@ class RedisRefused(Exception):
 
     @property
     def told(self) -> str:
-        """What a log line has of it: the code, and the text where the code says nothing.
+        """What a log line has of it, which is the code, and the text where the code says nothing.
 
         The text of a command that Redis does not know is left out: it repeats the arguments, such as a password.
         """
