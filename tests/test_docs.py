@@ -50,7 +50,7 @@ def run_snippets(page: Path, folder: Path, monkeypatch: pytest.MonkeyPatch) -> d
 @by_page
 def test_snippets_run(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """S0.1: the Python of every page runs as it is written; what can't be run says why, and compiles."""
-    monkeypatch.setenv("PODE_SIGNALS_KEY", "a key that is long enough for all of it")
+    monkeypatch.setenv("CHAT_KEY", "a key that is long enough for all of it")
     run_snippets(page, tmp_path, monkeypatch)
 
 

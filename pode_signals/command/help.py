@@ -20,7 +20,8 @@ _MOST_COLUMNS = 100
 _ABOUT = (
     "Serves WebSocket connections with names, groups and client ids, beside HTTP: a program of yours (--app), or the"
     " example, a chat page on http://localhost:8091/.",
-    "An option of the command line takes precedence over the same key in the --config file.",
+    "Each option is also a variable of the environment, PODE_SIGNALS_DRAIN_SECONDS for --drain-seconds, and a key of"
+    " the --config file. An option goes before a variable, and a variable before the file.",
     "SIGTERM sends the clients away and stops the server; a second SIGTERM stops the server at once. SIGHUP reads"
     " certificates, passwords and secrets again.",
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Mapping, Sequence
 from functools import cached_property
@@ -14,40 +15,17 @@ from typing import Any, ClassVar
 from attrs import fields
 from twisted.python import usage
 
-from ..core.endpoints import Endpoint
 from ..core.nearest import nearest
 from ..core.paths import absolute_path
 from ..core.settings import SETTING_NAMES, Settings
-from ..errors import ConfigurationInvalid
 from .config import Configuration
 from .config_file import read_file
+from .environment import CONFIG, credentials, read_variables
 from .help import dashed, help_text, setting_text
-from .keys import FLAGS, PATHS, SERVICE_KEYS, checked_settings, checked_value
+from .keys import FLAGS, SERVICE_KEYS
+from .texts import value_from_text
 
-__all__ = ["Options", "setting_from_text"]
-
-_TRUE_AND_FALSE = {"true": True, "yes": True, "false": False, "no": False}
-_LISTS = tuple(each.name for each in fields(Settings) if str(each.type).startswith("tuple"))
-
-
-def setting_from_text(name: str, text: str) -> object:
-    """The value of a setting from its text on a command line: ``100``, ``2.5``, ``yes``, ``none``, ``a,b``.
-
-    A text that fits none of these is returned as a word, which the check of the setting takes or refuses.
-    """
-    word = text.strip().lower()
-    if word == "none":
-        return None
-    if name in _LISTS:
-        return [each.strip() for each in text.split(",") if each.strip()]
-    if word in _TRUE_AND_FALSE:
-        return _TRUE_AND_FALSE[word]
-    for number in (int, float):
-        try:
-            return number(word)
-        except ValueError:
-            continue
-    return word
+__all__ = ["Options"]
 
 
 class Options(usage.Options):
@@ -93,10 +71,12 @@ class Options(usage.Options):
             sys.exit(f"pode-signals: {self._why(error)} (--help lists the options)")
 
     def configuration(self) -> Configuration:
-        """The configuration of the command line together with the file that it names.
+        """The configuration of the command line, the variables of the environment and the file that these name.
+
+        An option of the command line goes before a variable, and a variable before the file.
 
         Raises:
-            ConfigurationInvalid: a value is wrong; the sentence names the option, or the file and the key.
+            ConfigurationInvalid: a value is wrong; the sentence names the option, the variable, or the file and key.
         """
         return Configuration.of(self._values())
 
@@ -110,11 +90,14 @@ class Options(usage.Options):
 
     @cached_property
     def config_file(self) -> str | None:
-        """The absolute path of the configuration file; None where the command line names none.
+        """The absolute path of the configuration file; None where neither an option nor a variable names one.
 
         It is made once, since a daemon changes its folder later.
         """
-        return None if self["config"] is None else absolute_path(self["config"])
+        named = self["config"]
+        if named is None:
+            named = os.environ.get(CONFIG) or None
+        return None if named is None else absolute_path(named)
 
     def _why(self, error: usage.UsageError) -> str:
         cause = error.__context__
@@ -126,7 +109,7 @@ class Options(usage.Options):
 
     def _values(self, *, again: bool = False) -> Mapping[str, Any]:
         from_file = {} if self.config_file is None else read_file(Path(self.config_file), again=again)
-        return {**from_file, **self._given}
+        return {**credentials(os.environ), **from_file, **self._variables, **self._given}
 
     @cached_property
     def _given(self) -> Mapping[str, Any]:
@@ -136,26 +119,14 @@ class Options(usage.Options):
         """
         given: dict[str, Any] = {name: True for name in FLAGS if self[dashed(name)]}
         if self["endpoints"]:
-            given["endpoints"] = [Endpoint.parse(text) for text in self["endpoints"]]
+            given["endpoints"] = value_from_text("endpoints", self["endpoints"], "--endpoint")
         for key in (*SERVICE_KEYS, *SETTING_NAMES):
             text = self.get(dashed(key))
             if key not in (*FLAGS, "endpoints") and text is not None:
-                given[key] = setting_from_text(key, text) if key in SETTING_NAMES else text
-        given.update({key: absolute_path(given[key]) for key in PATHS if given.get(key)})
-        if "drain_seconds" in given:
-            given["drain_seconds"] = setting_from_text("drain_seconds", given["drain_seconds"])
-        for key, value in given.items():
-            _check_option(key, value)
+                given[key] = value_from_text(key, text, f"--{dashed(key)}")
         return given
 
-
-def _check_option(key: str, value: object) -> None:
-    """Raise a ConfigurationInvalid for a wrong value, which names the option as the user has written it."""
-    try:
-        if key in SERVICE_KEYS:
-            checked_value(key, value)
-        else:
-            checked_settings({key: value})
-    except ConfigurationInvalid as error:
-        # The sentence begins with the key, as it is written in a configuration file.
-        raise ConfigurationInvalid(f"--{dashed(key)}{str(error).removeprefix(key)}") from error
+    @cached_property
+    def _variables(self) -> Mapping[str, Any]:
+        """The values of variables of the environment, checked, with absolute paths; made once, as those above."""
+        return read_variables(os.environ)

@@ -33,6 +33,7 @@ from ..ports.files import read_secrets, why_not_readable
 from ..service import ServiceState, SignalsService
 from ..signals import hub_of
 from .config import Configuration
+from .environment import unknown_variables
 from .json_log import json_file_log_observer
 from .library_log import LibraryLines
 from .options import Options
@@ -264,6 +265,8 @@ class _Command(MultiService):
 
         with self._in_one_line():
             super().startService()  # type: ignore[no-untyped-call]  # Twisted
+        for sentence in unknown_variables(os.environ):
+            self._log.warn("{sentence}", sentence=sentence)
         self._say_what_stays()
         reactor.callWhenRunning(self._install_signal_handlers)
         reactor.callWhenRunning(_spare_the_collector)
