@@ -144,9 +144,18 @@ class SignalsService(MultiService):
             ConfigurationInvalid: a certificate or an endpoint that can't be used.
             CannotListenError: a port that is taken.
         """
+        self.check_certificates()
+        for listener in self._listeners:
+            check_free(self._reactor, listener)
+
+    def check_certificates(self) -> None:
+        """Read the certificates of the endpoints, as the start does. Ports may be in use.
+
+        Raises:
+            ConfigurationInvalid: a certificate or an endpoint that can't be used.
+        """
         for listener in self._listeners:
             self._certificate(listener)
-            check_free(self._reactor, listener)
 
     def reload_certificates(self, endpoints: Iterable[Endpoint] | None = None) -> None:
         """Read the files of certificates, keys and passwords again.

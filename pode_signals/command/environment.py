@@ -5,7 +5,7 @@ Secrets are never values of variables, which other programs may see: ``secret_fi
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, MutableMapping
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +14,13 @@ from ..errors import ConfigurationInvalid
 from .keys import FILE_KEYS
 from .texts import value_from_text
 
-__all__ = ["CONFIG", "credentials", "read_variables", "unknown_variables", "variable"]
+__all__ = ["CONFIG", "credentials", "read_variables", "unknown_variables", "use_own_file", "variable"]
 
 _PREFIX = "PODE_SIGNALS_"
 CONFIG = "PODE_SIGNALS_CONFIG"
 """The variable that names the configuration file, as ``--config`` does."""
+
+_OWN_FILE = "pode-signals.toml"
 
 # Read elsewhere: the first by pode_signals.fast, the others by the tests.
 _OTHERS = (
@@ -69,6 +71,12 @@ def read_variables(environ: Mapping[str, str]) -> dict[str, Any]:
         except ConfigurationInvalid as error:
             raise ConfigurationInvalid(f"{name}: {error}") from error
     return given
+
+
+def use_own_file(environ: MutableMapping[str, str]) -> None:
+    """Have ``pode-signals.toml`` in the current folder count as the configuration file, where no variable names one."""
+    if not environ.get(CONFIG) and Path(_OWN_FILE).is_file():
+        environ[CONFIG] = _OWN_FILE
 
 
 def credentials(environ: Mapping[str, str]) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from getopt import GetoptError
 from importlib.metadata import version
 from pathlib import Path
 from shutil import get_terminal_size
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 
 from attrs import fields
 from twisted.python import usage
@@ -25,7 +25,19 @@ from .help import dashed, help_text, setting_text
 from .keys import FLAGS, SERVICE_KEYS
 from .texts import value_from_text
 
-__all__ = ["Options"]
+__all__ = ["Layer", "Options"]
+
+
+class Layer(NamedTuple):
+    """Values from one place.
+
+    Attributes:
+        place: the place, for people; ``{variable}`` and ``{option}`` stand for the name that a key has there.
+        values: the values by their keys.
+    """
+
+    place: str
+    values: Mapping[str, Any]
 
 
 class Options(usage.Options):
@@ -107,9 +119,26 @@ class Options(usage.Options):
         wrong = f"--{cause.opt}" if len(cause.opt) > 1 else f"-{cause.opt}"
         return f"there is no option {wrong}" + ("" if near is None else f"; did you mean --{near}?")
 
+    def layers(self, *, again: bool = False) -> tuple[Layer, ...]:
+        """The values that are given, by where they come from. A later layer goes before an earlier one.
+
+        Args:
+            again: whether the configuration file was read before.
+
+        Raises:
+            ConfigurationInvalid: a value is wrong; the sentence names the option, the variable, or the file and key.
+        """
+        file = self.config_file
+        from_file = {} if file is None else read_file(Path(file), again=again)
+        return (
+            Layer("a credential of systemd", credentials(os.environ)),
+            Layer(f"the file {file}", from_file),
+            Layer("the variable {variable}", self._variables),
+            Layer("the option --{option}", self._given),
+        )
+
     def _values(self, *, again: bool = False) -> Mapping[str, Any]:
-        from_file = {} if self.config_file is None else read_file(Path(self.config_file), again=again)
-        return {**credentials(os.environ), **from_file, **self._variables, **self._given}
+        return {key: value for layer in self.layers(again=again) for key, value in layer.values.items()}
 
     @cached_property
     def _given(self) -> Mapping[str, Any]:

@@ -26,7 +26,8 @@ from twisted.internet.interfaces import IReactorFromThreads
 from twisted.logger import ILogObserver, LegacyLogObserverWrapper, Logger, textFileLogObserver
 from twisted.python.logfile import LogFile
 
-from ..core.endpoints import Endpoint
+from ..core.addresses import LOCALHOST, bracketed
+from ..core.endpoints import EVERY_ADDRESS, EVERY_HOST, Endpoint
 from ..errors import ConfigurationInvalid, SigningInUse
 from ..hub.clocks import clock_for
 from ..ports.files import read_secrets, why_not_readable
@@ -38,8 +39,9 @@ from .json_log import json_file_log_observer
 from .library_log import LibraryLines
 from .options import Options
 
-__all__ = ["Options", "makeService"]
+__all__ = ["Options", "makeService", "service_of"]
 
+_PAGE_PORTS = {"http": 80, "https": 443}
 # How long other services may still stop after a second SIGTERM.
 _LAST_SECONDS = 1.0
 
@@ -54,7 +56,7 @@ def makeService(options: Options) -> MultiService:
     hang_up = _HangUp()
     try:
         configuration = options.configuration()
-        service, own_endpoints = _service(configuration)
+        service, own_endpoints = service_of(configuration)
         service.check()
         command = _Command(service, options, hang_up, own_endpoints, configuration)
         command.choose_log(configuration.log_format)
@@ -69,7 +71,7 @@ def _end(error: Exception) -> NoReturn:
     sys.exit(1)
 
 
-def _service(configuration: Configuration) -> tuple[SignalsService, tuple[Endpoint, ...]]:
+def service_of(configuration: Configuration) -> tuple[SignalsService, tuple[Endpoint, ...]]:
     """Make the service of a configuration.
 
     Returns:
@@ -126,6 +128,19 @@ def _load(app: str, settings: Mapping[str, Any]) -> SignalsService:
     if not isinstance(found, SignalsService):
         raise ConfigurationInvalid(f"--app {app} is {found!r}, not a SignalsService or a function that returns one")
     return found
+
+
+def _first_page(service: SignalsService) -> str | None:
+    """The URL of the first endpoint for pages, as a browser on this machine opens it; None where there is none."""
+    for endpoint, addresses in service.addresses.items():
+        port = getattr(addresses[0], "port", None) if addresses else None
+        if endpoint.protocol in _PAGE_PORTS and port is not None:
+            named = endpoint.hostname if endpoint.hostname != EVERY_HOST else None
+            here = endpoint.listen is not None or endpoint.address in (LOCALHOST, EVERY_ADDRESS)
+            host = named or (LOCALHOST if here else endpoint.address)
+            shown = "" if port == _PAGE_PORTS[endpoint.protocol] else f":{port}"
+            return f"{endpoint.protocol}://{bracketed(host)}{shown}/"
+    return None
 
 
 def _syslog_observer(prefix: str) -> ILogObserver:
@@ -267,6 +282,8 @@ class _Command(MultiService):
             super().startService()  # type: ignore[no-untyped-call]  # Twisted
         for sentence in unknown_variables(os.environ):
             self._log.warn("{sentence}", sentence=sentence)
+        if page := _first_page(self._service):
+            self._log.info("open {page}", page=page)
         self._say_what_stays()
         reactor.callWhenRunning(self._install_signal_handlers)
         reactor.callWhenRunning(_spare_the_collector)
