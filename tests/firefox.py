@@ -57,8 +57,8 @@ class Firefox:
         url: where it listens.
 
     Attributes:
-        version: as it says itself, ``140.5.0``.
-        events: what it has told without being asked, so far.
+        version: as it says itself, ``153.8.0``.
+        events: what consoles have said so far.
     """
 
     def __init__(self, url: str) -> None:
@@ -126,15 +126,18 @@ class FirefoxPage:
             AssertionError: it raised.
         """
         given = ", ".join(json.dumps(argument) for argument in arguments)
+        # Caught in the page: Firefox can't tell of a rejection whose error has no stack.
+        called = f"(async () => ({{ value: await ({function})({given}) }}))()"
         result = self._firefox.command(
             "script.evaluate",
-            expression=f"(async () => JSON.stringify((await ({function})({given})) ?? null))()",
+            expression=f"{called}.catch((error) => ({{ error: String(error) }})).then(JSON.stringify)",
             target={"context": self.context},
             awaitPromise=True,
-            userActivation=True,
         )
         assert result["type"] == "success", result["exceptionDetails"]["text"]
-        return json.loads(result["result"]["value"])
+        found = json.loads(result["result"]["value"])
+        assert "error" not in found, f"{function}: {found['error']}"
+        return found.get("value")
 
     def wait_for(self, function: str, expected: Any = True, *, seconds: float = 10) -> None:
         """Wait until a function of JavaScript returns what is expected."""
@@ -147,6 +150,15 @@ class FirefoxPage:
         """Take the network from the page, or give it back."""
         conditions = {"type": "offline"} if is_offline else None
         self._firefox.command("emulation.setNetworkConditions", contexts=[self.context], networkConditions=conditions)
+
+    def errors(self) -> list[str]:
+        """What was wrong in the page so far, by its console."""
+        entries = [event["params"] for event in self._firefox.events]
+        return [
+            entry["text"]
+            for entry in entries
+            if entry["level"] == "error" and entry["source"].get("context") == self.context
+        ]
 
     def close(self) -> None:
         """Close the page."""
