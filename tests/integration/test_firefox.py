@@ -196,8 +196,8 @@ def test_two_tabs_with_one_id(program: Program, open_page: Callable[[str], Firef
 
 
 def test_offline(program: Program, shared_firefox: Firefox, open_page: Callable[[str], FirefoxPage]) -> None:
-    """P68, P36: a page whose browser says that it is offline, and is not, keeps its connection; a page that has lost the
-    connection connects at once when its browser says that it is online.
+    """P68, P36: a page whose browser says that it is offline, and is not, keeps its connection; a page that has lost
+    its connection connects at once when its browser says that it is online.
     """
     with cable_to(program.port) as cable:
         page = open_page(url_of(cable.port))
