@@ -139,10 +139,17 @@ class FirefoxPage:
         assert "error" not in found, f"{function}: {found['error']}"
         return found.get("value")
 
-    def wait_for(self, function: str, expected: Any = True, *, seconds: float = 10) -> None:
+    def wait_for(self, function: str, expected: Any = True, *, seconds: float = 20) -> None:
         """Wait until a function of JavaScript returns what is expected."""
         end = time.monotonic() + seconds
-        while (found := self.evaluate(function)) != expected:
+        while True:
+            try:
+                found = self.evaluate(function)
+            except AssertionError as error:
+                # A page that is about to be replaced by another one may not answer.
+                found = error
+            if found == expected:
+                return
             assert time.monotonic() < end, f"{function} gives {found!r}, and not {expected!r}"
             time.sleep(0.02)
 

@@ -189,7 +189,7 @@ def test_two_tabs_with_one_id(program: Program, open_page: Callable[[str], Firef
         page.evaluate("() => { Math.random = () => 0; }")
         page.evaluate(CLIENT, "/rooms?id=ada", {})
     ends = "() => client.state !== 'connecting' && client.state"
-    both[0].wait_for(ends, "closed", seconds=15)
+    both[0].wait_for(ends, "closed")
     both[1].wait_for(ends, "open")
     assert '"closed" 4409' in both[0].evaluate(LOG)
     say(both[1], "mine")
