@@ -215,6 +215,11 @@ class Endpoint:
         return any(each.__name__ == _TLS_CLASS for each in type(self.listen).__mro__)
 
     @property
+    def is_inherited(self) -> bool:
+        """Whether systemd holds the socket: it gives the same socket to other processes, before and beside this one."""
+        return isinstance(self.listen, str) and self.listen.partition(":")[0] == "systemd"
+
+    @property
     def certificate_files(self) -> tuple[str, ...]:
         """The files that the endpoint's certificate is read from."""
         files = (self.certificate, self.certificate_key, self.certificate_password_file)

@@ -37,8 +37,9 @@ class BoundPorts:
         self._acceptance = acceptance
         self._bound = bound
         self._ports: list[IListeningPort] = []
-        # Those that other processes share.
+        # Those that other processes share: with queues of their own, and with one queue, which systemd holds.
         self._shared: list[Any] = []
+        self._inherited: list[Any] = []
         # The Deferreds of Twisted endpoints that have no port yet: such an endpoint may take any time.
         self._pending: list[Deferred[Any]] = []
         self._is_let_go = False
@@ -57,16 +58,18 @@ class BoundPorts:
             self._bind_later(listener, factory)
 
     def leave_shared(self, clock: IReactorTime) -> Deferred[None]:
-        """Leave new clients to the other processes of shared ports, and accept those that have begun to connect.
+        """Leave new clients to the other processes of shared ports, while those that are this one's are served.
 
         Args:
             clock: the clock that this takes a moment of.
 
         Returns:
-            Fires once all have been accepted; at once where no port is shared.
+            Fires once their requests have come; at once where no port is shared.
         """
         left = [port for port in self._shared if refuse_new(port.socket)]
-        if left:
+        for port in self._inherited:
+            port.stopReading()
+        if left or self._inherited:
             return deferLater(clock, LEAVING_SECONDS, lambda: None)
         return succeed(None)
 
@@ -112,6 +115,8 @@ class BoundPorts:
         self._ports += ports
         if listener.reuses_port:
             self._shared += ports
+        if listener.endpoints[0].is_inherited:
+            self._inherited += ports
         for port in ports:
             self._acceptance.watch(port)
         listener.addresses = tuple(port.getHost() for port in ports)

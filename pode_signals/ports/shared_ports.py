@@ -1,7 +1,7 @@
 """Ports that several processes share: how one is shared, and how a process leaves it. It accepts nobody.
 
-The kernel gives each process that listens a queue of its own, and chooses one of them when a client begins to connect.
-A process that just closed its port would reset the clients in its queue: about one in 250 on a busy port.
+With SO_REUSEPORT the kernel gives each process a queue of its own, and chooses one of them when a client begins to
+connect. A process that just closed its port would reset the clients in its queue: about one in 250 on a busy port.
 """
 
 from __future__ import annotations
@@ -16,18 +16,18 @@ from typing import Any
 __all__ = ["LEAVING_SECONDS", "refuse_new", "share"]
 
 LEAVING_SECONDS = 0.5
-"""How long a process that leaves accepts the clients that had begun to connect to it.
+"""How long a process that leaves serves the clients that had begun to connect to it, before it closes its port.
 
-A client whose first packet was dropped sends that packet again after a second (RFC 6298 section 2.1). By then the port is
-closed, and another process answers.
+A client whose first packet was dropped sends that packet again after a second (RFC 6298 section 2.1). By then the port
+is closed, and another process answers.
 """
 
 # From Linux' asm-generic/socket.h; Python's module socket has no name for it.
 _SO_ATTACH_FILTER = 26
 # A program for the filter of sockets of Linux, which is given each packet from its TCP header on: instructions of a
 # code, two jumps and an operand. A packet that begins a connection has SYN and not ACK among its flags (RFC 9293
-# section 3.1): it is dropped, and all others are kept. Connections that are accepted keep the program, but such a packet
-# never comes to them.
+# section 3.1): it is dropped, and all others are kept. Connections that are accepted keep the program, but such a
+# packet never comes to them.
 _NO_NEW_CONNECTIONS = (
     # Load the byte with the flags.
     (0x30, 0, 0, 13),
