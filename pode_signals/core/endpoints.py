@@ -216,7 +216,7 @@ class Endpoint:
 
     @property
     def is_inherited(self) -> bool:
-        """Whether systemd holds the socket: it gives the same socket to other processes, before and beside this one."""
+        """Whether systemd holds the socket, which other processes get as well, before and beside this one."""
         return isinstance(self.listen, str) and self.listen.partition(":")[0] == "systemd"
 
     @property
