@@ -43,12 +43,13 @@ def who(request):
 def service():
     return SignalsService(signals, app.resource(), [])
 """
-# What systemd does for a process: the socket is its descriptor 3, and its environment says so.
+# What systemd does for a process: the socket is its descriptor 3, blocking or not, and its environment says so.
 AS_SYSTEMD = """
 import os, sys
 os.dup2(int(sys.argv[1]), 3)
-os.environ.update(LISTEN_FDS="1", LISTEN_PID=str(os.getpid()), LISTEN_FDNAMES=sys.argv[2])
-os.execv(sys.executable, [sys.executable, *sys.argv[3:]])
+os.set_blocking(3, sys.argv[2] != "yes")
+os.environ.update(LISTEN_FDS="1", LISTEN_PID=str(os.getpid()), LISTEN_FDNAMES=sys.argv[3])
+os.execv(sys.executable, [sys.executable, *sys.argv[4:]])
 """
 
 
@@ -205,9 +206,8 @@ def held(folder: Path) -> Iterator[tuple[socket.socket, list[str]]]:
     (folder / "secret").write_text("a secret that is quite long enough")
     _, *arguments = shlex.split(service["ExecStart"].replace("%d", str(folder)).replace("/etc/chat", str(folder)))
     with socket.create_server(("127.0.0.1", 0)) as listening:
-        listening.setblocking(service["NonBlocking"] != "yes")
-        python = [sys.executable, "-c", AS_SYSTEMD, str(listening.fileno()), name, "-c", TWISTD]
-        yield listening, [*python, *arguments]
+        launcher = [sys.executable, "-c", AS_SYSTEMD, str(listening.fileno()), service["NonBlocking"], name]
+        yield listening, [*launcher, "-c", TWISTD, *arguments]
 
 
 def test_the_socket_of_systemd(folder: Path, held: tuple[socket.socket, list[str]]) -> None:
@@ -237,6 +237,8 @@ def test_the_units_are_right(tmp_path: Path) -> None:
     """S1.7: systemd finds no mistake in the units; each process gets the socket, and stops later than its clients."""
     service, port = unit("chat@.service")["Service"], unit("chat.socket")["Socket"]
     assert service["Sockets"] == "chat.socket"
+    # Else a process that accepts on the common socket blocks, from the start of another one on.
+    assert service["NonBlocking"] == "yes"
     assert port["Service"] == "chat@1.service"
     assert int(service["TimeoutStopSec"]) > 30
     analyze = require("systemd")
