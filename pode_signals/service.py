@@ -280,10 +280,12 @@ class SignalsService(MultiService):
 
     async def _stop(self, drain: Drain) -> None:
         self._stop_end_seconds = self._clock.seconds() + self.drain_seconds
+        assert self._ports is not None
+        # While they are accepted the clients of shared ports are served.
+        await self._ports.leave_shared(self._clock)
         # Requests on connections that are open already get 503 from here on.
         for site in self._sites:
             site.is_open = False
-        assert self._ports is not None
         await self._ports.let_go()
         # Runs that are under way may go on while clients are sent away, and are waited for afterwards.
         self._schedules = self.signals.stop_schedules()

@@ -43,6 +43,7 @@ PROGRAMS = {
     "nginx": ("nginx", "/usr/sbin/nginx"),
     "haproxy": ("haproxy", "/usr/sbin/haproxy"),
     "faketime": ("faketime",),
+    "systemd": ("systemd-analyze",),
 }
 
 DEBIAN_NODE_PATH = Path("/usr/share/nodejs")

@@ -15,7 +15,7 @@ from .keys import SERVICE_KEYS, checked_settings, checked_value
 __all__ = ["Configuration"]
 
 # The keys that a reload does not take up, beside the endpoints and the settings.
-_START_KEYS = ("app", "drain_seconds", "log_format")
+_START_KEYS = ("app", "drain_seconds", "log_format", "reuse_port")
 # An endpoint without its certificate, which a reload takes up.
 _NO_CERTIFICATE: Mapping[str, Any] = {
     "certificate": None,
@@ -35,6 +35,7 @@ class Configuration:
         endpoints: where to listen; empty leaves that to the program.
         secrets: the secrets that sign client ids; empty leaves signing to the program.
         drain_seconds: how long a stop waits for the clients; None leaves that to the program.
+        reuse_port: whether other processes may listen on the ports of all endpoints.
         log_format: ``text`` or ``json``; None leaves the format to twistd or twist.
         settings: the settings of the hub, by their names.
         certificate, certificate_key, certificate_password, self_signed: for endpoints that have no certificate.
@@ -46,6 +47,7 @@ class Configuration:
     secrets: tuple[str, ...] = ()
     drain_seconds: float | None = None
     log_format: str | None = None
+    reuse_port: bool = False
     settings: Mapping[str, Any]
     certificate: str | None = None
     certificate_key: str | None = None
@@ -82,6 +84,14 @@ class Configuration:
             keys.append("endpoints")
         names = dict.fromkeys((*self.settings, *later.settings))
         return (*keys, *(name for name in names if self.settings.get(name) != later.settings.get(name)))
+
+    def with_shared_ports(self, endpoints: Collection[Endpoint]) -> tuple[Endpoint, ...]:
+        """Let other processes listen on the ports of the endpoints, where this configuration says so.
+
+        Raises:
+            ConfigurationInvalid: an endpoint has no port that could be shared.
+        """
+        return tuple(evolve(each, reuse_port=True) if self.reuse_port else each for each in endpoints)
 
     def with_certificate(self, endpoints: Collection[Endpoint]) -> tuple[Endpoint, ...]:
         """Give the certificate of this configuration to the endpoints that need one and have none.

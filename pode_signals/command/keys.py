@@ -61,12 +61,19 @@ SERVICE_KEYS: Mapping[str, Key] = {
         "ENDPOINT",
         "Where to listen, and for what: ``PROTOCOL://ADDRESS[:PORT][?OPTION=VALUE&...]``. The protocol is ``http``,"
         " ``https``, ``ws`` or ``wss``. The address is an IP address, ``localhost``, or ``*`` for every interface. The"
-        " options are ``name``, ``hostname``, ``auto_upgrade``, ``certificate``, ``certificate_key`` and"
-        " ``self_signed``. ``PROTOCOL+STRING`` takes a Twisted endpoint string, such as"
+        " options are ``name``, ``hostname``, ``auto_upgrade``, ``certificate``, ``certificate_key``,"
+        " ``self_signed`` and ``reuse_port``. ``PROTOCOL+STRING`` takes a Twisted endpoint string, such as"
         " ``http+unix:/run/chat.socket``. There may be several endpoints.",
         "a list",
         lambda value: isinstance(value, list),
         "the endpoints of the program; of the example http://localhost:8091 and ws://localhost:8091",
+    ),
+    "reuse_port": Key(
+        "",
+        "Let other processes of the same user listen on the same addresses and ports, with this option as well. The"
+        " system spreads the clients over them. One that stops leaves new clients to the others.",
+        "true or false",
+        lambda value: isinstance(value, bool),
     ),
     "certificate": _file(
         "The certificate for https and wss endpoints that have none: a PEM file with the chain, or a PKCS#12 file."

@@ -85,7 +85,8 @@ def service_of(configuration: Configuration) -> tuple[SignalsService, tuple[Endp
     else:
         service = _load(configuration.app, configuration.settings)
     own_endpoints = service.endpoints
-    service.endpoints = configuration.with_certificate(configuration.endpoints or own_endpoints)
+    endpoints = configuration.with_shared_ports(configuration.endpoints or own_endpoints)
+    service.endpoints = configuration.with_certificate(endpoints)
     if configuration.drain_seconds is not None:
         service.drain_seconds = configuration.drain_seconds
     if configuration.secrets:
