@@ -12,7 +12,7 @@ from base64 import b32encode, urlsafe_b64encode
 from collections.abc import Collection, Iterable, Mapping
 from datetime import datetime
 from hashlib import sha256
-from typing import Any
+from typing import Any, TypeGuard
 
 from attrs import field, frozen
 
@@ -257,7 +257,7 @@ def _expires(token_id: str, value: object) -> datetime | None:
     raise ConfigurationInvalid(f"{token_id}: expires has to be a time with its zone, as 2027-06-30T00:00:00Z")
 
 
-def _is_list_of_texts(value: Any) -> bool:
+def _is_list_of_texts(value: object) -> TypeGuard[list[str]]:
     return isinstance(value, list) and all(isinstance(each, str) for each in value)
 
 

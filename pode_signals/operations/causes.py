@@ -9,7 +9,7 @@ from math import ceil
 
 from attrs import frozen
 
-from pode_signals import Insight, Signals
+from .. import Insight, Signals
 
 __all__ = ["BEAT_SECONDS", "Cause", "FailingJobs", "Fullness", "ReactorLag", "away", "expired", "queues"]
 

@@ -1,4 +1,4 @@
-"""Who may do what: judges each request to an operator, or refuses. It reads no token file and answers nothing itself."""
+"""Who may do what: judges each request to an operator, or refuses. It reads no file and answers nothing itself."""
 
 from __future__ import annotations
 
@@ -99,6 +99,11 @@ class Asking:
             is_from_application,
         )
 
+    @property
+    def path(self) -> bytes:
+        """The target without its query."""
+        return self.target.partition(b"?")[0]
+
     def lines(self, name: bytes) -> Sequence[bytes]:
         """The lines of a header."""
         return self.headers.get(name, ())
@@ -127,34 +132,37 @@ class Guard:
         self.tokens = Tokens()
         self._failures: OrderedDict[str, _Failures] = OrderedDict()
 
-    def judge(self, asking: Asking, *, now: datetime, seconds: float) -> Operator:
-        """Who asks.
+    def judge(self, asking: Asking, *, now: datetime, seconds: float, needs_operator: bool = True) -> Operator | None:
+        """Who asks; None for anybody, where no operator is needed.
 
         Args:
             asking: the request.
             now: the time (aware).
             seconds: the time of a clock that nobody sets.
+            needs_operator: whether a request without a token is refused that does not come by a way that needs none.
 
         Raises:
-            Problem: the request shows no good token, and does not come by a way that needs none.
+            Problem: the request shows a token that is not good, or lacks one.
         """
         if asking.has_token_in_url:
             raise Problem("token-in-url")
         shown = _shown_token(asking)
         if shown is None:
             operator = _without_token(asking)
-            return self._refuse("token-missing", asking, seconds) if operator is None else operator
+            if operator is None and needs_operator:
+                raise self._refused("token-missing", asking, seconds)
+            return operator
         # Who shows a token is judged by it, wherever the request comes from.
         try:
             token = self.tokens.find(shown, now)
         except TokenUnknown:
-            return self._refuse("token-unknown", asking, seconds)
+            raise self._refused("token-unknown", asking, seconds) from None
         except TokenExpired:
-            return self._refuse("token-expired", asking, seconds)
+            raise self._refused("token-expired", asking, seconds) from None
         return Operator(token.label, token.scopes)
 
-    def _refuse(self, code: str, asking: Asking, seconds: float) -> Operator:
-        """Raise a Problem: 401, or 429 where there were too many of them."""
+    def _refused(self, code: str, asking: Asking, seconds: float) -> Problem:
+        """Count a failure. What is told: 401, or 429 where there were too many of them."""
         key = limit_key(asking.address)
         failures = self._failures.pop(key, None) or _Failures()
         self._failures[key] = failures
@@ -162,8 +170,8 @@ class Guard:
             self._failures.popitem(last=False)
         wait_seconds = failures.wait_seconds(seconds)
         if wait_seconds > 0:
-            raise Problem("rate-limited", headers={b"Retry-After": b"%d" % ceil(wait_seconds)})
-        raise Problem(code, headers={b"WWW-Authenticate": b"Bearer"})
+            return Problem("rate-limited", headers={b"Retry-After": b"%d" % ceil(wait_seconds)})
+        return Problem(code, headers={b"WWW-Authenticate": b"Bearer"})
 
 
 class _Failures:

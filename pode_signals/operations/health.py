@@ -1,4 +1,4 @@
-"""Whether new clients should be sent here: what is wrong now, and since when. It asks nothing outside of the process."""
+"""Whether new clients should be sent here: what is wrong, and since when. It asks nothing outside of the process."""
 
 from __future__ import annotations
 
@@ -11,8 +11,7 @@ from typing import Any
 from attrs import frozen
 from twisted.internet.task import LoopingCall
 
-from pode_signals import Signals
-
+from .. import Signals
 from ..core.operated import Operated
 from .causes import BEAT_SECONDS, Cause, FailingJobs, Fullness, ReactorLag, away, expired, queues
 
@@ -79,9 +78,7 @@ class Health:
             _Check("backplane_away", partial(away, insight), self._ready_needs_backplane),
             _Check("reactor_lag", self._lag, False),
             _Check("queues_full", partial(queues, insight), False),
-            _Check(
-                "certificate_expired", lambda: expired(operated.certificates, operated.wall_time()), False
-            ),
+            _Check("certificate_expired", lambda: expired(operated.certificates, operated.wall_time()), False),
             _Check("job_failing", FailingJobs(signals), False),
         ]
         self._beating = LoopingCall(self._beat)

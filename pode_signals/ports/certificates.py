@@ -46,9 +46,13 @@ class ServerCertificate:
     Raises:
         ConfigurationInvalid: the listener has no certificate, or the certificate can't be used; one sentence that names
             the file.
+
+    Attributes:
+        expires: when the certificate in use expires (aware).
     """
 
     _log = Logger()
+    expires: datetime
 
     def __init__(self, listener: Listener) -> None:
         self._listener = listener
@@ -97,11 +101,13 @@ class ServerCertificate:
                 extraCertChain=list(loaded.chain),  # type: ignore[arg-type]
                 raiseMinimumTo=TLSVersion.TLSv1_2,
             )
-            return options.getContext()
+            context = options.getContext()
         # For instance, the key is too short for today's OpenSSL.
         except SSL.Error as error:
             reasons = ", ".join(str(each[-1]) for each in error.args[0]) if error.args else str(error)
             raise ConfigurationInvalid(f"{endpoint.certificate}: OpenSSL refuses it: {reasons}") from error
+        self.expires = expires
+        return context
 
 
 @frozen
