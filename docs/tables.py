@@ -14,6 +14,7 @@ from typing import Any
 from attrs import Attribute, fields
 
 from pode_signals.command.keys import SERVICE_KEYS
+from pode_signals.command.operations_keys import OPERATIONS_KEYS, option_name
 from pode_signals.core.counters import Counters
 from pode_signals.core.descriptions import description
 from pode_signals.core.settings import Settings
@@ -49,6 +50,15 @@ def options_table() -> str:
         for name, key in SERVICE_KEYS.items()
     )
     return _table(("option", "meaning", "without the option"), rows)
+
+
+def operations_table() -> str:
+    """Each key of the section of operations with its option."""
+    rows = (
+        (f"`{name}`", f"`--{option_name(name)}`", _markdown(key.text), key.default)
+        for name, key in OPERATIONS_KEYS.items()
+    )
+    return _table(("key", "option", "meaning", "without it"), rows)
 
 
 def counters_table() -> str:
@@ -122,6 +132,7 @@ NOT_BUILT = ("presence",)
 TABLES: Mapping[str, Callable[[], str]] = {
     "settings": settings_table,
     "options": options_table,
+    "operations": operations_table,
     "counters": counters_table,
     "numbers": numbers_table,
     "close_codes": close_codes_table,

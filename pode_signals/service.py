@@ -6,6 +6,7 @@ It installs no handlers for signals of the operating system; ``command/tap.py`` 
 # The methods of Twisted that are called here have no annotations: hence the ignores.
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from datetime import datetime
@@ -98,7 +99,7 @@ class SignalsService(MultiService):
         operations: Operations | None = None,
         lame_duck_seconds: float = 0,
     ) -> None:
-        _check_arguments(signals, resource)
+        _check_arguments(signals, resource, lame_duck_seconds)
         # A wrong path is told here, and not when the service starts.
         signals.resource(resource, client_at=client_at)
         super().__init__()  # type: ignore[no-untyped-call]
@@ -389,11 +390,14 @@ class SignalsService(MultiService):
         self.state = ServiceState.STOPPED
 
 
-def _check_arguments(signals: object, resource: object) -> None:
+def _check_arguments(signals: object, resource: object, lame_duck_seconds: object) -> None:
     """Refuse arguments with which each request would fail, by an error that names what the program wrote."""
     if not isinstance(signals, Signals):
         raise ConfigurationInvalid(f"the first argument of SignalsService is the Signals, not {with_article(signals)}")
     check_resource("SignalsService", resource)
+    is_number = isinstance(lame_duck_seconds, int | float) and not isinstance(lame_duck_seconds, bool)
+    if not is_number or not 0 <= lame_duck_seconds < math.inf:  # type: ignore[operator]  # a number
+        raise ConfigurationInvalid(f"lame_duck_seconds has to be a number of seconds, not {lame_duck_seconds!r}")
 
 
 def _page_ports(listener: Listener) -> list[int]:

@@ -23,6 +23,7 @@ from .config import Configuration
 from .config_file import read_file
 from .help import dashed, help_text, setting_text
 from .keys import FLAGS, PATHS, SERVICE_KEYS, checked_settings, checked_value
+from .operations_keys import ENDPOINTS, OPERATIONS_KEYS, SECTION, of_option, option_name
 
 __all__ = ["Options", "setting_from_text"]
 
@@ -61,17 +62,24 @@ class Options(usage.Options):
     optParameters: ClassVar[Sequence[Sequence[str | None]]] = [
         ["config", None, None, "A TOML file with these options as keys."],
         *([dashed(k), None, None, key.text] for k, key in SERVICE_KEYS.items() if k not in (*FLAGS, "endpoints")),
+        *([option_name(k), None, None, key.text] for k, key in OPERATIONS_KEYS.items() if k != ENDPOINTS),
         *([dashed(each.name), None, None, setting_text(each)] for each in fields(Settings)),
     ]
 
     def __init__(self) -> None:
         super().__init__()  # type: ignore[no-untyped-call]  # Twisted
         self["endpoints"] = []
+        self["operations-endpoints"] = []
         self.docs["endpoint"] = SERVICE_KEYS["endpoints"].text
+        self.docs[option_name(ENDPOINTS)] = OPERATIONS_KEYS[ENDPOINTS].text
 
     def opt_endpoint(self, text: str) -> None:
         """Where to listen, and for what."""
         self["endpoints"].append(text)
+
+    def opt_operations_endpoint(self, text: str) -> None:
+        """Where those who operate the service find health and metrics."""
+        self["operations-endpoints"].append(text)
 
     def opt_version(self) -> None:
         """Show the version and exit."""
@@ -126,7 +134,10 @@ class Options(usage.Options):
 
     def _values(self, *, again: bool = False) -> Mapping[str, Any]:
         from_file = {} if self.config_file is None else read_file(Path(self.config_file), again=again)
-        return {**from_file, **self._given}
+        found = {**from_file, **self._given}
+        if SECTION in from_file or self._given_operations:
+            found[SECTION] = {**from_file.get(SECTION, {}), **self._given_operations}
+        return found
 
     @cached_property
     def _given(self) -> Mapping[str, Any]:
@@ -142,10 +153,20 @@ class Options(usage.Options):
             if key not in (*FLAGS, "endpoints") and text is not None:
                 given[key] = setting_from_text(key, text) if key in SETTING_NAMES else text
         given.update({key: absolute_path(given[key]) for key in PATHS if given.get(key)})
-        if "drain_seconds" in given:
-            given["drain_seconds"] = setting_from_text("drain_seconds", given["drain_seconds"])
+        for key in ("drain_seconds", "lame_duck_seconds"):
+            if key in given:
+                given[key] = setting_from_text(key, given[key])
         for key, value in given.items():
             _check_option(key, value)
+        return given
+
+    @cached_property
+    def _given_operations(self) -> Mapping[str, Any]:
+        """The same of the section of operations."""
+        texts = {key: self.get(option_name(key)) for key in OPERATIONS_KEYS if key != ENDPOINTS}
+        given = {key: of_option(key, text) for key, text in texts.items() if text is not None}
+        if self["operations-endpoints"]:
+            given[ENDPOINTS] = [Endpoint.parse(text) for text in self["operations-endpoints"]]
         return given
 
 

@@ -10,7 +10,7 @@ import tomllib
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping
 from datetime import datetime
-from typing import Any
+from typing import Any, cast
 
 from prometheus_client import CollectorRegistry
 from twisted.logger import Logger
@@ -87,7 +87,9 @@ class Operations:
     ) -> None:
         if not isinstance(prefix, str) or _PREFIX.fullmatch(prefix) is None:
             raise ConfigurationInvalid(f"prefix has to be a path without a slash at its end, not {prefix!r}")
-        self.endpoints = endpoints if isinstance(endpoints, str | Endpoint) else tuple(endpoints)
+        # The service checks them, and names a mistake.
+        is_no_list = isinstance(endpoints, str | Endpoint)
+        self.endpoints: tuple[Endpoint, ...] = cast(Any, endpoints) if is_no_list else tuple(endpoints)
         self.health_on_application = health_on_application
         self.operations_on_application = operations_on_application
         self._token_file = None if tokens is None else absolute_path(os.fspath(tokens))

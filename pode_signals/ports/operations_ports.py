@@ -35,6 +35,10 @@ class Operations(Protocol):
         """Where they listen."""
 
     @property
+    def token_file(self) -> str | None:
+        """The file of tokens; None is none."""
+
+    @property
     def resource(self) -> Any:
         """What is served there."""
 
