@@ -22,7 +22,7 @@ def shown(capsys: pytest.CaptureFixture[str]) -> str:
 
 
 def test_every_option(capsys: pytest.CaptureFixture[str]) -> None:
-    """S12.1: ``--help`` has every option once, in the order of the documentation: the service, operations, and the hub."""
+    """S12.1: ``--help`` has every option once, in the order of the documentation: service, operations, hub."""
     found = re.findall(r"^  --([a-z-]+)", shown(capsys), re.MULTILINE)
     keys = ["endpoint" if key == "endpoints" else dashed(key) for key in FILE_KEYS]
     service = len(SERVICE_KEYS)
