@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from datetime import datetime
 from enum import Enum
+from importlib.metadata import version
 from random import Random, SystemRandom
 from types import MappingProxyType
 from typing import Any
@@ -231,8 +232,11 @@ class SignalsService(MultiService):
         self.state = ServiceState.READY
         self._log.info(
             "listening: {where}; client messages without a signal route: {unrouted}",
+            event="service.listening",
             where=self._ports.where,
             unrouted=self._hub.unrouted.value,
+            version=version("pode_signals"),
+            node=self._hub.backplane.node,
         )
         self._say_what_no_client_reaches()
 
@@ -293,7 +297,7 @@ class SignalsService(MultiService):
         self._own_ports |= set(_page_ports(listener))
         self._hub.own_ports |= self._own_ports
         if self.state is ServiceState.READY:
-            self._log.info("listening: {where}", where=where(listener))
+            self._log.info("listening: {where}", event="service.listening", where=where(listener))
 
     def _resource_of(self, listener: Listener) -> Any:
         return self.signals.resource(self._resource, listener=listener, client_at=self._client_at)
@@ -326,7 +330,11 @@ class SignalsService(MultiService):
         """Take clients for a while yet: balancers that ask now and then have to see that the service stops."""
         if self.lame_duck_seconds <= 0:
             return
-        self._log.info("stopping: new clients are taken for {seconds:g} s more", seconds=self.lame_duck_seconds)
+        self._log.info(
+            "stopping: new clients are taken for {seconds:g} s more",
+            event="service.lame_duck",
+            seconds=self.lame_duck_seconds,
+        )
         self._ports.limp()
         self._lame_duck = deferLater(self._clock, self.lame_duck_seconds)
         with suppress(CancelledError):
@@ -340,16 +348,18 @@ class SignalsService(MultiService):
         """
         listeners = self._ports.listeners
         if not listeners:
-            self._log.warn("no client can connect: the service has no endpoints")
+            self._log.warn("no client can connect: the service has no endpoints", event="service.unreachable")
         without = [each for each in listeners if not any(endpoint.takes_upgrades for endpoint in each.endpoints)]
         if without and len(without) == len(listeners):
             self._log.warn(
                 "no WebSocket can connect: there is no ws or wss endpoint beside {endpoints}",
+                event="service.unreachable",
                 endpoints=", ".join(map(str, without)),
             )
         elif without:
             self._log.info(
                 "no WebSocket can connect to {endpoints}: no ws or wss endpoint has the same address and port",
+                event="service.unreachable",
                 endpoints=", ".join(map(str, without)),
             )
         reached = {each.name for each in self.endpoints if each.takes_upgrades}
@@ -358,6 +368,7 @@ class SignalsService(MultiService):
             if route.endpoint in for_pages:
                 self._log.warn(
                     "the signal route {path} gets no messages: its endpoint {endpoint} takes no WebSockets",
+                    event="service.unreachable",
                     path=route.path,
                     endpoint=route.endpoint,
                 )
@@ -374,6 +385,7 @@ class SignalsService(MultiService):
     def _stopped(self, result: Any) -> None:
         self._forget()
         self._hub.reports.tell()
+        self._log.info("stopped", event="service.stopped")
         waiters, self._stop_waiters = self._stop_waiters, []
         # Where an added service has failed to stop, the result is a Failure, and the Deferreds fail with it.
         for waiter in waiters:

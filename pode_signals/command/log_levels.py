@@ -37,6 +37,10 @@ class LogLevels:
         for namespace, level in levels.items():
             self._predicate.setLogLevelForNamespace(namespace, level)
 
+    def has_debug(self, namespace: str) -> bool:
+        """Whether a namespace logs lines of the level debug."""
+        return bool(self._predicate.logLevelForNamespace(namespace) <= LogLevel.debug)
+
     def before(self, observer: ILogObserver) -> ILogObserver:
         """An observer that gets the lines that pass, and gives them to another one."""
         return FilteringLogObserver(observer, [self._predicate])

@@ -33,6 +33,7 @@ from ..ports.files import read_secrets, why_not_readable
 from ..service import ServiceState, SignalsService
 from ..signals import hub_of
 from .config import Configuration
+from .connection_lines import NAMESPACE, ConnectionLines
 from .json_log import json_file_log_observer
 from .library_log import LibraryLines
 from .log_levels import LogLevels
@@ -251,6 +252,8 @@ class _Command(MultiService):
             self._levels = LogLevels(log_level)
         if log_level is not None and "logLevel" in self._runner:
             self._runner["logLevel"] = LogLevel.debug
+        if self._levels is not None and self._levels.has_debug(NAMESPACE):
+            self._service.signals.insight.attach(ConnectionLines())
         # Only twist has this option.
         if "fileLogObserverFactory" in self._runner:
             if log_format is None:
@@ -306,14 +309,18 @@ class _Command(MultiService):
             endpoints = configuration.with_certificate(configuration.endpoints or self._own_endpoints)
             self._service.reload_certificates(endpoints)
         except ConfigurationInvalid as error:
-            self._log.error("certificates and secrets stay as they were: {error}", error=error)
+            self._log.error("certificates and secrets stay as they were: {error}", event="reload.failed", error=error)
         else:
             self._reload_secrets(configuration.secret_file)
             self._service.reload_tokens()
             if self._levels is not None:
                 self._levels.change(configuration.log_level)
             if changed := self._configuration.differences(configuration):
-                self._log.warn("changed, which only a new start takes up: {keys}", keys=", ".join(changed))
+                self._log.warn(
+                    "changed, which only a new start takes up: {keys}",
+                    event="configuration.ignored",
+                    keys=", ".join(changed),
+                )
 
     def _reload_secrets(self, path: str | None) -> None:
         # The program has its own secrets, or does not sign.
@@ -324,10 +331,10 @@ class _Command(MultiService):
                 raise ConfigurationInvalid("no secret_file is named any more")
             _sign(self._service, read_secrets(path, again=True))
         except (ConfigurationInvalid, SigningInUse) as error:
-            self._log.error("the secrets stay as they were: {error}", error=error)
+            self._log.error("the secrets stay as they were: {error}", event="secrets.kept", error=error)
         else:
             self._secret_file = path
-            self._log.info("signing with the secrets of {path}", path=path)
+            self._log.info("signing with the secrets of {path}", event="secrets.loaded", path=path)
 
     def _say_what_stays(self) -> None:
         """Tell of files that SIGHUP can't read again. The process may have another root or fewer rights by now."""
@@ -336,7 +343,9 @@ class _Command(MultiService):
         reasons += [f"{each}: Twisted reads its files once" for each in self._service.endpoints if each.brings_tls]
         if reasons:
             self._log.warn(
-                "SIGHUP can't read these again, a new start can: {reasons}", reasons="; ".join(dict.fromkeys(reasons))
+                "SIGHUP can't read these again, a new start can: {reasons}",
+                event="reload.unreadable",
+                reasons="; ".join(dict.fromkeys(reasons)),
             )
 
     @property
@@ -349,7 +358,7 @@ class _Command(MultiService):
         try:
             yield
         except (ConfigurationInvalid, CannotListenError) as error:
-            self._log.error("{error}", error=error)
+            self._log.error("{error}", event="service.failed_to_start", error=error)
             if pid_file := self._runner.get("pidfile"):
                 Path(pid_file).unlink(missing_ok=True)
             _end(error)
@@ -385,7 +394,7 @@ class _Command(MultiService):
     def _stop_at_once(self) -> None:
         from twisted.internet import reactor
 
-        self._log.warn("told to stop again: no more waiting")
+        self._log.warn("told to stop again: no more waiting", event="service.told_to_stop_again")
         self._service.stopService()
         # A service of the process that has not stopped by then is not waited for.
         clock_for(reactor).callLater(_LAST_SECONDS, reactor.crash)

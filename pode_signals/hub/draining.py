@@ -64,7 +64,7 @@ class Drain:
                 await self._closing.addTimeout(self._seconds, self._clock)
         left = self._hub.links()
         if left:
-            self._log.warn("{count} connections were aborted", count=len(left))
+            self._log.warn("{count} connections were aborted", event="clients.aborted", count=len(left))
             for link in left:
                 link.abort(ClosedBy.SHUTDOWN)
             with suppress(defer.TimeoutError):
@@ -75,6 +75,7 @@ class Drain:
         if count := len(self._hub.links()):
             self._log.info(
                 "closing {count} connection{s}; after {seconds:g} s the rest is aborted",
+                event="service.draining",
                 count=count,
                 s="" if count == 1 else "s",
                 seconds=self._seconds,

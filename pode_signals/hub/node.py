@@ -158,7 +158,8 @@ class Node:
             return
         self.state = state
         level = LogLevel.info if state == UP else LogLevel.warn
-        self._log.emit(level, "backplane: {state}", state=state)
+        event = "backplane.up" if state == UP else "backplane.away"
+        self._log.emit(level, "backplane: {state}", event=event, state=state)
 
     def _failed(self, failure: Failure | None, text: str) -> None:
         self._runtime.counters.callbacks_failed += 1

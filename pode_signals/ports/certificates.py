@@ -81,7 +81,10 @@ class ServerCertificate:
             self._endpoint = endpoint
         except ConfigurationInvalid as error:
             self._log.error(
-                "the certificate of {listener} stays as it was: {error}", listener=self._listener, error=error
+                "the certificate of {listener} stays as it was: {error}",
+                event="certificate.kept",
+                listener=self._listener,
+                error=error,
             )
 
     def serverConnectionForTLS(self, protocol: TLSMemoryBIOProtocol) -> SSL.Connection:
@@ -92,7 +95,12 @@ class ServerCertificate:
         loaded = _self_signed() if endpoint.self_signed else _load(endpoint, again)
         expires = loaded.certificate.not_valid_after_utc
         say = self._log.warn if expires < datetime.now(UTC) else self._log.info
-        say("the certificate of {listener} is valid until {expires}", listener=self._listener, expires=expires)
+        say(
+            "the certificate of {listener} is valid until {expires}",
+            event="certificate.loaded",
+            listener=self._listener,
+            expires=expires,
+        )
         try:
             # The options get objects of the package cryptography: OpenSSL has no other way for a PKCS#12 file.
             options = CertificateOptions(

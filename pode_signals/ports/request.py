@@ -138,6 +138,7 @@ class BoundedRequest(Request):
             limits.reports.write(
                 "forms_too_large",
                 "the form of a request of {address} has too many fields",
+                event="request.malformed",
                 level=LogLevel.info,
                 address=address,
             )

@@ -70,4 +70,6 @@ class RequestLimits:
             address: the address of the client.
             why: what is wrong with the request.
         """
-        self.reports.write("requests_malformed", text, level=LogLevel.info, address=address, why=why)
+        self.reports.write(
+            "requests_malformed", text, event="request.malformed", level=LogLevel.info, address=address, why=why
+        )

@@ -273,6 +273,7 @@ def test_a_file_that_others_read(events: list[LogEvent], tmp_path: Path) -> None
         (f"{READER.text}", r"it is no TOML"),
         ("[pst_4kzq2m7ahd3x]\nlabel = 'a'", "pst_4kzq2m7ahd3x: hash has to be"),
     ],
+    ids=["absent", "no TOML", "a token as a section", "a token as a key", "no hash"],
 )
 def test_a_bad_file(text: str | None, sentence: str, tmp_path: Path) -> None:
     """O3.7: a file of tokens that can't be used stops the start in a sentence that names it, and holds no token."""
