@@ -89,7 +89,8 @@ class Counters:
         "Recipients of acknowledged sends, by the outcome: ``acknowledged``, ``unanswered``, ``gone``."
     )
     acknowledgements_ignored: int = _number("Acknowledgements of clients that were unknown, late, or came twice.")
-    replies: Counter[str] = _numbers("Answers to messages of clients that had an id: ``ok`` and ``error``.")
+    replies_given: int = _number("Answers to messages of clients that had an id, errors left out.")
+    replies_failed: int = _number("Messages of clients that had an id, and that were answered with an error.")
     refreshes: Counter[str] = _numbers(
         "Connections that were to be renewed: ``accepted`` and ``refused`` by ``refresh_check``, and ``expired`` where"
         " nobody renewed the connection in time."

@@ -159,8 +159,8 @@ def _counted(read: Callable[[Counters], int]) -> Callable[[Sources], int | None]
 
 
 def _replies(sources: Sources) -> Mapping[str, int]:
-    found = sources.hub.counters.replies
-    return {outcome: found[outcome] for outcome in ("ok", "error")}
+    counters = sources.hub.counters
+    return {"ok": counters.replies_given, "error": counters.replies_failed}
 
 
 def _changes(sources: Sources) -> Mapping[str, int]:
