@@ -42,6 +42,7 @@ PROGRAMS = {
     "nginx": ("nginx", "/usr/sbin/nginx"),
     "haproxy": ("haproxy", "/usr/sbin/haproxy"),
     "faketime": ("faketime",),
+    "promtool": ("promtool",),
 }
 
 DEBIAN_NODE_PATH = Path("/usr/share/nodejs")

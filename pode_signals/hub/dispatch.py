@@ -125,6 +125,32 @@ class Dispatch:
         # It waits as bytes, undecoded: decoded, a message can take many times the memory that the bounds count.
         self._inboxes.put(link, payload)
 
+    def received_counted(self, link: Link, payload: bytes) -> None:
+        """The same as :meth:`received`, and count the bytes: a function around the other would cost more than that."""
+        if link.state is not _OPEN:
+            return
+        self._counters.messages_received += 1
+        self._counters.received_bytes += len(payload)
+        now = link.last_activity_seconds = self._turns.seconds()
+        intake = link.intake or self._begin(link, now)
+        if not intake.busy:
+            if intake.bucket.take(now):
+                intake.busy = True
+                if self._handle(link, intake, payload, now):
+                    if link.inbox is None and not link.reading_paused and link.state is _OPEN:
+                        intake.busy = False
+                    else:
+                        self.next(link)
+                elif self._inboxes.is_full:
+                    self._inboxes.is_busy(link)
+                return
+            self._wait(link, intake)
+        elif link.dialogue is not None and self._answers.take_out_of_turn(
+            link, payload, is_allowed=lambda: intake.bucket.take(now)
+        ):
+            return
+        self._inboxes.put(link, payload)
+
     def received_together(self, link: Link, payloads: Sequence[bytes]) -> None:
         """Text messages came in together: those that do not fit into the client's share of this turn wait."""
         end = self._turns.share_ends()

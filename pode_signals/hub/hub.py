@@ -171,6 +171,21 @@ class Hub:
         """The surroundings."""
         return self._runtime
 
+    def count_received(self) -> None:
+        """Count from now on the bytes of messages."""
+        if self.received == self._dispatch.received:
+            self.received = self._dispatch.received_counted
+            return
+        # An observer that was attached before is told by way of its own function, which counting then goes around.
+        inner = self.received
+
+        def received(link: Link, payload: bytes) -> None:
+            if link.state is ConnectionState.OPEN:
+                self.counters.received_bytes += len(payload)
+            inner(link, payload)
+
+        self.received = received
+
     @property
     def max_pending_handshakes(self) -> int:
         """How many requests may be incomplete at a time."""

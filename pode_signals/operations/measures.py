@@ -1,13 +1,12 @@
-"""An observer that measures for metrics: durations, sizes, bytes, what goes to which name. It decides nothing."""
+"""An observer that measures for metrics: how long things take, and how large audiences are. It decides nothing."""
 
 from __future__ import annotations
 
-from collections import defaultdict
 from typing import Any
 
 from .. import Observer, Scope
 from ..core.histogram import Histogram
-from .labels import OTHER, Labels
+from .labels import Labels
 from .metric_table import METRICS
 
 __all__ = ["KINDS", "Measures"]
@@ -30,8 +29,6 @@ class Measures(Observer):
     Attributes:
         histograms: the histograms without a label, by the names of their metrics.
         handlers: how long functions took, by their kind.
-        received_bytes, sent_bytes: as their metrics.
-        name_sends, name_deliveries: by name, and ``<other>``.
     """
 
     def __init__(self, names: Labels[str]) -> None:
@@ -48,9 +45,6 @@ class Measures(Observer):
         }
         self._lives, self._handshakes, self._pongs, self._writes, self._audiences = self.histograms.values()
         self.handlers = {kind: histogram_of("pode_signals_handler_seconds") for kind in KINDS}
-        self.received_bytes = self.sent_bytes = 0
-        self.name_sends: defaultdict[str, int] = defaultdict(int)
-        self.name_deliveries: defaultdict[str, int] = defaultdict(int)
 
     def opened(self, connection: Any) -> None:
         """A name may get a series of its own."""
@@ -71,24 +65,10 @@ class Measures(Observer):
         """How long the pong took."""
         self._pongs.observe(seconds)
 
-    def received(self, connection: Any, payload: bytes) -> None:
-        """Bytes came in."""
-        self.received_bytes += len(payload)
-
-    def sent(self, target: Any, payload: bytes, delivery: Any) -> None:
-        """A send, for each of its names."""
-        for name in target.names or (OTHER,):
-            self.name_sends[name if name in self._names.own else OTHER] += 1
-
     def batch(self, name: str, recipients: int, size_bytes: int, seconds: float) -> None:
         """The messages of one turn were written."""
         self._writes.observe(seconds)
         self._audiences.observe(recipients)
-        self.sent_bytes += recipients * size_bytes
-
-    def wrote(self, connection: Any, size_bytes: int) -> None:
-        """Bytes went out to one connection."""
-        self.sent_bytes += size_bytes
 
     def handled(self, kind: str, seconds: float) -> None:
         """A function has ended."""

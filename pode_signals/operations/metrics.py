@@ -32,6 +32,7 @@ _HANDLERS = "pode_signals_handler_seconds"
 _LAG = "pode_signals_reactor_lag_seconds"
 _NEXT_RUN = "pode_signals_job_next_run_timestamp_seconds"
 _SUPPRESSED = "pode_signals_log_lines_suppressed_total"
+_NAME_LABELS = ("name",)
 _JOB_LABELS = ("job", "kind")
 
 Values = int | float | Mapping[str, int | float] | Mapping[tuple[str, ...], int | float] | None
@@ -75,14 +76,8 @@ class Metrics:
         self._measures = Measures(self._names)
         self.lag = histogram_of(_LAG)
         self._next: IDelayedCall | None = None
-        measures = self._measures
-        self._sources: dict[str, Callable[[], Values]] = {
-            "pode_signals_received_bytes_total": lambda: measures.received_bytes,
-            "pode_signals_sent_bytes_total": lambda: measures.sent_bytes,
-            "pode_signals_name_sends_total": lambda: self._by_name(measures.name_sends),
-            "pode_signals_name_deliveries_total": lambda: self._by_name(measures.name_deliveries),
-            "pode_signals_names_unlabelled": self._unlabelled,
-        }
+        self._sources: dict[str, Callable[[], Values]] = {"pode_signals_names_unlabelled": self._unlabelled}
+        insight.count_traffic(self._label)
         insight.attach(self._measures)
         self.registry = CollectorRegistry()
         self.registry.register(self)
@@ -173,9 +168,11 @@ class Metrics:
             return {(kind,): each for kind, each in self._measures.handlers.items()}
         return {(): self._measures.histograms[name]}
 
-    def _by_name(self, counts: Mapping[str, int]) -> Values:
-        """Counts of names; a name that was given and had nothing yet shows 0."""
-        return {**dict.fromkeys((*self._names.own, OTHER), 0), **counts}
+    def _label(self, name: str) -> str:
+        return name if name in self._names else OTHER
+
+    def _zeros(self) -> _Labelled:
+        return {(each,): 0 for each in (*self._names.own, OTHER)}
 
     def _unlabelled(self) -> int:
         connections = self._insight.number(_CONNECTIONS)
@@ -187,7 +184,9 @@ class Metrics:
         if name == _CONNECTIONS:
             names = self._names
             folded = _folded(values, lambda labels: labels if labels[0] in names else (OTHER,), sum)
-            return {**{(each,): 0 for each in (*names.own, OTHER)}, **folded}
+            return {**self._zeros(), **folded}
+        if METRICS[name].labels == _NAME_LABELS:
+            return {**self._zeros(), **values}
         if name == _SUPPRESSED:
             return _folded(values, lambda labels: labels if self._kinds.came(labels[0]) else (OTHER,), sum)
         if METRICS[name].labels == _JOB_LABELS:

@@ -52,6 +52,7 @@ def test_a_name_that_does_not_exist() -> None:
 def test_labels_are_as_the_table_says() -> None:
     """O1.13: a number has as many labels as the table gives it."""
     signals = new_signals()
+    signals.insight.count_traffic(str)
     signals.add_timer("tick", 1, fails)
     signals.start_schedules()
     with_one = connected(signals)
