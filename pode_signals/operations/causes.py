@@ -135,4 +135,4 @@ def expired(certificates: Callable[[], Mapping[str, datetime]], now: datetime) -
 
 def _number(insight: Insight, name: str) -> float:
     found = insight.number(name)
-    return sum(found.values()) if isinstance(found, Mapping) else found
+    return sum(found.values()) if isinstance(found, Mapping) else found or 0
