@@ -17,6 +17,7 @@ from pode_signals.command.keys import SERVICE_KEYS
 from pode_signals.command.operations_keys import OPERATIONS_KEYS, option_name
 from pode_signals.core.counters import Counters
 from pode_signals.core.descriptions import description
+from pode_signals.core.log_events import EVENTS
 from pode_signals.core.settings import Settings
 from pode_signals.insight.numbers import NUMBERS
 from pode_signals.wire.frame_types import FRAME_TYPES
@@ -59,6 +60,11 @@ def operations_table() -> str:
         for name, key in OPERATIONS_KEYS.items()
     )
     return _table(("key", "option", "meaning", "without it"), rows)
+
+
+def log_events_table() -> str:
+    """Each event of the log with what it means."""
+    return _table(("event", "meaning"), ((f"`{name}`", _markdown(text)) for name, text in EVENTS.items()))
 
 
 def counters_table() -> str:
@@ -133,6 +139,7 @@ TABLES: Mapping[str, Callable[[], str]] = {
     "settings": settings_table,
     "options": options_table,
     "operations": operations_table,
+    "log_events": log_events_table,
     "counters": counters_table,
     "numbers": numbers_table,
     "close_codes": close_codes_table,
