@@ -20,6 +20,7 @@ from pode_signals.core.descriptions import description
 from pode_signals.core.log_events import EVENTS
 from pode_signals.core.settings import Settings
 from pode_signals.insight.numbers import NUMBERS
+from pode_signals.operations.metric_table import METRICS, Metric
 from pode_signals.wire.frame_types import FRAME_TYPES
 from pode_signals.wire.frames import CloseCode
 from pode_signals.wire.reconnect import ComesBack, comes_back
@@ -83,6 +84,22 @@ def numbers_table() -> str:
     return _table(("number", "by", "meaning"), rows)
 
 
+def metrics_table() -> str:
+    """Each metric with its type, its labels and what they may be, and what it means."""
+    rows = (
+        (f"`{name}`", each.type.value, _labels_of(each), each.cost.value, each.text) for name, each in METRICS.items()
+    )
+    return _table(("metric", "type", "labels", "costs", "meaning"), rows)
+
+
+def buckets_table() -> str:
+    """The bounds of each histogram."""
+    rows = (
+        (f"`{name}`", ", ".join(str(bound) for bound in each.buckets)) for name, each in METRICS.items() if each.buckets
+    )
+    return _table(("histogram", "bounds"), rows)
+
+
 def close_codes_table() -> str:
     """Each close code with its name, who defined it and when it is used."""
     rows = ((str(each.value), f"`{each.name}`", each.source, _markdown(each.meaning)) for each in CloseCode)
@@ -142,6 +159,8 @@ TABLES: Mapping[str, Callable[[], str]] = {
     "log_events": log_events_table,
     "counters": counters_table,
     "numbers": numbers_table,
+    "metrics": metrics_table,
+    "buckets": buckets_table,
     "close_codes": close_codes_table,
     "frames": frames_table,
     "error_codes": error_codes_table,
@@ -153,6 +172,13 @@ TABLES: Mapping[str, Callable[[], str]] = {
 
 def _markdown(text: str) -> str:
     return text.replace("``", "`")
+
+
+def _labels_of(metric: Metric) -> str:
+    if not metric.labels:
+        return ""
+    labels = ", ".join(f"`{each}`" for each in metric.labels)
+    return f"{labels}: {metric.bound or ', '.join(f'`{each}`' for each in metric.known)}"
 
 
 def _braces(attribute: Attribute[Any]) -> str:

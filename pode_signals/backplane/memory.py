@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
 from typing import cast
 
 from twisted.internet import defer
@@ -47,11 +48,13 @@ class MemoryBackplane:
         publish: gives a send or a close to this node; from :meth:`start` to :meth:`stop` it is ``deliver`` itself.
         is_alone: True.
         secret: None.
+        counters: nothing: a node that is alone loses nothing on the way to others.
     """
 
     publish: Callable[[Outgoing], None]
     is_alone = True
     secret = None
+    counters: Mapping[str, int] = MappingProxyType({})
 
     def __init__(
         self,

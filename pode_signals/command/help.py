@@ -23,7 +23,7 @@ _ABOUT = (
     " example, a chat page on http://localhost:8091/.",
     "An option of the command line takes precedence over the same key in the --config file.",
     "SIGTERM sends the clients away and stops the server; a second SIGTERM stops the server at once. SIGHUP reads"
-    " certificates, passwords and secrets again.",
+    " certificates, passwords, secrets, tokens and log levels again.",
 )
 
 

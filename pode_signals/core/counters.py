@@ -99,6 +99,7 @@ class Counters:
         "Clients of which others were told, after the grace: ``join`` and ``leave``."
     )
     references_refused: int = _number("Requests with a bad X-PODE-SIGNAL-CLIENT-ID header.")
+    backplane_reconnects: int = _number("How often the other nodes could be reached again.")
     requests_answered: Counter[str] = _numbers(
         "Answers on the ports of ``SignalsService``, by the class of their status: ``1xx`` (connections) to ``5xx``."
     )

@@ -15,6 +15,7 @@ from ..core.counters import Counters
 from ..core.registry import Registry
 from ..hub.hub import Hub
 from ..hub.link import Link
+from ..hub.node import UP
 from ..hub.traffic import NameTraffic
 from ..scheduling.planning import ScheduleState
 from ..scheduling.schedules import Schedules
@@ -163,6 +164,29 @@ def _replies(sources: Sources) -> Mapping[str, int]:
     return {"ok": counters.replies_given, "error": counters.replies_failed}
 
 
+def _between_nodes(read: Callable[[Hub], int | Mapping[str, int]]) -> Callable[[Sources], Numbers]:
+    """Reads what only a node has that is not alone."""
+    return lambda sources: None if sources.hub.node.is_alone else read(sources.hub)
+
+
+def _lost(hub: Hub) -> Mapping[str, int]:
+    """What was lost on the way between nodes, by the cause."""
+    counts = hub.backplane.counters
+    return {cause: sum(counts.get(each, 0) for each in events) for cause, events in _LOST.items()}
+
+
+_LOST: Mapping[str, tuple[str, ...]] = {
+    "not_passed_on": ("sends_not_passed_on",),
+    "refused": ("appends_refused",),
+    "unknown": ("appends_unknown",),
+    "break": ("breaks",),
+    "forged": ("envelopes_forged", "envelopes_misplaced", "envelopes_own"),
+    "version": ("envelopes_version",),
+    "malformed": ("envelopes_malformed",),
+    "replayed": ("envelopes_replayed",),
+}
+
+
 def _changes(sources: Sources) -> Mapping[str, int]:
     found = sources.hub.counters.presence_changes
     return {change: found[change] for change in ("join", "leave")}
@@ -291,6 +315,26 @@ NUMBERS: Mapping[str, Number] = {
     ),
     "pode_signals_refreshes_total": Number(
         "Connections that were to be renewed, and those that expired since nobody did.", _refreshes, labels=("outcome",)
+    ),
+    "pode_signals_backplane_up": Number(
+        "1 where this node reaches the others, else 0.", _between_nodes(lambda hub: int(hub.node.state == UP))
+    ),
+    "pode_signals_backplane_queue_messages": Number(
+        "Messages of histories that wait until the backplane has them.",
+        _between_nodes(lambda hub: hub.backplane.history.held[0]),
+    ),
+    "pode_signals_backplane_queue_bytes": Number(
+        "How much these messages have.", _between_nodes(lambda hub: hub.backplane.history.held[1])
+    ),
+    "pode_signals_backplane_lost_total": Number(
+        "What did not get from node to node: messages that were not passed on, refused by the log or of unknown fate;"
+        " breaks of logs; and what was dropped since it was not to be trusted.",
+        _between_nodes(_lost),
+        labels=("cause",),
+    ),
+    "pode_signals_backplane_reconnects_total": Number(
+        "How often the other nodes could be reached again.",
+        _between_nodes(lambda hub: hub.counters.backplane_reconnects),
     ),
     "pode_signals_requests_total": Number(
         "HTTP answers on the ports of services, by the class of their status.",
