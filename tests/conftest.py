@@ -44,6 +44,7 @@ PROGRAMS = {
     "haproxy": ("haproxy", "/usr/sbin/haproxy"),
     "faketime": ("faketime",),
     "systemd": ("systemd-analyze",),
+    "promtool": ("promtool",),
 }
 
 DEBIAN_NODE_PATH = Path("/usr/share/nodejs")

@@ -5,7 +5,7 @@ It opens no port. What it prints is a configuration file again, without any secr
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from enum import Enum
 from os import environ
 from typing import Any
@@ -17,8 +17,9 @@ from attrs import fields
 from ..core.addresses import LOCALHOST, bracketed
 from ..core.endpoints import Endpoint
 from ..core.settings import Settings
-from .environment import unknown_variables, use_own_file, variable
+from .environment import operations_variable, own_file, unknown_variables, variable
 from .help import dashed
+from .operations_keys import ENDPOINTS, SECTION, option_name
 from .options import Options
 from .tap import service_of
 
@@ -39,9 +40,8 @@ def check_config(file: str | None, app: str | None, no_app: bool, with_defaults:
     FILE is a configuration file; without it the variable PODE_SIGNALS_CONFIG names one, or the folder has a
     ``pode-signals.toml``. The status is 0 where a start would take all of it.
     """
-    use_own_file(environ)
     options = Options()
-    options.parseOptions(_arguments(file, app))
+    options.parseOptions(_arguments(file or own_file(environ), app))
     values, places = _given(options, with_defaults=with_defaults)
     configuration = options.configuration()
     for line in _as_variables(values) if as_env else _as_toml(values, places):
@@ -65,29 +65,42 @@ def _given(options: Options, *, with_defaults: bool) -> tuple[dict[str, Any], Ma
     """The values by their keys, and where each comes from."""
     values: dict[str, Any] = {}
     places: dict[str, str] = {}
+    section: dict[str, Any] = {}
     if with_defaults:
         values = {each.name: each.default for each in fields(Settings)}
         places = dict.fromkeys(values, _DEFAULT)
     for layer in options.layers():
         for key, value in layer.values.items():
+            if key == SECTION:
+                for each, its_value in value.items():
+                    section[each] = its_value
+                    places[f"{SECTION}.{each}"] = layer.place.format(
+                        variable=operations_variable(each), option=option_name(each)
+                    )
             # A file without endpoints has an empty list of them.
-            if key != "endpoints" or value:
+            elif key != ENDPOINTS or value:
                 values[key] = value
                 places[key] = layer.place.format(variable=variable(key), option=dashed(key))
+    if section:
+        values[SECTION] = section
     return values, places
 
 
-def _as_toml(values: dict[str, Any], places: Mapping[str, str]) -> Iterator[str]:
-    """A configuration file. Endpoints come last, since everything below their head belongs to them."""
+def _as_toml(values: Mapping[str, Any], places: Mapping[str, str], section: str = "") -> Iterator[str]:
+    """A configuration file. Sections come last, since everything below a head belongs to its section."""
     for key, value in values.items():
-        if key != "endpoints":
+        if key not in (ENDPOINTS, SECTION):
             text = f"{key} = {_toml(value)}" if value is not None else f"# {key} has no value"
-            yield f"{text}  # {places[key]}"
-    for endpoint in values.get("endpoints", ()):
+            yield f"{text}  # {places[section + key]}"
+    for endpoint in values.get(ENDPOINTS, ()):
         yield ""
-        yield f"[[endpoints]]  # {places['endpoints']}"
+        yield f"[[{section}{ENDPOINTS}]]  # {places[section + ENDPOINTS]}"
         for name, value in _parts(endpoint):
             yield f"{name} = {_toml(value)}"
+    if SECTION in values:
+        yield ""
+        yield f"[{SECTION}]"
+        yield from _as_toml(values[SECTION], places, f"{SECTION}.")
 
 
 def _parts(endpoint: Endpoint) -> Iterator[tuple[str, Any]]:
@@ -99,15 +112,16 @@ def _parts(endpoint: Endpoint) -> Iterator[tuple[str, Any]]:
             yield each.name, value
 
 
-def _as_variables(values: Mapping[str, Any]) -> Iterator[str]:
+def _as_variables(values: Mapping[str, Any], name_of: Callable[[str], str] = variable) -> Iterator[str]:
     for key, value in values.items():
-        if key == "endpoints":
-            text = ",".join(map(_endpoint_text, value))
+        if key == SECTION:
+            yield from _as_variables(value, operations_variable)
+        elif key == ENDPOINTS:
+            yield f"{name_of(key)}={','.join(map(_endpoint_text, value))}"
         elif isinstance(value, list | tuple):
-            text = ",".join(map(str, value))
+            yield f"{name_of(key)}={','.join(map(str, value))}"
         else:
-            text = "none" if value is None else {True: "yes", False: "no"}.get(value, str(_plain(value)))
-        yield f"{variable(key)}={text}"
+            yield f"{name_of(key)}={_word(value)}"
 
 
 def _endpoint_text(endpoint: Endpoint) -> str:
@@ -115,8 +129,16 @@ def _endpoint_text(endpoint: Endpoint) -> str:
     parts = dict(_parts(endpoint))
     protocol, address, port, listen = (parts.pop(each, None) for each in ("protocol", "address", "port", "listen"))
     where = f"{protocol}+{listen}" if listen else f"{protocol}://{bracketed(address or LOCALHOST)}:{port}"
-    options = {name: {True: "yes", False: "no"}.get(value, value) for name, value in parts.items()}
+    options = {name: _word(value) for name, value in parts.items()}
     return f"{where}?{urlencode(options)}" if options else where
+
+
+def _word(value: Any) -> str:
+    if value is None:
+        return "none"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return str(_plain(value))
 
 
 def _toml(value: Any) -> str:

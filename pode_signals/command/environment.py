@@ -5,16 +5,26 @@ Secrets are never values of variables, which other programs may see: ``secret_fi
 
 from __future__ import annotations
 
-from collections.abc import Mapping, MutableMapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from ..core.endpoints import Endpoint
 from ..core.nearest import nearest
 from ..errors import ConfigurationInvalid
 from .keys import FILE_KEYS
+from .operations_keys import ENDPOINTS, OPERATIONS_KEYS, SECTION, operations_value
 from .texts import value_from_text
 
-__all__ = ["CONFIG", "credentials", "read_variables", "unknown_variables", "use_own_file", "variable"]
+__all__ = [
+    "CONFIG",
+    "credentials",
+    "operations_variable",
+    "own_file",
+    "read_variables",
+    "unknown_variables",
+    "variable",
+]
 
 _PREFIX = "PODE_SIGNALS_"
 CONFIG = "PODE_SIGNALS_CONFIG"
@@ -48,6 +58,11 @@ def variable(key: str) -> str:
     return _PREFIX + key.upper()
 
 
+def operations_variable(key: str) -> str:
+    """The name of the variable of a key of the section of the operations."""
+    return _PREFIX + f"{SECTION}_{key.removeprefix(f'{SECTION}_')}".upper()
+
+
 def read_variables(environ: Mapping[str, str]) -> dict[str, Any]:
     """The values of variables by their keys, checked, with absolute paths.
 
@@ -62,21 +77,32 @@ def read_variables(environ: Mapping[str, str]) -> dict[str, Any]:
         text = environ.get(name, "")
         if not text.strip():
             continue
-        if key != "endpoints":
-            given[key] = value_from_text(key, text, name)
-            continue
-        several = [each.strip() for each in text.split(",") if each.strip()]
-        try:
-            given[key] = value_from_text(key, several, name)
-        except ConfigurationInvalid as error:
-            raise ConfigurationInvalid(f"{name}: {error}") from error
+        given[key] = _endpoints(name, text) if key == "endpoints" else value_from_text(key, text, name)
+    if operations := _operations(environ):
+        given[SECTION] = operations
     return given
 
 
-def use_own_file(environ: MutableMapping[str, str]) -> None:
-    """Have ``pode-signals.toml`` in the current folder count as the configuration file, where no variable names one."""
-    if not environ.get(CONFIG) and Path(_OWN_FILE).is_file():
-        environ[CONFIG] = _OWN_FILE
+def _operations(environ: Mapping[str, str]) -> dict[str, Any]:
+    given: dict[str, Any] = {}
+    for key in OPERATIONS_KEYS:
+        name = operations_variable(key)
+        text = environ.get(name, "")
+        if text.strip():
+            given[key] = _endpoints(name, text) if key == ENDPOINTS else operations_value(key, text, name)
+    return given
+
+
+def _endpoints(name: str, text: str) -> list[Endpoint]:
+    try:
+        return [Endpoint.parse(each.strip()) for each in text.split(",") if each.strip()]
+    except ConfigurationInvalid as error:
+        raise ConfigurationInvalid(f"{name}: {error}") from error
+
+
+def own_file(environ: Mapping[str, str]) -> str | None:
+    """``pode-signals.toml`` where it is in the current folder, and no variable names a configuration file."""
+    return _OWN_FILE if not environ.get(CONFIG) and Path(_OWN_FILE).is_file() else None
 
 
 def credentials(environ: Mapping[str, str]) -> dict[str, Any]:
@@ -90,7 +116,7 @@ def credentials(environ: Mapping[str, str]) -> dict[str, Any]:
 
 def unknown_variables(environ: Mapping[str, str]) -> tuple[str, ...]:
     """A sentence for each variable that begins as these do, and that nothing reads."""
-    known = {CONFIG, *map(variable, (*FILE_KEYS, *_OTHERS))}
+    known = {CONFIG, *map(variable, (*FILE_KEYS, *_OTHERS)), *map(operations_variable, OPERATIONS_KEYS)}
     return tuple(_unknown(each, known) for each in sorted(environ) if each.startswith(_PREFIX) and each not in known)
 
 

@@ -10,6 +10,7 @@ from attrs import frozen
 
 from ..core.settings import SETTING_NAMES, Settings
 from ..errors import ConfigurationInvalid
+from .log_levels import log_levels
 
 __all__ = ["FILE_KEYS", "FLAGS", "PATHS", "SERVICE_KEYS", "Key", "checked_settings", "checked_value"]
 
@@ -40,6 +41,13 @@ def _is_text(value: object) -> bool:
 def _is_seconds(value: object) -> bool:
     is_number = isinstance(value, int | float) and not isinstance(value, bool)
     return is_number and math.isfinite(value) and value >= 0  # type: ignore[arg-type, operator]  # a number
+
+
+def _is_levels(value: object) -> bool:
+    try:
+        return isinstance(value, str) and bool(log_levels(value))
+    except ConfigurationInvalid:
+        return False
 
 
 def _file(text: str) -> Key:
@@ -96,12 +104,27 @@ SERVICE_KEYS: Mapping[str, Key] = {
         _is_seconds,
         "30 seconds, unless the program says otherwise",
     ),
+    "lame_duck_seconds": Key(
+        "NUMBER",
+        "How long the ports still take clients when a stop has begun and ``/readyz`` says so.",
+        "a number of seconds",
+        _is_seconds,
+        "0 seconds, unless the program says otherwise",
+    ),
     "log_format": Key(
         "text|json",
         "How to write the log: as text, or with one flat JSON object a line.",
         f"one of {', '.join(_LOG_FORMATS)}",
         lambda value: value in _LOG_FORMATS,
         "text; under twist, its own format",
+    ),
+    "log_level": Key(
+        "LEVELS",
+        "Which lines to log: ``debug``, ``info``, ``warn``, ``error`` or ``critical``. Levels for namespaces stand"
+        " behind it, as in ``warn,pode_signals.ports.site=info,chat=debug``.",
+        "a list of levels, as in warn,chat=debug",
+        _is_levels,
+        "info; under twist, its own level",
     ),
 }
 """The keys of the service."""

@@ -15,6 +15,7 @@ from typing import Any, ClassVar, NamedTuple
 from attrs import fields
 from twisted.python import usage
 
+from ..core.endpoints import Endpoint
 from ..core.nearest import nearest
 from ..core.paths import absolute_path
 from ..core.settings import SETTING_NAMES, Settings
@@ -23,6 +24,7 @@ from .config_file import read_file
 from .environment import CONFIG, credentials, read_variables
 from .help import dashed, help_text, setting_text
 from .keys import FLAGS, SERVICE_KEYS
+from .operations_keys import ENDPOINTS, OPERATIONS_KEYS, SECTION, operations_value, option_name
 from .texts import value_from_text
 
 __all__ = ["Layer", "Options"]
@@ -51,17 +53,24 @@ class Options(usage.Options):
     optParameters: ClassVar[Sequence[Sequence[str | None]]] = [
         ["config", None, None, "A TOML file with these options as keys."],
         *([dashed(k), None, None, key.text] for k, key in SERVICE_KEYS.items() if k not in (*FLAGS, "endpoints")),
+        *([option_name(k), None, None, key.text] for k, key in OPERATIONS_KEYS.items() if k != ENDPOINTS),
         *([dashed(each.name), None, None, setting_text(each)] for each in fields(Settings)),
     ]
 
     def __init__(self) -> None:
         super().__init__()  # type: ignore[no-untyped-call]  # Twisted
         self["endpoints"] = []
+        self["operations-endpoints"] = []
         self.docs["endpoint"] = SERVICE_KEYS["endpoints"].text
+        self.docs[option_name(ENDPOINTS)] = OPERATIONS_KEYS[ENDPOINTS].text
 
     def opt_endpoint(self, text: str) -> None:
         """Where to listen, and for what."""
         self["endpoints"].append(text)
+
+    def opt_operations_endpoint(self, text: str) -> None:
+        """Where those who operate the service find health and metrics."""
+        self["operations-endpoints"].append(text)
 
     def opt_version(self) -> None:
         """Show the version and exit."""
@@ -138,7 +147,11 @@ class Options(usage.Options):
         )
 
     def _values(self, *, again: bool = False) -> Mapping[str, Any]:
-        return {key: value for layer in self.layers(again=again) for key, value in layer.values.items()}
+        found: dict[str, Any] = {}
+        for layer in self.layers(again=again):
+            for key, value in layer.values.items():
+                found[key] = {**found.get(key, {}), **value} if key == SECTION else value
+        return found
 
     @cached_property
     def _given(self) -> Mapping[str, Any]:
@@ -148,11 +161,23 @@ class Options(usage.Options):
         """
         given: dict[str, Any] = {name: True for name in FLAGS if self[dashed(name)]}
         if self["endpoints"]:
-            given["endpoints"] = value_from_text("endpoints", self["endpoints"], "--endpoint")
+            given["endpoints"] = [Endpoint.parse(text) for text in self["endpoints"]]
         for key in (*SERVICE_KEYS, *SETTING_NAMES):
             text = self.get(dashed(key))
             if key not in (*FLAGS, "endpoints") and text is not None:
                 given[key] = value_from_text(key, text, f"--{dashed(key)}")
+        if operations := self._given_operations:
+            given[SECTION] = operations
+        return given
+
+    @property
+    def _given_operations(self) -> dict[str, Any]:
+        texts = {key: self.get(option_name(key)) for key in OPERATIONS_KEYS if key != ENDPOINTS}
+        given = {
+            key: operations_value(key, text, f"--{option_name(key)}") for key, text in texts.items() if text is not None
+        }
+        if self["operations-endpoints"]:
+            given[ENDPOINTS] = [Endpoint.parse(text) for text in self["operations-endpoints"]]
         return given
 
     @cached_property

@@ -10,7 +10,7 @@ from os import environ
 
 import click
 
-from .environment import use_own_file
+from .environment import CONFIG, own_file
 
 __all__ = ["serve"]
 
@@ -29,7 +29,8 @@ def serve(reload: bool, reactor: str | None, options: tuple[str, ...]) -> None:
     ``--reload`` and ``--reactor`` come first; all other options are those of ``twistd pode-signals``. Where neither
     ``--config`` nor the variable PODE_SIGNALS_CONFIG names a file, ``pode-signals.toml`` in this folder is read.
     """
-    use_own_file(environ)
+    if found := own_file(environ):
+        environ[CONFIG] = found
     chosen = [] if reactor is None else [f"--reactor={reactor}"]
     if reload:
         from .reloading import serve_again_and_again

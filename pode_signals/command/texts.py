@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 from attrs import fields
 
-from ..core.endpoints import Endpoint
 from ..core.paths import absolute_path
 from ..core.settings import SETTING_NAMES, Settings
 from ..errors import ConfigurationInvalid
@@ -16,15 +14,16 @@ from .keys import FLAGS, PATHS, SERVICE_KEYS, checked_settings, checked_value
 __all__ = ["setting_from_text", "value_from_text"]
 
 _TRUE_AND_FALSE = {"true": True, "yes": True, "false": False, "no": False}
+_SECONDS = ("drain_seconds", "lame_duck_seconds")
 _LISTS = tuple(each.name for each in fields(Settings) if str(each.type).startswith("tuple"))
 
 
-def value_from_text(key: str, text: str | Sequence[str], shown: str) -> Any:
+def value_from_text(key: str, text: str, shown: str) -> Any:
     """The value of a key, checked. A path becomes absolute.
 
     Args:
-        key: one of :data:`~.keys.FILE_KEYS`.
-        text: the text; of ``endpoints`` one text for each.
+        key: one of :data:`~.keys.FILE_KEYS`, and not ``endpoints``.
+        text: the text.
         shown: how whoever wrote the text calls the key, for the error.
 
     Raises:
@@ -38,21 +37,16 @@ def value_from_text(key: str, text: str | Sequence[str], shown: str) -> Any:
             checked_settings({key: value})
     except ConfigurationInvalid as error:
         # The sentence begins with the key, as it is written in a configuration file.
-        sentence = str(error)
-        if key == "endpoints" and not sentence.startswith(key):
-            raise
-        raise ConfigurationInvalid(f"{shown}{sentence.removeprefix(key)}") from error
+        raise ConfigurationInvalid(f"{shown}{str(error).removeprefix(key)}") from error
     return value
 
 
-def _value(key: str, text: str | Sequence[str]) -> Any:
-    if not isinstance(text, str):
-        return [Endpoint.parse(each) for each in text]
+def _value(key: str, text: str) -> Any:
     if key in FLAGS:
         return _TRUE_AND_FALSE.get(text.strip().lower(), text)
     if key in PATHS:
         return absolute_path(text) if text else text
-    if key in SETTING_NAMES or key == "drain_seconds":
+    if key in SETTING_NAMES or key in _SECONDS:
         return setting_from_text(key, text)
     return text
 

@@ -372,6 +372,7 @@ class Continuity:
             "history",
             "connection {client_id} reads what it missed more slowly than the history of {name} drops it: closed; see"
             " messages, max_bytes and seconds of keep_history",
+            event="client.slow",
             client_id=link.client_id,
             name=link.name,
         )

@@ -102,7 +102,9 @@ class BoundPorts:
             if is_starting:
                 failures.append(failure)
             elif not failure.check(CancelledError):
-                self._log.error("a port could not be bound: {why}", why=failure.getErrorMessage())
+                self._log.error(
+                    "a port could not be bound: {why}", event="service.port_failed", why=failure.getErrorMessage()
+                )
 
         waiting: Deferred[Any] = listen_later(listener, factory).addCallback(bound).addErrback(failed)
         self._pending.append(waiting)

@@ -17,6 +17,7 @@ unrouted = "drop"
 allowed_origins = ["https://a.example", "https://b.example"]
 ping_interval_seconds = 2.5
 compression = true
+max_names = 1
 secret_file = "secret"
 
 [[endpoints]]
@@ -25,6 +26,13 @@ address = "*"
 port = 8443
 name = "a \\"b\\" c"
 self_signed = true
+
+[operations]
+tokens = "tokens.toml"
+metric_names = ["Rooms"]
+max_metric_names = 1
+ready_needs_backplane = true
+endpoints = ["http://localhost:8092"]
 """
 
 
@@ -59,7 +67,10 @@ def test_what_is_printed_is_a_file(folder: Path) -> None:
     """O6.3: what is printed is a configuration file that says the same."""
     (folder / "chat.toml").write_text(TOML)
     first = checked("chat.toml", "--no-app").stdout
-    assert tomllib.loads(first) == {**tomllib.loads(TOML), "secret_file": str(folder / "secret")}
+    wanted = {**tomllib.loads(TOML), "secret_file": str(folder / "secret")}
+    wanted["operations"]["tokens"] = str(folder / "tokens.toml")
+    wanted["operations"]["endpoints"] = [{"protocol": "http", "port": 8092}]
+    assert tomllib.loads(first) == wanted
     (folder / "again.toml").write_text(first)
     assert tomllib.loads(checked("again.toml", "--no-app").stdout) == tomllib.loads(first)
 

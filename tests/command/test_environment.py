@@ -116,11 +116,12 @@ def test_every_variable_of_the_project_is_known() -> None:
     """O6.8: nobody who runs the tests is warned of their variables."""
     files = [HERE / "tox.ini", HERE / ".ci" / "run"]
     files += [each for folder in ("pode_signals", "tests") for each in (HERE / folder).rglob("*.py")]
-    files.remove(Path(__file__))
+    # These are tests of wrong ones.
+    files = [each for each in files if each.parent != Path(__file__).parent]
     named = {
         found
         for each in files
-        for found in re.findall(r"PODE_SIGNALS_[A-Z_]*[A-Z]\b", each.read_text(encoding="utf-8"))
+        for found in re.findall(r"\bPODE_SIGNALS_[A-Z_]*[A-Z]\b", each.read_text(encoding="utf-8"))
     }
     assert len(named) > 10
     assert unknown_variables(dict.fromkeys(named, "")) == ()
