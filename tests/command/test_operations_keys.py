@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from pode_signals import Endpoint, Operations, SignalsService
-from pode_signals.command.operations_keys import ENDPOINTS, OPERATIONS_KEYS, of_option, option_name
+from pode_signals.command.operations_keys import ENDPOINTS, OPERATIONS_KEYS, operations_value, option_name
 from pode_signals.command.tap import Options, makeService
 from pode_signals.errors import ConfigurationInvalid
 
@@ -197,10 +197,10 @@ def test_what_a_reload_does_not_take_up(tmp_path: Path) -> None:
     assert first.differences(options.configuration_now()) == ("operations",)
 
 
-def test_of_option() -> None:
+def test_values_of_texts() -> None:
     """O2.5: a list on the command line has commas, and a path is made absolute."""
-    assert of_option("metric_names", "a, b,,") == ["a", "b"]
-    assert of_option("tokens", "tokens.toml") == str(Path.cwd() / "tokens.toml")
+    assert operations_value("metric_names", "a, b,,", "--x") == ["a", "b"]
+    assert operations_value("tokens", "tokens.toml", "--x") == str(Path.cwd() / "tokens.toml")
     assert ENDPOINTS in OPERATIONS_KEYS
-    with pytest.raises(ConfigurationInvalid, match=r"^--operations-ready-needs-backplane has to be true or false"):
-        of_option("ready_needs_backplane", "perhaps")
+    with pytest.raises(ConfigurationInvalid, match=r"^--x has to be true or false"):
+        operations_value("ready_needs_backplane", "perhaps", "--x")
