@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
-
 from twisted.logger import Logger
 
 from ..core.model import Closure
@@ -17,6 +15,8 @@ __all__ = ["NAMESPACE", "ConnectionLines"]
 
 NAMESPACE = "pode_signals.connections"
 """The namespace of these lines, whose level is debug."""
+# Not in the class, which would give it a namespace of its own.
+_log = Logger(NAMESPACE)
 
 
 class ConnectionLines(Observer):
@@ -25,13 +25,11 @@ class ConnectionLines(Observer):
     It is an observer, so that connections cost nothing more where nobody reads such lines.
     """
 
-    _log: ClassVar[Logger] = Logger(NAMESPACE)
-
     def opened(self, connection: SignalConnection) -> None:
         """A connection is open."""
         # Empty where other nodes were asked first: the request is over by then.
         slot = current_route.get()
-        self._log.debug(
+        _log.debug(
             "connection {connection} of {name} is open",
             event="connection.opened",
             connection=_shown(connection),
@@ -44,7 +42,7 @@ class ConnectionLines(Observer):
 
     def closed(self, connection: SignalConnection, closure: Closure, seconds: float) -> None:
         """A connection's transport is gone."""
-        self._log.debug(
+        _log.debug(
             "connection {connection} of {name} ended with {code} by {by} after {seconds:.1f} s",
             event="connection.closed",
             connection=_shown(connection),

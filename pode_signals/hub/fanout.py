@@ -72,6 +72,13 @@ class Batch:
             return messages[0].encoded(encoding)
         return b"".join([each.encoded(encoding) for each in messages])
 
+    def written_bytes(self, encoding: Encoding) -> int:
+        """The size of the batch, once it was written to a client with this encoding."""
+        messages = self.messages
+        if len(messages) == 1:
+            return len(messages[0].encoded(encoding))
+        return sum([len(each.encoded(encoding)) for each in messages])
+
 
 class FanOut:
     """Writes frames to audiences.
@@ -343,16 +350,14 @@ class FanOut:
                 return ()
             others = name in self._others
             failed = inner(name)
-            written: Counter[Encoding] = Counter()
             if others:
-                written.update(each.encoding for each in batch.audience if each not in batch.waiting)
-                written.subtract(each.encoding for each in failed)
+                written = Counter([each.encoding for each in batch.audience if each not in batch.waiting])
+                written.subtract([each.encoding for each in failed])
+                for encoding, count in written.items():
+                    self._counters.sent_bytes += count * batch.written_bytes(encoding)
             else:
-                written[PLAIN_WEBSOCKET] = len(batch.audience) - len(batch.waiting) - len(failed)
-            self._counters.sent_bytes += sum(
-                count * sum(len(each.encoded(encoding)) for each in batch.messages)
-                for encoding, count in written.items()
-            )
+                count = len(batch.audience) - len(batch.waiting) - len(failed)
+                self._counters.sent_bytes += count * batch.written_bytes(PLAIN_WEBSOCKET)
             return failed
 
         return flush

@@ -10,6 +10,7 @@ import math
 from collections.abc import Callable
 from contextvars import Context, copy_context
 from functools import partial
+from time import perf_counter
 from typing import Any
 
 from attrs import frozen
@@ -63,8 +64,10 @@ through, what was begun for the function, its run or its connection, would never
 
 SAMPLE = 8
 """One in so many functions of the user is measured; a power of two."""
+# These bits of the number of a call are 0 for those that are measured.
+_NOT_MEASURED = SAMPLE - 1
 Call = Callable[[SignalEvent, Context, Callable[[SignalEvent], Any]], Any]
-Measure = Callable[[str], Callable[[], None]]
+Measure = Callable[[str, float], None]
 
 FAILED = Failed()
 """The outcome of a function that raised."""
@@ -83,9 +86,9 @@ class Fence:
             It takes the event, the context and the function; it gives what the function gives, which may have to be
             followed, a :class:`~pode_signals.errors.ReplyRefused` that the function raised, or :data:`FAILED`. How long
             the function keeps the turn, whoever has read the message measures.
-        measure: is told of one function in :data:`SAMPLE` by its kind, and gives what has to be called when the
-            function has ended; None measures nothing. Which one is decided when it is called, so that functions that
-            wait have their share of the sample.
+        measure: is told of one function in :data:`SAMPLE`, when it has ended: its kind, and how many seconds it took;
+            None measures nothing. Which function is measured is decided when it is called, so that functions that wait
+            have their share of the sample.
     """
 
     def __init__(self, runtime: Runtime) -> None:
@@ -166,12 +169,15 @@ class Fence:
 
     def _sampled(self, measure: Measure, kind: str) -> Callable[[], None] | None:
         self._called += 1
-        return None if self._called % SAMPLE else measure(kind)
+        if self._called & _NOT_MEASURED:
+            return None
+        began = perf_counter()
+        return lambda: measure(kind, perf_counter() - began)
 
     def _call_measured(self, event: SignalEvent, context: Context, function: Callable[[SignalEvent], Any]) -> Any:
         # As _call, which is not called here: that would cost more than the sample does.
-        self._called += 1
-        if not self._called % SAMPLE:
+        self._called = called = self._called + 1
+        if not called & _NOT_MEASURED:
             return self._timed(event, context, function)
         try:
             return context.run(_enter, event, function)
@@ -182,16 +188,17 @@ class Fence:
             return FAILED
 
     def _timed(self, event: SignalEvent, context: Context, function: Callable[[SignalEvent], Any]) -> Any:
-        assert self.measure is not None
-        ended = self.measure("route")
+        measure = self.measure
+        assert measure is not None
+        began = perf_counter()
         result = self._call(event, context, function)
         pending = None if result is None else pending_of(context, result)
         if pending is None:
-            ended()
+            measure("route", perf_counter() - began)
             return result
 
         def over(value: Any) -> Any:
-            ended()
+            measure("route", perf_counter() - began)
             return value
 
         return pending.addBoth(over)

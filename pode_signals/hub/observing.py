@@ -170,8 +170,8 @@ def _bind_batch(hub: Hub, told: Told) -> None:
         began = perf_counter()
         failed = inner(name)
         seconds = perf_counter() - began
-        size_bytes = sum(len(each.encoded(PLAIN_WEBSOCKET)) for each in batch.messages)
-        told(name, len(batch.audience) - len(batch.waiting) - len(failed), size_bytes, seconds)
+        written = len(batch.audience) - len(batch.waiting) - len(failed)
+        told(name, written, batch.written_bytes(PLAIN_WEBSOCKET), seconds)
         return failed
 
     fan_out.flush = flush
@@ -190,21 +190,8 @@ def _bind_wrote(hub: Hub, told: Told) -> None:
 
 
 def _bind_handled(hub: Hub, told: Told) -> None:
-    before = hub.fence.measure
-
-    def measure(kind: str) -> Callable[[], None]:
-        # One sample for all observers.
-        first = None if before is None else before(kind)
-        began = perf_counter()
-
-        def ended() -> None:
-            if first is not None:
-                first()
-            told(kind, perf_counter() - began)
-
-        return ended
-
-    hub.fence.measured_by(measure)
+    # One sample for all observers.
+    hub.fence.measured_by(_both(hub.fence.measure, told))
 
 
 _BINDINGS: Mapping[str, Callable[[Hub, Told], None]] = {

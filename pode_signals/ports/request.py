@@ -55,7 +55,10 @@ class BoundedRequest(Request):
 
     @cached_property
     def request_id(self) -> str:
-        """The id by which lines of the log and answers belong together: that of a trusted proxy, or a new one."""
+        """The id by which lines of the log and answers belong together.
+
+        It is that of a trusted proxy, or a new one.
+        """
         peer = self.channel.getPeer()
         given = self.requestHeaders.getRawHeaders(b"x-request-id", ())
         is_proxy = bool(given) and self.channel.limits.proxies.trusts(_peer_text(peer))

@@ -11,7 +11,6 @@ from twisted.web.resource import IResource, Resource
 from twisted.web.server import Site
 
 from ..core.text import printable_bytes
-from ..core.upgrade import asks_for_websocket
 from ..errors import UpgradeRefused
 from .channel import SignalChannel
 from .listeners import Listener
@@ -26,7 +25,6 @@ Request = Any
 _RETRY_AFTER_SECONDS = 5
 # In place of Twisted's name and version, which would tell an attacker which weaknesses to try.
 _SERVER = b"pode-signals"
-_EVENT_STREAM = b"text/event-stream"
 
 
 class FirstResource(Protocol):
@@ -104,7 +102,8 @@ class SignalSite(Site):
         """The resource that renders a request; a refusal, while the site is closed or where the request is bad."""
         request.setHeader(b"Server", _SERVER)
         request.setHeader(b"X-Request-Id", request.request_id.encode("ascii"))
-        if (self.is_lame or not self.is_open) and not _stays_open(request):
+        # What becomes a connection has a head of its own, without this line, and no end of HTTP.
+        if self.is_lame or not self.is_open:
             request.setHeader(b"Connection", b"close")
             request.channel.persistent = False
         if self._first is not None and request.refusal is None and self._first.has(request.uri.partition(b"?")[0]):
@@ -135,14 +134,6 @@ class SignalSite(Site):
             status=request.code,
             size_bytes=request.sentLength,
         )
-
-
-def _stays_open(request: Request) -> bool:
-    """Whether a request may be about to become a connection, which a header about the end would break."""
-    headers = request.requestHeaders
-    if asks_for_websocket(headers.getRawHeaders(b"upgrade", ())):
-        return True
-    return any(_EVENT_STREAM in each.lower() for each in headers.getRawHeaders(b"accept", ()))
 
 
 class _Refusing(Resource):

@@ -11,6 +11,7 @@ from twisted.logger import FileLogObserver, ILogObserver, Logger, LogLevel
 from pode_signals.command.log_levels import log_levels
 from pode_signals.command.tap import Options, makeService
 from pode_signals.errors import ConfigurationInvalid
+from pode_signals.signals import hub_of
 
 HERE = "http+tcp:8091"  # a Twisted endpoint string: it is not tried before the start
 
@@ -104,3 +105,16 @@ def test_another_level_at_a_reload(tmp_path: Path) -> None:
         file.truncate(0)
         logged(observer)
         assert file.getvalue().count("\n") == counts[-1], text
+
+
+@pytest.mark.parametrize(
+    ("arguments", "is_wanted"),
+    [([], False), (["--log-level=debug"], True), (["--log-level=info,pode_signals.connections=debug"], True)],
+)
+def test_lines_of_connections(arguments: list[str], is_wanted: bool) -> None:
+    """O7.3: connections have lines where their namespace logs debug, and cost nothing for it elsewhere."""
+    options: Any = Options()
+    options.parent = {"fileLogObserverFactory": lambda file: FileLogObserver(file, lambda _: "")}
+    options.parseOptions(["--endpoint", HERE, *arguments])
+    (service,) = makeService(options)
+    assert (hub_of(service.signals).opened is not None) is is_wanted  # type: ignore[attr-defined]

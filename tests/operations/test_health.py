@@ -68,7 +68,11 @@ def test_full() -> None:
     clients.append(connect(operated.signals, "19"))
     look(operated)
     assert operated.ready() == (503, "full")
-    assert operated.ask("/readyz").data["causes"][0]["detail"] == "19 of 20 connections are there"
+    (cause,) = operated.ask("/readyz").data["causes"]
+    assert cause["detail"] == "19 of 20 connections are there"
+    look(operated)
+    # Since it began, and not since it was looked at.
+    assert operated.ask("/readyz").data["causes"][0]["since"] == cause["since"]
     for expected in ((503, "full"), (200, "ready")):
         clients.pop().vanishes()
         look(operated)

@@ -68,6 +68,15 @@ def test_health_is_for_anybody(path: str) -> None:
     assert answer.headers["content-type"] == "application/json"
 
 
+def test_a_probe_whose_token_is_wrong() -> None:
+    """O2.1: a probe with a token that is not good gets its one word all the same, and the failure counts."""
+    operated = started()
+    for path in ("/livez", "/readyz"):
+        answer = operated.ask(path, bearer("pst_"))
+        assert (answer.status, list(answer.data)) == (200, ["status"])
+    assert samples(operated, "pode_signals_api_refused_total")[("unknown",)] == 2
+
+
 @pytest.mark.parametrize("path", ["/livez", "/readyz", "/metrics"])
 def test_head(path: str, events: list[LogEvent]) -> None:
     """O2.1: HEAD gets the head of the answer alone, and no warning is logged."""

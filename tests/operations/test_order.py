@@ -114,6 +114,42 @@ def test_a_lame_duck() -> None:
     assert fired(stopped)
 
 
+def test_an_event_stream_of_a_lame_duck() -> None:
+    """O2.4: a stream of server-sent events that begins in this time goes on, too."""
+    operated = started(lame_duck_seconds=5, settings={"allow_sse": True})
+    operated.service.stopService()
+    accept = b"Accept: text/event-stream\r\n"
+    stream = operated.talk(b"GET /msg HTTP/1.1\r\nHost: localhost\r\n" + accept + b"\r\n")
+    assert stream.value().startswith(b"HTTP/1.1 200 ")
+    operated.signals.send("late", name="Msg")
+    operated.reactor.advance(0)
+    assert b"data: late" in stream.value()
+    assert not stream.disconnecting
+
+
+def test_a_refused_handshake_of_a_lame_duck() -> None:
+    """O2.4: a handshake that is refused in this time closes its connection, as other answers do."""
+    operated = started(lame_duck_seconds=5)
+    operated.service.stopService()
+    client = operated.talk(
+        HANDSHAKE.replace(b"Upgrade: websocket", b"Origin: http://evil.example\r\nUpgrade: websocket")
+    )
+    assert client.value().startswith(b"HTTP/1.1 403 ")
+    assert b"Connection: close" in client.value()
+    assert client.disconnecting
+
+
+def test_a_stop_waits_for_the_last_port() -> None:
+    """O2.4: the stop is over when the ports of the operations are closed."""
+    operated = started()
+    closed: Deferred[None] = Deferred()
+    operated.reactor.ports[0].stopListening = lambda: closed
+    stopped = operated.service.stopService()
+    assert not fired(stopped)
+    closed.callback(None)
+    assert fired(stopped)
+
+
 def test_a_second_stop_of_a_lame_duck() -> None:
     """O2.4: a second stop waits for nothing."""
     operated = started(lame_duck_seconds=5)
