@@ -14,8 +14,10 @@ from typing import Any
 from attrs import Attribute, fields
 
 from pode_signals.command.keys import SERVICE_KEYS
+from pode_signals.command.operations_keys import OPERATIONS_KEYS, option_name
 from pode_signals.core.counters import Counters
 from pode_signals.core.descriptions import description
+from pode_signals.core.log_events import EVENTS
 from pode_signals.core.settings import Settings
 from pode_signals.insight.numbers import NUMBERS
 from pode_signals.operations.metric_table import METRICS, Metric
@@ -50,6 +52,20 @@ def options_table() -> str:
         for name, key in SERVICE_KEYS.items()
     )
     return _table(("option", "meaning", "without the option"), rows)
+
+
+def operations_table() -> str:
+    """Each key of the section of operations with its option."""
+    rows = (
+        (f"`{name}`", f"`--{option_name(name)}`", _markdown(key.text), key.default)
+        for name, key in OPERATIONS_KEYS.items()
+    )
+    return _table(("key", "option", "meaning", "without it"), rows)
+
+
+def log_events_table() -> str:
+    """Each event of the log with what it means."""
+    return _table(("event", "meaning"), ((f"`{name}`", _markdown(text)) for name, text in EVENTS.items()))
 
 
 def counters_table() -> str:
@@ -139,6 +155,8 @@ NOT_BUILT = ("presence",)
 TABLES: Mapping[str, Callable[[], str]] = {
     "settings": settings_table,
     "options": options_table,
+    "operations": operations_table,
+    "log_events": log_events_table,
     "counters": counters_table,
     "numbers": numbers_table,
     "metrics": metrics_table,

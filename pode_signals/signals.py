@@ -51,7 +51,6 @@ from .web.converter import Converter
 from .web.requests import check_is_request
 from .web.resource import SignalsResource
 from .wire.frames import CloseCode, check_close_code
-from .wire.message import Closing
 
 __all__ = ["Signals", "hub_of"]
 
@@ -590,12 +589,25 @@ class Signals:
         asked = self._hub.queries if cluster else self._registry
         return asked.has_client_id(name, client_id_text(client_id), group)
 
-    def connection(self, name: str, client_id: str | int) -> SignalConnection | None:
+    @overload
+    def connection(
+        self, name: str, client_id: str | int, *, cluster: Literal[False] = False
+    ) -> SignalConnection | None: ...
+    @overload
+    def connection(self, name: str, client_id: str | int, *, cluster: Literal[True]) -> Deferred[Member | None]: ...
+    def connection(
+        self, name: str, client_id: str | int, *, cluster: bool = False
+    ) -> SignalConnection | Deferred[Member | None] | None:
         """The connection of a name with a client id; None where there is none.
+
+        With ``cluster=True`` a Deferred of it as a :class:`Member`, whatever node has the connection; see
+        :meth:`connections`.
 
         Raises:
             TypeError: the client id is neither a ``str`` nor an ``int``, which is taken as its text.
         """
+        if cluster:
+            return self._hub.queries.connection(name, client_id_text(client_id))
         link = self._registry.get(name, client_id_text(client_id))
         return None if link is None else view_of(link)
 
@@ -674,7 +686,7 @@ class Signals:
         groups, client_ids = groups_of(group), client_ids_of(client_id)
         if (group is not None and not groups) or (client_id is not None and not client_ids):
             return succeed(0)
-        return self._hub.closes.close(Target((name,), groups, client_ids), Closing(code, reason))
+        return self._hub.closes.close(Target((name,), groups, client_ids), code, reason)
 
     # Signal routes.
 

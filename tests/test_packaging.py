@@ -111,7 +111,7 @@ def providers(module: str) -> set[str]:
 @pytest.mark.parametrize(
     ("folder", "declared"),
     [
-        ("pode_signals", {"install_requires", "fast", "pytest", "redis"}),
+        ("pode_signals", {"install_requires", "fast", "pytest", "redis", "reload"}),
         ("examples", {"install_requires"}),
         ("tests", {"install_requires", "test"}),
     ],

@@ -1,1 +1,1 @@
-"""What the nodes of one application share: sends and closes, logs, presence, questions. Never writes to a client."""
+"""What the nodes of one application share: sends, logs, presence, questions. Never writes to a client."""

@@ -323,7 +323,7 @@ class Backplane(Protocol):
         """Begin.
 
         Args:
-            deliver: called with each send and close that any node published, this node included.
+            deliver: called with each send that any node published, this node included.
             changed: called with each new state, for health: ``"up"``, or the reason why the nodes can't reach each
                 other. A backplane is up when this method's Deferred fires.
             answer: answers a question of another node or of this one. The Deferred that it returns fires with None, or
@@ -348,7 +348,7 @@ class Backplane(Protocol):
         ...
 
     def publish(self, outgoing: Outgoing) -> None:
-        """Give a live send, or a close, to all nodes. This method never raises and never waits.
+        """Give a live send to all nodes. This method never raises and never waits.
 
         On this node ``deliver`` has run once when this method returns. On each other node it runs at most once; sends
         that could not be passed on are counted. Before :meth:`start` and after :meth:`stop` no node gets anything. In a

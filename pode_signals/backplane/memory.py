@@ -113,7 +113,7 @@ class MemoryBackplane:
             if failure.check(CancelledError) and self._answer is not None:
                 failure.raiseException()
             if not failure.check(CancelledError, defer.TimeoutError):
-                log.failure("A question of the kind {kind} has no answer.", failure, kind=question.kind)
+                log.failure("A question of the kind {kind} has no answer.", failure, event="defect", kind=question.kind)
             return Answers({}, asked, others)
 
         def over(result: Answers | Failure) -> Answers | Failure:

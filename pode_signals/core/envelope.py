@@ -51,7 +51,7 @@ class Envelope:
     """What one node sends to others.
 
     Attributes:
-        kind: a word: ``log`` for an entry of a log, ``live`` for a send to a name that keeps none, ``close``, ``ask``,
+        kind: a word: ``log`` for an entry of a log, ``live`` for a send to a name that keeps none, ``ask``,
             ``answer``.
         sender: the name of the node.
         number: counts up by 1 for each envelope of the sender.

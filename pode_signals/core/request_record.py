@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from functools import lru_cache
 from sys import intern
@@ -29,7 +30,7 @@ _NOT_KEPT = RESUME_HEADERS.union(
         b"upgrade",
     }
 )
-_SUBPROTOCOLS = b"sec-websocket-protocol"
+_SUBPROTOCOLS = re.compile(rb"^(sec-websocket-protocol:)(.*)(\n|\Z)", re.IGNORECASE | re.MULTILINE)
 
 # The white space around the value of a header (RFC 9110 section 5.5). Without an argument, Python's strip() would take
 # off more characters than Twisted does.
@@ -78,7 +79,7 @@ class RequestRecord:
             [name + b":" + value.replace(b"\n", b" ") for name, value in raw_headers if name.lower() not in _NOT_KEPT]
         )
         if RESUME_PREFIX in self._head:
-            self._head = b"\n".join(_lines_without_resume(self._head.split(b"\n")))
+            self._head = _SUBPROTOCOLS.sub(_without_resume, self._head).removesuffix(b"\n")
         self._address = address
         self._is_secure = is_secure
         self._path = decoded_path(uri.partition(b"?")[0] or b"/") if path is None else path
@@ -172,14 +173,10 @@ class RequestRecord:
             yield name, value
 
 
-def _lines_without_resume(lines: Iterable[bytes]) -> Iterator[bytes]:
-    for line in lines:
-        name, _, value = line.partition(b":")
-        if RESUME_PREFIX not in value or name.lower() != _SUBPROTOCOLS:
-            yield line
-        # The offer of a resume alone offers no subprotocol at all.
-        elif kept := without_resume(value):
-            yield name + b":" + kept
+def _without_resume(line: re.Match[bytes]) -> bytes:
+    kept = without_resume(line[2])
+    # The offer of a resume alone offers no subprotocol at all.
+    return line[1] + kept + line[3] if kept or not line[2] else b""
 
 
 class _Headers(Mapping[str, str]):

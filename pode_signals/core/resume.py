@@ -37,8 +37,8 @@ RESUME_HEADERS = frozenset({b"last-event-id", b"x-pode-signal-resume", b"x-pode-
 """The headers, in lower case, that a client without subprotocols offers the text in. Their values may be tokens."""
 MAX_TOKEN_CHARACTERS = 2_048
 
-# An offset is an id of a Redis stream, so its numbers are decimal, without zeros in front. A token has dots of its own
-# (one that is compressed begins with a dot), so the token is all that comes after the third dot.
+# An offset is an id of a Redis stream, so its numbers are decimal, without zeros in front. A token may have dots of its
+# own, so the token is all that comes after the third dot.
 _NUMBER = "(?:0|[1-9][0-9]{0,15})"
 _RESUME = re.compile(
     rf"(?:(?P<epoch>[a-z0-9]{{6,16}})\.(?P<offset>{_NUMBER}-{_NUMBER})|-\.-(?=\.))"

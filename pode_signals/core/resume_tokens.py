@@ -23,8 +23,13 @@ __all__ = ["NO_TOKEN", "Conversion", "PassedOver", "ResumeIdentity", "ResumeToke
 _COMPRESSED_FROM_BYTES = 256
 _SALT = "pode.signals.v1 resume"
 # A token's content is lines: no name, id or label has a control character.
-_FORM = "2"
-_TOKEN = re.compile(r"(\.?([A-Za-z0-9_-]+))\.([A-Za-z0-9_-]{43})")
+_FORM = "3"
+# What zlib writes begins with "x" (RFC 1950 section 2.2).
+_ZLIB = b"x"
+# Whole groups of four: no padding, and no spare bits, so that a token has one text alone (RFC 4648 section 3.5).
+_TOKEN = re.compile("(?:[A-Za-z0-9_-]{4})+")
+_FILLER = b"  "
+_SIGNATURE_BYTES = 32
 
 
 class ResumeIdentity(NamedTuple):
@@ -87,8 +92,8 @@ class ResumeTokens:
             The token; None where it would be longer than 2,048 characters. Such a client comes back by its position
             alone.
         """
-        payload = _payload(identity)
-        token = b"%b.%b" % (payload, _signature(self._keys[0], payload))
+        content = _content(identity)
+        token = urlsafe_b64encode(hmac.digest(self._keys[0], content, "sha256") + content)
         return token.decode("ascii") if len(token) <= MAX_TOKEN_CHARACTERS else None
 
     def read(self, token: str) -> ResumeIdentity | None:
@@ -102,44 +107,33 @@ class ResumeTokens:
         """
         # Whoever knows a secret can make a token that inflates to much. The bound on its length keeps that small: data
         # inflates to about a thousand times its size at most. Nothing is inflated before the signature is checked.
-        found = _TOKEN.fullmatch(token) if len(token) <= MAX_TOKEN_CHARACTERS else None
-        if found is None:
+        if len(token) > MAX_TOKEN_CHARACTERS or not _TOKEN.fullmatch(token):
             return None
-        payload, text, signature = found.groups()
-        signed, given = payload.encode("ascii"), signature.encode("ascii")
+        data = urlsafe_b64decode(token)
+        signature, content = data[:_SIGNATURE_BYTES], data[_SIGNATURE_BYTES:]
         for key in self._keys:
-            if hmac.compare_digest(_signature(key, signed), given):
-                return _identity(text, is_compressed=text != payload)
+            if hmac.compare_digest(hmac.digest(key, content, "sha256"), signature):
+                return _identity(content.lstrip(_FILLER))
         return None
 
 
-def _signature(key: bytes, payload: bytes) -> bytes:
-    return _base64(hmac.digest(key, payload, "sha256"))
-
-
-def _base64(data: bytes) -> bytes:
-    """The alphabet for URLs, without padding (RFC 4648 section 5)."""
-    return urlsafe_b64encode(data).rstrip(b"=")
-
-
-def _payload(identity: ResumeIdentity) -> bytes:
+def _content(identity: ResumeIdentity) -> bytes:
     expires_at, name, client_id, user, groups, generation, version, connection, node = identity
     # No label and an empty one are told apart.
     label = "" if user is None else f"={user}"
     content = "\n".join(
         (_FORM, str(expires_at), name, client_id, label, generation, str(version), connection, node, *groups)
     ).encode()
-    if len(content) <= _COMPRESSED_FROM_BYTES:
-        return _base64(content)
-    return b"." + _base64(zlib.compress(content))
+    if len(content) > _COMPRESSED_FROM_BYTES:
+        content = zlib.compress(content)
+    return _FILLER[: -(_SIGNATURE_BYTES + len(content)) % 3] + content
 
 
-def _identity(text: str, *, is_compressed: bool) -> ResumeIdentity | None:
-    """What a payload says whose signature holds; None where it is none of :func:`_payload`."""
+def _identity(content: bytes) -> ResumeIdentity | None:
+    """What a content says whose signature holds; None where it is none of :func:`_content`."""
     try:
-        content = urlsafe_b64decode(text + "=" * (-len(text) % 4))
-        lines = (zlib.decompress(content) if is_compressed else content).decode().split("\n")
-        form, expires_at, name, client_id, label, generation, version, connection, node, *groups = lines
+        text = (zlib.decompress(content) if content.startswith(_ZLIB) else content).decode()
+        form, expires_at, name, client_id, label, generation, version, connection, node, *groups = text.split("\n")
         if form != _FORM:
             return None
         user = label[1:] if label else None

@@ -118,6 +118,7 @@ class Answers:
             self._runtime.reports.failure(
                 f"reply of {where}",
                 "signal route {where} has returned what can't be sent as a reply",
+                event="function.raised",
                 where=where,
             )
         if frame is None:
@@ -208,7 +209,9 @@ class Answers:
         except RAISED:
             self._runtime.counters.functions_failed += 1
             self._runtime.reports.failure(
-                "refresh_check", "refresh_check has to return the new expiry, an aware datetime, or None"
+                "refresh_check",
+                "refresh_check has to return the new expiry, an aware datetime, or None",
+                event="function.raised",
             )
             self._refresh_failed(link, refresh, ErrorCode.FAILED)
             return

@@ -117,7 +117,15 @@ class ConnectionHub(Protocol):
     ) -> bool | Deferred[bool]:
         """Whether a connection of the name has the id."""
 
-    def connection(self, name: str, client_id: str | int) -> SignalConnection | None:
+    @overload
+    def connection(
+        self, name: str, client_id: str | int, *, cluster: Literal[False] = False
+    ) -> SignalConnection | None: ...
+    @overload
+    def connection(self, name: str, client_id: str | int, *, cluster: Literal[True]) -> Deferred[Member | None]: ...
+    def connection(
+        self, name: str, client_id: str | int, *, cluster: bool = False
+    ) -> SignalConnection | Deferred[Member | None] | None:
         """The connection of a name with a client id."""
 
     @overload

@@ -86,7 +86,7 @@ class Continuity:
         self._pieces: OrderedDict[tuple[Position, Position, Encoding], _Piece] = OrderedDict()
         self._pieces_bytes = 0
         histories.began = self._begins_anew
-        histories.progressed = self._progressed
+        histories.progress.tell = self._progressed
 
     def greet(
         self,
@@ -372,6 +372,7 @@ class Continuity:
             "history",
             "connection {client_id} reads what it missed more slowly than the history of {name} drops it: closed; see"
             " messages, max_bytes and seconds of keep_history",
+            event="client.slow",
             client_id=link.client_id,
             name=link.name,
         )

@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection
 from ..core.levels import BroadcastLevels
 from ..core.model import ClosedBy, ConnectionState, Target
 from ..core.registry import Registry
-from ..wire.message import Closing, Message, Outgoing
+from ..wire.message import Message, Outgoing
 from .delivery import Delivery
 from .fanout import FanOut, Sent
 from .link import Link
@@ -46,32 +46,29 @@ class Deliveries:
         self.to_one: Callable[[Link, bytes, str | None, Delivery], None] = self._to_one
 
     def deliver(self, outgoing: Outgoing) -> None:
-        """Deliver a message, or close connections. The tally of a message is final when this method returns."""
-        target, content = outgoing.target, outgoing.content
-        if isinstance(content, Closing):
-            self.close(target, content)
-            return
+        """Deliver a message. Its tally is final when this method returns."""
+        target, message = outgoing.target, outgoing.message
         delivery: Delivery | None = outgoing.tally
         if delivery is None:
-            delivery = self._from_elsewhere(target, content)
+            delivery = self._from_elsewhere(target, message)
         # The registry finds single clients by their ids, without a look at the other connections of the name.
         if target.client_ids:
             for link in self._registry.select(target):
                 if target.names is not None or link.name not in self.logged:
-                    self.to_one(link, content.encoded(link.encoding), content.key, delivery)
+                    self.to_one(link, message.encoded(link.encoding), message.key, delivery)
             return
         names = self._names(target, delivery)
         if len(names) == 1:
-            self.to_all(self._registry.audience(names[0], target.groups, target.exclude), content, delivery)
+            self.to_all(self._registry.audience(names[0], target.groups, target.exclude), message, delivery)
         else:
             for _, audience in self._registry.audiences(names, target.groups, target.exclude):
-                self.to_all(audience, content, delivery)
+                self.to_all(audience, message, delivery)
 
-    def close(self, target: Target, closing: Closing) -> int:
+    def close(self, target: Target, code: int, reason: str) -> int:
         """Close connections of this node, and tell how many were open."""
         found = [link for link in self._registry.select(target) if link.state is _OPEN]
         for link in found:
-            link.shut(closing.code, closing.reason, ClosedBy.SERVER)
+            link.shut(code, reason, ClosedBy.SERVER)
         return len(found)
 
     def recipients(self, target: Target) -> tuple[Link, ...]:

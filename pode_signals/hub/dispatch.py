@@ -286,6 +286,7 @@ class Dispatch:
             "unrouted",
             "there is no signal route for {path}, so its messages {go} (unrouted={unrouted})"
             + ("" if near is None else "; did you mean {near}?"),
+            event="message.unrouted",
             path=path,
             go=_UNROUTED[self._hub.unrouted],
             unrouted=self._hub.unrouted.value,
@@ -353,7 +354,11 @@ class Dispatch:
     def _refused(self, link: Link, what: str) -> None:
         self._counters.messages_refused += 1
         self._reports.write(
-            "messages_refused", "connection {client_id}: refused {what}", client_id=link.client_id, what=what
+            "messages_refused",
+            "connection {client_id}: refused {what}",
+            event="message.refused",
+            client_id=link.client_id,
+            what=what,
         )
 
     def _bad_frame(self, link: Link, invalid: MessageInvalid) -> None:
@@ -380,6 +385,7 @@ class Dispatch:
         self._reports.write(
             "messages_bad",
             "connection {client_id}: bad message: {reason}" + ("; expected is {expected}" if is_malformed else ""),
+            event="message.bad",
             client_id=link.client_id,
             reason=invalid.reason,
             expected=EXPECTED if link.dialogue is None else EXPECTED_FRAME,

@@ -287,6 +287,7 @@ class Fence:
         self._reports.limit(
             "handler_timeout_seconds",
             "{where}: cancelled after {seconds} s",
+            event="function.timed_out",
             level=LogLevel.error,
             where=str(_place(where)),
             seconds=seconds,
@@ -300,12 +301,14 @@ class Fence:
     def _failed(self, where: Place | SignalEvent, failure: Failure) -> None:
         self._counters.functions_failed += 1
         place = _place(where)
-        self._reports.failure(f"{place.what} raised", "{where} raised", failure, where=str(place))
+        event = "job.failed" if place.kind == "job" else "function.raised"
+        self._reports.failure(f"{place.what} raised", "{where} raised", failure, event=event, where=str(place))
         if isinstance(failure.value, RuntimeError) and str(failure.value) == _NO_LOOP:
             self._reports.write(
                 "asyncio",
                 "{where}: asyncio can be used on its own reactor alone (twistd --reactor=asyncio); on any other, await"
                 " Deferreds, such as twisted.internet.task.deferLater(reactor, seconds)",
+                event="function.needs_asyncio",
                 where=str(place),
             )
 

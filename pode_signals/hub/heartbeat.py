@@ -85,7 +85,7 @@ class Heartbeat:
                 self._continuity.renew(link, now)
             if link.profile is not None and link.state is ConnectionState.OPEN:
                 self._expiry.look(link, link.profile)
-        self._histories.look(now)
+        self._histories.progress.look(now)
 
     def _look_for_pong(self, link: Link, now: float, postponed: float) -> None:
         if link.pulse.pong_due is None:

@@ -6,14 +6,12 @@ where it was sent. The log in memory hands it out before :meth:`Histories.send` 
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from itertools import chain
 
 from attrs import evolve
 from twisted.internet.defer import Deferred, maybeDeferred, succeed
 from twisted.internet.defer import TimeoutError as DeferTimeout
-from twisted.internet.interfaces import IDelayedCall
 from twisted.python.failure import Failure
 
 from ..backplane.contract import Answers
@@ -28,64 +26,17 @@ from .deliveries import Deliveries
 from .delivery import Delivery
 from .link import Link
 from .node import Node
+from .progress import Progress
 from .runtime import Runtime
 from .waiters import Waiters
 from .withheld import Withheld
 
-__all__ = ["Histories", "NameHistory"]
+__all__ = ["Histories"]
 
 _KIND = "histories"
 _PATIENCE_SECONDS = 2.0
-_PROGRESS_SECONDS = 1.0
 _MOST_DESERTED_NAMES = 10_000
 """How many names keep a history that nobody is connected to and that no call has named."""
-
-
-class NameHistory:
-    """What is kept with a name beside its log.
-
-    Args:
-        limits: how much the log keeps.
-
-    Attributes:
-        entries, size_bytes: what was logged for a part of the name since the last message to the whole name.
-        since: when the first of them was logged, by the hub's clock.
-        progressed_at: when the clients were last told of the place in the log because of such messages.
-        progress: the call that will tell them; None where none is planned.
-    """
-
-    __slots__ = ("entries", "limits", "progress", "progressed_at", "since", "size_bytes")
-
-    def __init__(self, limits: HistoryLimits) -> None:
-        self.limits = limits
-        self.progress: IDelayedCall | None = None
-        self.progressed_at = -math.inf
-        self.everybody_knows()
-
-    def everybody_knows(self) -> None:
-        """All clients of the name have a message, or a beat, that is the last of the log; or there are no clients."""
-        self.entries = 0
-        self.size_bytes = 0
-        self.since = 0.0
-        if self.progress is not None:
-            self.progress.cancel()
-            self.progress = None
-
-    def add(self, size_bytes: int, now: float) -> None:
-        """A message for a part of the name was logged."""
-        if not self.entries:
-            self.since = now
-        self.entries += 1
-        self.size_bytes += size_bytes
-
-    def is_due(self, now: float) -> bool:
-        """Whether a client that gets none of these messages is so far behind that it has to be told of the place."""
-        limits = self.limits
-        return bool(self.entries) and (
-            2 * self.entries >= limits.messages
-            or 2 * self.size_bytes >= limits.max_bytes
-            or 2 * (now - self.since) >= limits.seconds
-        )
 
 
 class Histories:
@@ -98,10 +49,10 @@ class Histories:
         node: this node, whose backplane has the logs.
 
     Attributes:
-        names: the names that keep a history.
+        names: the names that keep a history, and how much of it.
         began: is told of a name that has begun or ended to keep a history, or whose log broke: with whether clients may
             have lost messages.
-        progressed: is told of a name whose clients have to be told of the place in its log.
+        progress: the names whose clients may be behind the log.
         withheld: the connections that do not get all entries of their log.
         logs: is told whether any name may keep a history, each time that a name begins or ends to.
     """
@@ -112,11 +63,9 @@ class Histories:
         self._deliveries = deliveries
         self._node = node
         self._log = node.backplane.history
-        self.names: dict[str, NameHistory] = {}
-        # Those whose clients may be behind the log, since messages went to a part of the name.
-        self._behind: dict[str, NameHistory] = {}
+        self.names: dict[str, HistoryLimits] = {}
+        self.progress = Progress(runtime, registry, self.names)
         self.began: Callable[[str, bool], None] = lambda _name, _lost: None
-        self.progressed: Callable[[str], None] = lambda _name: None
         self.logs: Callable[[bool], None] = lambda _logs: None
         self.withheld = Withheld()
         # Those who wait until this node knows its position in the log of a name.
@@ -214,11 +163,9 @@ class Histories:
 
     def deserted(self, name: str) -> None:
         """The last connection of a name has left. Its log stays as long as its limits say."""
-        history = self.names.get(name)
-        if history is None:
+        if name not in self.names:
             return
-        self._behind.pop(name, None)
-        history.everybody_knows()
+        self.progress.everybody_knows(name)
         if name not in self._own:
             self._log.unfollow(name)
             self._appends.give_up(name)
@@ -308,6 +255,7 @@ class Histories:
         self._runtime.reports.write(
             "history",
             "another node keeps no history of {name}: all nodes have to keep the same histories",
+            event="history.differs",
             name=name,
         )
         self.began(name, True)
@@ -329,24 +277,16 @@ class Histories:
         own = (each for each in self._own if each in self.names and not self._registry.has_name(each))
         return (*(each for each in connected if each in self.names), *own)
 
-    def look(self, now: float) -> None:
-        """Tell of the names whose clients are too far behind: called once a second."""
-        for name, history in tuple(self._behind.items()):
-            if history.is_due(now):
-                self._plan_progress(name, history, now)
-
     def _allows(self, name: str, target: Target) -> bool:
         return self._deliveries.levels.allows(name, target.groups, target.client_ids)
 
     def _follow(self, name: str) -> None:
         limits = self._own.get(name) or self._every
         assert limits is not None
-        known = self.names.get(name)
-        if known is None:
-            self.names[name] = NameHistory(limits)
+        is_new = name not in self.names
+        self.names[name] = limits
+        if is_new:
             self.logs(True)
-        else:
-            known.limits = limits
         if not self._node.is_alone and self._log.position(name) is None:
             self._unplaced.setdefault(name, Waiters())
         followed = self._log.follow(
@@ -356,7 +296,7 @@ class Histories:
             self._node.fenced(lambda _position: self._broke(name)),
         )
         followed.addCallback(lambda _position: self._placed(name)).addErrback(self._not_followed, name)
-        if known is None and self._node.is_alone:
+        if is_new and self._node.is_alone:
             self.began(name, False)
 
     def _placed(self, name: str) -> None:
@@ -380,9 +320,9 @@ class Histories:
             waiters.fire(True, self._runtime.fresh_context)
 
     def _end(self, name: str, *, for_all: bool = False) -> None:
-        self.names.pop(name).everybody_knows()
+        del self.names[name]
+        self.progress.everybody_knows(name)
         self.logs(bool(self.names) or self._every is not None)
-        self._behind.pop(name, None)
         self._deserted.pop(name, None)
         waiters = self._unplaced.pop(name, None)
         if waiters is not None:
@@ -393,12 +333,6 @@ class Histories:
             self._log.forget(name)
         else:
             self._log.unfollow(name)
-
-    def _plan_progress(self, name: str, history: NameHistory, now: float) -> None:
-        # At the end of the turn, so that one beat tells of all that this turn logs; and at most once a second.
-        if history.progress is None and self._registry.has_name(name):
-            delay = max(0.0, history.progressed_at + _PROGRESS_SECONDS - now)
-            history.progress = self._runtime.clock.callLater(delay, self._progress, name, history)
 
     def _append(
         self, target: Target, message: Message, delivery: Delivery, publish: Callable[[Outgoing], None]
@@ -442,26 +376,12 @@ class Histories:
         self._deliveries.deliver(Outgoing(target, message, delivery))
         if not self._node.is_alone:
             self._appends.delivered(name, signal.position)
-        history = self.names.get(name)
-        if history is None:
+        if name not in self.names:
             return
-        if signal.target.is_everybody:
-            if history.entries:
-                history.everybody_knows()
-                self._behind.pop(name, None)
-            return
-        now = self._runtime.clock.seconds()
-        history.add(len(signal.data), now)
-        self._behind[name] = history
-        if history.is_due(now):
-            self._plan_progress(name, history, now)
-
-    def _progress(self, name: str, history: NameHistory) -> None:
-        history.progress = None
-        history.progressed_at = self._runtime.clock.seconds()
-        history.everybody_knows()
-        self._behind.pop(name, None)
-        self.progressed(name)
+        if not signal.target.is_everybody:
+            self.progress.logged_for_part(name, len(signal.data))
+        elif name in self.progress.behind:
+            self.progress.everybody_knows(name)
 
 
 def message_of(signal: LoggedSignal) -> Message:

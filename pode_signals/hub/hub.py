@@ -276,7 +276,12 @@ class Hub:
     def route_ended(self, link: Link, *, failed: bool) -> None:
         """The route that converted a connection has ended: a local one is closed."""
         if failed:
-            self.reports.write("routes_failed", "the route that converted {client_id} failed", client_id=link.client_id)
+            self.reports.write(
+                "routes_failed",
+                "the route that converted {client_id} failed",
+                event="function.raised",
+                client_id=link.client_id,
+            )
         if link.is_local:
             code, by = (CloseCode.INTERNAL_ERROR, ClosedBy.ERROR) if failed else (CloseCode.NORMAL, ClosedBy.SERVER)
             link.shut(code, "", by)
@@ -400,6 +405,7 @@ class Hub:
                 "connections of the name {name} with the client id {client_id} take each other's place again and again:"
                 " two clients use one id, such as two tabs of a user; give each an id of its own, or set"
                 " duplicate_client_id to refuse",
+                event="connection.replaced",
                 name=link.name,
                 client_id=link.client_id,
             )

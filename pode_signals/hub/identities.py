@@ -116,16 +116,28 @@ class Identities:
         return self.is_valid(client_id, self._caller_of(request))
 
     def identify(
-        self, name: str, group: str | Sequence[str] | None, client_id: str | int | None, request: RequestRecord
+        self,
+        name: str,
+        group: str | Sequence[str] | None,
+        client_id: str | int | None,
+        request: RequestRecord,
+        known: str | None = None,
     ) -> Identity:
-        """Check a conversion's name, groups and client id, and issue the id."""
+        """Check a conversion's name, groups and client id, and issue the id.
+
+        Args:
+            name, group, client_id: as ``convert`` gives them.
+            request: a record of the client's request.
+            known: the id of a client that comes back, as it was issued, which is valid for this request. It counts in
+                place of ``client_id``, and may have the signature of an older secret.
+        """
         check_name("name", name)
         groups = checked_groups(group)
         self.check_count(groups)
         caller = self._caller_of(request)
         if caller is not None and not caller.address:
             self._warn_of_no_address()
-        return Identity(name, groups, self._issue(client_id, caller))
+        return Identity(name, groups, self._issue(client_id, caller) if known is None else known)
 
     def with_joined(
         self, identity: Identity, back: ComingBack | None, half_open: Link | None = None
@@ -203,12 +215,13 @@ class Identities:
             self._warned = True
             self._log.warn(
                 "signing is strict, and a client on a UNIX socket has no address: no client id is valid that it shows;"
-                ' trusted_proxies=["unix"] takes the address that a proxy reports in X-Forwarded-For'
+                ' trusted_proxies=["unix"] takes the address that a proxy reports in X-Forwarded-For',
+                event="signing.no_address",
             )
 
     def _warn_if_weak(self, signer: Signer) -> None:
         if signer.weak:
-            self._log.warn("a signing secret has under 32 bytes: it can be guessed")
+            self._log.warn("a signing secret has under 32 bytes: it can be guessed", event="signing.short_secret")
 
     def _set_signer(self, signer: Signer | None) -> None:
         if not self._is_empty():

@@ -162,7 +162,8 @@ class Node:
             self._runtime.counters.backplane_reconnects += self._was_up
             self._was_up = True
         level = LogLevel.info if state == UP else LogLevel.warn
-        self._log.emit(level, "backplane: {state}", state=state)
+        event = "backplane.up" if state == UP else "backplane.away"
+        self._log.emit(level, "backplane: {state}", event=event, state=state)
 
     def _failed(self, failure: Failure | None, text: str) -> None:
         self._runtime.counters.callbacks_failed += 1

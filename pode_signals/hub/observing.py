@@ -104,7 +104,13 @@ def _told(reports: Reports, observer: Observer, name: str) -> Told | None:
             method(*args)
         # A fence: who looks on must not hurt those who are looked at.
         except RAISED:
-            reports.failure(f"observer {name}", "{observer}.{name} raised", observer=type(observer).__name__, name=name)
+            reports.failure(
+                f"observer {name}",
+                "{observer}.{name} raised",
+                event="function.raised",
+                observer=type(observer).__name__,
+                name=name,
+            )
 
     return told
 

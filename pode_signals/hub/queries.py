@@ -61,14 +61,20 @@ class Queries:
         """Whether a connection has the name, the client id and the group, where one is given."""
         return self._ask(any, "has_client_id", name, client_id, group)
 
+    def connection(self, name: str, client_id: str) -> Deferred[Member | None]:
+        """The connection of a name with a client id, as a member; None where no node has it."""
+
+        def member(several: Iterable[list[Any]]) -> Member | None:
+            # While one connection replaces another, two nodes may have the id for a moment.
+            return next((_member(name, each) for each in several if each), None)
+
+        return self._ask(member, "connection", name, client_id)
+
     def connections(self, name: str, group: str | None) -> Deferred[tuple[Member, ...]]:
         """The connections of a name, or of one group of it, as members."""
 
         def members(several: Iterable[list[list[Any]]]) -> tuple[Member, ...]:
-            return tuple(
-                Member(name, client_id, tuple(groups), user, info)
-                for client_id, groups, user, info in chain.from_iterable(several)
-            )
+            return tuple(_member(name, each) for each in chain.from_iterable(several))
 
         return self._ask(members, "connections", name, group)
 
@@ -104,13 +110,26 @@ class Queries:
                 return registry.has_name(name)
             case "has_client_id", [name, client_id, group]:
                 return registry.has_client_id(name, client_id, group)
+            case "connection", [name, client_id]:
+                link = registry.get(name, client_id)
+                return () if link is None else _fields(link)
             case "connections", [name, group]:
-                members = map(member_of, registry.select(Target((name,), () if group is None else (group,))))
-                return [(each.client_id, each.groups, each.user, each.info) for each in members]
+                return [_fields(each) for each in registry.select(Target((name,), () if group is None else (group,)))]
             case "count", [name]:
                 return registry.count(name)
         # A newer node asks what this one does not know.
         return None
+
+
+def _fields(link: Link) -> tuple[Any, ...]:
+    """What other nodes are told of a connection whose name they know."""
+    member = member_of(link)
+    return member.client_id, member.groups, member.user, member.info
+
+
+def _member(name: str, fields: list[Any]) -> Member:
+    client_id, groups, user, info = fields
+    return Member(name, client_id, tuple(groups), user, info)
 
 
 def _each_once(several: Iterable[list[str]]) -> tuple[str, ...]:

@@ -56,6 +56,11 @@ F = TypeVar("F", bound=Callable[..., Any])
 # A stream whose client is gone without a word, behind a proxy that does not tell, ends after this time at the latest.
 _STREAM_SECONDS, _SPREAD = 600.0, 0.1
 _STREAM_ID_BYTES = 16
+_EVENTS = {
+    "upgrades_refused": "upgrade.refused",
+    "requests_malformed": "request.malformed",
+    "requests_refused": "request.refused",
+}
 
 
 class _Wanted(NamedTuple):
@@ -172,7 +177,8 @@ class Converter:
             self._auto_upgrade_used = True
             self._log.warn(
                 "auto_upgrade is deprecated, as in Pode: it lets clients in before a route can check them;"
-                " call signals.convert in a route"
+                " call signals.convert in a route",
+                event="auto_upgrade.used",
             )
         state = request_state(request)
         state.unrouted_path = unrouted_path(request)
@@ -205,6 +211,9 @@ class Converter:
             why=refused.description,
             hint=refused.hint,
             limit=limit,
+            event=_EVENTS[kind],
+            address=head.address or "-",
+            request=head.request_id,
         )
 
     def count_handshake(self, head: RequestHead, refused: UpgradeRefused) -> None:
@@ -250,12 +259,20 @@ class Converter:
         return link
 
     def _identified(
-        self, name: str, group: str | Sequence[str] | None, client_id: str | int | None, record: RequestRecord
+        self,
+        name: str,
+        group: str | Sequence[str] | None,
+        client_id: str | int | None,
+        back: ComingBack | None,
+        record: RequestRecord,
     ) -> Identity:
+        known = None if back is None else back.resumption.identity
         # Elsewhere a bad name is a mistake of the application, and raises a ValueError. Here names mostly come from the
         # paths of clients, so the request is refused.
         try:
-            return self.hub.identities.identify(name, group, client_id, record)
+            return self.hub.identities.identify(
+                name, group, client_id, record, known=None if known is None else known.client_id
+            )
         except NameInvalid as invalid:
             raise NameRefused(invalid) from invalid
         except ClientIdInvalid as invalid:
@@ -298,8 +315,8 @@ class Converter:
         wanted = self._as_stream(request, state, head) if is_stream else self._as_websocket(head, subprotocols)
         path, http_route = routed_path(request) if state.unrouted_path is None else (state.unrouted_path, None)
         record = head.record(path, http_route)
-        back, client_id = self._coming_back(wanted.resume, name, client_id, scope, profile, record)
-        identity = self._identified(name, group, client_id, record)
+        back = self._coming_back(wanted.resume, name, client_id, scope, profile, record)
+        identity = self._identified(name, group, client_id, back, record)
         dialogue = None
         if wanted.encoding is not PLAIN_WEBSOCKET:
             settings = self.hub.settings
@@ -353,15 +370,12 @@ class Converter:
         scope: Scope,
         profile: Profile | None,
         record: RequestRecord,
-    ) -> tuple[ComingBack | None, str | int | None]:
-        """What a client offered that comes back, and the client id that it gets."""
+    ) -> ComingBack | None:
+        """What a client offered that comes back; None where it does not."""
         if offered is None:
-            return None, client_id
+            return None
         user = None if profile is None else profile.user
-        back = self.hub.resumes.coming_back(offered, name, user, client_id, scope, record)
-        # It is the same id where ``convert`` gave one, and may have the signature of an older secret.
-        known = back.resumption.identity
-        return back, client_id if known is None else known.client_id
+        return self.hub.resumes.coming_back(offered, name, user, client_id, scope, record)
 
 
 def _upgrade_rules(hub: Hub) -> UpgradeRules:

@@ -17,7 +17,6 @@ from .frames import text_frame
 
 __all__ = [
     "PLAIN_WEBSOCKET",
-    "Closing",
     "Encoding",
     "Message",
     "Outgoing",
@@ -107,34 +106,21 @@ class Message:
         return data
 
 
-@frozen
-class Closing:
-    """The content that closes connections, in place of a message.
-
-    Attributes:
-        code: the close code (RFC 6455 section 7.4).
-        reason: text for the clients.
-    """
-
-    code: int
-    reason: str
-
-
 class Outgoing:
-    """A send or a close on its way to the connections that it is for, on whatever node they are.
+    """A send on its way to the connections that it is for, on whatever node they are.
 
     Args:
         target: the connections.
-        content: the message for these connections, or the close.
+        message: the message for these connections.
         tally: the delivery in which this node counts recipients; None where nobody on this node asks, as for the send
             of another node.
     """
 
-    __slots__ = ("content", "tally", "target")
+    __slots__ = ("message", "tally", "target")
 
-    def __init__(self, target: Target, content: Message | Closing, tally: Any = None) -> None:
+    def __init__(self, target: Target, message: Message, tally: Any = None) -> None:
         self.target = target
-        self.content = content
+        self.message = message
         self.tally = tally
 
 

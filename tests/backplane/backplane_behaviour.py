@@ -11,7 +11,7 @@ from twisted.internet.defer import CancelledError, Deferred, fail, succeed
 from pode_signals.backplane.contract import Answers, Question
 from pode_signals.core.model import Target
 from pode_signals.errors import BackplaneUnavailable
-from pode_signals.wire.message import Closing, Message, Outgoing
+from pode_signals.wire.message import Message, Outgoing
 
 
 class BackplaneBehaviour:
@@ -19,7 +19,7 @@ class BackplaneBehaviour:
         """S17.1: what is published has been delivered here, as it is and in order, when ``publish`` returns."""
         outgoing = [
             Outgoing(ROOM, Message(b"1")),
-            Outgoing(Target(None), Closing(1000, "bye")),
+            Outgoing(Target(None), Message(b"0")),
             Outgoing(ROOM, Message(b"2")),
         ]
         for each in outgoing:

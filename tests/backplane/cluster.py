@@ -32,7 +32,7 @@ from pode_signals.backplane.memory_presence import MemoryPresence
 from pode_signals.backplane.memory_values import KeptValues
 from pode_signals.core.model import Target
 from pode_signals.errors import BackplaneUnavailable, HistoryUnavailable
-from pode_signals.wire.message import Closing, Message, Outgoing
+from pode_signals.wire.message import Message, Outgoing
 
 __all__ = ["Cluster", "ClusterBackplane"]
 
@@ -296,20 +296,19 @@ class ClusterBackplane:
             return
         for node in self.cluster.nodes:
             if node is not self:
-                self.commands.take(partial(node.hears, partial(node.gets, outgoing.target, outgoing.content)))
+                self.commands.take(partial(node.hears, partial(node.gets, outgoing.target, outgoing.message)))
 
-    def gets(self, target: Target, content: Message | Closing) -> None:
+    def gets(self, target: Target, message: Message) -> None:
         """Deliver what another node has published."""
-        if isinstance(content, Message):
-            content = Message(
-                content.payload,
-                content.key,
-                is_text=content.is_text,
-                groups=content.groups,
-                acknowledgement=content.acknowledgement,
-            )
         if self._deliver is not None:
-            self._deliver(Outgoing(target, content))
+            copy = Message(
+                message.payload,
+                message.key,
+                is_text=message.is_text,
+                groups=message.groups,
+                acknowledgement=message.acknowledgement,
+            )
+            self._deliver(Outgoing(target, copy))
 
     def hears(self, function: Callable[[], object]) -> None:
         """Another node, or the store, tells this one something."""

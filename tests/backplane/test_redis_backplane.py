@@ -12,7 +12,7 @@ from twisted.internet.defer import Deferred, succeed
 from pode_signals.backplane.contract import Answers, HistoryLimits, Question
 from pode_signals.core.envelope import Envelope, Envelopes
 from pode_signals.core.model import Target
-from pode_signals.wire.message import Closing, Message, Outgoing
+from pode_signals.wire.message import Message, Outgoing
 
 LIMITS = HistoryLimits(messages=3, max_bytes=1_000, seconds=60)
 __all__ = ["clocked_server", "world"]
@@ -46,25 +46,22 @@ class TestBackplane(BackplaneBehaviour):
         assert other.result(other.backplane.once("backup 12:01", 60)) is True
 
 
-def test_sends_and_closes(world: World) -> None:
+def test_sends(world: World) -> None:
     """S17.1: what one node publishes is delivered once there and once on each other node that has the name."""
     one, other, third = (_with_members(world) for _ in range(3))
     target = Target(("Room",), ("red",), ("ada",), ("bob",))
     message = Message(b'"\xc3\xa9"', "key", is_text=True, groups=("red",), acknowledgement="n.1")
     one.backplane.publish(Outgoing(target, message))
-    one.backplane.publish(Outgoing(ROOM, Closing(4000, "over")))
     world.settle()
-    assert [each.content for each in one.delivered] == [message, Closing(4000, "over")]
+    assert [each.message for each in one.delivered] == [message]
     for node in (other, third):
-        sent, closed = node.delivered
+        (sent,) = node.delivered
         assert sent.target == target
-        found = sent.content
-        assert isinstance(found, Message)
+        found = sent.message
         assert (found.payload, found.key, found.is_text, found.groups, found.acknowledgement, sent.tally) == (
             *(b'"\xc3\xa9"', "key", True, ("red",), "n.1"),
             None,
         )
-        assert (closed.target, closed.content) == (ROOM, Closing(4000, "over"))
 
 
 def test_several_names_and_every_name(world: World) -> None:
@@ -158,8 +155,6 @@ HOSTILE: dict[str, tuple[str, Callable[[NodeOnRedis], bytes]]] = {
     "old": ("envelopes_replayed", lambda node: _forged(node, at_ms=node.backplane._node.redis_ms() - 61_000)),
     "of the future": ("envelopes_replayed", lambda node: _forged(node, at_ms=node.backplane._node.redis_ms() + 61_000)),
     "own": ("", lambda node: _forged(node, sender=node.backplane.node)),
-    "a close without a code": ("envelopes_malformed", lambda node: _forged(node, kind="close")),
-    "a close with another code": ("envelopes_malformed", lambda node: _forged(node, kind="close", more=["x", 1])),
 }
 
 

@@ -314,6 +314,10 @@ def test_questions() -> None:
         Member("Room", "ada", ("red",), "lovelace"),
         Member("Room", "bob", ("red", "blue")),
     )
+    bob = nodes.settled(ask.connection("Room", "bob", cluster=True))
+    assert bob is not None
+    assert (bob.client_id, bob.groups) == ("bob", ("red", "blue"))
+    assert nodes.settled(ask.connection("Room", "nobody", cluster=True)) is None
     assert [nodes.settled(ask.has_name(each, cluster=True)) for each in ("Hall", "Nobody")] == [True, False]
     assert [nodes.settled(ask.has_client_id("Room", "bob", each, cluster=True)) for each in ("blue", "no")] == [
         True,

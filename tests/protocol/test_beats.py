@@ -122,9 +122,9 @@ def test_no_timer_is_left() -> None:
     world.turn()
     for _ in range(10):
         world.signals.send("x", name="Room", client_id=talker.connection.client_id)
-    assert hub_of(world.signals).histories.names["Room"].progress is not None
+    assert hub_of(world.signals).histories.progress.behind["Room"].call is not None
     talker.cut()
-    assert hub_of(world.signals).histories.names["Room"].progress is None
+    assert hub_of(world.signals).histories.progress.behind == {}
     left = {getattr(each.func, "__qualname__", "") for each in world.clock.getDelayedCalls()}
     # The Site's clock for its access log.
     assert left == {"HTTPFactory._updateLogDateTime"}

@@ -37,7 +37,7 @@ _STOP_SECONDS = 2.0
 class RedisBackplane:
     """Follows the contract :class:`~pode_signals.backplane.contract.Backplane` with a Redis that all nodes share.
 
-        Signals(backplane=RedisBackplane("rediss://:password@redis.example", key=os.environ["PODE_SIGNALS_KEY"]))
+        Signals(backplane=RedisBackplane("rediss://:password@redis.example", key=os.environ["CHAT_KEY"]))
 
     What a node sends is delivered on that node at once, whatever the state of Redis is; other nodes get what Redis
     passes on. What names keep a history of goes by way of Redis on all nodes, in one order, and nothing of that is lost

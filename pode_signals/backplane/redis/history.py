@@ -18,6 +18,7 @@ from .channels import LOGGED
 from .connection import RedisLost, RedisRefused
 from .name_log import PAGE_ENTRIES, NameLog, entry_of, opened, signal_of
 from .node import RedisNode
+from .recent_answers import RecentAnswers
 from .scripts import FORGET, RESUME
 
 __all__ = ["RedisHistoryLog", "unavailable"]
@@ -53,7 +54,8 @@ class RedisHistoryLog:
         self._waiting = 0
         self._waiting_bytes = 0
         self._when_written: list[Deferred[None]] = []
-        self._questions: dict[tuple[Any, ...], list[Deferred[Missed]]] = {}
+        self._questions: dict[tuple[str, Position, Position, int | None], list[Deferred[Missed]]] = {}
+        self._recent = RecentAnswers()
         node.channels.on(LOGGED, self._published)
 
     def follow(
@@ -66,7 +68,7 @@ class RedisHistoryLog:
         """Deliver entries from now on."""
         found = self._names.get(name)
         if found is None:
-            found = self._names[name] = NameLog(self._node, name, limits)
+            found = self._names[name] = NameLog(self._node, name, limits, self._recent)
         if found.deliver_to is None:
             self._line.append(name)
         found.limits = limits
@@ -93,6 +95,7 @@ class RedisHistoryLog:
     def forget(self, name: str) -> None:
         """Deliver no more entries of a name, and drop its log for all nodes."""
         self.unfollow(name)
+        self._recent.forget(name)
         if self._names.pop(name, None) is not None:
             self._node.client.run(FORGET, self._node.keys.log(name)).addErrback(_ignore)
 
@@ -106,7 +109,7 @@ class RedisHistoryLog:
         found = self._names.get(name)
         if found is None:
             # Other nodes may follow it. There are few such names at a time: they go when nothing waits for them.
-            found = self._names[name] = NameLog(self._node, name, None)
+            found = self._names[name] = NameLog(self._node, name, None, self._recent)
         sealed_id, sealed = self._node.seal("log", target, data, is_text=is_text, acknowledgement=acknowledgement)
         full = self._waiting >= self._max_waiting or self._waiting_bytes + len(sealed) > self._max_waiting_bytes
         if full and self._waiting:
@@ -140,10 +143,13 @@ class RedisHistoryLog:
         return None if found is None or found.deliver_to is None else found.position
 
     def missed(self, name: str, since: Position, until: Position, limit: int | None = None) -> Deferred[Missed]:
-        """The entries after a position. Those who ask the same at the same time share one answer."""
+        """The entries after a position. Those who ask the same, at the same time or soon after, share one answer."""
         if not (_is_position(since) and _is_position(until)) or since.epoch != until.epoch:
             return succeed(_INCOMPLETE)
         key = (name, since, until, limit)
+        recent = self._recent.get(name, key[1:], self._node.now())
+        if recent is not None:
+            return succeed(recent)
         asked = self._questions.get(key)
         answer: Deferred[Missed] = Deferred()
         if asked is not None:
@@ -153,6 +159,8 @@ class RedisHistoryLog:
 
         def answered(result: Missed | Failure) -> None:
             del self._questions[key]
+            if isinstance(result, Missed):
+                self._recent.keep(name, key[1:], result, self._node.now())
             for each in asked:
                 if not each.called:
                     each.callback(result)
@@ -209,6 +217,7 @@ class RedisHistoryLog:
     def look(self) -> None:
         """Called once a second: give up what has waited too long, and look at some logs."""
         now, is_up = self._node.now(), self._node.client.is_up
+        self._recent.drop_old(now)
         for found in tuple(self._names.values()):
             if len(found.writer):
                 found.writer.give_up(now)

@@ -1,14 +1,13 @@
-"""Sends and closes to names that keep no history: at once on this node, at most once on the others."""
+"""Sends to names that keep no history: at once on this node, at most once on the others."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 from twisted.python.failure import Failure
 
 from ...core.envelope import Envelope, Unopened
-from ...wire.message import Closing, Message, Outgoing
+from ...wire.message import Message, Outgoing
 from .channels import ENVELOPE
 from .node import RedisNode
 
@@ -44,21 +43,18 @@ class LiveSends:
         deliver(outgoing)
         if deliver is _to_nobody:
             return
-        node, target, content = self._node, outgoing.target, outgoing.content
+        node, target, message = self._node, outgoing.target, outgoing.message
         if not node.client.is_up or node.client.pending_bytes > self._max_waiting_bytes:
             node.count("sends_not_passed_on")
             return
-        if isinstance(content, Closing):
-            _, sealed = node.seal("close", target, b"", more=[content.code, content.reason])
-        else:
-            _, sealed = node.seal(
-                "live",
-                target,
-                content.payload,
-                is_text=content.is_text,
-                key=content.key,
-                acknowledgement=content.acknowledgement,
-            )
+        _, sealed = node.seal(
+            "live",
+            target,
+            message.payload,
+            is_text=message.is_text,
+            key=message.key,
+            acknowledgement=message.acknowledgement,
+        )
         names = target.names
         channels = [node.keys.every] if names is None else [node.keys.channel(name) for name in names]
         for channel in channels:
@@ -88,14 +84,9 @@ class LiveSends:
             self._take(envelope)
 
     def _opened(self, content: bytes, where: str) -> Envelope | None:
-        found = self._node.opened(content, ("live", "close"), where)
-        if found is None or found.sender == self._node.name:
-            # What this node has sent it has delivered.
-            return None
-        if found.kind == "close" and not _is_closing(found.more):
-            self._node.refuse(Unopened.MALFORMED, where)
-            return None
-        return found
+        found = self._node.opened(content, ("live",), where)
+        # What this node has sent it has delivered.
+        return None if found is None or found.sender == self._node.name else found
 
     def _is_new(self, envelope: Envelope) -> bool:
         names = envelope.target.names
@@ -103,10 +94,6 @@ class LiveSends:
         return self._node.is_new(envelope, "a channel", is_told=names is None or len(names) == 1)
 
     def _take(self, envelope: Envelope) -> None:
-        if envelope.kind == "close":
-            code, reason = envelope.more
-            self._deliver(Outgoing(envelope.target, Closing(code, reason)))
-            return
         message = Message(
             envelope.payload,
             envelope.key,
@@ -115,10 +102,6 @@ class LiveSends:
             acknowledgement=envelope.acknowledgement,
         )
         self._deliver(Outgoing(envelope.target, message))
-
-
-def _is_closing(more: Any) -> bool:
-    return type(more) is list and [*map(type, more)] == [int, str]
 
 
 def _to_nobody(outgoing: Outgoing) -> None:

@@ -19,6 +19,7 @@ from ...errors import BackplaneUnavailable
 from .channels import LOGGED
 from .connection import RedisRefused
 from .node import RedisNode
+from .recent_answers import RecentAnswers
 from .scripts import APPEND, CATCH_UP, OPEN
 
 __all__ = ["PAGE_ENTRIES", "NameLog", "entry_of", "opened", "signal_of"]
@@ -39,6 +40,7 @@ class NameLog:
         node: this node.
         name: the name.
         limits: as above.
+        recent: the answers of logs that still count.
 
     Attributes:
         limits: how much of it is kept; None where this node has not followed it, and so does not know.
@@ -48,8 +50,9 @@ class NameLog:
         is_heard: whether the channel of the name is listened to.
     """
 
-    def __init__(self, node: RedisNode, name: str, limits: HistoryLimits | None) -> None:
+    def __init__(self, node: RedisNode, name: str, limits: HistoryLimits | None, recent: RecentAnswers) -> None:
         self._node = node
+        self._recent = recent
         self._name = name
         self._keys = node.keys.log(name)
         self._channel = node.keys.channel(name)
@@ -123,6 +126,7 @@ class NameLog:
 
     def deliver(self, position: Position, content: Envelope) -> None:
         """An entry comes."""
+        self._recent.forget(self._name)
         if content.sender == self._node.name:
             self.writer.seen(content.id, position)
         if self.deliver_to is not None:
@@ -130,6 +134,7 @@ class NameLog:
 
     def broken(self, position: Position) -> None:
         """Entries may be lost for this node."""
+        self._recent.forget(self._name)
         self._node.count("breaks")
         if self.broken_to is not None:
             self.broken_to(position)

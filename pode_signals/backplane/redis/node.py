@@ -135,14 +135,14 @@ class RedisNode:
             self.warn(f"refused {code}", f"{text}: Redis answers {{code}}; see docs/scaling.md", code=code, **fields)
             return
         self.count("callbacks_failed")
-        log.failure(text, failure, **fields)
+        log.failure(text, failure, event="defect", **fields)
 
     def warn(self, kind: str, text: str, **fields: Any) -> None:
         """Write a line, unless one of its kind was written within a minute."""
         now = self.now()
         if now - self._lines.get(kind, -_LINE_SECONDS) >= _LINE_SECONDS:
             self._lines[kind] = now
-            log.warn(text, **fields)
+            log.warn(text, event="backplane.rejected", **fields)
 
     def why_away(self, otherwise: str) -> str:
         """Why Redis can't be asked, or another reason where it can."""
