@@ -238,8 +238,14 @@ class TestJobs:
         assert values(metrics, "job_runs_total") == {"tick": 3}
         signals.add_timer("tick", 1, lambda: None)
         turn(signals, seconds=1)
-        assert values(metrics, "job_runs_total") == {"tick": 4}
+        turn(signals, seconds=1)
+        assert values(metrics, "job_runs_total") == {"tick": 5}
         assert values(metrics, "job_running") == {"tick": 0}
+        # This time nobody looks between.
+        signals.remove_timer("tick")
+        signals.add_timer("tick", 1, lambda: None)
+        turn(signals, seconds=1)
+        assert values(metrics, "job_runs_total") == {"tick": 6}
 
 
 class TestMeasures:
