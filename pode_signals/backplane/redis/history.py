@@ -91,11 +91,11 @@ class RedisHistoryLog:
         if found is not None and found.deliver_to is not None:
             self._line.remove(name)
             found.unfollow()
+            self._recent.forget(name)
 
     def forget(self, name: str) -> None:
         """Deliver no more entries of a name, and drop its log for all nodes."""
         self.unfollow(name)
-        self._recent.forget(name)
         if self._names.pop(name, None) is not None:
             self._node.client.run(FORGET, self._node.keys.log(name)).addErrback(_ignore)
 
@@ -147,7 +147,10 @@ class RedisHistoryLog:
         if not (_is_position(since) and _is_position(until)) or since.epoch != until.epoch:
             return succeed(_INCOMPLETE)
         key = (name, since, until, limit)
-        recent = self._recent.get(name, key[1:], self._node.now())
+        found = self._names.get(name)
+        # Only who is told of each entry knows that an answer is the last one.
+        follows = found is not None and found.deliver_to is not None
+        recent = self._recent.get(name, key[1:], self._node.now()) if follows else None
         if recent is not None:
             return succeed(recent)
         asked = self._questions.get(key)
@@ -159,13 +162,12 @@ class RedisHistoryLog:
 
         def answered(result: Missed | Failure) -> None:
             del self._questions[key]
-            if isinstance(result, Missed):
+            if isinstance(result, Missed) and follows:
                 self._recent.keep(name, key[1:], result, self._node.now())
             for each in asked:
                 if not each.called:
                     each.callback(result)
 
-        found = self._names.get(name)
         ready = found.when_known() if found is not None else succeed(True)
         ready.addCallback(lambda _: self._missed(name, since, until, limit)).addBoth(answered)
         return answer
