@@ -1,4 +1,4 @@
-"""Several nodes that share a Redis of their own, with their clients, as processes of ours. It ends only what it started."""
+"""Several nodes that share a Redis, with their clients, as processes of ours. It ends only what it started."""
 
 from __future__ import annotations
 
@@ -15,14 +15,16 @@ from processes import Failed, Pair, free_port
 __all__ = ["OnePort", "TwoNodes"]
 
 _SETTLE_SECONDS = 1.0
+_SENDERS = 8
 
 
 class TwoNodes(Pair):
-    """Two nodes: a client that sends at the first one, and all other clients at the second.
+    """Two nodes: clients that send in turn at the first one, and others at the second. All are in one room.
 
     Args:
         server: what a node is.
-        clients: how many clients connect.
+        senders: how many clients are at the first node.
+        receivers: how many clients are at the second node.
         work: the folder of what was installed and compiled.
 
     Raises:
@@ -32,11 +34,12 @@ class TwoNodes(Pair):
         redis_bytes: what Redis takes for each client.
     """
 
-    def __init__(self, server: Server, clients: int, work: Path) -> None:
+    def __init__(self, server: Server, senders: int, receivers: int, work: Path) -> None:
         self.redis_bytes = 0.0
+        self._senders = senders
         self._folder = tempfile.TemporaryDirectory(prefix="pode_signals-redis-", ignore_cleanup_errors=True)
         self._clocks: dict[str, int] = {}
-        super().__init__(server, clients, work)
+        super().__init__(server, senders + receivers, work)
 
     def phase(self, phase: str) -> dict[str, Any]:
         """Run a phase; the answer has the CPU time of each process for a message as well, and messages a second."""
@@ -44,7 +47,7 @@ class TwoNodes(Pair):
         answer = super().phase(phase)
         spent = {name: us - before[name] for name, us in self._cpu_us().items()}
         # What each message comes to is one delivery to each client that receives.
-        messages = answer["units"] / (answer["clients"] - 1)
+        messages = answer["units"] / (answer["clients"] - self._senders)
         if not messages:
             raise Failed(f"{phase}: nothing came to the other node")
         answer.update({f"{name}_cpu_us": us / messages for name, us in spent.items()})
@@ -63,7 +66,10 @@ class TwoNodes(Pair):
         sender, receiver = (self._serve(server, port, work, REDIS=url) for port in ports)
         self._clocks.update({"sender": _clock_of(sender), "receiver": _clock_of(receiver)})
         before = self._redis_memory()
-        self._generate(server, receiver, clients, work, ["-q", str(ports[0]), "-p", str(ports[1])])
+        options = ["-q", str(ports[0]), "-p", str(ports[1]), "-s", str(self._senders)]
+        # Those who take a connection of Redis for each client that comes have a bound on these.
+        options += ["-c", "8"] if server.is_slow else []
+        self._generate(server, receiver, clients, work, options)
         # Who has come is told to Redis in batches.
         time.sleep(_SETTLE_SECONDS)
         self.redis_bytes = (self._redis_memory() - before) / clients
@@ -98,7 +104,7 @@ class OnePort(TwoNodes):
     Args:
         server: what a node is.
         nodes: how many.
-        clients: how many clients connect.
+        clients: how many clients connect; the first eight of them send in turn.
         work: the folder of what was installed and compiled.
 
     Raises:
@@ -107,10 +113,10 @@ class OnePort(TwoNodes):
 
     def __init__(self, server: Server, nodes: int, clients: int, work: Path) -> None:
         self._nodes = nodes
-        super().__init__(server, clients, work)
+        super().__init__(server, _SENDERS, clients - _SENDERS, work)
 
     def phase(self, phase: str) -> dict[str, Any]:
-        """Run a phase; the answer has the CPU time of the nodes and of Redis for a delivery, and deliveries a second."""
+        """Run a phase; the answer has the CPU time of nodes and of Redis for a delivery, and deliveries a second."""
         before = self._cpu_us()
         answer = Pair.phase(self, phase)
         spent = {name: us - before[name] for name, us in self._cpu_us().items()}
@@ -125,7 +131,7 @@ class OnePort(TwoNodes):
             # In place of this the command will have an option; the kernel does the same.
             process = self._serve(server, port, work, REDIS=url, REUSE_PORT="1")
             self._clocks[f"node{number}"] = _clock_of(process)
-        self._generate(server, process, clients, work, ["-p", str(port)])
+        self._generate(server, process, clients, work, ["-p", str(port), "-s", str(_SENDERS)])
 
 
 def _clock_of(process: subprocess.Popen[bytes]) -> int:

@@ -4,10 +4,10 @@
  * on the standard input; for the opening and for each phase one line of JSON goes out. Between phases it answers pings.
  *
  * usage: loadgen -p PORT -P SERVER_PID -n CLIENTS [-u PATH] [-f plain|wrapped|socketio] [-c CONNECTING_AT_ONCE]
- *                [-q PORT_OF_THE_SENDER]
+ *                [-q PORT_OF_THE_SENDERS] [-s SENDERS]
  *
- * With -q the first client, which is the one that sends, connects to another server than all others, and what it gets
- * itself does not count: only what comes from one server to the clients of the other one does.
+ * With -q the first clients, which are those that send in turn, connect to another server than all others, and what they
+ * get themselves does not count: only what comes from one server to the clients of the other one does.
  *
  *   all:M:SIZE         M messages, one after the other, each sent to all clients
  *   group:M:SIZE       the same to a group of 10
@@ -53,7 +53,7 @@ struct client {
 };
 
 static struct client *clients;
-static int client_count = 1000, at_once = 64, port, sender_port, recipients, poller;
+static int client_count = 1000, at_once = 64, port, sender_port, sender_count = 1, recipients, poller;
 static enum form form = PLAIN;
 static const char *path = "/ws";
 static long server_pid;
@@ -192,7 +192,7 @@ static void take_frame(struct client *client, int opcode, char *payload, uint64_
         return;
     if (form == SOCKETIO && !is_socketio_message(client, payload, size))
         return;
-    if (sender_port && client == clients)
+    if (sender_port && client < clients + sender_count)
         return;
     delivered++;
     if (timing)
@@ -283,7 +283,7 @@ static void start_client(int index) {
     own.sin_addr.s_addr = htonl(0x7f000101 + index % SOURCES); /* 127.0.1.1 and up: never the servers' own address */
     if (bind(client->fd, (struct sockaddr *)&own, sizeof own))
         fail("bind");
-    server.sin_port = htons(sender_port && index == 0 ? sender_port : port);
+    server.sin_port = htons(sender_port && index < sender_count ? sender_port : port);
     server.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
     if (connect(client->fd, (struct sockaddr *)&server, sizeof server) && errno != EINPROGRESS)
         fail("connect");
@@ -435,7 +435,7 @@ static const char *rate(double per_second, double seconds, int size) {
     while (sent < messages || delivered < messages * recipients) {
         uint64_t due = start + sent * interval, time = now();
         if (sent < messages && time >= due) {
-            put_message(&clients[0], "all", size);
+            put_message(&clients[sent % sender_count], "all", size);
             sent++;
             continue;
         }
@@ -453,7 +453,7 @@ static void flow(int window, double seconds, int size) {
     end_wall = time;
     while (!dead && (time < until || (delivered < sent * recipients && time < end_wall + 1000000000))) {
         if (time < until && sent - delivered / recipients < (uint64_t)window) {
-            put_message(&clients[0], "all", size);
+            put_message(&clients[sent % sender_count], "all", size);
             sent++;
         } else {
             pump(5);
@@ -528,7 +528,7 @@ static void run_phase(char *line) {
 
 static void read_arguments(int count, char **arguments) {
     int option;
-    while ((option = getopt(count, arguments, "p:P:n:u:f:c:q:")) != -1) {
+    while ((option = getopt(count, arguments, "p:P:n:u:f:c:q:s:")) != -1) {
         switch (option) {
         case 'p': port = atoi(optarg); break;
         case 'P': server_pid = atol(optarg); break;
@@ -536,13 +536,14 @@ static void read_arguments(int count, char **arguments) {
         case 'u': path = optarg; break;
         case 'c': at_once = atoi(optarg); break;
         case 'q': sender_port = atoi(optarg); break;
+        case 's': sender_count = atoi(optarg); break;
         case 'f': form = !strcmp(optarg, "socketio") ? SOCKETIO : !strcmp(optarg, "wrapped") ? WRAPPED : PLAIN; break;
         default: exit(1);
         }
     }
-    recipients = client_count - (sender_port != 0);
-    if (!port || !server_pid || client_count < (sender_port ? 2 : GROUP_SIZE) || clock_getcpuclockid(server_pid, &server_clock)) {
-        fprintf(stderr, "needed: -p PORT, -P the pid of the server, -n 10 or more clients, or 2 with -q\n");
+    recipients = client_count - (sender_port ? sender_count : 0);
+    if (!port || !server_pid || sender_count < 1 || recipients < (sender_port ? 1 : GROUP_SIZE) || clock_getcpuclockid(server_pid, &server_clock)) {
+        fprintf(stderr, "needed: -p PORT, -P the pid of the server, -n 10 or more clients, with -q more than those that send\n");
         exit(1);
     }
 }

@@ -13,8 +13,9 @@ import random
 import sys
 import tempfile
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +39,7 @@ class Sizes:
 
     Attributes:
         rounds: how often each phase is repeated.
+        room: how many clients each node has in the room.
         per_second: how many messages a second are sent where the time of each is measured.
         seconds: how long a phase takes.
         window: how many messages are under way where they go as fast as they can.
@@ -46,6 +48,7 @@ class Sizes:
     """
 
     rounds: int
+    room: int
     per_second: int
     seconds: float
     window: int
@@ -53,8 +56,8 @@ class Sizes:
     port_clients: int
 
 
-FULL = Sizes(9, 1_000, 3.0, 256, 4_000, 1_000)
-QUICK = Sizes(1, 200, 0.3, 16, 100, 20)
+FULL = Sizes(9, 8, 1_000, 3.0, 256, 4_000, 1_000)
+QUICK = Sizes(1, 8, 200, 0.3, 16, 100, 20)
 
 
 @dataclass
@@ -81,11 +84,10 @@ class Measurement:
         """A message from the client of one node to that of another, at a rate and as fast as it goes."""
         sizes = self.sizes
         phases = [f"rate:{sizes.per_second}:{sizes.seconds}:200", f"flow:{sizes.window}:{sizes.seconds}:200"]
-        labels = [label for label in self.labels if label != "pode-members"]
         running: dict[str, TwoNodes] = {}
         try:
-            for label in labels:
-                self._start(running, label, lambda label=label: TwoNodes(NODES[label], 2, self.work))  # type: ignore[misc]
+            for label in self.labels:
+                self._start(running, label, partial(TwoNodes, NODES[label], sizes.room, sizes.room, self.work))
             for number in range(sizes.rounds):
                 say(f"two nodes: round {number + 1} of {sizes.rounds}")
                 steps = [(label, phase) for label in running for phase in phases]
@@ -102,7 +104,7 @@ class Measurement:
             if label == "pode-disk":
                 continue
             running: dict[str, TwoNodes] = {}
-            self._start(running, label, lambda label=label: TwoNodes(NODES[label], self.sizes.members, self.work))  # type: ignore[misc]
+            self._start(running, label, partial(TwoNodes, NODES[label], 1, self.sizes.members, self.work))
             for nodes in running.values():
                 row = {**nodes.opening, "redis_bytes": nodes.redis_bytes}
                 self.rows.append({**row, "plan": "members", "label": label, "round": 0, "phase": "open"})
@@ -115,11 +117,7 @@ class Measurement:
         running: dict[str, OnePort] = {}
         try:
             for label, count in (("1", 1), ("2", 2)):
-                self._start(
-                    running,
-                    label,
-                    lambda count=count: OnePort(NODES[_PORT_LABEL], count, sizes.port_clients, self.work),  # type: ignore[misc]
-                )
+                self._start(running, label, partial(OnePort, NODES[_PORT_LABEL], count, sizes.port_clients, self.work))
             for number in range(sizes.rounds):
                 say(f"one port: round {number + 1} of {sizes.rounds}")
                 steps = [(label, phase) for label in running for phase in phases]
@@ -164,7 +162,7 @@ def main() -> int:
     sizes = QUICK if options.quick else FULL
     rounds = options.rounds or sizes.rounds
     labels = [label for label in options.only if label not in missing]
-    run = Measurement(labels, Sizes(**{**vars(sizes), "rounds": rounds}), work)
+    run = Measurement(labels, replace(sizes, rounds=rounds, room=options.room), work)
     run.failures += missing.items()
     for part in options.parts:
         {"nodes": run.two_nodes, "memory": run.memory, "port": run.one_port}[part]()
@@ -188,6 +186,7 @@ def read_options() -> argparse.Namespace:
     temporary = Path(tempfile.gettempdir())
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0] if __doc__ else None)
     parser.add_argument("--rounds", type=int, help="repetitions of each phase (9; 1 with --quick)")
+    parser.add_argument("--room", type=int, default=FULL.room, help="clients of the room at each node (%(default)s)")
     parser.add_argument("--quick", action="store_true", help="few messages: tells that all works, and no more")
     parser.add_argument("--only", default=",".join(NODES), help="whom to measure (%(default)s)")
     parser.add_argument("--parts", default="nodes,memory,port", help="what to measure (%(default)s)")
@@ -202,8 +201,8 @@ def read_options() -> argparse.Namespace:
         setattr(options, name, given)
         if unknown := sorted(set(given) - set(known)):
             parser.error(f"--{name}: there is no {', '.join(unknown)}")
-    if options.rounds is not None and options.rounds < 1:
-        parser.error("--rounds: 1 or more")
+    if (options.rounds is not None and options.rounds < 1) or options.room < 1:
+        parser.error("--rounds, --room: 1 or more")
     return options
 
 

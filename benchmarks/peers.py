@@ -79,7 +79,6 @@ NODES = {
         "wrapped",
         redis=("--appendonly", "yes", "--appendfsync", "always"),
     ),
-    "pode-members": Server("pode_signals, live, members shared", "pode_node.py", (), (("MEMBERS", "1"),), "wrapped"),
     "socketio-pubsub": Server(
         "socket.io, redis-adapter",
         "socketio_node.js",
@@ -107,12 +106,14 @@ NODES = {
         "channels_node.py",
         ("channels-redis", "channels", "uvicorn"),
         (("LAYER", "pubsub.RedisPubSubChannelLayer"),),
+        is_slow=True,
     ),
     "channels-core": Server(
         "RedisChannelLayer of channels_redis, channels, uvicorn",
         "channels_node.py",
         ("channels-redis", "channels", "uvicorn"),
         (("LAYER", "core.RedisChannelLayer"),),
+        is_slow=True,
     ),
 }
 """Servers that share a Redis, by their labels."""

@@ -253,9 +253,11 @@ def _number(value: float) -> str:
 
 
 def text_of(spread: Spread | None) -> str:
+    """A figure of a table; a dash for none."""
     return "–" if spread is None else str(spread)
 
 
 def markdown_table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """A table as Markdown."""
     lines = [head, ["---"] * len(head), *rows]
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)

@@ -1,6 +1,6 @@
-"""pode_signals as one of several nodes, as an application has it: SignalsService, Klein, a signal route, RedisBackplane.
+"""pode_signals as one of several nodes: SignalsService, Klein, a signal route, RedisBackplane.
 
-REDIS is the URL. HISTORY=1 keeps a history of the name, MEMBERS=1 shares who is connected; both are of all nodes.
+REDIS is its URL. HISTORY=1 keeps a history of the name.
 REUSE_PORT=1 has several nodes of one machine listen at one port, among which the kernel shares the connections.
 """
 
@@ -22,8 +22,6 @@ backplane = RedisBackplane(os.environ["REDIS"], key="the key that the nodes of a
 signals = Signals(backplane=backplane, messages_per_second=1e9, message_burst=1_000_000_000)
 if os.environ.get("HISTORY"):
     signals.keep_history("Bench", messages=1_000)
-if os.environ.get("MEMBERS"):
-    signals.share_presence("Bench")
 
 
 @app.route("/ws")

@@ -1,4 +1,4 @@
-"""python-socketio on uvicorn as one of several nodes, with its Redis manager (PUB/SUB); WebSockets alone, one room of all."""
+"""python-socketio on uvicorn as one of several nodes, with its Redis manager; WebSockets alone, one room of all."""
 
 from __future__ import annotations
 

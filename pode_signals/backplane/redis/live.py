@@ -49,9 +49,9 @@ class LiveSends:
             node.count("sends_not_passed_on")
             return
         if isinstance(content, Closing):
-            _, sealed = node.seal("close", target, b"", more=[content.code, content.reason])
+            envelope, sealed = node.seal("close", target, b"", more=[content.code, content.reason])
         else:
-            _, sealed = node.seal(
+            envelope, sealed = node.seal(
                 "live",
                 target,
                 content.payload,
@@ -59,6 +59,7 @@ class LiveSends:
                 key=content.key,
                 acknowledgement=content.acknowledgement,
             )
+        node.own.keep(sealed, envelope)
         names = target.names
         channels = [node.keys.every] if names is None else [node.keys.channel(name) for name in names]
         for channel in channels:
@@ -88,9 +89,11 @@ class LiveSends:
             self._take(envelope)
 
     def _opened(self, content: bytes, where: str) -> Envelope | None:
+        # What this node has sent it has delivered.
+        if self._node.own.take(content) is not None:
+            return None
         found = self._node.opened(content, ("live", "close"), where)
         if found is None or found.sender == self._node.name:
-            # What this node has sent it has delivered.
             return None
         if found.kind == "close" and not _is_closing(found.more):
             self._node.refuse(Unopened.MALFORMED, where)
