@@ -6,6 +6,7 @@ REUSE_PORT=1 has several nodes of one machine listen at one port, among which th
 
 from __future__ import annotations
 
+import gc
 import os
 import socket
 from typing import Any
@@ -51,5 +52,12 @@ def endpoints() -> list[Endpoint]:
     return [Endpoint(protocol, listen=adopted) for protocol in ("http", "ws")]
 
 
+def leave_to_itself() -> None:
+    gc.collect()
+    gc.freeze()
+
+
 SignalsService(signals, app.resource(), endpoints()).startService()
+# As the command does, and as the documentation tells those who have a server of their own.
+reactor.callWhenRunning(leave_to_itself)
 reactor.run()
