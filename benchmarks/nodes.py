@@ -164,12 +164,20 @@ def main() -> int:
     labels = [label for label in options.only if label not in missing]
     run = Measurement(labels, replace(sizes, rounds=rounds, room=options.room), work)
     run.failures += missing.items()
-    for part in options.parts:
-        {"nodes": run.two_nodes, "memory": run.memory, "port": run.one_port}[part]()
     about = f"{datetime.now(UTC):%Y-%m-%d}, {rounds} {'round' if rounds == 1 else 'rounds'}, {machine()}"
     about += f", load {load:.1f} before the run"
     if options.quick:
         about = f"Quick run, too small to judge by: {about}"
+    for part in options.parts:
+        {"nodes": run.two_nodes, "memory": run.memory, "port": run.one_port}[part]()
+        # After each part, since a run takes a while.
+        results = written(run, about, options)
+    print(results)
+    return 1 if any(label.startswith("pode") or label in "12" for label, _ in run.failures) else 0
+
+
+def written(run: Measurement, about: str, options: argparse.Namespace) -> str:
+    """Write what has been measured up to now, and give the results as Markdown."""
     results = page(Figures(run.rows), about, run.failures)
     options.output.mkdir(parents=True, exist_ok=True)
     rows = "".join(json.dumps(row) + "\n" for row in run.rows)
@@ -177,8 +185,7 @@ def main() -> int:
     (options.output / "nodes.md").write_text(results, encoding="utf-8")
     if options.document:
         PAGE.write_text(with_results(PAGE.read_text(encoding="utf-8"), results, "nodes"), encoding="utf-8")
-    print(results)
-    return 1 if any(label.startswith("pode") or label in "12" for label, _ in run.failures) else 0
+    return results
 
 
 def read_options() -> argparse.Namespace:
@@ -201,6 +208,8 @@ def read_options() -> argparse.Namespace:
         setattr(options, name, given)
         if unknown := sorted(set(given) - set(known)):
             parser.error(f"--{name}: there is no {', '.join(unknown)}")
+    if not (options.only and options.parts):
+        parser.error("--only, --parts: one or more")
     if (options.rounds is not None and options.rounds < 1) or options.room < 1:
         parser.error("--rounds, --room: 1 or more")
     return options

@@ -18,7 +18,7 @@ from peers import Server
 __all__ = ["Failed", "Pair", "free_port"]
 
 _REPOSITORY = Path(__file__).parent.parent
-_START_SECONDS = 20.0
+_START_SECONDS = 60.0
 _SETTLE_SECONDS = 0.5
 _PHASE_SECONDS = 180.0
 _STOP_SECONDS = 5.0
