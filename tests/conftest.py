@@ -45,6 +45,7 @@ PROGRAMS = {
     "faketime": ("faketime",),
     "systemd": ("systemd-analyze",),
     "promtool": ("promtool",),
+    "cc": ("cc",),
 }
 
 DEBIAN_NODE_PATH = Path("/usr/share/nodejs")

@@ -110,7 +110,7 @@ class RedisHistoryLog:
         if found is None:
             # Other nodes may follow it. There are few such names at a time: they go when nothing waits for them.
             found = self._names[name] = NameLog(self._node, name, None, self._recent)
-        sealed_id, sealed = self._node.seal("log", target, data, is_text=is_text, acknowledgement=acknowledgement)
+        envelope, sealed = self._node.seal("log", target, data, is_text=is_text, acknowledgement=acknowledgement)
         full = self._waiting >= self._max_waiting or self._waiting_bytes + len(sealed) > self._max_waiting_bytes
         if full and self._waiting:
             self._node.count("appends_refused")
@@ -133,8 +133,9 @@ class RedisHistoryLog:
                 self._node.count(f"appends_{outcome}")
                 settled.errback(HistoryUnavailable(self._node.why_away("Redis does not take the message"), outcome))
 
+        self._node.own.keep(sealed, envelope)
         now = self._node.now()
-        found.writer.add(Pending(sealed_id, sealed, len(data), now + self._waiting_seconds, settle), now)
+        found.writer.add(Pending(envelope.id, sealed, len(data), now + self._waiting_seconds, settle), now)
         return settled
 
     def position(self, name: str) -> Position | None:

@@ -47,7 +47,7 @@ class LiveSends:
         if not node.client.is_up or node.client.pending_bytes > self._max_waiting_bytes:
             node.count("sends_not_passed_on")
             return
-        _, sealed = node.seal(
+        envelope, sealed = node.seal(
             "live",
             target,
             message.payload,
@@ -55,6 +55,7 @@ class LiveSends:
             key=message.key,
             acknowledgement=message.acknowledgement,
         )
+        node.own.keep(sealed, envelope)
         names = target.names
         channels = [node.keys.every] if names is None else [node.keys.channel(name) for name in names]
         for channel in channels:
@@ -84,8 +85,10 @@ class LiveSends:
             self._take(envelope)
 
     def _opened(self, content: bytes, where: str) -> Envelope | None:
-        found = self._node.opened(content, ("live",), where)
         # What this node has sent it has delivered.
+        if self._node.own.take(content) is not None:
+            return None
+        found = self._node.opened(content, ("live",), where)
         return None if found is None or found.sender == self._node.name else found
 
     def _is_new(self, envelope: Envelope) -> bool:

@@ -241,7 +241,7 @@ def _words(limits: HistoryLimits | None) -> tuple[int | str, ...]:
 
 def opened(node: RedisNode, name: str, data: bytes) -> Envelope | None:
     """An entry of a name's log; None where this node can't read it."""
-    found = node.envelopes.opened(data)
+    found = node.own.take(data) or node.envelopes.opened(data)
     if not isinstance(found, Unopened) and (found.kind != "log" or found.target.names != (name,)):
         found = Unopened.MISPLACED
     if isinstance(found, Unopened):
