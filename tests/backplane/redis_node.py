@@ -182,7 +182,7 @@ class NodeOnRedis(Node):
             connection.transport.resumeProducing()
 
     def _connections(self) -> tuple[Any, ...]:
-        pair = self.backplane._client._pair
+        pair = self.backplane._client._way
         return () if pair is None else (pair.commands, pair.subscriptions)
 
     def stop(self) -> None:
@@ -245,7 +245,7 @@ class World:
             was_busy = self._is_busy()
             self._turn(0)
             for name in ("commands", "subscriptions"):
-                pairs = [each.backplane._client._pair for each in self._moving() if each.backplane._client.is_up]
+                pairs = [each.backplane._client._way for each in self._moving() if each.backplane._client.is_up]
                 self.result(DeferredList([getattr(pair, name).call("PING") for pair in pairs], consumeErrors=True))
             quiet = 0 if was_busy or self._is_busy() else quiet + 1
 
