@@ -257,11 +257,16 @@ class RedisClient:
 
     def _refused(self, failure: Failure) -> Failure:
         error = failure.value
-        if isinstance(error, RedisRefused) and (error.code in _AWAY or (self._is_cluster and _is_elsewhere(error))):
-            why = f"Redis answers {error.code}"
-            self.reset(why)
-            # Nothing was done, and with the next connection it may be.
-            raise RedisLost(why, was_sent=False)
+        if isinstance(error, RedisRefused):
+            code = error.code
+            if self._is_cluster and _GONE_KEY in error.text:
+                # The script has done nothing that the next try would not do.
+                code = "TRYAGAIN"
+            if code in _AWAY or (self._is_cluster and code in _ELSEWHERE):
+                why = f"Redis answers {code}"
+                self.reset(why)
+                # Nothing was done, and with the next connection it may be.
+                raise RedisLost(why, was_sent=False)
         return failure
 
 
@@ -271,14 +276,6 @@ def _all(answers: Iterable[Deferred[Any]]) -> Deferred[list[Any]]:
 
 def _ignore_lost(failure: Failure) -> None:
     failure.trap(RedisLost, RedisRefused)
-
-
-def _is_elsewhere(error: RedisRefused) -> bool:
-    """Whether a master of a cluster does not have, or not yet, what it was asked for.
-
-    A script that finds this out in the middle has done nothing that the next try would not do.
-    """
-    return error.code in _ELSEWHERE or _GONE_KEY in error.text
 
 
 def _reason(failure: Failure) -> str:
