@@ -234,6 +234,23 @@ def test_the_loss_of_one_connection_is_that_of_both(server: RedisServer, make: M
 
 
 @inline
+def test_a_loss_while_it_connects(server: RedisServer, make: Make, monkeypatch: pytest.MonkeyPatch) -> Steps:
+    """S17.3: a connection that ends while the other one is made ready is not taken for one that is there."""
+    call = RedisConnection.call
+    one = make(server.url)
+
+    def and_cut(connection: RedisConnection, *words: Any) -> Deferred[Any]:
+        if words == ("TIME",) and not one.states:
+            assert one.client._way is not None
+            one.client._way.pairs[0].subscriptions.drop("it was cut")
+        return call(connection, *words)
+
+    monkeypatch.setattr(RedisConnection, "call", and_cut)
+    yield one.up()
+    assert one.states == ["it was cut", "up"]
+
+
+@inline
 def test_a_cable_that_is_pulled(server: RedisServer, make: Make) -> Steps:
     """S17.3: a connection that is cut is made again."""
     with cable_to(server.port) as cable:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import socket
 from collections.abc import Callable, Generator, Iterator
@@ -32,6 +33,7 @@ inline = pytest_twisted.inlineCallbacks
 Steps = Generator[Any, Any, None]
 SCALING = (Path(__file__).parents[2] / "docs" / "scaling.md").read_text(encoding="utf-8")
 RULE = re.search(r"^user pode on >password (.*?)```", SCALING, re.DOTALL | re.MULTILINE)
+LONG = os.environ.get("PODE_SIGNALS_NODES") == "all"
 ALWAYS = ("--appendonly", "yes", "--appendfsync", "always")
 MANY = HistoryLimits(100_000, 2**28, 3_600)
 APPLICATIONS = count(1)
@@ -222,10 +224,11 @@ class OneMaster:
 def test_a_master_is_killed(cluster: RedisCluster) -> Steps:
     """S17.2: kill -9 of the master that has a log: nothing is lost or doubled, and all nodes have one order."""
     master: Any = OneMaster(cluster, Keys("pode").channel("Room"))
-    found = yield kills(reactor, master, nodes=2, messages=600, kills=1)
-    assert found.kills == 1
+    messages, times = (50_000, 20) if LONG else (600, 1)
+    found = yield kills(reactor, master, nodes=2, messages=messages, kills=times)
+    assert found.kills == times
     for node in found.nodes:
-        assert (len(node.delivered), len(set(node.delivered)), node.breaks, node.failed) == (600, 600, [], [])
+        assert (len(node.delivered), len(set(node.delivered)), node.breaks, node.failed) == (messages, messages, [], [])
         assert node.delivered == found.nodes[0].delivered
     cluster.settle()
 
@@ -275,8 +278,8 @@ class Move:
         self.target.say("CLUSTER", "SETSLOT", self.slot, "IMPORTING", self.source.id)
         self.source.say("CLUSTER", "SETSLOT", self.slot, "MIGRATING", self.target.id)
 
-    def keys(self) -> list[str]:
-        """Those that are not moved yet, as far as one answer has them."""
+    def left(self) -> list[str]:
+        """The keys that are not moved yet, as far as one answer has them."""
         return re.findall(r"\$\d+\r\n(.+?)\r\n", self.source.ask("CLUSTER", "GETKEYSINSLOT", self.slot, "99").decode())
 
     def move(self, key: str) -> None:
@@ -285,7 +288,7 @@ class Move:
 
     def finish(self) -> None:
         """The slot has moved."""
-        while keys := self.keys():
+        while keys := self.left():
             self.move(keys[0])
         for server in (self.target, self.source):
             server.say("CLUSTER", "SETSLOT", self.slot, "NODE", self.target.id)
@@ -295,11 +298,19 @@ class Move:
 def migrated(cluster: RedisCluster, key: str) -> Steps:
     """Move the slot of a key to another master, key by key."""
     move = Move(cluster, key)
-    while keys := move.keys():
+    while keys := move.left():
         yield turn(0.02)
         move.move(keys[0])
     yield turn(0.02)
     move.finish()
+
+
+@inlineCallbacks
+def both_migrated(cluster: RedisCluster, keys: Keys) -> Steps:
+    """Move the slots of a log and of the members."""
+    for _ in range(20 if LONG else 1):
+        yield migrated(cluster, keys.channel("Room"))
+        yield migrated(cluster, keys.nodes)
 
 
 @inline
@@ -308,7 +319,7 @@ def test_a_script_whose_keys_are_moved(cluster: RedisCluster, nodes: Nodes) -> S
     one = yield nodes.start()
     yield one.backplane.presence.join(Member("Room", "ada"))
     move = Move(cluster, nodes.keys.nodes)
-    move.move(next(key for key in move.keys() if ":ids:" in key))
+    move.move(next(key for key in move.left() if ":ids:" in key))
     one.backplane.presence.join(Member("Room", "eve")).addErrback(lambda _: None)
     yield until(lambda: len(nodes.states[0]) > 1)
     assert nodes.states[0][1].startswith("Redis answers TRYAGAIN (")
@@ -326,7 +337,7 @@ def test_slots_are_moved(cluster: RedisCluster, nodes: Nodes) -> Steps:
     for client_id in members:
         yield one.backplane.presence.join(Member("Room", client_id))
     sending = Sending(nodes.nodes)
-    moving = migrated(cluster, nodes.keys.channel("Room")).addCallback(lambda _: migrated(cluster, nodes.keys.nodes))
+    moving = both_migrated(cluster, nodes.keys)
     numbers = count()
     while not moving.called:
         number = next(numbers)
@@ -359,6 +370,17 @@ def members_are(node: KillsNode, expected: set[str]) -> Steps:
             found = {member.client_id for member in (yield node.backplane.presence.members("Room"))}
         except BackplaneUnavailable:
             continue
+
+
+@inline
+def test_which_master_is_away(cluster: RedisCluster, nodes: Nodes) -> Steps:
+    """S17.3: where one master ends its connections, the state says which, and all are made again."""
+    yield nodes.start()
+    master = cluster.owner(nodes.keys.nodes)
+    master.say("CLIENT", "KILL", "TYPE", "normal")
+    yield until(lambda: len(nodes.states[0]) > 2)
+    assert nodes.states[0][1].startswith(f"127.0.0.1:{master.port}: it closed the connection (redis+cluster://")
+    assert nodes.states[0][2] == "up"
 
 
 @inline

@@ -157,8 +157,7 @@ class RedisClient:
 
     def reset(self, why: str) -> None:
         """Drop all connections, and connect again."""
-        if self._way is not None:
-            self._way.pairs[0].commands.drop(why)
+        self._lost(why)
 
     # Connecting.
 

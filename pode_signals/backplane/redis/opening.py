@@ -65,7 +65,7 @@ class Opening:
         pairs: tuple[Pair, ...] = ()
         try:
             for master in slots.masters:
-                pairs += ((yield self._pair(self._address.at(*master), lost)),)
+                pairs += ((yield self._master(master, lost)),)
         except BaseException:
             for pair in pairs:
                 pair.drop("another master can't be reached")
@@ -97,6 +97,18 @@ class Opening:
         finally:
             connection.drop("it has told of the slots")
         return read_slots(answer, node.host)
+
+    @inlineCallbacks
+    def _master(self, master: Master, lost: Callable[[str], None]) -> Any:
+        """Both connections to one master. Where they end, or can't be made, the reason says of which."""
+        address = self._address.at(*master)
+        place = str(address).partition("://")[2]
+        try:
+            return (yield self._pair(address, lambda why: lost(f"{place}: {why}")))
+        except RedisLost as error:
+            raise RedisLost(f"{place}: {error.why}", was_sent=False) from None
+        except (ConnectError, DNSLookupError) as error:
+            raise RedisLost(f"{place}: no connection: {error}", was_sent=False) from None
 
     @inlineCallbacks
     def _pair(self, address: RedisAddress, lost: Callable[[str], None]) -> Any:
