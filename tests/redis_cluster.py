@@ -61,6 +61,8 @@ class RedisCluster:
         servers: its nodes.
     """
 
+    node: type[ClusterServer] = ClusterServer
+
     def __init__(self, program: str, folder: Path, *options: str) -> None:
         self._program = program
         self._folder = folder
@@ -90,7 +92,7 @@ class RedisCluster:
         number = len(self.servers)
         folder = self._folder / f"node{number}"
         folder.mkdir()
-        server = ClusterServer(self._program, folder, *self._options)
+        server = self.node(self._program, folder, *self._options)
         self.servers.append(server)
         server.start()
         return server

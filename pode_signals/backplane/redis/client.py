@@ -111,7 +111,11 @@ class RedisClient:
     def stop(self) -> None:
         """End all connections. What waits for an answer fails."""
         self._is_running = False
-        self._drop("this node has stopped")
+        way = None if self._way is None else self._forget()
+        if self._connecting is not None:
+            self._connecting.cancel()
+        if way is not None:
+            way.drop("this node has stopped")
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
@@ -206,20 +210,21 @@ class RedisClient:
         if self._connecting is not None:
             self._lost_meanwhile = why
         elif self._way is not None:
-            self._drop(why)
+            way = self._forget()
             self._is(why)
             self._try_later()
+            # Last: those who wait for answers are told by this, and may ask for the state.
+            way.drop(why)
 
-    def _drop(self, why: str) -> None:
-        was_up, self.is_up = self.is_up, False
+    def _forget(self) -> Way:
+        """Take no more commands."""
         way, self._way = self._way, None
+        assert way is not None
+        was_up, self.is_up = self.is_up, False
         if was_up:
             for function in tuple(self.disconnected):
                 function()
-        if self._connecting is not None:
-            self._connecting.cancel()
-        if way is not None:
-            way.drop(why)
+        return way
 
     def _try_later(self) -> None:
         if self._timer is not None:
