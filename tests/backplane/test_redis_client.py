@@ -13,15 +13,17 @@ from certificate_files import issue
 from cryptography.hazmat.primitives.serialization import Encoding
 from redis_server import RedisServer, redis_server
 from twisted.internet import reactor
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, succeed
 from twisted.internet.task import deferLater
 
 from pode_signals.backplane.redis.address import read_url
+from pode_signals.backplane.redis.backplane import RedisBackplane
 from pode_signals.backplane.redis.client import RedisClient
 from pode_signals.backplane.redis.connection import RedisConnection, RedisLost, RedisRefused
 from pode_signals.backplane.redis.scripts import LOG_SCRIPTS, Script, script
 
 inline = pytest_twisted.inlineCallbacks
+KEY = "a key that all nodes of these tests have"
 Steps = Generator[Any, Any, None]
 
 
@@ -232,6 +234,23 @@ def test_the_loss_of_one_connection_is_that_of_both(server: RedisServer, make: M
 
 
 @inline
+def test_a_loss_while_it_connects(server: RedisServer, make: Make, monkeypatch: pytest.MonkeyPatch) -> Steps:
+    """S17.3: a connection that ends while the other one is made ready is not taken for one that is there."""
+    call = RedisConnection.call
+    one = make(server.url)
+
+    def and_cut(connection: RedisConnection, *words: Any) -> Deferred[Any]:
+        if words == ("TIME",) and not one.states:
+            assert one.client._way is not None
+            one.client._way.pairs[0].subscriptions.drop("it was cut")
+        return call(connection, *words)
+
+    monkeypatch.setattr(RedisConnection, "call", and_cut)
+    yield one.up()
+    assert one.states == ["it was cut", "up"]
+
+
+@inline
 def test_a_cable_that_is_pulled(server: RedisServer, make: Make) -> Steps:
     """S17.3: a connection that is cut is made again."""
     with cable_to(server.port) as cable:
@@ -300,6 +319,11 @@ def test_tls(tmp_path: Path, make: Make) -> Steps:
         good = make(f"rediss://localhost:{port}", authorities=tmp_path / "ca")
         yield good.up()
         assert (yield good.client.call("PING")) == b"PONG"
+        url, trusted = f"rediss://localhost:{port}", tmp_path / "ca"
+        backplane = RedisBackplane(url, key=KEY, ca_file=trusted, reactor=reactor)
+        yield backplane.start(lambda _: None, lambda _: None, lambda _: succeed(None), lambda *_: None)
+        assert backplane.state == "up"
+        yield backplane.stop()
         for url, authorities in (
             (f"rediss://localhost:{port}", None),
             (f"rediss://localhost:{port}", tmp_path / "other"),

@@ -45,7 +45,7 @@ class RedisBackplane:
 
     Args:
         url: ``redis://[[user]:password@]host[:port][/database]``, ``rediss://…`` for TLS, which verifies the
-            certificate, or ``unix:///path``.
+            certificate, ``unix:///path``, or ``redis+cluster://host[:port],…`` with some nodes of a Redis Cluster.
         key: the secret that the nodes of an application have in common, 32 bytes or more; or several secrets, of which
             the first one signs and all verify, while the secret is changed. Nodes drop what none of their keys
             verifies.
@@ -90,7 +90,16 @@ class RedisBackplane:
         secrets = secret_bytes(key if not isinstance(key, (str, bytes)) else (key,))
         self._reactor = reactor
         self._told: Callable[[str], None] = lambda _state: None
-        self._client = RedisClient(self._address, reactor, (*LOG_SCRIPTS, *NODE_SCRIPTS), SystemRandom(), self._changed)
+        self._client = RedisClient(
+            self._address,
+            reactor,
+            (*LOG_SCRIPTS, *NODE_SCRIPTS),
+            SystemRandom(),
+            self._changed,
+            None if ca_file is None else Path(ca_file),
+            # The time that nodes have in common is that by which they live.
+            home=keys.nodes,
+        )
         self._node = RedisNode(self._client, keys, Envelopes(secrets, application), reactor)
         self._secret = hmac.digest(secrets[0], f"{_SHARED_SALT} {application}".encode(), "sha256")
         self.node = self._node.name
