@@ -24,13 +24,14 @@ from twisted.python.failure import Failure
 
 from .address import RedisAddress
 from .connection import Argument, RedisConnection, RedisLost, RedisRefused
-from .scripts import Script
+from .scripts import WRITABLE, Script
 
 __all__ = ["RedisClient"]
 
 _DEADLINE_SECONDS = 2.0
 """How long an answer may take."""
-_CONNECT_SECONDS = 3.0
+_TRY_SECONDS = 1.8
+"""The same for each step of a try to connect. Whoever was tried when an outage ended is tried anew within 2 seconds."""
 _PING_SECONDS = 5.0
 """How often the connection of the subscriptions, on which nothing else may be asked, is tried out."""
 _SHORTEST_PAUSE_SECONDS = 0.1
@@ -97,6 +98,8 @@ class RedisClient:
         self._failed_tries = 0
         self._pair: _Pair | None = None
         self._connecting: Deferred[Any] | None = None
+        # When the last try began.
+        self._began = 0.0
         # The next try, or the next ping.
         self._timer: IDelayedCall | None = None
         self._channels: dict[bytes, Callable[[bytes], None]] = {}
@@ -167,6 +170,7 @@ class RedisClient:
 
     def _connect(self) -> None:
         self._timer = None
+        self._began = self._reactor.seconds()
         self._connecting = self._make().addCallbacks(self._made, self._failed)
 
     @inlineCallbacks
@@ -180,7 +184,10 @@ class RedisClient:
             raise
         self._pair = pair = _Pair(commands, subscriptions)
         subscriptions.received = self._received
-        yield _all(commands.call("SCRIPT", "LOAD", script.text) for script in self._scripts)
+        yield _all(commands.call("SCRIPT", "LOAD", script.text) for script in (WRITABLE, *self._scripts))
+        # A replica takes all of that, and would refuse the first command that writes: the state would change with each
+        # try.
+        yield commands.call("EVALSHA", WRITABLE.sha, 0).addErrback(_unless_away)
         self.told_time((yield commands.call("TIME")))
         subscribed: set[bytes] = set()
         # Others may be wanted meanwhile.
@@ -210,9 +217,9 @@ class RedisClient:
     def _endpoint(self) -> IStreamClientEndpoint:
         address = self._address
         if address.path:
-            return UNIXClientEndpoint(self._reactor, address.path, timeout=_CONNECT_SECONDS)
+            return UNIXClientEndpoint(self._reactor, address.path, timeout=_TRY_SECONDS)
         endpoint: IStreamClientEndpoint = HostnameEndpoint(
-            self._reactor, address.host, address.port, timeout=_CONNECT_SECONDS
+            self._reactor, address.host, address.port, timeout=_TRY_SECONDS
         )
         if address.is_tls:
             endpoint = wrapClientTLS(optionsForClientTLS(address.host, self._trust_root()), endpoint)
@@ -230,6 +237,7 @@ class RedisClient:
         self._connecting = None
         self._failed_tries = 0
         self.is_up = True
+        pair.commands.deadline_seconds = pair.subscriptions.deadline_seconds = _DEADLINE_SECONDS
         self._ping_later()
         self._is("up")
         for function in tuple(self.connected):
@@ -242,7 +250,7 @@ class RedisClient:
             pair.commands.drop("a new connection is made")
             pair.subscriptions.drop("a new connection is made")
         self._is(_reason(failure))
-        self._try_later()
+        self._try_later(self._reactor.seconds() - self._began)
 
     def _lost(self, why: str) -> None:
         """One connection is gone; while both are being made, that is told by what fails."""
@@ -263,7 +271,8 @@ class RedisClient:
             pair.commands.drop(why)
             pair.subscriptions.drop(why)
 
-    def _try_later(self) -> None:
+    def _try_later(self, took_seconds: float = 0.0) -> None:
+        """Try again after a pause, which began with the try that failed: a try that hangs is none of it."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
@@ -272,7 +281,9 @@ class RedisClient:
         self._failed_tries += 1
         longest = _PAUSE_SECONDS if self._failed_tries <= _QUICK_TRIES else _LONG_PAUSE_SECONDS
         pause = self._random.uniform(_SHORTEST_PAUSE_SECONDS, longest)
-        self._timer = self._reactor.callLater(pause, self._connect)
+        # Nodes whose tries hung together do not come together.
+        shortest = self._random.uniform(0.0, _SHORTEST_PAUSE_SECONDS)
+        self._timer = self._reactor.callLater(max(pause - took_seconds, shortest), self._connect)
 
     def _is(self, state: str) -> None:
         if state != self._state and self._is_running:
@@ -316,11 +327,18 @@ class _Factory(Factory):
 
     def buildProtocol(self, addr: IAddress | None) -> RedisConnection:
         """A connection."""
-        return RedisConnection(self._clock, _DEADLINE_SECONDS, self._connection_lost)
+        return RedisConnection(self._clock, _TRY_SECONDS, self._connection_lost)
 
 
 def _all(answers: Iterable[Deferred[Any]]) -> Deferred[list[Any]]:
     return gatherResults(list(answers), consumeErrors=True)
+
+
+def _unless_away(failure: Failure) -> None:
+    """Other refusals, such as that of a full disk, are told where they come."""
+    failure.trap(RedisRefused)
+    if getattr(failure.value, "code", None) in _AWAY:
+        failure.raiseException()
 
 
 def _ignore_lost(failure: Failure) -> None:
