@@ -42,6 +42,7 @@ PROGRAMS = {
     "nginx": ("nginx", "/usr/sbin/nginx"),
     "haproxy": ("haproxy", "/usr/sbin/haproxy"),
     "faketime": ("faketime",),
+    "cc": ("cc",),
 }
 
 DEBIAN_NODE_PATH = Path("/usr/share/nodejs")
