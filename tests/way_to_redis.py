@@ -144,10 +144,13 @@ class Way:
         while data:
             due, data = await under_way.get()
             await asyncio.sleep(max(0.0, due - self._loop.time()))
-            if link.is_dead:
+            if link.is_dead or writer.is_closing():
                 continue
             if data:
                 writer.write(data)
+            elif writer is link.far:
+                # Redis gets all that was sent before the node went.
+                writer.close()
             else:
                 link.abort()
                 if link in self._links:
