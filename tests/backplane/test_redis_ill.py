@@ -20,6 +20,7 @@ HASTE = 1 if LONG else 5
 MORE_LINES = 0 if LONG else 2
 USER = ("ACL", "SETUSER", "pode", "on", "~*", "&*", "+@all")
 LIVE_MESSAGES = 2_000
+BURST = 8_000 if LONG else 1_000
 MOST_WAITING_BYTES = 100_000
 
 
@@ -185,3 +186,32 @@ def assert_one_line_each(node: IllNode, illness: Illness) -> None:
     assert (node.states[0], node.states[-1]) == ("up", "up")
     assert all(state == "up" or state.startswith(illness.states) for state in node.states), node.states
     assert len(node.states) <= illness.lines + MORE_LINES, node.states
+
+
+@ensure
+async def test_a_node_that_does_not_read(tmp_path: Path) -> None:
+    """S17.2: Redis ends the subscriptions of a node that stands still in a burst, by ``client-output-buffer-limit``:
+    the node has every entry afterwards, once and in order, and is told of no loss.
+    """
+    limit = ("--client-output-buffer-limit", "pubsub 200000 0 0", "--unixsocket", str(tmp_path / "socket"))
+    with redis_server(tmp_path, *limit) as server:
+        # A UNIX socket takes little: what is not read waits in Redis.
+        async with ill_nodes(f"unix://{tmp_path}/socket", server.url) as nodes:
+            one, other = nodes
+            pair = one.backplane._client._pair
+            assert pair is not None
+            for connection in (pair.commands, pair.subscriptions):
+                connection.transport.pauseProducing()
+            for number in range(BURST):
+                other.append(b"%d " % number + bytes(1_000))
+                other.publish(b"%d " % number + bytes(1_000))
+            await settled([other])
+            assert server.ask("CLIENT", "LIST", "TYPE", "pubsub").count(b"id=") == 1
+            for connection in (pair.commands, pair.subscriptions):
+                connection.transport.resumeProducing()
+            await until(lambda: len(one.states) > 1 and one.is_up, what=lambda: one.states)
+            await until(lambda: len(one.delivered) == BURST)
+    assert one.delivered == other.delivered
+    assert len(set(one.live)) == len(one.live) < len(other.live) == BURST
+    assert (one.told, other.told) == (0, 0)
+    assert (len(one.states), len(other.states)) == (3, 1)
