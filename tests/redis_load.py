@@ -11,6 +11,7 @@ from twisted.internet.defer import Deferred, ensureDeferred
 from twisted.internet.task import deferLater
 
 from pode_signals.client import Lost, Opened, SignalClient, SignalReceived
+from pode_signals.wire.v1 import Hello
 
 __all__ = ["Listener", "Load", "pause"]
 
@@ -29,7 +30,7 @@ class Listener:
         parts: what the numbers are divided by.
 
     Attributes:
-        client_id: who it was at its last connection.
+        hello: what its last connection began with.
         numbers: the numbers of the messages that came.
         have: the same as a set.
         told: how often it was told that messages may be lost.
@@ -39,7 +40,7 @@ class Listener:
     def __init__(self, urls: Sequence[str], part: int | None = None, parts: int = 1) -> None:
         self._part = part
         self._parts = parts
-        self.client_id = ""
+        self.hello: Hello | None = None
         self.numbers: list[int] = []
         self.have: set[int] = set()
         self.told = 0
@@ -63,7 +64,7 @@ class Listener:
                 self.told += 1
             elif isinstance(event, Opened):
                 self.opened += 1
-                self.client_id = event.hello.client_id
+                self.hello = event.hello
 
 
 class Load:

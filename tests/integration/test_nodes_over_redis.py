@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
+import struct
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from random import Random
+from typing import Any
 
 import pytest
 import pytest_twisted
-from redis_load import Load, pause
+from redis_load import Listener, Load, pause
 from redis_nodes import NodeProgram, node_programs
 from redis_server import RedisServer, redis_server
+from twisted.internet.threads import deferToThread
 
 LONG = os.environ.get("PODE_SIGNALS_NODES") == "all"
 KILLS = 100 if LONG else 3
@@ -22,7 +27,8 @@ MESSAGES = 100_000 if LONG else 250
 # 300 clients that get 300,000 messages each would take a machine of two cores an hour, most of it in the clients.
 GROUPS = 99 if LONG else 2
 EACH_MS = 3 if LONG else 5
-LIVE_MESSAGES, LIVE_MS = (20_000, 15) if LONG else (100, 10)
+LIVE_MESSAGES, LIVE_MS = (20_000, 15) if LONG else (100, 25)
+OFFERS = 100_000 if LONG else 300
 
 ensure = pytest_twisted.ensureDeferred
 
@@ -107,10 +113,67 @@ async def test_a_node_is_killed(nodes: list[NodeProgram]) -> None:
             await load.all_have(set(range(before, load.sent)), 60)
             victim.start()
         assert (load.faults(), [each.told for each in load.listeners]) == ([], [0] * CLIENTS)
-        there = sorted(each.client_id for each in load.listeners)
+        there = sorted(hello_of(each).client_id for each in load.listeners)
         await load.until(lambda: all(node.ask("/members") == there for node in nodes), 30)
     finally:
         await load.close()
+
+
+@ensure
+async def test_made_up_resumes(nodes: list[NodeProgram]) -> None:
+    """S17.2: clients that come with positions and tokens that they have made up: no other client notices."""
+    load = Load(nodes, 3)
+    try:
+        await load.open()
+        load.send(20)
+        await load.all_have(set(range(load.sent)))
+        hello = hello_of(load.listeners[1])
+        await deferToThread(offer_all, nodes[0].port, hello, Random(1))
+        load.send(20)
+        await load.all_have(set(range(load.sent)))
+        assert (load.faults(), [each.told for each in load.listeners]) == ([], [0] * 3)
+        assert [each.opened for each in load.listeners] == [1] * 3
+        assert [hello_of(each).position.epoch for each in load.listeners] == [hello.position.epoch] * 3
+        assert await load.all_is_settled() == {"written": load.sent, "refused": 0, "unknown": 0}
+    finally:
+        await load.close()
+
+
+def hello_of(listener: Listener) -> Any:
+    """What its connection began with."""
+    assert listener.hello is not None
+    return listener.hello
+
+
+def offer_all(port: int, hello: Any, random: Random) -> None:
+    """Connect again and again, each time with another resume text."""
+    answers: Counter[bytes] = Counter()
+    for _ in range(OFFERS):
+        head = (
+            f"GET /room HTTP/1.1\r\nHost: localhost:{port}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+            "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
+            f"Sec-WebSocket-Protocol: pode.signals.v1, pode.resume.{made_up(hello, random)}\r\n\r\n"
+        )
+        with socket.create_connection(("127.0.0.1", port), 10) as wire:
+            wire.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            wire.sendall(head.encode())
+            answers[wire.recv(4_096).split(b"\r\n")[0][:12]] += 1
+    assert answers == {b"HTTP/1.1 101": OFFERS}
+
+
+def made_up(hello: Any, random: Random) -> str:
+    """A resume text that no server has given: like a true one, or not at all."""
+    sequence = random.choice([random.randrange(100), random.randrange(2**53), 2**64])
+    epoch = random.choice([hello.position.epoch, "abcdef", "-", "x" * 50])
+    offset = random.choice([hello.position.offset, f"{sequence}-{random.randrange(2**50)}", f"{sequence}", "-"])
+    token = list(hello.resume_token)
+    token[random.randrange(len(token))] = random.choice("AZaz09_-")
+    text = random.choice(["", ".", "." + "".join(token), "." + token[0] * random.randrange(300)])
+    if text.endswith(hello.resume_token):
+        text = ".x"
+    if not text and epoch == hello.position.epoch and offset == hello.position.offset:
+        text = ".x"
+    return f"{epoch}.{offset}{text}"
 
 
 @ensure
