@@ -26,7 +26,7 @@ CLIENTS = 300 if LONG else 9
 MESSAGES = 100_000 if LONG else 250
 # 300 clients that get 300,000 messages each would take a machine of two cores an hour, most of it in the clients.
 GROUPS = 99 if LONG else 2
-EACH_MS = 3 if LONG else 5
+EACH_MS = 4 if LONG else 5
 LIVE_MESSAGES, LIVE_MS = (20_000, 15) if LONG else (100, 25)
 OFFERS = 100_000 if LONG else 300
 
