@@ -76,6 +76,7 @@ class Redis:
         self.start()
 
     def start(self) -> None:
+        """Start it; it answers soon."""
         program = shutil.which("redis-server")
         if program is None:
             raise SystemExit("redis-server is not installed")
@@ -97,6 +98,7 @@ class Redis:
             self.start()
 
     def end(self) -> None:
+        """Kill -9."""
         self._process.kill()
         self._process.wait()
 
@@ -137,12 +139,16 @@ async def measure(redis: Redis, port: int, given: argparse.Namespace) -> None:
             await is_up(port)
         if number >= 0:
             rounds.append(found)
-            print(f"round {number + 1}: {'; '.join(f'{state} {text_of(found[state])}' for state in STATES)}", flush=True)
+            print(
+                f"round {number + 1}: {'; '.join(f'{state} {text_of(found[state])}' for state in STATES)}", flush=True
+            )
     for state in STATES[1:]:
         for percentile in (50, 99):
             ratios = [at(each[state], percentile) / at(each["well"], percentile) for each in rounds]
             lower, middle, upper = statistics.quantiles(ratios, n=4)
-            print(f"{state}, p{percentile}: {middle:.2f} times as long [{lower:.2f} to {upper:.2f}] as where Redis is well")
+            print(
+                f"{state}, p{percentile}: {middle:.2f} times [{lower:.2f} to {upper:.2f}] what it is while Redis is well"
+            )
 
 
 def at(delays: list[float], percentile: int) -> float:
@@ -151,6 +157,7 @@ def at(delays: list[float], percentile: int) -> float:
 
 
 def text_of(delays: list[float]) -> str:
+    """What a round comes to."""
     return f"p50 {at(delays, 50):.0f} us, p99 {at(delays, 99):.0f} us"
 
 

@@ -71,8 +71,8 @@ async def waited(sent):
 @app.route("/state")
 def state(request):
     return json.dumps({
-        "state": signals.insight.backplane_state, "counters": backplane.counters, "outcomes": outcomes, "node": backplane.node,
-        "count": [signals.count("Room"), signals.count("Live")],
+        "state": signals.insight.backplane_state, "counters": backplane.counters, "outcomes": outcomes,
+        "node": backplane.node, "count": [signals.count("Room"), signals.count("Live")],
     }).encode()
 
 @app.route("/members")

@@ -1,4 +1,4 @@
-"""A way between nodes and Redis that a test makes ill: it swallows, delays, or leads elsewhere. Nothing here is a test."""
+"""A way between nodes and Redis, which swallows, delays, or leads elsewhere, as a test says. Nothing here is a test."""
 
 from __future__ import annotations
 

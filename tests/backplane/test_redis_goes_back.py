@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from random import Random
@@ -94,7 +94,7 @@ async def test_the_end_of_the_log_is_cut_off(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("quiet", [True, *([False] if LONG else [])])
 @ensure
-async def test_failovers(tmp_path: Path, quiet: bool) -> None:
+async def test_failovers(tmp_path: Path, quiet: bool, record_property: Callable[[str, object], None]) -> None:
     """S17.2: a replica that lags takes over, again and again: nodes that had what it lacks lose and double nothing, and
     each of them is told each time.
     """
@@ -133,7 +133,7 @@ async def test_failovers(tmp_path: Path, quiet: bool) -> None:
         return
     # What the master had published to some nodes alone when it was killed the others lack, and were told.
     written = {data for node in nodes for data in node.written}
-    print("lost, of entries under way at a failover:", [len(written - set(node.delivered)) for node in nodes])
+    record_property("lost of what was under way", [len(written - set(node.delivered)) for node in nodes])
     assert [len(node.delivered) - len(set(node.delivered)) for node in nodes] == [0, 0, 0]
 
 
@@ -248,5 +248,7 @@ def made_up(random: Random, true: Position) -> Position:
     )
     salt = random.choice(["", random.randrange(2**50), -1, "x", "9" * 30])
     offset = random.choice([f"{number}-{salt}", f"{number}", f"0{number}-{salt}", "+", "-", "(1-1", "\N{SNOWMAN}", ""])
-    epoch = random.choice([true.epoch, true.epoch.upper() + "Q", "abcdef", "", "x" * 300, f"{random.getrandbits(48):012x}"])
+    epoch = random.choice(
+        [true.epoch, true.epoch.upper() + "Q", "abcdef", "", "x" * 300, f"{random.getrandbits(48):012x}"]
+    )
     return Position(epoch, offset)

@@ -107,7 +107,10 @@ ILLNESSES = {
     "a stall": Illness(stall, go_on, ("no answer in",)),
     "subscriptions are cut": Illness(cut_subscriptions, nothing, ("it closed", "Connection to the other side")),
     "another password": Illness(
-        change_password, change_password_back, ("it closed", "Connection to the other side", "Redis answers WRONGPASS"), 4
+        change_password,
+        change_password_back,
+        ("it closed", "Connection to the other side", "Redis answers WRONGPASS"),
+        4,
     ),
     "a replica": Illness(demote, promote, ("Redis answers READONLY",)),
     "forgotten scripts": Illness(forget_scripts, nothing, ("Redis answers NOSCRIPT",)),

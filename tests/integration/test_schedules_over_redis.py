@@ -74,7 +74,10 @@ class ScheduleNode:
         """Start it; it connects by itself."""
         with self._log.open("ab") as output:
             self._process = subprocess.Popen(
-                [sys.executable, "-c", PROGRAM, *self._arguments], stdin=subprocess.DEVNULL, stdout=output, stderr=output
+                [sys.executable, "-c", PROGRAM, *self._arguments],
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
             )
 
     def kill(self) -> None:
@@ -128,7 +131,6 @@ def test_each_trigger_runs_once(server: RedisServer, tmp_path: Path) -> None:
     finally:
         for node in nodes:
             node.kill()
-    print(f"{TRIGGERS} triggers, {NODE_KILLS} kills of nodes, {REDIS_KILLS} of Redis: {len(runs(file)) - 1} runs")
     assert Counter(runs(file)) == Counter(range(first, first + TRIGGERS + 1))
     assert not any("Traceback" in node.text() for node in nodes)
 
