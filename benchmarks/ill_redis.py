@@ -146,9 +146,7 @@ async def measure(redis: Redis, port: int, given: argparse.Namespace) -> None:
         for percentile in (50, 99):
             ratios = [at(each[state], percentile) / at(each["well"], percentile) for each in rounds]
             lower, middle, upper = statistics.quantiles(ratios, n=4)
-            print(
-                f"{state}, p{percentile}: {middle:.2f} times [{lower:.2f} to {upper:.2f}] what it is while Redis is well"
-            )
+            print(f"{state}, p{percentile}: {middle:.2f} [{lower:.2f} to {upper:.2f}] as long as while it is well")
 
 
 def at(delays: list[float], percentile: int) -> float:
