@@ -186,7 +186,7 @@ def test_a_stalled_redis(server: RedisServer, make: Make) -> Steps:
     yield one.up()
     server.pause()
     began = reactor.seconds()
-    with pytest.raises(RedisLost, match="no answer in 2 s"):
+    with pytest.raises(RedisLost, match="no answer in time"):
         yield one.client.call("PING")
     assert 1.9 < reactor.seconds() - began < 3
     server.go_on()

@@ -157,7 +157,7 @@ class RedisConnection(Protocol):
         if left_seconds > 0:
             self._timer = self._clock.callLater(left_seconds, self._check)
         else:
-            self.drop(f"no answer in {self.deadline_seconds:g} s")
+            self.drop("no answer in time")
 
     def _ended(self, why: str) -> None:
         self._end = why
