@@ -20,7 +20,7 @@ HASTE = 1 if LONG else 5
 MORE_LINES = 0 if LONG else 2
 USER = ("ACL", "SETUSER", "pode", "on", "~*", "&*", "+@all")
 LIVE_MESSAGES = 2_000
-BURST = 8_000 if LONG else 1_000
+BURST = 7_000 if LONG else 1_000
 MOST_WAITING_BYTES = 100_000
 
 
@@ -217,8 +217,9 @@ async def test_a_node_that_does_not_read(tmp_path: Path) -> None:
             for connection in (pair.commands, pair.subscriptions):
                 connection.transport.resumeProducing()
             await until(lambda: len(one.states) > 1 and one.is_up, what=lambda: one.states)
-            await until(lambda: len(one.delivered) == BURST)
+            await until(lambda: len(one.delivered) == BURST, 60, lambda: (len(one.delivered), one.states, one.told))
     assert one.delivered == other.delivered
     assert len(set(one.live)) == len(one.live) < len(other.live) == BURST
     assert (one.told, other.told) == (0, 0)
-    assert (len(one.states), len(other.states)) == (3, 1)
+    assert other.failed == []
+    assert (len(one.states) > 2, len(other.states)) == (True, 1)
