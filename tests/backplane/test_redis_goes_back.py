@@ -117,8 +117,9 @@ async def test_failovers(tmp_path: Path, quiet: bool) -> None:
                 await until(lambda both=(master, replica): is_level(*both))
                 # What comes from now on the replica does not get in time.
                 replication.delay_seconds = 60.0
+                seen = len(nodes[0].delivered)
                 say(nodes, 3 * place + 1)
-                await all_have_all(nodes) if quiet else await pause(0.05)
+                await all_have_all(nodes) if quiet else await until(lambda seen=seen: len(nodes[0].delivered) > seen)
                 before = [node.told for node in nodes]
                 master.kill()
                 replica.ask("REPLICAOF", "NO", "ONE")
