@@ -108,7 +108,7 @@ def test_each_trigger_runs_once(server: RedisServer, tmp_path: Path) -> None:
     try:
         for node in nodes:
             node.start()
-        wait_until(lambda: all("backplane: up" in node.text() for node in nodes))
+        wait_until(lambda: all("backplane: up" in node.text() for node in nodes), seconds=120)
         first = clock.minute + 1
         for minute in range(first, first + TRIGGERS):
             clock.until(minute)
@@ -177,7 +177,7 @@ def runs(file: Path) -> list[int]:
     return [int(line) for line in file.read_text().splitlines(keepends=True) if line.endswith("\n")]
 
 
-def wait_until(is_so: Callable[[], bool], meanwhile: Callable[[], None] = lambda: None, seconds: float = 30.0) -> None:
+def wait_until(is_so: Callable[[], bool], meanwhile: Callable[[], None] = lambda: None, seconds: float = 60.0) -> None:
     end = time.monotonic() + seconds
     while not is_so():
         assert time.monotonic() < end
