@@ -20,12 +20,14 @@ from twisted.python.failure import Failure
 from .address import RedisAddress
 from .connection import Argument, RedisLost, RedisRefused
 from .opening import Opening
-from .scripts import Script
+from .scripts import WRITABLE, Script
 from .slots import SlotsUnknown
 from .way import Way
 
 __all__ = ["RedisClient"]
 
+_DEADLINE_SECONDS = 2.0
+"""How long an answer may take."""
 _PING_SECONDS = 5.0
 """How often the connection of the subscriptions, on which nothing else may be asked, is tried out."""
 _SHORTEST_PAUSE_SECONDS = 0.1
@@ -89,6 +91,8 @@ class RedisClient:
         # Why one of the connections has ended while the others are made.
         self._lost_meanwhile: str | None = None
         self._connecting: Deferred[Any] | None = None
+        # When the last try began.
+        self._began = 0.0
         # The next try, or the next ping.
         self._timer: IDelayedCall | None = None
         self._channels: dict[bytes, Callable[[bytes], None]] = {}
@@ -167,6 +171,7 @@ class RedisClient:
 
     def _connect(self) -> None:
         self._timer = None
+        self._began = self._reactor.seconds()
         self._connecting = self._make().addCallbacks(self._made, self._failed)
 
     @inlineCallbacks
@@ -176,8 +181,11 @@ class RedisClient:
         self._way = way = yield self._opening.open(self._lost)
         for pair in way.pairs:
             pair.subscriptions.received = self._received
-        scripts = self._scripts
+        scripts = (WRITABLE, *self._scripts)
         yield _all(pair.commands.call("SCRIPT", "LOAD", script.text) for pair in way.pairs for script in scripts)
+        # A replica takes all of that, and would refuse the first command that writes: the state would change with each
+        # try.
+        yield _all(pair.commands.call("EVALSHA", WRITABLE.sha, 0).addErrback(_unless_away) for pair in way.pairs)
         self.told_time((yield way.of(self._home).commands.call("TIME")))
         subscribed: set[bytes] = set()
         # Others may be wanted meanwhile.
@@ -188,10 +196,12 @@ class RedisClient:
             raise RedisLost(self._lost_meanwhile, was_sent=False)
         return way
 
-    def _made(self, _way: Way) -> None:
+    def _made(self, way: Way) -> None:
         self._connecting = None
         self._failed_tries = 0
         self.is_up = True
+        for pair in way.pairs:
+            pair.commands.deadline_seconds = pair.subscriptions.deadline_seconds = _DEADLINE_SECONDS
         self._ping_later()
         self._is("up")
         for function in tuple(self.connected):
@@ -203,7 +213,7 @@ class RedisClient:
         if way is not None:
             way.drop("a new connection is made")
         self._is(_reason(failure))
-        self._try_later()
+        self._try_later(self._reactor.seconds() - self._began)
 
     def _lost(self, why: str) -> None:
         """One connection is gone."""
@@ -226,7 +236,8 @@ class RedisClient:
                 function()
         return way
 
-    def _try_later(self) -> None:
+    def _try_later(self, took_seconds: float = 0.0) -> None:
+        """Try again after a pause, which began with the try that failed: a try that hangs is none of it."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
@@ -235,7 +246,9 @@ class RedisClient:
         self._failed_tries += 1
         longest = _PAUSE_SECONDS if self._failed_tries <= _QUICK_TRIES else _LONG_PAUSE_SECONDS
         pause = self._random.uniform(_SHORTEST_PAUSE_SECONDS, longest)
-        self._timer = self._reactor.callLater(pause, self._connect)
+        # Nodes whose tries hung together do not come together.
+        shortest = self._random.uniform(0.0, _SHORTEST_PAUSE_SECONDS)
+        self._timer = self._reactor.callLater(max(pause - took_seconds, shortest), self._connect)
 
     def _is(self, state: str) -> None:
         if state != self._state and self._is_running:
@@ -276,6 +289,13 @@ class RedisClient:
 
 def _all(answers: Iterable[Deferred[Any]]) -> Deferred[list[Any]]:
     return gatherResults(list(answers), consumeErrors=True)
+
+
+def _unless_away(failure: Failure) -> None:
+    """Other refusals, such as that of a full disk, are told where they come."""
+    failure.trap(RedisRefused)
+    if getattr(failure.value, "code", None) in _AWAY:
+        failure.raiseException()
 
 
 def _ignore_lost(failure: Failure) -> None:

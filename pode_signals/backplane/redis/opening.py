@@ -22,9 +22,9 @@ from .way import Masters, Pair
 
 __all__ = ["Opening"]
 
-_DEADLINE_SECONDS = 2.0
-"""How long an answer may take."""
-_CONNECT_SECONDS = 3.0
+_TRY_SECONDS = 1.8
+"""How long each step of a try to connect may take. Whoever was tried when an outage ended is tried anew within 2
+seconds."""
 
 _PEM = re.compile(rb"-----BEGIN CERTIFICATE-----.+?-----END CERTIFICATE-----\n?", re.DOTALL)
 
@@ -140,9 +140,9 @@ class Opening:
 
     def _endpoint(self, address: RedisAddress) -> IStreamClientEndpoint:
         if address.path:
-            return UNIXClientEndpoint(self._reactor, address.path, timeout=_CONNECT_SECONDS)
+            return UNIXClientEndpoint(self._reactor, address.path, timeout=_TRY_SECONDS)
         endpoint: IStreamClientEndpoint = HostnameEndpoint(
-            self._reactor, address.host, address.port, timeout=_CONNECT_SECONDS
+            self._reactor, address.host, address.port, timeout=_TRY_SECONDS
         )
         if address.is_tls:
             endpoint = wrapClientTLS(optionsForClientTLS(address.host, self._trust_root()), endpoint)
@@ -168,4 +168,4 @@ class _Factory(Factory):
 
     def buildProtocol(self, addr: IAddress | None) -> RedisConnection:
         """A connection."""
-        return RedisConnection(self._clock, _DEADLINE_SECONDS, self._connection_lost)
+        return RedisConnection(self._clock, _TRY_SECONDS, self._connection_lost)
