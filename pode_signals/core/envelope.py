@@ -24,7 +24,6 @@ MOST_ENVELOPE_BYTES = 67_108_864
 """Larger ones are not even verified."""
 _VERSION = b"1"
 _MAC_BYTES = 32
-_MOST_HEADER_BYTES = 1_048_576
 _SALT = "pode.signals nodes"
 _ENCODE = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False).encode
 _DECODE = json.JSONDecoder().decode
@@ -42,8 +41,6 @@ class Unopened(StrEnum):
     """It is not for the channel or the log that it came by."""
     REPLAYED = "replayed"
     """It has come before, or it is older than a minute."""
-    OWN = "own"
-    """It says that this node has sent it, and did not."""
 
 
 @frozen
@@ -118,8 +115,6 @@ class Envelopes:
         if not any(hmac.compare_digest(hmac.digest(key, content, "sha256"), mac) for key in self._keys):
             return Unopened.FORGED
         header, _, payload = content[1:].partition(b"\n")
-        if len(header) > _MOST_HEADER_BYTES:
-            return Unopened.MALFORMED
         try:
             return _read(_DECODE(header.decode("utf-8", "surrogatepass")), payload)
         except (ValueError, TypeError, KeyError, RecursionError):

@@ -268,6 +268,7 @@ class Hub:
             self.presence.opened(link)
             self._greet(link, back)
         else:
+            self.node.check_started()
             self.arrivals.arrive(link, back, partial(self._greet, link))
         if self.opened is not None:
             self.opened(link)

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from twisted.internet.defer import Deferred, succeed
+from twisted.internet.defer import CancelledError, Deferred, succeed
 from twisted.internet.defer import TimeoutError as DeferTimeout
 from twisted.logger import Logger, LogLevel
 from twisted.python.failure import Failure
@@ -66,6 +66,8 @@ class Node:
         self._starts = 0
         self._was_started = False
         self._was_up = False
+        # Those who wait for the end of a stop; None where none is under way.
+        self._stopping: list[Deferred[None]] | None = None
 
     def serve(self, deliver: Callable[[Outgoing], None], taken: Callable[[str, str], None]) -> None:
         """Say who gets what other nodes send. A node that is alone has nothing to wait for, and starts now.
@@ -80,11 +82,16 @@ class Node:
 
     def start(self) -> None:
         """Begin to share with other nodes, which may take a while; this node works meanwhile."""
+        # Where a stop is under way, this node begins once that is over.
+        if not self._starts and not self.is_alone and self._stopping is None:
+            self._begin()
         self._starts += 1
-        if self._starts > 1 or self.is_alone:
-            return
+
+    def _begin(self) -> None:
         backplane = self.backplane
         started = backplane.start(self._delivered, self._changed, self._answer, self._was_taken)
+        # A stop ends the wait.
+        started.addErrback(lambda failure: failure.trap(CancelledError) and None)
         started.addErrback(self._failed, "the backplane can't be started")
         self.started(self._was_started)
         self._was_started = True
@@ -99,13 +106,38 @@ class Node:
         self._starts = max(0, self._starts - 1)
         if self.is_alone or not was_running:
             return succeed(None)
+        waiting: Deferred[None] = Deferred()
+        if self._stopping is not None:
+            # It has been started and stopped once more meanwhile.
+            self._stopping.append(waiting)
+            return waiting
+        self._stopping = [waiting]
         self.state = NOT_STARTED
 
         def failed(failure: Failure) -> None:
             if not failure.check(DeferTimeout):
                 self._failed(failure, "the backplane can't be stopped")
 
-        return self.backplane.stop().addTimeout(_STOP_SECONDS, self._runtime.clock).addErrback(failed)
+        def stopped(_: None) -> None:
+            assert self._stopping is not None
+            waiting, self._stopping = self._stopping, None
+            if self._starts:
+                self._begin()
+            for each in waiting:
+                each.callback(None)
+
+        stopping = self.backplane.stop().addTimeout(_STOP_SECONDS, self._runtime.clock)
+        stopping.addErrback(failed).addCallback(stopped)
+        return waiting
+
+    def check_started(self) -> None:
+        """Tell of a program that has clients and has not started its node: what it sends reaches nobody."""
+        if not self._starts and not self._was_started:
+            self._runtime.reports.write(
+                "not_started",
+                "a client has come, and the backplane is not started, so no message reaches anybody: a program without"
+                " SignalsService has to call signals.start_backplane()",
+            )
 
     def ask(
         self, kind: str, body: bytes, timeout_seconds: float, nodes: tuple[str, ...] | None = None

@@ -39,14 +39,16 @@ class SharedCollection:
 
     Args:
         own: the answers of this node's clients.
+        names: the names that the send is for; None is every name.
 
     Attributes:
         acknowledged, unanswered, gone: the client ids, as far as it is known.
         silent_nodes: how many nodes did not report, and are still nodes.
     """
 
-    def __init__(self, own: Collection) -> None:
+    def __init__(self, own: Collection, names: tuple[str, ...] | None) -> None:
         self._own = own
+        self._names = names
         self.acknowledged: list[str] = own.acknowledged
         self.unanswered: list[str] = own.unanswered
         self.gone: list[str] = own.gone
@@ -55,6 +57,11 @@ class SharedCollection:
         # Clients that have answered on another node than the one that they were connected to.
         self.moved: set[str] = set()
         self._waiters: Waiters[None] = Waiters()
+
+    def moves(self, name: str, client_id: str) -> None:
+        """A client has answered that this node has not asked. Clients of other names may have the same client id."""
+        if self._names is None or name in self._names:
+            self.moved.add(client_id)
 
     def when_settled(self) -> Deferred[None]:
         """A new Deferred that fires when no answer counts any more."""
@@ -145,7 +152,7 @@ class SharedAcknowledgements:
         """
         if self._node.is_alone:
             return own
-        shared = self._own[own.id] = SharedCollection(own)
+        shared = self._own[own.id] = SharedCollection(own, target.names)
         body = to_bytes([own.id, target_to(target), timeout_seconds])
         begun = self._ask(_BEGIN, body, timeout_seconds)
         reports = self._ask(_REPORT, to_bytes([own.id]), timeout_seconds)
@@ -244,7 +251,7 @@ class SharedAcknowledgements:
         if shared is None:
             return False
         if not self._acknowledgements.answered_elsewhere(id, name, client_id):
-            shared.moved.add(client_id)
+            shared.moves(name, client_id)
         return True
 
     def _is_own(self, id: str) -> bool:

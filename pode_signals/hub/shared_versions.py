@@ -7,6 +7,7 @@ all nodes. It reads no token.
 
 from __future__ import annotations
 
+import re
 import secrets
 from collections import OrderedDict
 from collections.abc import Callable
@@ -25,6 +26,8 @@ __all__ = ["SharedVersions"]
 
 _GENERATION_KEY = "generation"
 _GENERATION_BYTES = 6
+_GENERATION = re.compile(rb"[0-9a-f]{12}")
+_VERSION = re.compile(rb"[1-9][0-9]{0,15}")
 _GENERATION_SECONDS = 10 * 365 * 86_400.0
 """How long a generation is kept, which ends only with the store."""
 _VERSION_BITS = 48
@@ -89,7 +92,7 @@ class SharedVersions:
 
         def known(found: list[bytes | None]) -> bool:
             self._found(found[0])
-            kept = self._pending.get(key) or (None if found[1] is None else int(found[1]))
+            kept = self._pending.get(key) or _version_of(found[1])
             if kept is not None:
                 self._keep(key, kept)
             return generation == self.generation and (kept is None or version == kept)
@@ -101,8 +104,9 @@ class SharedVersions:
         return asked.addCallbacks(known, failed)
 
     def _found(self, generation: bytes | None) -> None:
-        if generation is None:
-            # The store is new, or has lost all, and the versions with it.
+        if generation is None or not _GENERATION.fullmatch(generation):
+            # The store is new, or has lost all, and the versions with it. Or somebody else has written there: a token
+            # is lines, and must not have those that another than a node has made up.
             self._take(_new_generation())
             value = self.generation.encode("ascii")
             kept = self._node.backplane.remember(_GENERATION_KEY, value, _GENERATION_SECONDS)
@@ -144,6 +148,13 @@ class SharedVersions:
         # That the nodes can't be reached is told elsewhere.
         if failure.check(BackplaneUnavailable) is None:
             self._runtime.reports.failure("resume", "what nodes share of clients that come back has failed", failure)
+
+
+def _version_of(value: bytes | None) -> int | None:
+    """The version that is kept; None where there is none. One that no node has written is a version of no token."""
+    if value is None:
+        return None
+    return int(value) if _VERSION.fullmatch(value) else -1
 
 
 def _new_generation() -> str:

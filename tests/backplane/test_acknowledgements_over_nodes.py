@@ -225,6 +225,18 @@ def test_the_own_client_answers_on_another_node() -> None:
     assert nodes.signals[1].counters.acknowledgements_ignored == 0
 
 
+def test_a_client_of_another_name_with_the_same_client_id() -> None:
+    """P70, S17.1: nobody answers for a client of another name that has the same client id."""
+    nodes, (ada, bob, eve) = rooms()
+    other = nodes.talk(0, "/hall?id=bob")
+    delivery, _ = send(nodes)
+    (signal,) = (each for each in bob.frames() if each["type"] == "signal")
+    other.says(type="ack", id=signal["ack"])
+    answer(nodes, ada, eve)
+    nodes.turn(5.1)
+    assert outcome(delivery) == (["ada", "eve"], ["bob"], [], 0)
+
+
 def test_answers_that_nobody_asked_for() -> None:
     """P70: an answer to an unknown send, a second one, and one of a client that was no recipient are ignored."""
     nodes, (ada, bob, eve) = rooms()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
 from backplane.cluster import Cluster
 from fakes import clock_of, connected, new_signals, result_of
 from nodes import Nodes
@@ -189,3 +190,58 @@ def test_a_failure_of_the_own_node_is_told() -> None:
     except ZeroDivisionError:
         return
     raise AssertionError("nothing was raised")
+
+
+def test_a_start_while_it_stops() -> None:
+    """S12.2: a node that is started while it stops begins again afterwards, unless it is stopped again by then."""
+    signals, backplane = of_cluster()
+    clock, stopping, stop = clock_of(signals), Deferred[None](), backplane.stop
+    backplane.stop = lambda: stopping.addCallback(lambda _: stop())
+    signals.start_backplane()
+    clock.advance(0)
+    stopped = [signals.stop_backplane()]
+    signals.start_backplane()
+    stopped.append(signals.stop_backplane())
+    signals.start_backplane()
+    clock.advance(0)
+    assert signals.insight.backplane_state == "not started"
+    stopping.callback(None)
+    clock.advance(0)
+    assert [result_of(each) for each in stopped] == [None, None]
+    assert signals.insight.backplane_state == "up"
+    backplane.stop = stop
+    result_of(signals.stop_backplane())
+    assert signals.insight.backplane_state == "not started"
+
+
+def test_a_start_that_fails() -> None:
+    """S17.3: a hub whose start has failed stops no backplane."""
+    signals, backplane = of_cluster()
+    backplane.start = lambda *_: fail(OSError("a defect")).result.raiseException()
+    with pytest.raises(OSError, match="a defect"):
+        signals.start_backplane()
+    backplane.stop = None
+    assert result_of(signals.stop_backplane()) is None
+
+
+def test_a_stop_before_others_are_reached() -> None:
+    """S17.3: a node that is stopped before it has reached the others has no failure in its log."""
+    signals, backplane = of_cluster()
+    started: Deferred[None] = Deferred()
+    backplane.start = lambda *_: started
+    signals.start_backplane()
+    with capturedLogs() as logs:
+        started.cancel()
+    assert failures_in(logs) == []
+
+
+def test_a_program_that_starts_no_backplane() -> None:
+    """S20.2: a program that gets clients and has not started its backplane is told so, by the log."""
+    signals, _ = of_cluster()
+    with capturedLogs() as logs:
+        connected(signals)
+    assert [each for each in map(formatEvent, logs) if "signals.start_backplane()" in str(each)]
+    signals.start_backplane()
+    with capturedLogs() as logs:
+        connected(signals)
+    assert not [each for each in map(formatEvent, logs) if "signals.start_backplane()" in str(each)]

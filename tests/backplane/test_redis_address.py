@@ -52,6 +52,20 @@ def test_bad_urls(url: str) -> None:
     assert "the-password" not in str(raised.value)
 
 
+@pytest.mark.parametrize("url", ["redis://ada@h", "redis://ada:@h", "rediss://ada@h/1", "unix://ada@/run/redis.sock"])
+def test_a_user_without_a_password(url: str) -> None:
+    """S17.3: a user without a password is refused: without a word the node would be another user."""
+    with pytest.raises(ValueError, match="without a password"):
+        read_url(url)
+
+
+@pytest.mark.parametrize("url", ["redis://:a/b@h", "redis://:a#b@h", "redis://:a?b@h"])
+def test_a_password_that_is_not_encoded(url: str) -> None:
+    """S17.3: who puts a password into a URL as it is hears that it has to be encoded."""
+    with pytest.raises(ValueError, match="percent-encoded"):
+        read_url(url)
+
+
 @pytest.mark.parametrize("url", [None, b"redis://h", 5])
 def test_no_texts(url: Any) -> None:
     """S17.3: a URL is a text."""
@@ -87,6 +101,7 @@ def test_keys() -> None:
     keys = Keys("shop-2")
     assert keys.log("Room") == ("shop-2:{n:Room}:log", "shop-2:{n:Room}:meta")
     assert keys.channel("a:{b}/ü %~") == "shop-2:{n:a%3A%7Bb%7D%2F%C3%BC%20%25~}:ch"
+    assert keys.channel("\ud800") == "shop-2:{n:%ED%A0%80}:ch"
     assert keys.node_channel("f3a0") == "shop-2:{nodes}:node:f3a0"
     assert keys.once("backup:12:00") == "shop-2:{sched}:backup%3A12%3A00"
     assert keys.value("a b") == "shop-2:{value}:a%20b"

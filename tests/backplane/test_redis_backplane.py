@@ -10,7 +10,7 @@ from backplane.redis_node import KEY, NodeOnRedis, World, clocked_server, world
 from twisted.internet.defer import Deferred, succeed
 
 from pode_signals.backplane.contract import Answers, HistoryLimits, Question
-from pode_signals.core.envelope import Envelope, Envelopes
+from pode_signals.core.envelope import MOST_ENVELOPE_BYTES, Envelope, Envelopes
 from pode_signals.core.model import Target
 from pode_signals.wire.message import Message, Outgoing
 
@@ -182,6 +182,30 @@ def test_what_was_published_before(world: World) -> None:
     assert (len(node.delivered), node.backplane.counters["envelopes_replayed"]) == (1, 2)
 
 
+def test_what_was_published_before_much_else(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """S17.1: however much has come since, a genuine message that somebody publishes once more is delivered once."""
+    monkeypatch.setattr("pode_signals.backplane.redis.node._MOST_REMEMBERED", 3)
+    node = _with_members(world)
+    sealed = [_forged(node, number=number) for number in range(1, 8)]
+    for each in (*sealed, *sealed):
+        _publish(world, _channel(world), each)
+    world.settle()
+    assert (len(node.delivered), node.backplane.counters["envelopes_replayed"]) == (7, 7)
+
+
+def test_many_names(world: World) -> None:
+    """S17.1: a send to many names, or to many clients, is one message; what no node would open is counted."""
+    one, other = _with_members(world), _with_members(world)
+    target = Target((*[f"{number} {chr(233) * 100}" for number in range(5_000)], "Room"))
+    one.backplane.publish(Outgoing(target, Message(b"1")))
+    assert one.backplane._client.pending_bytes < 3_000_000
+    one.backplane.publish(Outgoing(Target(("Room",), client_ids=tuple(map(str, range(300_000)))), Message(b"2")))
+    world.settle()
+    assert [each.message.payload for each in other.delivered] == [b"1", b"2"]
+    one.backplane.publish(Outgoing(ROOM, Message(bytes(MOST_ENVELOPE_BYTES))))
+    assert one.backplane.counters == {"sends_not_passed_on": 1}
+
+
 def test_ten_megabytes(world: World) -> None:
     """S17.1: a large message of nobody is dropped like a small one."""
     node = _with_members(world)
@@ -300,3 +324,20 @@ def test_the_clock_of_redis_is_set(world: World) -> None:
     other.backplane.publish(Outgoing(ROOM, Message(b"2")))
     world.settle()
     assert [len(node.delivered) for node in (one, other)] == [2, 2]
+
+
+def test_a_backplane_of_two(node: NodeOnRedis) -> None:
+    """S17.3: a backplane that has been started is refused to a second hub, and serves the first one as before."""
+    with pytest.raises(RuntimeError, match="a backplane of its own"):
+        node.backplane.start(print, print, lambda question: succeed(None), print)
+    node.backplane.publish(Outgoing(ROOM, Message(b"1")))
+    assert len(node.delivered) == 1
+
+
+def test_stopped_and_started(node: NodeOnRedis) -> None:
+    """S12.2: a backplane may be stopped twice; who starts it again is told its state again."""
+    for _ in range(2):
+        node.result(node.backplane.stop())
+    states: list[str] = []
+    node.result(node.backplane.start(print, states.append, lambda question: succeed(None), print))
+    assert states == ["up"]

@@ -4,7 +4,7 @@ import socket
 from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 from random import Random
-from typing import Any
+from typing import Any, cast
 
 import pytest
 import pytest_twisted
@@ -379,3 +379,39 @@ def test_tls(tmp_path: Path, make: Make) -> Steps:
             yield bad.when(lambda bad=bad: bool(bad.states))
             assert not bad.client.is_up
             assert bad.states[0].startswith(("TLS failed", "no connection"))
+
+
+@inline
+def test_a_replica_from_the_start(server: RedisServer, make: Make) -> Steps:
+    """S17.3: a node that was given a replica is not up in turns: its state stays that it is a replica."""
+    server.ask("REPLICAOF", "127.0.0.1", "1")
+    node = RedisBackplane(server.url, key="k" * 32)
+    states: list[str] = []
+    node.start(print, states.append, lambda question: succeed(None), print).addErrback(lambda _: None)
+    yield deferLater(reactor, 1.5, lambda: None)
+    assert [each.partition(" (")[0] for each in states] == ["Redis answers READONLY"]
+    server.ask("REPLICAOF", "NO", "ONE")
+    yield Client.when(cast(Any, None), lambda: states[-1] == "up")
+    yield node.stop()
+
+
+@inline
+def test_an_old_redis(server: RedisServer, make: Make) -> Steps:
+    """S17.3: a Redis that can't read the scripts is too old, and the state says so."""
+    one = make(server.url, Script("no Lua", "0" * 40))
+    yield one.when(lambda: bool(one.states))
+    assert one.states == ["Redis can't read the scripts: it has to be 7.0 or newer"]
+
+
+@pytest.mark.parametrize(
+    ("error", "told"),
+    [
+        ("NOAUTH Authentication required.", "NOAUTH"),
+        ("ERR max number of clients reached", "ERR max number of clients reached"),
+        ("ERR unknown command 'AUTH', with args beginning with: 'word'", "ERR"),
+        ("ERR " + "x" * 999, "ERR " + "x" * 120),
+    ],
+)
+def test_what_is_told_of_an_error(error: str, told: str) -> None:
+    """S17.3: what log lines have of an error of Redis says what it is, is short, and has no password."""
+    assert RedisRefused(error).told == told

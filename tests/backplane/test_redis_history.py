@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from backplane.history_behaviour import HistoryBehaviour
 from backplane.machines import HistoryMachine, machine_of
-from backplane.node import ROOM
+from backplane.node import FEW, ROOM
 from backplane.redis_node import Machines, NodeOnRedis, World, clocked_server, machines, world
 from hypothesis import settings
 from twisted.internet.defer import Deferred, fail
@@ -13,6 +13,7 @@ from twisted.internet.defer import Deferred, fail
 from pode_signals.backplane.contract import HistoryLimits
 from pode_signals.backplane.redis.connection import RedisRefused
 from pode_signals.backplane.redis.scripts import OPEN, Script
+from pode_signals.core.model import Target
 from pode_signals.errors import HistoryUnavailable
 
 __all__ = ["clocked_server", "machines", "world"]
@@ -45,7 +46,29 @@ class TestHistory(HistoryBehaviour):
         for number in range(5):
             other.append(b"%d" % number)
         assert (room, one.result(one.backplane.history.size("Room"))) == ([b"0", b"1", b"2", b"3", b"4"], (3, 3))
-        assert other.backplane.history._names == {}
+        (meta,) = (f"{world.application}:{{n:Room}}:meta",)
+        # One writer for all of them: the log keeps each for an hour.
+        assert world.server.ask("HKEYS", meta).count(b"\nw:") == 1
+
+
+def test_names_that_come_and_go(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """S17.2: a node keeps few of the names that it neither follows nor appends to; they go on as before."""
+    monkeypatch.setattr("pode_signals.backplane.redis.history._MOST_RESTING", 3)
+    node, other = world.node(), world.node()
+    history = node.backplane.history
+    for number in range(9):
+        node.follow(f"Room {number}")
+        history.unfollow(f"Room {number}")
+        node.append(b"1", Target((f"Room {number}",)))
+        other.backplane.history.follow(f"Room {number}", FEW, lambda _: None, lambda _: None)
+    assert list(history._names) == list(history._resting) == ["Room 6", "Room 7", "Room 8"]
+    rooms = [node.follow(f"Room {number}") for number in range(9)]
+    for number in range(9):
+        node.append(b"2", Target((f"Room {number}",)))
+    assert rooms == [[b"2"]] * 9
+    for number in range(9):
+        history.unfollow(f"Room {number}")
+    assert len(history._names) == 3
 
 
 class TestMachine(machine_of(HistoryMachine, Machines.make)):  # type: ignore[misc]

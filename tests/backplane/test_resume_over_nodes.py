@@ -273,6 +273,22 @@ def test_one_generation() -> None:
     assert shared[0].generation == shared[1].generation
 
 
+def test_a_generation_that_no_node_has_made() -> None:
+    """P47, S17.1: what somebody writes into the store in place of the generation gives no client a group."""
+    nodes = logged()
+    old = nodes.talk(0)
+    for written in (b"000000000000\n0\n\n\nred", b"\xff", b""):
+        join(nodes, old, "blue")
+        nodes.cluster.values.put("generation", written, 1e6, nodes.cluster.clock.seconds())
+        old = nodes.talk(1, resume=cut(nodes, old))
+        nodes.turn(62)
+        place = cut(nodes, old)
+        nodes.cluster.values.put("generation", b"000000000000", 1e6, nodes.cluster.clock.seconds())
+        old = nodes.talk(0, resume=place)
+        assert "red" not in old.connection.groups
+        nodes.turn(62)
+
+
 def test_a_defect_of_the_store() -> None:
     """S17.3: a store that fails otherwise is told in the log; groups do not come back."""
     nodes = logged()

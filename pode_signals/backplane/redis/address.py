@@ -12,6 +12,10 @@ __all__ = ["RedisAddress", "read_url"]
 
 _PORT = 6_379
 _CLUSTERS = {"redis+cluster": "redis", "rediss+cluster": "rediss"}
+_GOOD = (
+    "redis://user:password@host:6379/0 is a good one, with user and password percent-encoded"
+    " (urllib.parse.quote(password, safe=''))"
+)
 
 
 @frozen
@@ -92,11 +96,14 @@ def _single(url: str) -> RedisAddress:
         parts = urlsplit(url)
         port = parts.port
     except ValueError:
-        raise ValueError("the URL of Redis is malformed: redis://user:password@host:6379/0 is a good one") from None
+        raise ValueError(f"the URL of Redis is malformed: {_GOOD}") from None
     user: dict[str, Any] = {
         "username": unquote(parts.username) if parts.username else None,
         "password": unquote(parts.password) if parts.password else None,
     }
+    if user["username"] is not None and user["password"] is None:
+        # Redis would let the node in as the default user.
+        raise ValueError(f"the URL of Redis has a user without a password: {_GOOD}")
     if parts.scheme == "unix":
         return _unix(parts, user)
     if parts.scheme not in ("redis", "rediss"):
@@ -109,7 +116,7 @@ def _single(url: str) -> RedisAddress:
     if "," in parts.hostname:
         raise ValueError("the URL of Redis has several hosts, which only redis+cluster:// and rediss+cluster:// take")
     if parts.query or parts.fragment:
-        raise ValueError("the URL of Redis has a query or a fragment, which mean nothing there")
+        raise ValueError(f"the URL of Redis has a query or a fragment, which mean nothing there: {_GOOD}")
     return RedisAddress(
         host=parts.hostname,
         port=_PORT if port is None else port,

@@ -141,6 +141,8 @@ class RedisBackplane:
         taken: Callable[[str, str], None],
     ) -> Deferred[None]:
         """Begin. The Deferred waits for Redis however long that takes; local delivery does not."""
+        if self._tick is not None:
+            raise RuntimeError("the backplane has been started already: each Signals needs a backplane of its own")
         self._told = changed
         self.presence.taken = taken
         self._started = Deferred(lambda _: None)

@@ -13,7 +13,7 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
-from twisted.internet.defer import Deferred, fail, gatherResults, inlineCallbacks
+from twisted.internet.defer import Deferred, FirstError, fail, gatherResults, inlineCallbacks
 from twisted.internet.interfaces import IDelayedCall
 from twisted.python.failure import Failure
 
@@ -123,6 +123,8 @@ class RedisClient:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
+        # Who starts it again is told its state again.
+        self._state = ""
 
     def call(self, *words: Argument) -> Deferred[Any]:
         """Send a command; see :meth:`~.connection.RedisConnection.call`. Its key, or channel, is its second word."""
@@ -182,9 +184,9 @@ class RedisClient:
         for pair in way.pairs:
             pair.subscriptions.received = self._received
         scripts = (WRITABLE, *self._scripts)
-        yield _all(pair.commands.call("SCRIPT", "LOAD", script.text) for pair in way.pairs for script in scripts)
-        # A replica takes all of that, and would refuse the first command that writes: the state would change with each
-        # try.
+        loaded = _all(pair.commands.call("SCRIPT", "LOAD", script.text) for pair in way.pairs for script in scripts)
+        yield loaded.addErrback(_too_old)
+        # A replica takes all else of this. The node would be up, and away with its first write, again and again.
         yield _all(pair.commands.call("EVALSHA", WRITABLE.sha, 0).addErrback(_unless_away) for pair in way.pairs)
         self.told_time((yield way.of(self._home).commands.call("TIME")))
         subscribed: set[bytes] = set()
@@ -291,10 +293,23 @@ def _all(answers: Iterable[Deferred[Any]]) -> Deferred[list[Any]]:
     return gatherResults(list(answers), consumeErrors=True)
 
 
+def _first(failure: Failure) -> BaseException | None:
+    """The error of the first command that failed of several."""
+    error: BaseException | None = failure.value
+    return error.subFailure.value if isinstance(error, FirstError) else error
+
+
+def _too_old(failure: Failure) -> Failure:
+    error = _first(failure)
+    if isinstance(error, RedisRefused) and "compiling" in error.text:
+        raise RedisLost("Redis can't read the scripts: it has to be 7.0 or newer", was_sent=True)
+    return failure
+
+
 def _unless_away(failure: Failure) -> None:
-    """Other refusals, such as that of a full disk, are told where they come."""
-    failure.trap(RedisRefused)
-    if getattr(failure.value, "code", None) in _AWAY:
+    """A Redis that refuses the command for another reason takes some commands, and says so itself."""
+    error = failure.value
+    if not isinstance(error, RedisRefused) or error.code in _AWAY:
         failure.raiseException()
 
 
@@ -303,10 +318,10 @@ def _ignore_lost(failure: Failure) -> None:
 
 
 def _reason(failure: Failure) -> str:
-    """Why no connection was made, in a few words. Redis does not repeat passwords in its errors."""
-    error = failure.value
+    """Why no connection was made, in a few words."""
+    error = _first(failure)
     if isinstance(error, RedisRefused):
-        return f"Redis answers {error.code}"
+        return f"Redis answers {error.told}"
     if isinstance(error, RedisLost | SlotsUnknown):
         return error.why
     return f"no connection: {failure.getErrorMessage()}"

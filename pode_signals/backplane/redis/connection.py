@@ -25,6 +25,8 @@ Argument: TypeAlias = bytes | str | int
 """One word of a command; texts are sent as UTF-8, numbers in decimal."""
 
 _MESSAGE = b"message"
+_MOST_TOLD = 120
+"""How many characters of an error a log line has."""
 
 
 class RedisRefused(Exception):
@@ -38,6 +40,15 @@ class RedisRefused(Exception):
     def __init__(self, error: str) -> None:
         super().__init__(error)
         self.code, _, self.text = error.partition(" ")
+
+    @property
+    def told(self) -> str:
+        """What a log line has of it: the code, and the text where the code says nothing.
+
+        The text of a command that Redis does not know is left out: it repeats the arguments, such as a password.
+        """
+        says_enough = self.code != "ERR" or self.text.startswith("unknown")
+        return self.code if says_enough else f"{self.code} {self.text[:_MOST_TOLD]}"
 
 
 class RedisLost(Exception):

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import re
-from collections import deque
+from collections import OrderedDict, deque
 from collections.abc import Callable
 from typing import Any, NoReturn
 
@@ -16,7 +15,7 @@ from ...core.model import Target
 from ...errors import BackplaneUnavailable, HistoryUnavailable, UnknownHistory
 from .channels import LOGGED
 from .connection import RedisLost, RedisRefused
-from .name_log import PAGE_ENTRIES, NameLog, entry_of, opened, signal_of
+from .name_log import PAGE_ENTRIES, NameLog, data_of, entry_of, is_position, opened, signal_of
 from .node import RedisNode
 from .recent_answers import RecentAnswers
 from .scripts import FORGET, RESUME
@@ -25,12 +24,10 @@ __all__ = ["RedisHistoryLog", "unavailable"]
 
 _LOOK_SECONDS = 25
 """How often the log of each name is looked at, in case a message of Redis did not come."""
+_MOST_RESTING = 1_000
+"""How many names are kept that nobody follows here and no entry waits for."""
 _PATIENCE_SECONDS = 2.0
 """How long who follows a name waits for the first position."""
-_OFFSET = re.compile(r"(?:0|[1-9][0-9]{0,15})-(?:0|[1-9][0-9]{0,15})")
-_EPOCH = re.compile(r"[a-z0-9]{6,16}")
-_HIGHEST_SEQUENCE = 2**53 - 10**6
-"""Lua counts in floating-point numbers."""
 
 
 class RedisHistoryLog:
@@ -49,6 +46,8 @@ class RedisHistoryLog:
         self._max_waiting_bytes = max_waiting_bytes
         self._waiting_seconds = waiting_seconds
         self._names: dict[str, NameLog] = {}
+        # Of those the ones that nobody follows and no entry waits for, the one that was used last at the end.
+        self._resting: OrderedDict[str, None] = OrderedDict()
         # The names that are followed, the one that is to be looked at next first.
         self._line: deque[str] = deque()
         self._waiting = 0
@@ -69,6 +68,7 @@ class RedisHistoryLog:
         found = self._names.get(name)
         if found is None:
             found = self._names[name] = NameLog(self._node, name, limits, self._recent)
+        self._resting.pop(name, None)
         if found.deliver_to is None:
             self._line.append(name)
         found.limits = limits
@@ -92,10 +92,12 @@ class RedisHistoryLog:
             self._line.remove(name)
             found.unfollow()
             self._recent.forget(name)
+            self._rest(name, found)
 
     def forget(self, name: str) -> None:
         """Deliver no more entries of a name, and drop its log for all nodes."""
         self.unfollow(name)
+        self._resting.pop(name, None)
         if self._names.pop(name, None) is not None:
             self._node.client.run(FORGET, self._node.keys.log(name)).addErrback(_ignore)
 
@@ -108,7 +110,7 @@ class RedisHistoryLog:
         name = target.names[0]
         found = self._names.get(name)
         if found is None:
-            # Other nodes may follow it. There are few such names at a time: they go when nothing waits for them.
+            # Other nodes may follow it.
             found = self._names[name] = NameLog(self._node, name, None, self._recent)
         envelope, sealed = self._node.seal("log", target, data, is_text=is_text, acknowledgement=acknowledgement)
         full = self._waiting >= self._max_waiting or self._waiting_bytes + len(sealed) > self._max_waiting_bytes
@@ -121,8 +123,7 @@ class RedisHistoryLog:
 
         def settle(outcome: Position | Outcome) -> None:
             self._settled(len(sealed))
-            if found.limits is None and not len(found.writer) and self._names.get(name) is found:
-                del self._names[name]
+            self._rest(name, found)
             if settled.called:
                 return
             if isinstance(outcome, Position):
@@ -134,6 +135,7 @@ class RedisHistoryLog:
                 settled.errback(HistoryUnavailable(self._node.why_away("Redis does not take the message"), outcome))
 
         self._node.own.keep(sealed, envelope)
+        self._resting.pop(name, None)
         now = self._node.now()
         found.writer.add(Pending(envelope.id, sealed, len(data), now + self._waiting_seconds, settle), now)
         return settled
@@ -145,7 +147,7 @@ class RedisHistoryLog:
 
     def missed(self, name: str, since: Position, until: Position, limit: int | None = None) -> Deferred[Missed]:
         """The entries after a position. Those who ask the same, at the same time or soon after, share one answer."""
-        if not (_is_position(since) and _is_position(until)) or since.epoch != until.epoch:
+        if not (is_position(since) and is_position(until)) or since.epoch != until.epoch:
             return succeed(_INCOMPLETE)
         key = (name, since, until, limit)
         found = self._names.get(name)
@@ -185,7 +187,7 @@ class RedisHistoryLog:
                 raise UnknownHistory(name)
             pages = yield self._asked("XRANGE", keys[0], "-", "+", "COUNT", limit)
             return self._signals(name, epoch.decode(), pages)
-        if not _is_position(since):
+        if not is_position(since):
             raise UnknownHistory(name)
         code, epoch, pages = yield self._ran(RESUME, keys, *since, "+", limit)
         if code != 1:
@@ -247,14 +249,24 @@ class RedisHistoryLog:
 
     def stop(self) -> None:
         """Deliver nothing any more, and fail what waits."""
-        for found in self._names.values():
-            if found.patience is not None:
-                found.patience.cancel()
+        for found in tuple(self._names.values()):
+            found.let_go()
             found.deliver_to = found.broken_to = None
             found.writer.lost()
             found.writer.give_up(float("inf"))
         self._names.clear()
+        self._resting.clear()
         self._line.clear()
+
+    def _rest(self, name: str, found: NameLog) -> None:
+        """Keep a name that is not needed now for a while: the log remembers each writer that is new."""
+        if found.deliver_to is not None or len(found.writer) or self._names.get(name) is not found:
+            return
+        self._resting[name] = None
+        self._resting.move_to_end(name)
+        if len(self._resting) > _MOST_RESTING:
+            oldest, _ = self._resting.popitem(last=False)
+            self._names.pop(oldest).let_go()
 
     def _settled(self, size_bytes: int) -> None:
         self._waiting -= 1
@@ -271,7 +283,7 @@ class RedisHistoryLog:
         if found is None or found.deliver_to is None or len(parts) != 3:
             return
         epoch, offset = parts[0].decode("latin-1"), parts[1].decode("latin-1")
-        if _is_position(Position(epoch, offset)):
+        if is_position(Position(epoch, offset)):
             found.reader.published(entry_of(self._node, name, offset, parts[2]), epoch)
 
     @inlineCallbacks
@@ -296,7 +308,7 @@ class RedisHistoryLog:
     def _signals(self, name: str, epoch: str, page: list[Any]) -> tuple[LoggedSignal, ...]:
         signals = []
         for offset, fields in page:
-            envelope = opened(self._node, name, fields[3])
+            envelope = opened(self._node, name, data_of(fields))
             if envelope is None:
                 raise BackplaneUnavailable("an entry of the log can't be read")
             signals.append(signal_of(Position(epoch, offset.decode()), envelope))
@@ -310,15 +322,6 @@ class RedisHistoryLog:
 
 
 _INCOMPLETE = Missed(complete=False, signals=())
-
-
-def _is_position(position: Position) -> bool:
-    """Whether Redis may be asked with a position, which may be any text of a client."""
-    return (
-        _EPOCH.fullmatch(position.epoch) is not None
-        and _OFFSET.fullmatch(position.offset) is not None
-        and int(position.offset.partition("-")[0]) <= _HIGHEST_SEQUENCE
-    )
 
 
 def unavailable(failure: Failure) -> NoReturn:

@@ -13,7 +13,8 @@ APPLICATION = re.compile(r"[a-z0-9_-]{1,32}")
 
 def encoded_name(name: str) -> str:
     """A name as a part of a key: every byte of its UTF-8 but ``[A-Za-z0-9._~-]`` is percent-encoded."""
-    return quote(name, safe="")
+    # No connection has a name with a lone surrogate. A send to such a name reaches nobody, as on a node that is alone.
+    return quote(name, safe="", errors="surrogatepass")
 
 
 class Keys:

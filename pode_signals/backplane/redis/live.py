@@ -6,12 +6,16 @@ from collections.abc import Callable
 
 from twisted.python.failure import Failure
 
-from ...core.envelope import Envelope, Unopened
+from ...core.envelope import MOST_ENVELOPE_BYTES, Envelope, Unopened
+from ...core.model import Target
 from ...wire.message import Message, Outgoing
 from .channels import ENVELOPE
 from .node import RedisNode
 
 __all__ = ["LiveSends"]
+
+_MOST_CHANNELS = 16
+"""To how many names a send goes by their channels."""
 
 
 class LiveSends:
@@ -55,10 +59,12 @@ class LiveSends:
             key=message.key,
             acknowledgement=message.acknowledgement,
         )
+        if len(sealed) > MOST_ENVELOPE_BYTES:
+            # No other node would open it.
+            node.count("sends_not_passed_on")
+            return
         node.own.keep(sealed, envelope)
-        names = target.names
-        channels = [node.keys.every] if names is None else [node.keys.channel(name) for name in names]
-        for channel in channels:
+        for channel in [node.keys.every] if _is_for_every_node(target) else map(node.keys.channel, target.names or ()):
             node.client.call("PUBLISH", channel, b"e" + sealed).addErrback(self._not_passed_on)
 
     def _not_passed_on(self, failure: Failure) -> None:
@@ -79,7 +85,7 @@ class LiveSends:
         envelope = self._opened(content[1:], "the channel of every name")
         if envelope is None:
             return
-        if envelope.target.names is not None:
+        if not _is_for_every_node(envelope.target):
             self._node.refuse(Unopened.MISPLACED, "the channel of every name")
         elif self._is_new(envelope):
             self._take(envelope)
@@ -105,6 +111,15 @@ class LiveSends:
             acknowledgement=envelope.acknowledgement,
         )
         self._deliver(Outgoing(envelope.target, message))
+
+
+def _is_for_every_node(target: Target) -> bool:
+    """Whether a send goes by the channel that all nodes hear, and not by those of its names.
+
+    With many names each node gets it once that way; by the channels of the names it would be as many messages, each of
+    which has all names.
+    """
+    return target.names is None or len(target.names) > _MOST_CHANNELS
 
 
 def _to_nobody(outgoing: Outgoing) -> None:

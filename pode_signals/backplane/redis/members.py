@@ -12,8 +12,9 @@ from typing import Any
 
 from attrs import frozen
 
-from ...errors import MessageInvalid
-from ...wire.json import decode_unbounded, encode_value
+from ...core.names import check_name
+from ...errors import MessageInvalid, NameInvalid
+from ...wire.json import decode, decode_unbounded, encode_value
 from ..contract import Member
 
 __all__ = ["INCARNATION", "VERSION", "Change", "Seen", "read_change", "read_members", "written"]
@@ -23,6 +24,7 @@ INCARNATION = re.compile(rb"([a-z0-9]{1,16})-[0-9]{1,15}")
 VERSION = re.compile(rb"0|[1-9][0-9]{0,15}")
 _VALUE = re.compile(rb"([a-z0-9]{1,16})-[0-9]{1,15} [hl](\{.*\})", re.DOTALL)
 _MOST_BYTES = 1_048_576
+_MOST_DEPTH = 256
 _KEYS = frozenset({"g", "u", "i"})
 
 
@@ -95,14 +97,18 @@ def read_members(name: str, flat: list[bytes]) -> tuple[dict[str, Seen], int]:
 
 def _read(name: str, client_id: str, value: bytes) -> Seen | None:
     found = _VALUE.fullmatch(value) if len(value) <= _MOST_BYTES else None
-    if found is None or not client_id:
+    if found is None:
         return None
     try:
-        fields = decode_unbounded(found[2])
+        # All of it goes on to clients: what can't be written for them would keep all other members from them.
+        fields = decode(found[2], _MOST_DEPTH, _MOST_BYTES)
         if not fields.keys() <= _KEYS:
             return None
         groups, user = tuple(_texts(fields.get("g", []))), fields.get("u")
-    except (MessageInvalid, ValueError):
+        check_name("client id", client_id)
+        for group in groups:
+            check_name("group", group)
+    except (MessageInvalid, NameInvalid, ValueError):
         return None
     if user is not None and type(user) is not str:
         return None

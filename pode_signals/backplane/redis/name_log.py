@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import secrets
 from collections.abc import Callable
 from functools import partial
@@ -22,10 +23,17 @@ from .node import RedisNode
 from .recent_answers import RecentAnswers
 from .scripts import APPEND, CATCH_UP, OPEN
 
-__all__ = ["PAGE_ENTRIES", "NameLog", "entry_of", "opened", "signal_of"]
+__all__ = ["PAGE_ENTRIES", "NameLog", "data_of", "entry_of", "is_position", "opened", "signal_of"]
 
 PAGE_ENTRIES = 500
 """How many entries are asked for at a time."""
+_OFFSET = re.compile(r"(?:0|[1-9][0-9]{0,15})-(?:0|[1-9][0-9]{0,15})")
+_EPOCH = re.compile(r"[a-z0-9]{6,16}")
+_HIGHEST_SEQUENCE = 2**53 - 10**6
+"""Lua counts in floating-point numbers."""
+_ENDED = re.compile(rb"([0-9]{1,15}):([0-9]{1,16}-[0-9]{1,16}):[0-9]{1,15}")
+_UNREADABLE = b"?"
+"""Stands for an entry that no node has written: none opens it."""
 _SALT_BITS = 50
 _TOKEN_BYTES = 6
 _META_MS = 7 * 24 * 3_600_000
@@ -105,6 +113,12 @@ class NameLog:
         self._node.channels.end(self._name, LOGGED)
         self.reader = LogReader(self)
 
+    def let_go(self) -> None:
+        """Nobody needs this any more, and nobody waits for the first position."""
+        if self.patience is not None:
+            self.patience.cancel()
+            self.patience = None
+
     # What the reader wants.
 
     def ask(self, position: Position | None, witness: str, offsets: tuple[str, ...]) -> None:
@@ -140,11 +154,17 @@ class NameLog:
             self.broken_to(position)
 
     def _answered(self, reader: LogReader[Envelope], answer: list[Any]) -> None:
-        code, epoch, top, since, page = answer
-        entries = tuple(entry_of(self._node, self._name, offset.decode(), fields[3]) for offset, fields in page)
+        code, epoch, *places, page = answer
+        top, since = (_position(epoch, each) for each in places)
+        if not (top and since):
+            # Clients are told epochs and offsets, so neither may be any text that somebody else has written.
+            self._malformed()
+            reader.unanswered()
+            return
+        entries = tuple(entry_of(self._node, self._name, offset.decode(), data_of(fields)) for offset, fields in page)
         is_all = len(entries) < PAGE_ENTRIES
         is_late = reader.position is None and self.patience is None
-        reader.answered(CaughtUp(Found(code), epoch.decode(), top.decode(), since.decode(), entries, is_all))
+        reader.answered(CaughtUp(Found(code), top.epoch, top.offset, since.offset, entries, is_all))
         if reader is self.reader and reader.position is not None:
             if self.patience is not None:
                 self.patience.cancel()
@@ -190,11 +210,15 @@ class NameLog:
         writer = self.writer
 
         def ended(answer: bytes) -> None:
-            number, _, rest = answer.decode().partition(":")
-            offset = rest.partition(":")[0]
+            found = _ENDED.fullmatch(answer)
+            if answer and not found:
+                self._malformed()
+                writer.not_ended(incarnation)
+                return
             position = self.position
             epoch = "" if position is None else position.epoch
-            writer.ended(incarnation, Taken(int(number or 0), Position(epoch, offset) if number else None))
+            taken = Taken(int(found[1]), Position(epoch, found[2].decode())) if found else Taken(0, None)
+            writer.ended(incarnation, taken)
 
         self._node.client.run(OPEN, self._keys, incarnation, self._meta_ms()).addCallbacks(
             ended, partial(self._not_ended, writer, incarnation)
@@ -210,10 +234,14 @@ class NameLog:
 
     def _appended(self, writer: LogWriter, incarnation: str, number: int, answer: list[Any]) -> None:
         code, epoch, offset = answer
-        place = Position(epoch.decode(), offset.decode())
+        place = _position(epoch, offset)
         if code in (Appended.IN.value, Appended.SEEN.value):
+            if place is None:
+                # It is in the log, at a place that says nothing; it is found when the log is read.
+                self._malformed()
+                return
             self.reader.promised(place)
-        writer.appended(incarnation, number, Appended(code), place)
+        writer.appended(incarnation, number, Appended(code), place or Position("", ""))
 
     def _not_appended(self, writer: LogWriter, incarnation: str, number: int, failure: Failure) -> None:
         self._node.failed(failure, "the log of {name} does not take a message", name=self._name)
@@ -224,6 +252,11 @@ class NameLog:
         self._node.failed(failure, "the log of {name} can't be written", name=self._name)
         if failure.check(RedisRefused):
             writer.not_ended(incarnation)
+
+    def _malformed(self) -> None:
+        """What Redis has of this log no node has written. The log is asked again, as where it can't be read."""
+        self._node.count("logs_malformed")
+        self._node.warn("log", "the log of {name} has what no node has written there", name=self._name)
 
     def _limits_text(self) -> str:
         return " ".join(map(str, _words(self.limits)))
@@ -237,6 +270,26 @@ def _words(limits: HistoryLimits | None) -> tuple[int | str, ...]:
     return (
         ("", "", "") if limits is None else (limits.messages, limits.max_bytes, max(1, round(limits.seconds * 1_000)))
     )
+
+
+def is_position(position: Position) -> bool:
+    """Whether this can be a place in a log. Clients may offer any text, and so may whoever writes to Redis."""
+    return (
+        _EPOCH.fullmatch(position.epoch) is not None
+        and _OFFSET.fullmatch(position.offset) is not None
+        and int(position.offset.partition("-")[0]) <= _HIGHEST_SEQUENCE
+    )
+
+
+def _position(epoch: bytes, offset: bytes) -> Position | None:
+    """A place as Redis tells it; None where it can be none."""
+    place = Position(epoch.decode("latin-1"), offset.decode("latin-1"))
+    return place if is_position(place) else None
+
+
+def data_of(fields: list[bytes]) -> bytes:
+    """The envelope of an entry of a stream, by the entry's fields; of one that no node has written, what is none."""
+    return fields[3] if len(fields) == 6 and fields[3] else _UNREADABLE
 
 
 def opened(node: RedisNode, name: str, data: bytes) -> Envelope | None:

@@ -27,6 +27,8 @@ _OLDEST_MS = 60_000
 """How old an envelope may be that is delivered, by the clock of Redis."""
 _MOST_REMEMBERED = 65_536
 """How many envelopes are known again that somebody publishes twice."""
+_MOST_SENDERS = 4_096
+"""Of how many nodes, with those that have ended, it is known which envelopes are not new."""
 _LINE_SECONDS = 60.0
 """How far apart two log lines of one kind are at least."""
 
@@ -62,7 +64,10 @@ class RedisNode:
         # By how many milliseconds the clock of Redis is ahead of the reactor's.
         self._ahead_ms: int | None = None
         self._lines: dict[str, float] = {}
-        self._seen: OrderedDict[str, None] = OrderedDict()
+        self._seen: OrderedDict[tuple[str, int], None] = OrderedDict()
+        # For each sender, the highest number of those that are not in that any more. Envelopes come in their order, so
+        # none up to that number is new.
+        self._forgotten: OrderedDict[str, int] = OrderedDict()
 
     def now(self) -> float:
         """The time of this node, in seconds of a clock that does not run backwards."""
@@ -109,13 +114,17 @@ class RedisNode:
             where: where it came.
             is_told: whether one that comes again was published again by somebody else, which is counted.
         """
-        if envelope.id in self._seen:
+        sender, number = key = envelope.sender, envelope.number
+        if key in self._seen or number <= self._forgotten.get(sender, 0):
             if is_told:
                 self.refuse(Unopened.REPLAYED, where)
             return False
-        self._seen[envelope.id] = None
+        self._seen[key] = None
         if len(self._seen) > _MOST_REMEMBERED:
-            self._seen.popitem(last=False)
+            (sender, number), _ = self._seen.popitem(last=False)
+            self._forgotten[sender] = max(number, self._forgotten.get(sender, 0))
+            if len(self._forgotten) > _MOST_SENDERS:
+                self._forgotten.popitem(last=False)
         return True
 
     def count(self, what: str, number: int = 1) -> None:
@@ -133,9 +142,10 @@ class RedisNode:
             return
         if failure.check(RedisRefused):
             error = failure.value
-            code = error.code if isinstance(error, RedisRefused) else ""
+            assert isinstance(error, RedisRefused)
             self.count("commands_refused")
-            self.warn(f"refused {code}", f"{text}: Redis answers {{code}}; see docs/scaling.md", code=code, **fields)
+            line = f"{text}: Redis answers {{answer}}; see docs/scaling.md"
+            self.warn(f"refused {error.code}", line, answer=error.told, **fields)
             return
         self.count("callbacks_failed")
         log.failure(text, failure, event="defect", **fields)

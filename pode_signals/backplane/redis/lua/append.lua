@@ -12,6 +12,11 @@
 --       {-5, '', ''}: the writer does not know how much is kept, and there is no log; nothing was written
 local m = redis.call('HMGET', KEYS[2], 'e', 's', 'top', 'floor', 'b', 'w:' .. ARGV[3], 'l')
 local e, s, top, floor, b = m[1], tonumber(m[2]) or 0, m[3] or '0-0', m[4] or '0-0', tonumber(m[5]) or 0
+-- A hash that no node has written is none: a node, and not whoever has written it, says where the log is.
+local function is_id(x) return string.find(x, '^%d+%-%d+$') end
+if e and not (string.find(e, '^[a-z0-9]+$') and is_id(top) and is_id(floor) and s >= 0 and s < 9007199253740992) then
+  e, s, top, floor = false, 0, '0-0', '0-0'
+end
 local n, last = tonumber(ARGV[4]), nil
 if m[6] then
   if string.sub(m[6], 1, 6) == 'closed' then return {-3, e or '', top} end
@@ -50,11 +55,13 @@ while over do
   local page = redis.call('XRANGE', KEYS[1], '-', '+', 'COUNT', count)
   count = 32
   for _, f in ipairs(page) do
-    over = f[1] ~= id and (len > most or b > most_bytes or tonumber(f[2][2]) < oldest)
+    local at, size = tonumber(f[2][2]), tonumber(f[2][6] or '')
+    -- One without these was not written by a node.
+    over = f[1] ~= id and (not (at and size) or len > most or b > most_bytes or at < oldest)
     if not over then break end
     redis.call('XDEL', KEYS[1], f[1])
     len = len - 1
-    b = b - f[2][6]
+    b = b - (size or 0)
     -- Entries of an epoch that has ended may still be there, below the place where this one begins.
     if tonumber(string.match(f[1], '^(%d+)-')) > tonumber(string.match(floor, '^(%d+)-')) then floor = f[1] end
   end

@@ -16,6 +16,11 @@
 --      -4: the log went back, and nothing was done yet: the node shall ask again, with the ids that it has seen
 local m = redis.call('HMGET', KEYS[2], 'e', 's', 'top', 'floor')
 local e, s, top, floor = m[1], tonumber(m[2]) or 0, m[3] or '0-0', m[4] or '0-0'
+-- A hash that no node has written is none: a node, and not whoever has written it, says where the log is.
+local function is_id(x) return string.find(x, '^%d+%-%d+$') end
+if e and not (string.find(e, '^[a-z0-9]+$') and is_id(top) and is_id(floor) and s >= 0 and s < 9007199253740992) then
+  e, s, top, floor = false, 0, '0-0', '0-0'
+end
 local mine, id = ARGV[2], ARGV[3]
 local function begin(epoch, seq)
   local base = seq == 0 and '0-0' or string.format('%.0f', seq) .. '-0'

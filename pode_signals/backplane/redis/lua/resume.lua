@@ -6,6 +6,9 @@
 -- gives {1, epoch, entries}: both are in the log, and these entries follow; or {0, epoch, {}}
 local m = redis.call('HMGET', KEYS[2], 'e', 'top', 'floor')
 local e, top, floor = m[1], m[2] or '0-0', m[3] or '0-0'
+-- With a place that no node has written, as where there is no log.
+local function is_id(x) return string.find(x, '^%d+%-%d+$') end
+if not (is_id(top) and is_id(floor)) then return {0, '', {}} end
 if not e or e ~= ARGV[1] then return {0, e or '', {}} end
 if redis.call('XLEN', KEYS[1]) == 0 then floor = top end
 local function has(x) return x == top or x == floor or #redis.call('XRANGE', KEYS[1], x, x) == 1 end
