@@ -7,9 +7,10 @@ import json
 import shutil
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
-from peers import SERVERS
+from peers import SERVERS, Server
 
 __all__ = ["prepare", "versions"]
 
@@ -19,11 +20,13 @@ NODE_PACKAGES = FOLDER / "package.json"
 _INSTALL_SECONDS = 900
 
 
-def prepare(work: Path) -> dict[str, str]:
+def prepare(work: Path, servers: Mapping[str, Server] = SERVERS, *, installs: bool = True) -> dict[str, str]:
     """Make what is missing.
 
     Args:
         work: the folder; what is in it from an earlier run with the same versions is kept.
+        servers: those that are to be measured, by their labels.
+        installs: whether anything may be installed. Else the Python that runs this serves, with the packages it has.
 
     Returns:
         The labels of servers that can't be measured here, each with the reason.
@@ -34,8 +37,10 @@ def prepare(work: Path) -> dict[str, str]:
     work.mkdir(parents=True, exist_ok=True)
     for name in ("limit", "loadgen"):
         subprocess.run(["cc", "-O2", "-o", work / name, FOLDER / f"{name}.c"], check=True, timeout=120)
-    missing = _install_python(work)
-    missing.update(_install_node(work))
+    if not installs:
+        return _use_what_is_here(work, servers)
+    missing = _install_python(work, servers)
+    missing.update(_install_node(work, servers))
     return missing
 
 
@@ -46,7 +51,17 @@ def versions() -> dict[str, str]:
     return pins | json.loads(NODE_PACKAGES.read_text(encoding="utf-8"))["dependencies"]
 
 
-def _install_python(work: Path) -> dict[str, str]:
+def _use_what_is_here(work: Path, servers: Mapping[str, Server]) -> dict[str, str]:
+    """Our own servers need no more than this package does."""
+    python = work / "venv" / "bin" / "python"
+    python.parent.mkdir(parents=True, exist_ok=True)
+    # Not a link: a Python that is called by a link does not find the packages of its virtual environment.
+    python.write_text(f'#!/bin/sh\nexec "{sys.executable}" "$@"\n', encoding="utf-8")
+    python.chmod(0o755)
+    return {label: "nothing was to be installed" for label, server in servers.items() if server.packages}
+
+
+def _install_python(work: Path, servers: Mapping[str, Server]) -> dict[str, str]:
     python = work / "venv" / "bin" / "python"
     if not python.exists():
         subprocess.run([sys.executable, "-m", "venv", work / "venv"], check=True, timeout=_INSTALL_SECONDS)
@@ -66,7 +81,7 @@ def _install_python(work: Path) -> dict[str, str]:
         if subprocess.run([*install, pin], check=False, timeout=_INSTALL_SECONDS).returncode
     }
     return {
-        label: "it could not be installed" for label, server in SERVERS.items() if failed.intersection(server.packages)
+        label: "it could not be installed" for label, server in servers.items() if failed.intersection(server.packages)
     }
 
 
@@ -74,8 +89,10 @@ def _pins(text: str) -> list[str]:
     return [line for line in text.splitlines() if "==" in line]
 
 
-def _install_node(work: Path) -> dict[str, str]:
-    labels = [label for label, server in SERVERS.items() if server.adapter.endswith(".js")]
+def _install_node(work: Path, servers: Mapping[str, Server]) -> dict[str, str]:
+    labels = [label for label, server in servers.items() if server.adapter.endswith(".js")]
+    if not labels:
+        return {}
     if shutil.which("node") is None or shutil.which("npm") is None:
         return dict.fromkeys(labels, "node or npm is not installed")
     folder = work / "node"

@@ -1,6 +1,6 @@
 """What ``instructions.py`` counts instructions of: the hub with clients in memory. No sockets, no reactor, no clock.
 
-usage: instructions_script.py fan-out|signals|history|echo|frames|allocations COUNT
+usage: instructions_script.py MODE COUNT, with one of MODES, such as fan-out, echo or allocations
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from pode_signals.fast.frames import unmasked_text
 from pode_signals.hub.dialogue import Dialogue
 from pode_signals.hub.link import Link
 from pode_signals.hub.transport import ClientTransport
+from pode_signals.operations.metrics import Metrics
 from pode_signals.signals import hub_of
 from pode_signals.wire.message import PLAIN_WEBSOCKET
 from pode_signals.wire.session import Session
@@ -47,8 +48,11 @@ class Wire(ClientTransport):
     def resume_reading(self) -> None: ...
 
 
-def new_signals() -> Signals:
-    return Signals(clock=Clock(), messages_per_second=1e9, message_burst=1_000_000_000)
+def new_signals(*, has_metrics: bool = False) -> Signals:
+    signals = Signals(clock=Clock(), messages_per_second=1e9, message_burst=1_000_000_000)
+    if has_metrics:
+        Metrics(signals.insight)
+    return signals
 
 
 def connect(signals: Signals, number: int, *, is_signals: bool = False) -> Link:
@@ -63,9 +67,9 @@ def connect(signals: Signals, number: int, *, is_signals: bool = False) -> Link:
     )
 
 
-def fan_out(count: int, *, is_signals: bool = False, has_history: bool = False) -> None:
+def fan_out(count: int, *, is_signals: bool = False, has_history: bool = False, has_metrics: bool = False) -> None:
     """One message a turn to all: count × CLIENTS deliveries."""
-    signals = new_signals()
+    signals = new_signals(has_metrics=has_metrics)
     if has_history:
         signals.keep_history("Bench")
     for number in range(CLIENTS):
@@ -76,9 +80,9 @@ def fan_out(count: int, *, is_signals: bool = False, has_history: bool = False) 
         turn(signals)
 
 
-def echo(count: int) -> None:
+def echo(count: int, *, has_metrics: bool = False) -> None:
     """A client's message, its signal route, the answer: count deliveries."""
-    signals = new_signals()
+    signals = new_signals(has_metrics=has_metrics)
 
     @signals.route("/ws")
     def answer(event: SignalEvent) -> None:
@@ -146,6 +150,8 @@ MODES: dict[str, Callable[[int], None]] = {
     "signals": partial(fan_out, is_signals=True),
     "history": partial(fan_out, is_signals=True, has_history=True),
     "echo": echo,
+    "fan-out with metrics": partial(fan_out, has_metrics=True),
+    "echo with metrics": partial(echo, has_metrics=True),
     "frames": frames,
     "allocations": allocations,
 }

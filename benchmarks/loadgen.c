@@ -4,12 +4,17 @@
  * on the standard input; for the opening and for each phase one line of JSON goes out. Between phases it answers pings.
  *
  * usage: loadgen -p PORT -P SERVER_PID -n CLIENTS [-u PATH] [-f plain|wrapped|socketio] [-c CONNECTING_AT_ONCE]
+ *                [-q PORT_OF_THE_SENDERS] [-s SENDERS]
+ *
+ * With -q the first clients, which are those that send in turn, connect to another server than all others, and what they
+ * get themselves does not count: only what comes from one server to the clients of the other one does.
  *
  *   all:M:SIZE         M messages, one after the other, each sent to all clients
  *   group:M:SIZE       the same to a group of 10
  *   one:M:SIZE         the same to one client id
  *   burst:M:SIZE       one trigger, upon which the server sends M messages to all within one turn of its loop
  *   rate:R:SECONDS:SIZE  R messages a second to all, with the time that each delivery took
+ *   flow:W:SECONDS:SIZE  messages to all as fast as they come, W of them under way; those that did not come are told
  *   echo:K:SECONDS:SIZE  K clients with one message each under way, with the time that each answer took
  *   connect:K          K more clients, which are closed again afterwards
  *   idle:SECONDS       nothing
@@ -19,11 +24,13 @@
 #include <errno.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <poll.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <time.h>
@@ -46,7 +53,7 @@ struct client {
 };
 
 static struct client *clients;
-static int client_count = 1000, at_once = 64, port, poller;
+static int client_count = 1000, at_once = 64, port, sender_port, sender_count = 1, recipients, poller;
 static enum form form = PLAIN;
 static const char *path = "/ws";
 static long server_pid;
@@ -54,7 +61,7 @@ static clockid_t server_clock;
 static char buffer[BUFFER];
 
 static int opened, dead, closing_extra, stdin_ready;
-static uint64_t delivered;
+static uint64_t delivered, missing;
 static int timing, echoing, echo_size;
 static uint64_t echo_until;
 static uint32_t *times;
@@ -185,6 +192,8 @@ static void take_frame(struct client *client, int opcode, char *payload, uint64_
         return;
     if (form == SOCKETIO && !is_socketio_message(client, payload, size))
         return;
+    if (sender_port && client < clients + sender_count)
+        return;
     delivered++;
     if (timing)
         note_time(payload, size);
@@ -274,7 +283,7 @@ static void start_client(int index) {
     own.sin_addr.s_addr = htonl(0x7f000101 + index % SOURCES); /* 127.0.1.1 and up: never the servers' own address */
     if (bind(client->fd, (struct sockaddr *)&own, sizeof own))
         fail("bind");
-    server.sin_port = htons(port);
+    server.sin_port = htons(sender_port && index < sender_count ? sender_port : port);
     server.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
     if (connect(client->fd, (struct sockaddr *)&server, sizeof server) && errno != EINPROGRESS)
         fail("connect");
@@ -327,6 +336,15 @@ static void pump_for(double seconds) {
         pump(5);
 }
 
+/* Until a time, to the microsecond: epoll itself knows milliseconds only, and those who wait in a loop take a core. */
+static void pump_until(uint64_t time) {
+    struct pollfd ready = {.fd = poller, .events = POLLIN};
+    uint64_t before = now(), left = time > before ? time - before : 0;
+    struct timespec wait = {.tv_sec = left / 1000000000, .tv_nsec = left % 1000000000};
+    if (ppoll(&ready, 1, &wait, NULL) > 0)
+        pump(0);
+}
+
 /* Phases. */
 
 static int compare_times(const void *one, const void *other) {
@@ -334,17 +352,17 @@ static int compare_times(const void *one, const void *other) {
     return left < right ? -1 : left > right;
 }
 
-static uint64_t begin_wall, begin_cpu;
+static uint64_t begin_wall, begin_cpu, end_wall; /* the end where a phase knows it better than its report */
 
 static void begin(void) {
-    delivered = 0;
+    delivered = missing = end_wall = 0;
     time_count = 0;
     begin_cpu = read_clock(server_clock);
     begin_wall = now();
 }
 
 static void report(const char *phase, uint64_t units, const char *error) {
-    uint64_t wall = now() - begin_wall;
+    uint64_t wall = (end_wall ? end_wall : now()) - begin_wall;
     pump_for(0.02); /* the kernel counts what a process used up when it pauses */
     uint64_t cpu = read_clock(server_clock) - begin_cpu;
     printf("{\"phase\":\"%s\",\"clients\":%d,\"units\":%llu,\"wall_seconds\":%.4f,\"cpu_us\":%.4f,\"rss_kb\":%ld", phase,
@@ -353,6 +371,8 @@ static void report(const char *phase, uint64_t units, const char *error) {
         qsort(times, time_count, sizeof *times, compare_times);
         printf(",\"p50_us\":%u,\"p99_us\":%u", times[time_count / 2], times[time_count * 99 / 100]);
     }
+    if (missing)
+        printf(",\"missing\":%llu", (unsigned long long)missing);
     if (error || dead)
         printf(",\"error\":\"%s\"", error ? error : "clients were dropped");
     printf("}\n");
@@ -405,26 +425,46 @@ static const char *burst(int messages, int size) {
     char text[128];
     snprintf(text, sizeof text, "{\"op\":\"burst\",\"m\":%d,\"size\":%d}", messages, size);
     put_text(&clients[0], text);
-    return wait_for((uint64_t)messages * client_count) ? NULL : "deliveries are missing";
+    return wait_for((uint64_t)messages * recipients) ? NULL : "deliveries are missing";
 }
 
 static const char *rate(double per_second, double seconds, int size) {
     uint64_t interval = 1e9 / per_second, start = now(), messages = per_second * seconds, sent = 0;
     uint64_t last = start + messages * interval + 5000000000ull;
     timing = 1;
-    while (sent < messages || delivered < messages * client_count) {
+    while (sent < messages || delivered < messages * recipients) {
         uint64_t due = start + sent * interval, time = now();
         if (sent < messages && time >= due) {
-            put_message(&clients[0], "all", size);
+            put_message(&clients[sent % sender_count], "all", size);
             sent++;
             continue;
         }
         if (dead || time > last)
             break;
-        pump(sent < messages ? (int)((due - time) / 1000000) : 50);
+        pump_until(sent < messages ? due : time + 50000000);
     }
     timing = 0;
-    return delivered < messages * client_count ? "it can't hold this rate" : NULL;
+    return delivered < messages * recipients ? "it can't hold this rate" : NULL;
+}
+
+/* It ends when all came, or when none came for a second. */
+static void flow(int window, double seconds, int size) {
+    uint64_t until = now() + (uint64_t)(seconds * 1e9), sent = 0, seen = 0, time = now();
+    end_wall = time;
+    while (!dead && (time < until || (delivered < sent * recipients && time < end_wall + 1000000000))) {
+        if (time < until && sent - delivered / recipients < (uint64_t)window) {
+            put_message(&clients[sent % sender_count], "all", size);
+            sent++;
+        } else {
+            pump(5);
+        }
+        time = now();
+        if (delivered != seen) {
+            seen = delivered;
+            end_wall = time;
+        }
+    }
+    missing = sent * recipients - delivered;
 }
 
 static const char *echo(int count, double seconds, int size) {
@@ -461,7 +501,7 @@ static void run_phase(char *line) {
     const char *error = "there is no such phase";
     begin();
     if (!strcmp(operation, "all"))
-        error = deliveries(operation, values[0], values[1], client_count);
+        error = deliveries(operation, values[0], values[1], recipients);
     else if (!strcmp(operation, "group"))
         error = deliveries(operation, values[0], values[1], GROUP_SIZE);
     else if (!strcmp(operation, "one"))
@@ -470,6 +510,8 @@ static void run_phase(char *line) {
         error = burst(values[0], values[1]);
     else if (!strcmp(operation, "rate"))
         error = rate(values[0], values[1], values[2]);
+    else if (!strcmp(operation, "flow"))
+        flow(values[0], values[1], values[2]), error = NULL;
     else if (!strcmp(operation, "echo"))
         error = echo(values[0], values[1], values[2]);
     else if (!strcmp(operation, "idle"))
@@ -486,19 +528,22 @@ static void run_phase(char *line) {
 
 static void read_arguments(int count, char **arguments) {
     int option;
-    while ((option = getopt(count, arguments, "p:P:n:u:f:c:")) != -1) {
+    while ((option = getopt(count, arguments, "p:P:n:u:f:c:q:s:")) != -1) {
         switch (option) {
         case 'p': port = atoi(optarg); break;
         case 'P': server_pid = atol(optarg); break;
         case 'n': client_count = atoi(optarg); break;
         case 'u': path = optarg; break;
         case 'c': at_once = atoi(optarg); break;
+        case 'q': sender_port = atoi(optarg); break;
+        case 's': sender_count = atoi(optarg); break;
         case 'f': form = !strcmp(optarg, "socketio") ? SOCKETIO : !strcmp(optarg, "wrapped") ? WRAPPED : PLAIN; break;
         default: exit(1);
         }
     }
-    if (!port || !server_pid || client_count < GROUP_SIZE || clock_getcpuclockid(server_pid, &server_clock)) {
-        fprintf(stderr, "needed: -p PORT, -P the pid of the server, -n 10 or more clients\n");
+    recipients = client_count - (sender_port ? sender_count : 0);
+    if (!port || !server_pid || sender_count < 1 || recipients < (sender_port ? 1 : GROUP_SIZE) || clock_getcpuclockid(server_pid, &server_clock)) {
+        fprintf(stderr, "needed: -p PORT, -P the pid of the server, -n 10 or more clients, with -q more than those that send\n");
         exit(1);
     }
 }
@@ -512,6 +557,7 @@ int main(int count, char **arguments) {
     files.rlim_cur = files.rlim_max;
     setrlimit(RLIMIT_NOFILE, &files);
     setvbuf(stdin, NULL, _IONBF, 0);
+    prctl(PR_SET_TIMERSLACK, 1000);
     clients = calloc(client_count + MOST_EXTRA, sizeof *clients);
     times = malloc(MOST_TIMES * sizeof *times);
     poller = epoll_create1(0);

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-__all__ = ["OURS", "PEERS", "SERVERS", "Server"]
+__all__ = ["NODES", "OURS", "PEERS", "SERVERS", "Server"]
 
 SERVER_FOLDER = Path(__file__).parent / "servers"
 
@@ -22,6 +22,7 @@ class Server:
         form: how the load generator wraps messages: plain, wrapped or socketio.
         path: where it upgrades.
         is_slow: it gets fewer messages, and none at a rate that it can't hold.
+        redis: options of the Redis that its nodes share, where they share one.
     """
 
     title: str
@@ -31,6 +32,7 @@ class Server:
     form: str = "plain"
     path: str = "/ws"
     is_slow: bool = False
+    redis: tuple[str, ...] = ()
 
     @property
     def file(self) -> Path:
@@ -45,6 +47,8 @@ class Server:
         return [program, str(self.file)]
 
 
+_SOCKETIO_PATH = "/socket.io/?EIO=4&transport=websocket"
+
 SERVERS = {
     "limit": Server("C, a loop of send()", "limit.c"),
     "pode": Server("pode_signals", "pode.py", form="wrapped"),
@@ -55,9 +59,7 @@ SERVERS = {
     "ws": Server("node ws", "ws.js", ("ws",)),
     "websockets": Server("websockets", "websockets_server.py", ("websockets",)),
     "starlette": Server("Starlette, uvicorn", "starlette_server.py", ("starlette", "uvicorn")),
-    "socketio": Server(
-        "socket.io", "socketio.js", ("socket.io",), form="socketio", path="/socket.io/?EIO=4&transport=websocket"
-    ),
+    "socketio": Server("socket.io", "socketio.js", ("socket.io",), form="socketio", path=_SOCKETIO_PATH),
     "stock": Server("Klein, Autobahn", "stock.py", ("klein", "autobahn")),
     "channels": Server("channels, daphne", "channels_server.py", ("channels", "daphne"), is_slow=True),
 }
@@ -65,3 +67,53 @@ SERVERS = {
 
 OURS = ("pode", "pode-stdlib")
 PEERS = tuple(label for label in SERVERS if label not in ("limit", *OURS))
+
+NODES = {
+    "pode-live": Server("pode_signals, live", "pode_node.py", form="wrapped"),
+    "pode-logged": Server("pode_signals, logged", "pode_node.py", (), (("HISTORY", "1"),), "wrapped"),
+    "pode-disk": Server(
+        "pode_signals, logged, on disk at once",
+        "pode_node.py",
+        (),
+        (("HISTORY", "1"),),
+        "wrapped",
+        redis=("--appendonly", "yes", "--appendfsync", "always"),
+    ),
+    "socketio-pubsub": Server(
+        "socket.io, redis-adapter",
+        "socketio_node.js",
+        ("socket.io", "@socket.io/redis-adapter"),
+        form="socketio",
+        path=_SOCKETIO_PATH,
+    ),
+    "socketio-streams": Server(
+        "socket.io, redis-streams-adapter",
+        "socketio_node.js",
+        ("socket.io", "@socket.io/redis-streams-adapter"),
+        (("ADAPTER", "streams"),),
+        "socketio",
+        _SOCKETIO_PATH,
+    ),
+    "python-socketio": Server(
+        "python-socketio, uvicorn",
+        "socketio_node.py",
+        ("python-socketio", "uvicorn"),
+        form="socketio",
+        path=_SOCKETIO_PATH,
+    ),
+    "channels-pubsub": Server(
+        "RedisPubSubChannelLayer of channels_redis, channels, uvicorn",
+        "channels_node.py",
+        ("channels-redis", "channels", "uvicorn"),
+        (("LAYER", "pubsub.RedisPubSubChannelLayer"),),
+        is_slow=True,
+    ),
+    "channels-core": Server(
+        "RedisChannelLayer of channels_redis, channels, uvicorn",
+        "channels_node.py",
+        ("channels-redis", "channels", "uvicorn"),
+        (("LAYER", "core.RedisChannelLayer"),),
+        is_slow=True,
+    ),
+}
+"""Servers that share a Redis, by their labels."""

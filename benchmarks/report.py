@@ -8,7 +8,18 @@ from dataclasses import dataclass
 from statistics import median
 from typing import Any, NamedTuple
 
-__all__ = ["GOALS", "Figures", "Goal", "Spread", "judged", "tables", "with_results"]
+__all__ = [
+    "GOALS",
+    "Figures",
+    "Goal",
+    "Place",
+    "Spread",
+    "judged",
+    "markdown_table",
+    "tables",
+    "text_of",
+    "with_results",
+]
 
 Row = Mapping[str, Any]
 
@@ -149,8 +160,8 @@ def judged(figures: Figures, *, is_quick: bool) -> str:
             reached = [goal.reached(spread.median, bound) for bound in (goal.must, goal.aim)]
         sign = "≥" if goal.more_is_better else "≤"
         bounds = ["–" if bound is None else f"{sign} {bound:g}" for bound in (goal.must, goal.aim)]
-        rows.append([goal.title, _text(spread), bounds[0], reached[0], bounds[1], reached[1]])
-    return _table(["", "measured", "must", "reached", "aim", "reached"], rows)
+        rows.append([goal.title, text_of(spread), bounds[0], reached[0], bounds[1], reached[1]])
+    return markdown_table(["", "measured", "must", "reached", "aim", "reached"], rows)
 
 
 def tables(figures: Figures, titles: Mapping[str, str]) -> dict[str, str]:
@@ -164,9 +175,9 @@ def tables(figures: Figures, titles: Mapping[str, str]) -> dict[str, str]:
     return {heading: table for heading, table in found.items() if table}
 
 
-def with_results(page: str, results: str) -> str:
-    """A page with its part between ``<!-- results -->`` and ``<!-- end of results -->`` replaced."""
-    pattern = r"(<!-- results -->\n).*?(<!-- end of results -->)"
+def with_results(page: str, results: str, mark: str = "results") -> str:
+    """A page with its part between ``<!-- results -->`` and ``<!-- end of results -->`` replaced, or between others."""
+    pattern = rf"(<!-- {mark} -->\n).*?(<!-- end of {mark} -->)"
     return re.sub(pattern, lambda match: f"{match[1]}\n{results.strip()}\n\n{match[2]}", page, flags=re.DOTALL)
 
 
@@ -177,14 +188,14 @@ def _fan_out_table(figures: Figures, titles: Mapping[str, str]) -> str:
         rows.append(
             [
                 title,
-                _text(figures.spread(Place("fan-out", "all", label))),
-                _text(figures.ratio(Place("fan-out", "all", label), Place("fan-out", "all", "limit"))),
-                _text(figures.spread(Place("fan-out", "burst", label))),
+                text_of(figures.spread(Place("fan-out", "all", label))),
+                text_of(figures.ratio(Place("fan-out", "all", label), Place("fan-out", "all", "limit"))),
+                text_of(figures.spread(Place("fan-out", "burst", label))),
                 " / ".join("–" if each is None else _number(each.median / 1000) for each in times),
             ]
         )
     head = ["", "one message", "× C", "burst in one turn", "p50 / p99 ms at 20 a second"]
-    return _table(head, rows) if rows else ""
+    return markdown_table(head, rows) if rows else ""
 
 
 def _echo_table(figures: Figures, titles: Mapping[str, str]) -> str:
@@ -192,21 +203,22 @@ def _echo_table(figures: Figures, titles: Mapping[str, str]) -> str:
     rows = [
         [
             title,
-            _text(figures.spread(echo._replace(label=label))),
-            _text(figures.ratio(echo._replace(label=label), echo)),
-            _text(figures.spread(connect._replace(label=label))),
+            text_of(figures.spread(echo._replace(label=label))),
+            text_of(figures.ratio(echo._replace(label=label), echo)),
+            text_of(figures.spread(connect._replace(label=label))),
         ]
         for label, title in _by_cost(figures, titles, echo)
     ]
-    return _table(["", "echo", "× C", "handshake"], rows) if rows else ""
+    return markdown_table(["", "echo", "× C", "handshake"], rows) if rows else ""
 
 
 def _memory_table(figures: Figures, titles: Mapping[str, str]) -> str:
     place = Place("memory", "open", "", value="kb")
     rows = [
-        [title, _text(figures.spread(place._replace(label=label)))] for label, title in _by_cost(figures, titles, place)
+        [title, text_of(figures.spread(place._replace(label=label)))]
+        for label, title in _by_cost(figures, titles, place)
     ]
-    return _table(["", "kB per connection"], rows) if rows else ""
+    return markdown_table(["", "kB per connection"], rows) if rows else ""
 
 
 def _growth_table(figures: Figures) -> str:
@@ -215,9 +227,9 @@ def _growth_table(figures: Figures) -> str:
         ours, limit = (Place("growth", "all", label, clients) for label in ("pode", "limit"))
         others = [figures.spread(ours._replace(phase=phase)) for phase in ("group", "one")]
         spreads = [figures.spread(ours), figures.ratio(ours, limit), *others]
-        rows.append([f"{clients:,}", *map(_text, spreads)])
+        rows.append([f"{clients:,}", *map(text_of, spreads)])
     head = ["clients", "per delivery to all", "× C", "per delivery to a group of 10", "to one client id"]
-    return _table(head, rows) if rows else ""
+    return markdown_table(head, rows) if rows else ""
 
 
 def _by_cost(figures: Figures, titles: Mapping[str, str], place: Place) -> list[tuple[str, str]]:
@@ -240,10 +252,12 @@ def _number(value: float) -> str:
     return f"{value:.0f}" if value >= 100 else f"{value:.1f}" if value >= 10 else f"{value:.2f}"
 
 
-def _text(spread: Spread | None) -> str:
+def text_of(spread: Spread | None) -> str:
+    """A figure of a table; a dash for none."""
     return "–" if spread is None else str(spread)
 
 
-def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+def markdown_table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """A table as Markdown."""
     lines = [head, ["---"] * len(head), *rows]
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)

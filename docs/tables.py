@@ -14,10 +14,13 @@ from typing import Any
 from attrs import Attribute, fields
 
 from pode_signals.command.keys import SERVICE_KEYS
+from pode_signals.command.operations_keys import OPERATIONS_KEYS, option_name
 from pode_signals.core.counters import Counters
 from pode_signals.core.descriptions import description
+from pode_signals.core.log_events import EVENTS
 from pode_signals.core.settings import Settings
 from pode_signals.insight.numbers import NUMBERS
+from pode_signals.operations.metric_table import METRICS, Metric
 from pode_signals.wire.frame_types import FRAME_TYPES
 from pode_signals.wire.frames import CloseCode
 from pode_signals.wire.reconnect import ComesBack, comes_back
@@ -51,6 +54,20 @@ def options_table() -> str:
     return _table(("option", "meaning", "without the option"), rows)
 
 
+def operations_table() -> str:
+    """Each key of the section of operations with its option."""
+    rows = (
+        (f"`{name}`", f"`--{option_name(name)}`", _markdown(key.text), key.default)
+        for name, key in OPERATIONS_KEYS.items()
+    )
+    return _table(("key", "option", "meaning", "without it"), rows)
+
+
+def log_events_table() -> str:
+    """Each event of the log with what it means."""
+    return _table(("event", "meaning"), ((f"`{name}`", _markdown(text)) for name, text in EVENTS.items()))
+
+
 def counters_table() -> str:
     """Each counter with what it counts."""
     rows = [(f"`{each.name}{_braces(each)}`", _markdown(description(each).text)) for each in fields(Counters)]
@@ -65,6 +82,22 @@ def numbers_table() -> str:
         (f"`{name}`", ", ".join(f"`{label}`" for label in each.labels), each.text) for name, each in NUMBERS.items()
     )
     return _table(("number", "by", "meaning"), rows)
+
+
+def metrics_table() -> str:
+    """Each metric with its type, its labels and what they may be, and what it means."""
+    rows = (
+        (f"`{name}`", each.type.value, _labels_of(each), each.cost.value, each.text) for name, each in METRICS.items()
+    )
+    return _table(("metric", "type", "labels", "costs", "meaning"), rows)
+
+
+def buckets_table() -> str:
+    """The bounds of each histogram."""
+    rows = (
+        (f"`{name}`", ", ".join(str(bound) for bound in each.buckets)) for name, each in METRICS.items() if each.buckets
+    )
+    return _table(("histogram", "bounds"), rows)
 
 
 def close_codes_table() -> str:
@@ -122,8 +155,12 @@ NOT_BUILT = ("presence",)
 TABLES: Mapping[str, Callable[[], str]] = {
     "settings": settings_table,
     "options": options_table,
+    "operations": operations_table,
+    "log_events": log_events_table,
     "counters": counters_table,
     "numbers": numbers_table,
+    "metrics": metrics_table,
+    "buckets": buckets_table,
     "close_codes": close_codes_table,
     "frames": frames_table,
     "error_codes": error_codes_table,
@@ -135,6 +172,13 @@ TABLES: Mapping[str, Callable[[], str]] = {
 
 def _markdown(text: str) -> str:
     return text.replace("``", "`")
+
+
+def _labels_of(metric: Metric) -> str:
+    if not metric.labels:
+        return ""
+    labels = ", ".join(f"`{each}`" for each in metric.labels)
+    return f"{labels}: {metric.bound or ', '.join(f'`{each}`' for each in metric.known)}"
 
 
 def _braces(attribute: Attribute[Any]) -> str:

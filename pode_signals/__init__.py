@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from .hub.observing import Observer
     from .hub.signal_event import SignalEvent
     from .insight.insight import Insight
+    from .operations.operations import Operations
     from .scheduling.cron_builder import cron
     from .service import SignalsService
     from .signals import Signals
@@ -34,6 +35,7 @@ __all__ = [
     "Insight",
     "Member",
     "Observer",
+    "Operations",
     "RedisBackplane",
     "Scope",
     "SendMode",
@@ -60,6 +62,7 @@ _MODULES = {
     "Insight": "insight.insight",
     "Member": "backplane.contract",
     "Observer": "hub.observing",
+    "Operations": "operations.operations",
     "RedisBackplane": "backplane.redis.backplane",
     "Scope": "core.model",
     "SendMode": "core.model",

@@ -37,11 +37,15 @@ def _node_of_the_wheel() -> str:
 PROGRAMS = {
     "redis": ("redis-server",),
     "chromium": ("chromium", "chromium-browser", "google-chrome", "/usr/bin/chromium", "/usr/bin/chromium-browser"),
+    "firefox": ("firefox-esr", "firefox"),
     "node": (_node_of_the_wheel(), "node"),
     "npm": ("npm",),
     "nginx": ("nginx", "/usr/sbin/nginx"),
     "haproxy": ("haproxy", "/usr/sbin/haproxy"),
     "faketime": ("faketime",),
+    "systemd": ("systemd-analyze",),
+    "promtool": ("promtool",),
+    "cc": ("cc",),
 }
 
 DEBIAN_NODE_PATH = Path("/usr/share/nodejs")
@@ -130,6 +134,12 @@ def redis_server() -> str:
 def chromium() -> str:
     """The path of a Chromium or Chrome, for playwright's ``executable_path``."""
     return require("chromium")
+
+
+@pytest.fixture(scope="session")
+def firefox() -> str:
+    """The path of a Firefox that speaks WebDriver BiDi."""
+    return require("firefox")
 
 
 @pytest.fixture(scope="session")

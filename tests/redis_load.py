@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from itertools import cycle
 
 from redis_nodes import NodeProgram
@@ -11,6 +11,7 @@ from twisted.internet.defer import Deferred, ensureDeferred
 from twisted.internet.task import deferLater
 
 from pode_signals.client import Lost, Opened, SignalClient, SignalReceived
+from pode_signals.wire.v1 import Hello
 
 __all__ = ["Listener", "Load", "pause"]
 
@@ -23,14 +24,25 @@ def pause(seconds: float) -> Deferred[None]:
 class Listener:
     """A client of the Python library that keeps what it is told.
 
+    Args:
+        urls: where it connects, in turn.
+        part: which of the messages it gets: those whose number has this remainder; None is all.
+        parts: what the numbers are divided by.
+
     Attributes:
+        hello: what its last connection began with.
         numbers: the numbers of the messages that came.
+        have: the same as a set.
         told: how often it was told that messages may be lost.
         opened: how often it was connected.
     """
 
-    def __init__(self, urls: Sequence[str]) -> None:
+    def __init__(self, urls: Sequence[str], part: int | None = None, parts: int = 1) -> None:
+        self._part = part
+        self._parts = parts
+        self.hello: Hello | None = None
         self.numbers: list[int] = []
+        self.have: set[int] = set()
         self.told = 0
         self.opened = 0
         # With each attempt it tries the next node.
@@ -39,14 +51,20 @@ class Listener:
         self.client.startService()
         self.listening = ensureDeferred(self._listen())
 
+    def of(self, numbers: Iterable[int]) -> list[int]:
+        """Those of some messages that it gets."""
+        return [number for number in numbers if self._part is None or number % self._parts == self._part]
+
     async def _listen(self) -> None:
         async for event in self.client:
             if isinstance(event, SignalReceived):
                 self.numbers.append(event.data["n"])
+                self.have.add(event.data["n"])
             elif isinstance(event, Lost):
                 self.told += 1
             elif isinstance(event, Opened):
                 self.opened += 1
+                self.hello = event.hello
 
 
 class Load:
@@ -56,12 +74,21 @@ class Load:
         nodes: the nodes.
         clients: how many clients; each begins at another node.
         path: the route that they connect to.
+        groups: into how many parts the messages are divided; one client at each node gets all of them, and each of the
+            others one part. 0 means that each client gets all.
     """
 
-    def __init__(self, nodes: list[NodeProgram], clients: int, path: str = "/room") -> None:
+    def __init__(self, nodes: list[NodeProgram], clients: int, path: str = "/room", groups: int = 0) -> None:
         self.nodes = nodes
-        urls = [f"ws://localhost:{node.port}{path}" for node in nodes]
-        self.listeners = [Listener(urls[place % len(urls) :] + urls[: place % len(urls)]) for place in range(clients)]
+        self.groups = groups
+        self.listeners: list[Listener] = []
+        for place in range(clients):
+            part = (place // len(nodes)) % groups if groups and place >= len(nodes) else None
+            query = "" if not groups else "?group=every" if part is None else f"?group=g{part}"
+            turns = [nodes[(place + turn) % len(nodes)] for turn in range(len(nodes))]
+            self.listeners.append(
+                Listener([f"ws://localhost:{node.port}{path}{query}" for node in turns], part, groups)
+            )
         self.sent = 0
 
     async def open(self) -> None:
@@ -72,7 +99,7 @@ class Load:
     def send(self, each: int, each_ms: int = 5, name: str = "Room", nodes: list[NodeProgram] | None = None) -> None:
         """Have each node send so many messages, one at a time."""
         for node in self.nodes if nodes is None else nodes:
-            node.ask(f"/send/{name}/{self.sent}/{each}/{each_ms}")
+            node.ask(f"/send/{name}/{self.sent}/{each}/{each_ms}?groups={self.groups}")
             self.sent += each
 
     async def until(self, is_so: Callable[[], bool], seconds: float = 60) -> None:
@@ -83,24 +110,27 @@ class Load:
                 raise AssertionError(self.summary())
             await pause(0.1)
 
-    async def all_is_settled(self, nodes: list[NodeProgram] | None = None, seconds: float = 60) -> dict[str, int]:
-        """Wait until all that the nodes sent is settled; gives the outcomes."""
-        asked = self.nodes if nodes is None else nodes
+    async def all_is_settled(self, more: int = 0, seconds: float = 60) -> dict[str, int]:
+        """Wait until all that the nodes sent is settled, and so many messages more; gives the outcomes."""
         found: dict[str, int] = {}
 
         def settled() -> bool:
             found.clear()
-            for node in asked:
+            for node in self.nodes:
                 for outcome, number in node.ask("/state")["outcomes"].items():
                     found[outcome] = found.get(outcome, 0) + number
-            return sum(found.values()) >= self.sent
+            return sum(found.values()) >= self.sent + more
 
         await self.until(settled, seconds)
         return found
 
     async def all_have(self, numbers: set[int], seconds: float = 30) -> None:
         """Wait until each client has these messages, or was told that some may be lost."""
-        await self.until(lambda: all(each.told or numbers <= set(each.numbers) for each in self.listeners), seconds)
+        wanted = [set(each.of(numbers)) for each in self.listeners]
+        await self.until(
+            lambda: all(each.told or mine <= each.have for mine, each in zip(wanted, self.listeners, strict=True)),
+            seconds,
+        )
 
     def faults(self) -> list[str]:
         """Doubles, and clients that got the same messages in another order."""
@@ -109,8 +139,9 @@ class Load:
             for place, each in enumerate(self.listeners)
             if len(set(each.numbers)) != len(each.numbers)
         ]
+        # The first one of them gets every message.
         whole = [each for each in self.listeners if not each.told]
-        if any(each.numbers != whole[0].numbers for each in whole):
+        if any(each.numbers != each.of(whole[0].numbers) for each in whole):
             found.append("two clients differ that were told nothing")
         return found
 

@@ -25,6 +25,7 @@ import json, sys
 from klein import Klein
 from twisted.internet import defer, reactor, task
 from twisted.logger import globalLogBeginner, textFileLogObserver
+from pode_signals.errors import BackplaneUnavailable
 from pode_signals import Endpoint, RedisBackplane, Signals, SignalsService
 
 globalLogBeginner.beginLoggingTo([textFileLogObserver(sys.stderr)])
@@ -37,7 +38,7 @@ outcomes = {"written": 0, "refused": 0, "unknown": 0}
 
 @app.route("/room")
 def room(request):
-    signals.convert(request, name="Room")
+    signals.convert(request, name="Room", group=[each.decode() for each in request.args.get(b"group", [])])
 
 @app.route("/live")
 def live(request):
@@ -46,13 +47,15 @@ def live(request):
 @app.route("/send/<name>/<int:first>/<int:count>/<int:each_ms>")
 def send(request, name, first, count, each_ms):
     numbers = iter(range(first, first + count))
+    groups = int(request.args.get(b"groups", [b"0"])[0])
 
     def one():
         number = next(numbers, None)
         if number is None:
             loop.stop()
         else:
-            defer.ensureDeferred(waited(signals.send({"n": number}, name=name)))
+            group = ["every", f"g{number % groups}"] if groups else None
+            defer.ensureDeferred(waited(signals.send({"n": number}, name=name, group=group)))
 
     loop = task.LoopingCall(one)
     loop.start(each_ms / 1_000)
@@ -68,13 +71,17 @@ async def waited(sent):
 @app.route("/state")
 def state(request):
     return json.dumps({
-        "state": backplane.state, "counters": backplane.counters, "outcomes": outcomes, "node": backplane.node,
-        "count": [signals.count("Room"), signals.count("Live")],
+        "state": signals.insight.backplane_state, "counters": backplane.counters, "outcomes": outcomes,
+        "node": backplane.node, "count": [signals.count("Room"), signals.count("Live")],
     }).encode()
 
 @app.route("/members")
 async def members(request):
-    return json.dumps(sorted(each.client_id for each in await signals.presence("Room"))).encode()
+    try:
+        members = await signals.presence("Room")
+    except BackplaneUnavailable:
+        return b"null"
+    return json.dumps(sorted(each.client_id for each in members)).encode()
 
 service = SignalsService(signals, app.resource(), [Endpoint("http", port=port), Endpoint("ws", port=port)])
 service.startService()

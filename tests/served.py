@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from twisted.internet.address import IPv4Address
@@ -64,20 +64,28 @@ class Root(Resource):
 class Served:
     """A service on a reactor in memory."""
 
-    def __init__(self, *endpoints: Endpoint, taken: Sequence[int] = (), drain_seconds: float = 30) -> None:
+    def __init__(
+        self,
+        *endpoints: Endpoint,
+        taken: Sequence[int] = (),
+        drain_seconds: float = 30,
+        settings: Mapping[str, Any] | None = None,
+        **more: Any,
+    ) -> None:
         self.reactor = Reactor(taken)
-        self.signals = Signals(clock=self.reactor)
+        self.signals = Signals(clock=self.reactor, **settings or {})
         self.service = SignalsService(
             self.signals,
             Root(self.signals),
             endpoints or (PAGE, SOCKET),
             reactor=self.reactor,
             drain_seconds=drain_seconds,
+            **more,
         )
 
-    def talk(self, request: bytes, port: int = 8091) -> StringTransport:
-        """A client that sends something to a port."""
-        transport = StringTransport(IPv4Address("TCP", "127.0.0.1", 8091), IPv4Address("TCP", "127.0.0.1", 5))
+    def talk(self, request: bytes, port: int = 8091, address: str = "127.0.0.1") -> StringTransport:
+        """A client at an address that sends something to a port."""
+        transport = StringTransport(IPv4Address("TCP", "127.0.0.1", 8091), IPv4Address("TCP", address, 5))
         transport.abortConnection = transport.loseConnection  # type: ignore[method-assign]
         channel = self.reactor.listening[port].buildProtocol(transport.getPeer())  # type: ignore[attr-defined]
         transport.protocol = channel

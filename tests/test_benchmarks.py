@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import importlib
+import json
+import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,10 +12,11 @@ from types import ModuleType
 from xml.etree import ElementTree
 
 import pytest
+from conftest import require
 from pages import DOCS, ROOT
 
 FOLDER = ROOT / "benchmarks"
-NAMES = ("peers", "report", "plot", "environment", "instructions")
+NAMES = ("peers", "report", "plot", "environment", "processes", "measure", "run", "node_report", "instructions")
 
 
 @pytest.fixture(scope="module")
@@ -125,7 +128,8 @@ def test_the_picture_of_the_page_is_xml() -> None:
 
 def test_adapters_and_versions_exist(benchmarks: dict[str, ModuleType]) -> None:
     """Each server has its adapter, each package that it names a pinned version, and no adapter is left over."""
-    servers = benchmarks["peers"].SERVERS.values()
+    peers = benchmarks["peers"]
+    servers = [*peers.SERVERS.values(), *peers.NODES.values()]
     assert [server.adapter for server in servers if not server.file.is_file()] == []
     pins = benchmarks["environment"].versions()
     assert {package for server in servers for package in server.packages} <= pins.keys()
@@ -151,3 +155,43 @@ def test_getting_worse_is_found(benchmarks: dict[str, ModuleType]) -> None:
     records = [{"versions": {"python": "1"}, "figures": kept}]
     assert instructions.kept_for(records, {"python": "1"}) == kept
     assert instructions.kept_for(records, {"python": "2"}) is None
+
+
+def test_two_nodes_beside_peers(benchmarks: dict[str, ModuleType]) -> None:
+    """Ours is divided by a peer's figure of the same round, and a log is compared with a log."""
+    report, node_report = benchmarks["report"], benchmarks["node_report"]
+    place = {"plan": "nodes", "clients": 16}
+    values = {"p50_us": 1.0, "sender_cpu_us": 1.0, "receiver_cpu_us": 1.0}
+    found = [("pode-live", 2.0), ("pode-logged", 6.0), ("socketio-pubsub", 4.0), ("socketio-streams", 3.0)]
+    rows = [
+        {**place, **values, "label": label, "phase": phase, "round": 0, "p99_us": figure, "per_second": 100 / figure}
+        | {"node_cpu_us": figure, "redis_cpu_us": figure}
+        for label, figure in found
+        for phase in ("rate", "flow")
+    ]
+    titles = node_report.titled_nodes(benchmarks["environment"].versions())
+    _, flow, _, rate, _, compared = node_report.two_node_tables(report.Figures(rows), titles)
+    first = [table.split("\n")[2].partition(" | ")[0] for table in (flow, rate)]
+    assert first == ["| pode_signals, live"] * 2
+    assert len(flow.split("\n")) == 6
+    pubsub, streams = compared.split("\n")[2:]
+    assert pubsub.startswith("| pode_signals, live, × socket.io")
+    assert pubsub.endswith("| 0.50 (0.50–0.50) | 2.00 (2.00–2.00) | 0.50 (0.50–0.50) | 0.50 (0.50–0.50) |")
+    assert streams.startswith("| pode_signals, logged, × socket.io")
+    assert "| 2.00 (2.00–2.00) | 0.50 (0.50–0.50) |" in streams
+    assert node_report.two_node_tables(report.Figures([]), titles) == []
+
+
+def test_two_nodes(tmp_path: Path) -> None:
+    """The benchmark of two nodes runs, with a live name, and says what it measured."""
+    require("redis")
+    require("cc")
+    command = [sys.executable, str(FOLDER / "nodes.py"), "--here", "--quick", "--only", "pode-live", "--parts", "nodes"]
+    options = ["--work", str(tmp_path / "work"), "--output", str(tmp_path)]
+    done = subprocess.run([*command, *options], capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 0, done.stderr
+    rows = [json.loads(line) for line in (tmp_path / "nodes.jsonl").read_text(encoding="utf-8").splitlines()]
+    assert {row["phase"] for row in rows} == {"rate", "flow"}
+    assert all(row["label"] == "pode-live" and row["redis_cpu_us"] > 0 and row["units"] % 8 == 0 for row in rows)
+    assert [row for row in rows if row.get("missing")] == []
+    assert (tmp_path / "nodes.md").read_text(encoding="utf-8").count("| pode_signals, live | ") == 2

@@ -16,9 +16,10 @@ from twisted.internet.address import IPv4Address
 from twisted.internet.testing import StringTransport
 from web_fakes import head
 
-from pode_signals import Scope, Signals, SignalsService, Unrouted, service
+from pode_signals import Scope, Signals, SignalsService, Unrouted
 from pode_signals.command.tap import Options, makeService
 from pode_signals.core.settings import SETTING_NAMES
+from pode_signals.ports import port_set
 from pode_signals.ports.channel import SignalChannel
 from pode_signals.signals import hub_of
 from pode_signals.transports.websocket import SignalFactory
@@ -88,7 +89,7 @@ PROTECTIONS = {
 
 def of_twistd(monkeypatch: pytest.MonkeyPatch) -> SignalsService:
     """The service of ``twistd -n pode-signals``; its port is not looked at."""
-    monkeypatch.setattr(service, "check_free", lambda reactor, listener: None)
+    monkeypatch.setattr(port_set, "check_free", lambda reactor, listener: None)
     options = Options()
     options.parseOptions([])
     (made,) = makeService(options)
@@ -158,8 +159,9 @@ def test_request_heads(monkeypatch: pytest.MonkeyPatch) -> None:
     """S16.4: with no option every port of twistd's service bounds the heads of requests, together with the others."""
     made = of_twistd(monkeypatch)
     channels = []
-    for listener in made._listeners:
-        channel: Any = made._factory(listener).buildProtocol(IPv4Address("TCP", "192.0.2.1", 5555))
+    for listener in made._ports.listeners:
+        factory: Any = made._ports.factory(listener, made._clock, made._resource_of(listener))
+        channel: Any = factory.buildProtocol(IPv4Address("TCP", "192.0.2.1", 5555))
         channel.callLater = lambda seconds, function: None
         channel.makeConnection(StringTransport())
         channels.append(channel)

@@ -19,6 +19,7 @@ from typing import Any
 from urllib.parse import unquote
 
 import pytest
+from click import Context
 from pages import DOCS, ROOT, Fence, by_page, fences, spans
 from twisted.application.service import Application, IServiceCollection
 from twisted.internet.task import Clock
@@ -28,6 +29,7 @@ from web_fakes import Client, World, frame, message, plain
 import pode_signals
 from pode_signals.command.config import Configuration
 from pode_signals.command.config_file import read_file
+from pode_signals.command.main import commands
 from pode_signals.command.options import Options
 from pode_signals.testing import SignalTester
 
@@ -50,7 +52,7 @@ def run_snippets(page: Path, folder: Path, monkeypatch: pytest.MonkeyPatch) -> d
 @by_page
 def test_snippets_run(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """S0.1: the Python of every page runs as it is written; what can't be run says why, and compiles."""
-    monkeypatch.setenv("PODE_SIGNALS_KEY", "a key that is long enough for all of it")
+    monkeypatch.setenv("CHAT_KEY", "a key that is long enough for all of it")
     run_snippets(page, tmp_path, monkeypatch)
 
 
@@ -273,16 +275,24 @@ def test_every_table_is_in_a_page() -> None:
 
 @by_page
 def test_options_exist(page: Path) -> None:
-    """S12.1: the options of commands and in the text exist, in ``pode-signals --help`` or twistd's own."""
+    """S12.1: the options of commands and in the text exist, in ``pode-signals`` or twistd's own."""
     ours = set(re.findall(r"--([a-z][a-z-]*)", str(Options())))
+    subcommands = [commands.get_command(Context(commands), name) for name in commands.list_commands(Context(commands))]
+    of_subcommands = {
+        option.removeprefix("--")
+        for each in subcommands
+        if each is not None
+        for parameter in each.params
+        for option in (*parameter.opts, *parameter.secondary_opts)
+    }
     twistd = {each.removesuffix("=") for each in ServerOptions().longOpt}
-    commands = " ".join(each.text for each in fences(page, "sh", "ini"))
-    for line in re.findall(r"^.*\btwistd\b.*$", commands, re.MULTILINE):
+    shown = " ".join(each.text for each in fences(page, "sh", "ini"))
+    for line in re.findall(r"^.*\btwistd\b.*$", shown, re.MULTILINE):
         before, command, after = line.partition(" pode-signals ")
         assert set(re.findall(r"\s--([a-z][a-z-]*)", before)) <= twistd, line
         assert not command or set(re.findall(r"\s--([a-z][a-z-]*)", f" {after}")) <= ours, line
     written = {option for span in spans(page) for option in re.findall(r"(?:^|\s)--([a-z][a-z-]*)", span)}
-    assert written <= ours | twistd
+    assert written <= ours | twistd | of_subcommands
 
 
 def test_commands_leave_no_pid_file() -> None:

@@ -17,6 +17,7 @@ from twisted.web.resource import Resource
 
 import pode_signals
 from pode_signals import client, errors, testing
+from pode_signals.core.log_events import EVENTS
 from pode_signals.core.model import ClientMessage, Closure, Identity
 from pode_signals.core.request_record import RequestRecord
 from pode_signals.hub.connection import view_of
@@ -57,7 +58,7 @@ ROOTS = roots()
 
 def problem_with(text: str) -> str | None:
     """What is wrong with a name or a call of ours in the text; None where it is good, or none of ours."""
-    if re.split(r"\W", text)[0] not in ROOTS or text.endswith(".py") or " = " in text:
+    if re.split(r"\W", text)[0] not in ROOTS or text.endswith(".py") or " = " in text or text in EVENTS:
         return None
     expression = ast.parse(text.replace("…", "..."), mode="eval").body
     call = expression if isinstance(expression, ast.Call) else None

@@ -39,7 +39,8 @@ def http(program: Program, path: str, body: bytes | None = None) -> tuple[int, s
 def test_every_example_is_tested() -> None:
     """S0.1: no example is without a test here or in the browser."""
     tests = Path(__file__).read_text(encoding="utf-8")
-    tests += (Path(__file__).parent / "integration" / "test_example_pages.py").read_text(encoding="utf-8")
+    for name in ("test_example_pages.py", "test_several_nodes.py"):
+        tests += (Path(__file__).parent / "integration" / name).read_text(encoding="utf-8")
     examples = {path.stem for path in EXAMPLES.glob("*.py")}
     assert len(examples) >= 6
     assert not {name for name in examples if not re.search(rf'running\(\s*"{name}:|"{name}\.py"', tests)}

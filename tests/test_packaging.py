@@ -42,12 +42,12 @@ for plugin in getPlugins(IServiceMaker):
 
 
 def test_importing_installs_no_reactor(tmp_path: Path) -> None:
-    """S12.4: importing the package installs no reactor and imports neither Klein nor a client of a backplane."""
+    """S12.4, O1.1: importing it installs no reactor and imports neither Klein, a client of a backplane nor metrics."""
     printed = run(
         """
 import sys
-import pode_signals
-unwanted = {"twisted.internet.reactor", "klein", "txredisapi", "redis"}
+from pode_signals import Signals, SignalsService
+unwanted = {"twisted.internet.reactor", "klein", "txredisapi", "redis", "prometheus_client"}
 print(*sorted(unwanted & sys.modules.keys()))
 """,
         tmp_path,
@@ -111,7 +111,7 @@ def providers(module: str) -> set[str]:
 @pytest.mark.parametrize(
     ("folder", "declared"),
     [
-        ("pode_signals", {"install_requires", "fast", "pytest", "redis"}),
+        ("pode_signals", {"install_requires", "fast", "pytest", "redis", "reload"}),
         ("examples", {"install_requires"}),
         ("tests", {"install_requires", "test"}),
     ],

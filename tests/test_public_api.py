@@ -26,6 +26,7 @@ NAMES = [
     "Insight",
     "Member",
     "Observer",
+    "Operations",
     "RedisBackplane",
     "Scope",
     "SendMode",

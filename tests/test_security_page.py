@@ -11,11 +11,11 @@ import pytest
 from attrs import fields
 from pages import DOCS, ROOT, SPAN
 
-from pode_signals import Endpoint, RedisBackplane, Signals
+from pode_signals import Endpoint, Operations, RedisBackplane, Signals
 from pode_signals.core.settings import SETTING_NAMES, Settings
 
 PAGE = ROOT / "SECURITY.md"
-CLASSES = (Endpoint.__name__, RedisBackplane.__name__)
+CLASSES = (Endpoint.__name__, Operations.__name__, RedisBackplane.__name__)
 NO_PROTECTIONS = {"default_scope", "expiry_grace_seconds", "fast", "listen_backlog"}
 NO_PROTECTIONS |= {"max_pending_acknowledgements", "presence_grace_seconds", "signals_protocol"}
 

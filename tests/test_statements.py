@@ -11,8 +11,8 @@ import pytest
 TESTS = Path(__file__).parent
 TABLE = TESTS.parent / "docs" / "statements.md"
 
-# S1.2 is a statement of the package, P3 one of the signals protocol.
-STATEMENT = re.compile(r"\b(?:S\d+\.\d+|P\d+)\b")
+# S1.2 is a statement of the package, O1.2 one of its operations, P3 one of the signals protocol.
+STATEMENT = re.compile(r"\b(?:[SO]\d+\.\d+|P\d+)\b")
 ROW = re.compile(rf"^\| ({STATEMENT.pattern}) \| .+ \| (\w+) \|$")
 STATES = ("held", "planned")
 
@@ -86,6 +86,8 @@ def test_the_table_lists_each_statement_once() -> None:
         ("| S1.1 | a thing | held |", "It happens.", ["S1.1 is held by no test"]),
         ("| S1.1 | a thing | held |", "S1.10: another.", ["S1.1 is held by no test", "S1.10 is not in the table"]),
         ("| S1.1 | a thing | hold |", "S1.1: the thing happens.", ["S1.1: the state 'hold' is none of"]),
+        ("| O1.1 | a thing | held |", "O1.1: the thing happens.", []),
+        ("| O1.1 | a thing | held |", "O1.10: another.", ["O1.1 is held by no test", "O1.10 is not in the table"]),
         ("| P1 | a thing | held |", "P1: the thing happens.", []),
         ("| P1 | a thing | held |", "P10: another.", ["P1 is held by no test", "P10 is not in the table"]),
         ("| P1 | a thing | hold |", "P1, S1.1: two.", ["P1: the state 'hold' is none of", "S1.1 is not in the table"]),

@@ -299,6 +299,11 @@ class Backplane(Protocol):
         ...
 
     @property
+    def counters(self) -> Mapping[str, int]:
+        """What happened, by what it is called in the documentation of the backplane; the counts only grow."""
+        ...
+
+    @property
     def history(self) -> HistoryLog:
         """The logs of names. They can be followed before :meth:`start`."""
         ...

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
 from typing import cast
 
 from twisted.internet import defer
@@ -47,11 +48,13 @@ class MemoryBackplane:
         publish: gives a send or a close to this node; from :meth:`start` to :meth:`stop` it is ``deliver`` itself.
         is_alone: True.
         secret: None.
+        counters: nothing: a node that is alone loses nothing on the way to others.
     """
 
     publish: Callable[[Outgoing], None]
     is_alone = True
     secret = None
+    counters: Mapping[str, int] = MappingProxyType({})
 
     def __init__(
         self,
@@ -110,7 +113,7 @@ class MemoryBackplane:
             if failure.check(CancelledError) and self._answer is not None:
                 failure.raiseException()
             if not failure.check(CancelledError, defer.TimeoutError):
-                log.failure("A question of the kind {kind} has no answer.", failure, kind=question.kind)
+                log.failure("A question of the kind {kind} has no answer.", failure, event="defect", kind=question.kind)
             return Answers({}, asked, others)
 
         def over(result: Answers | Failure) -> Answers | Failure:

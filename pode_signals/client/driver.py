@@ -206,7 +206,12 @@ class Driver:
                 self._ask_for_token(generation)
             case Tell(text, is_warning):
                 tell = _log.warn if is_warning else _log.info
-                tell("{target}: {text}", target="the client" if self._target is None else str(self._target), text=text)
+                tell(
+                    "{target}: {text}",
+                    event="client.state",
+                    target="the client" if self._target is None else str(self._target),
+                    text=text,
+                )
             case Closed():
                 self._tell_of_the_end()
 
@@ -236,7 +241,7 @@ class Driver:
             self.act()
 
         def failed(failure: Failure) -> None:
-            _log.failure("the function refresh failed; it is asked again", failure)
+            _log.failure("the function refresh failed; it is asked again", failure, event="client.refresh_failed")
             self._session.got_no_token(generation, self.now())
             self.act()
 

@@ -109,7 +109,7 @@ class ClientProtocol(WebSocketClientProtocol):
         try:
             super().dataReceived(data)
         except Exception:
-            _log.failure("a frame or an answer of the server could not be read")
+            _log.failure("a frame or an answer of the server could not be read", event="defect")
             self._end(End(CloseCode.ABNORMAL, "the server's bytes could not be read", client_is_wrong=True))
             return
         if self.state == self.STATE_CONNECTING and len(self.data) > _MAX_HEAD_BYTES:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tomllib
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +14,11 @@ from ..core.nearest import nearest, unknown
 from ..errors import ConfigurationInvalid
 from ..ports.files import read_text
 from .keys import FILE_KEYS, PATHS, SERVICE_KEYS, checked_settings, checked_value
+from .operations_keys import SECTION, checked_operations
 
 __all__ = ["read_file"]
 
+_OPERATIONS_PATHS = ("tokens",)
 _ENDPOINT_KEYS = tuple(attribute.name for attribute in fields(Endpoint))
 
 
@@ -46,24 +49,31 @@ def read_file(path: Path, *, again: bool = False) -> dict[str, Any]:
 def _checked(values: dict[str, Any], folder: Path) -> dict[str, Any]:
     for key, value in values.items():
         _check_place(key, value)
-    _make_relative(values, folder)
+    _make_relative(values, folder, PATHS)
     checked = {key: checked_value(key, value) for key, value in values.items() if key in SERVICE_KEYS}
     found = enumerate(checked.get("endpoints", ()), 1)
     checked["endpoints"] = [_endpoint(number, each, folder) for number, each in found]
+    if SECTION in values:
+        _make_relative(values[SECTION], folder, _OPERATIONS_PATHS)
+        checked[SECTION] = checked_operations(values[SECTION], lambda number, each: _endpoint(number, each, folder))
     return {**checked, **checked_settings(values)}
 
 
 def _check_place(key: str, value: Any) -> None:
     """Refuse a key or a section that does not exist, and a key in a wrong place."""
     section = _section(key, value)
-    if key in FILE_KEYS:
+    if key == SECTION:
+        if section != f"[{SECTION}]":
+            raise ConfigurationInvalid(f"{SECTION} has to be a section: write [{SECTION}] above its keys")
+    elif key in FILE_KEYS:
         if section == "[endpoints]":
             raise ConfigurationInvalid("endpoints has to be a list: write [[endpoints]] above each endpoint")
         if section is not None and key != "endpoints":
             raise ConfigurationInvalid(f"{key} is a key with a value, not a section {section}")
     elif section is not None:
-        near = nearest(key, ["endpoints"])
-        hint = "did you mean [[endpoints]]?" if near else "keys stand at the top, and endpoints below [[endpoints]]"
+        near = nearest(key, ["endpoints", SECTION])
+        meant = f"[{SECTION}]" if near == SECTION else "[[endpoints]]"
+        hint = f"did you mean {meant}?" if near else "keys stand at the top, and endpoints below [[endpoints]]"
         raise ConfigurationInvalid(f"there is no section {section}; {hint}")
     elif key in _ENDPOINT_KEYS:
         raise ConfigurationInvalid(f"{key} belongs below [[endpoints]], not at the top")
@@ -90,7 +100,7 @@ def _endpoint(number: int, value: Any, folder: Path) -> Endpoint:
             raise ConfigurationInvalid(f"endpoint {number}: {_why_no_endpoint_key(key)}")
     if "protocol" not in value:
         raise ConfigurationInvalid(f"endpoint {number} has no protocol")
-    _make_relative(value, folder)
+    _make_relative(value, folder, PATHS)
     return Endpoint(**value)
 
 
@@ -101,7 +111,7 @@ def _why_no_endpoint_key(key: str) -> str:
     return unknown("key", key, _ENDPOINT_KEYS)
 
 
-def _make_relative(values: dict[str, Any], folder: Path) -> None:
-    for key in PATHS:
+def _make_relative(values: dict[str, Any], folder: Path, keys: Iterable[str]) -> None:
+    for key in keys:
         if isinstance(values.get(key), str):
             values[key] = str(folder / values[key])

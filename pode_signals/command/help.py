@@ -13,6 +13,7 @@ from ..core.choices import words_of
 from ..core.descriptions import description
 from ..core.settings import Settings
 from .keys import SERVICE_KEYS
+from .operations_keys import OPERATIONS_KEYS, option_name
 
 __all__ = ["dashed", "help_text", "setting_text"]
 
@@ -20,9 +21,10 @@ _MOST_COLUMNS = 100
 _ABOUT = (
     "Serves WebSocket connections with names, groups and client ids, beside HTTP: a program of yours (--app), or the"
     " example, a chat page on http://localhost:8091/.",
-    "An option of the command line takes precedence over the same key in the --config file.",
+    "Each option is also a variable of the environment, PODE_SIGNALS_DRAIN_SECONDS for --drain-seconds, and a key of"
+    " the --config file. An option goes before a variable, and a variable before the file.",
     "SIGTERM sends the clients away and stops the server; a second SIGTERM stops the server at once. SIGHUP reads"
-    " certificates, passwords and secrets again.",
+    " certificates, passwords, secrets, tokens and log levels again.",
 )
 
 
@@ -34,7 +36,8 @@ def help_text(columns: int) -> str:
     """
     width = min(columns, _MOST_COLUMNS)
     about = (fill(each, width) for each in _ABOUT)
-    parts = (*about, _listed("The service:", _of_the_service(), width), _listed("The hub:", _of_the_hub(), width))
+    groups = {"The service:": _of_the_service(), "Operations:": _of_operations(), "The hub:": _of_the_hub()}
+    parts = (*about, *(_listed(title, options, width) for title, options in groups.items()))
     return "\n" + "\n\n".join(parts) + "\n"
 
 
@@ -56,6 +59,11 @@ def _of_the_service() -> Iterator[tuple[str, str]]:
         yield f"--{option}" + (f"={key.values}" if key.values else ""), _unmarked(key.text) + default
     yield "--help", "Show this text and exit."
     yield "--version", "Show the version and exit."
+
+
+def _of_operations() -> Iterator[tuple[str, str]]:
+    for name, key in OPERATIONS_KEYS.items():
+        yield f"--{option_name(name)}={key.values}", f"{_unmarked(key.text)} (default: {key.default})"
 
 
 def _of_the_hub() -> Iterator[tuple[str, str]]:

@@ -21,19 +21,29 @@ def json_file_log_observer(file: IO[str]) -> FileLogObserver:
 
 
 def json_line(event: LogEvent) -> str:
-    """An event as a line: ``time``, ``level``, ``namespace``, ``text``, the ``traceback`` of a failure, and fields."""
+    """An event as a line.
+
+    It has ``time``, ``level``, ``namespace``, ``event``, ``text``, the ``traceback`` of a failure, and the fields.
+    """
     record: dict[str, Any] = {
-        "time": datetime.fromtimestamp(event.get("log_time", 0), UTC).isoformat(timespec="milliseconds"),
+        "time": _rfc_3339(event.get("log_time", 0)),
         "level": getattr(event.get("log_level"), "name", "info"),
         "namespace": event.get("log_namespace", ""),
-        "text": formatEvent(event),
     }
+    # The lines of other libraries have none.
+    if "event" in event:
+        record["event"] = event["event"]
+    record["text"] = formatEvent(event)
     if "log_failure" in event:
         record["traceback"] = event["log_failure"].getTraceback()
     for key, value in event.items():
         if not key.startswith("log_") and key not in _LEGACY and _is_plain(value):
             record.setdefault(key, value)
     return json.dumps(record) + "\n"
+
+
+def _rfc_3339(seconds: float) -> str:
+    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def _is_plain(value: object) -> bool:

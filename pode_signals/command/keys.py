@@ -10,6 +10,7 @@ from attrs import frozen
 
 from ..core.settings import SETTING_NAMES, Settings
 from ..errors import ConfigurationInvalid
+from .log_levels import log_levels
 
 __all__ = ["FILE_KEYS", "FLAGS", "PATHS", "SERVICE_KEYS", "Key", "checked_settings", "checked_value"]
 
@@ -42,6 +43,13 @@ def _is_seconds(value: object) -> bool:
     return is_number and math.isfinite(value) and value >= 0  # type: ignore[arg-type, operator]  # a number
 
 
+def _is_levels(value: object) -> bool:
+    try:
+        return isinstance(value, str) and bool(log_levels(value))
+    except ConfigurationInvalid:
+        return False
+
+
 def _file(text: str) -> Key:
     return Key("FILE", text, "a text", _is_text)
 
@@ -61,12 +69,19 @@ SERVICE_KEYS: Mapping[str, Key] = {
         "ENDPOINT",
         "Where to listen, and for what: ``PROTOCOL://ADDRESS[:PORT][?OPTION=VALUE&...]``. The protocol is ``http``,"
         " ``https``, ``ws`` or ``wss``. The address is an IP address, ``localhost``, or ``*`` for every interface. The"
-        " options are ``name``, ``hostname``, ``auto_upgrade``, ``certificate``, ``certificate_key`` and"
-        " ``self_signed``. ``PROTOCOL+STRING`` takes a Twisted endpoint string, such as"
+        " options are ``name``, ``hostname``, ``auto_upgrade``, ``certificate``, ``certificate_key``,"
+        " ``self_signed`` and ``reuse_port``. ``PROTOCOL+STRING`` takes a Twisted endpoint string, such as"
         " ``http+unix:/run/chat.socket``. There may be several endpoints.",
         "a list",
         lambda value: isinstance(value, list),
         "the endpoints of the program; of the example http://localhost:8091 and ws://localhost:8091",
+    ),
+    "reuse_port": Key(
+        "",
+        "Let other processes of the same user listen on the same addresses and ports, with this option as well. The"
+        " system spreads the clients over them. One that stops leaves new clients to the others.",
+        "true or false",
+        lambda value: isinstance(value, bool),
     ),
     "certificate": _file(
         "The certificate for https and wss endpoints that have none: a PEM file with the chain, or a PKCS#12 file."
@@ -89,12 +104,27 @@ SERVICE_KEYS: Mapping[str, Key] = {
         _is_seconds,
         "30 seconds, unless the program says otherwise",
     ),
+    "lame_duck_seconds": Key(
+        "NUMBER",
+        "How long the ports still take clients when a stop has begun and ``/readyz`` says so.",
+        "a number of seconds",
+        _is_seconds,
+        "0 seconds, unless the program says otherwise",
+    ),
     "log_format": Key(
         "text|json",
         "How to write the log: as text, or with one flat JSON object a line.",
         f"one of {', '.join(_LOG_FORMATS)}",
         lambda value: value in _LOG_FORMATS,
         "text; under twist, its own format",
+    ),
+    "log_level": Key(
+        "LEVELS",
+        "Which lines to log: ``debug``, ``info``, ``warn``, ``error`` or ``critical``. Levels for namespaces stand"
+        " behind it, as in ``warn,pode_signals.ports.site=info,chat=debug``.",
+        "a list of levels, as in warn,chat=debug",
+        _is_levels,
+        "info; under twist, its own level",
     ),
 }
 """The keys of the service."""

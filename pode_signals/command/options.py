@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Mapping, Sequence
 from functools import cached_property
@@ -9,7 +10,7 @@ from getopt import GetoptError
 from importlib.metadata import version
 from pathlib import Path
 from shutil import get_terminal_size
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 
 from attrs import fields
 from twisted.python import usage
@@ -18,36 +19,27 @@ from ..core.endpoints import Endpoint
 from ..core.nearest import nearest
 from ..core.paths import absolute_path
 from ..core.settings import SETTING_NAMES, Settings
-from ..errors import ConfigurationInvalid
 from .config import Configuration
 from .config_file import read_file
+from .environment import CONFIG, credentials, read_variables
 from .help import dashed, help_text, setting_text
-from .keys import FLAGS, PATHS, SERVICE_KEYS, checked_settings, checked_value
+from .keys import FLAGS, SERVICE_KEYS
+from .operations_keys import ENDPOINTS, OPERATIONS_KEYS, SECTION, operations_value, option_name
+from .texts import value_from_text
 
-__all__ = ["Options", "setting_from_text"]
-
-_TRUE_AND_FALSE = {"true": True, "yes": True, "false": False, "no": False}
-_LISTS = tuple(each.name for each in fields(Settings) if str(each.type).startswith("tuple"))
+__all__ = ["Layer", "Options"]
 
 
-def setting_from_text(name: str, text: str) -> object:
-    """The value of a setting from its text on a command line: ``100``, ``2.5``, ``yes``, ``none``, ``a,b``.
+class Layer(NamedTuple):
+    """Values from one place.
 
-    A text that fits none of these is returned as a word, which the check of the setting takes or refuses.
+    Attributes:
+        place: the place, for people; ``{variable}`` and ``{option}`` stand for the name that a key has there.
+        values: the values by their keys.
     """
-    word = text.strip().lower()
-    if word == "none":
-        return None
-    if name in _LISTS:
-        return [each.strip() for each in text.split(",") if each.strip()]
-    if word in _TRUE_AND_FALSE:
-        return _TRUE_AND_FALSE[word]
-    for number in (int, float):
-        try:
-            return number(word)
-        except ValueError:
-            continue
-    return word
+
+    place: str
+    values: Mapping[str, Any]
 
 
 class Options(usage.Options):
@@ -61,17 +53,24 @@ class Options(usage.Options):
     optParameters: ClassVar[Sequence[Sequence[str | None]]] = [
         ["config", None, None, "A TOML file with these options as keys."],
         *([dashed(k), None, None, key.text] for k, key in SERVICE_KEYS.items() if k not in (*FLAGS, "endpoints")),
+        *([option_name(k), None, None, key.text] for k, key in OPERATIONS_KEYS.items() if k != ENDPOINTS),
         *([dashed(each.name), None, None, setting_text(each)] for each in fields(Settings)),
     ]
 
     def __init__(self) -> None:
         super().__init__()  # type: ignore[no-untyped-call]  # Twisted
         self["endpoints"] = []
+        self["operations-endpoints"] = []
         self.docs["endpoint"] = SERVICE_KEYS["endpoints"].text
+        self.docs[option_name(ENDPOINTS)] = OPERATIONS_KEYS[ENDPOINTS].text
 
     def opt_endpoint(self, text: str) -> None:
         """Where to listen, and for what."""
         self["endpoints"].append(text)
+
+    def opt_operations_endpoint(self, text: str) -> None:
+        """Where those who operate the service find health and metrics."""
+        self["operations-endpoints"].append(text)
 
     def opt_version(self) -> None:
         """Show the version and exit."""
@@ -93,10 +92,12 @@ class Options(usage.Options):
             sys.exit(f"pode-signals: {self._why(error)} (--help lists the options)")
 
     def configuration(self) -> Configuration:
-        """The configuration of the command line together with the file that it names.
+        """The configuration of the command line, the variables of the environment and the file that these name.
+
+        An option of the command line goes before a variable, and a variable before the file.
 
         Raises:
-            ConfigurationInvalid: a value is wrong; the sentence names the option, or the file and the key.
+            ConfigurationInvalid: a value is wrong; the sentence names the option, the variable, or the file and key.
         """
         return Configuration.of(self._values())
 
@@ -110,11 +111,14 @@ class Options(usage.Options):
 
     @cached_property
     def config_file(self) -> str | None:
-        """The absolute path of the configuration file; None where the command line names none.
+        """The absolute path of the configuration file; None where neither an option nor a variable names one.
 
         It is made once, since a daemon changes its folder later.
         """
-        return None if self["config"] is None else absolute_path(self["config"])
+        named = self["config"]
+        if named is None:
+            named = os.environ.get(CONFIG) or None
+        return None if named is None else absolute_path(named)
 
     def _why(self, error: usage.UsageError) -> str:
         cause = error.__context__
@@ -124,9 +128,30 @@ class Options(usage.Options):
         wrong = f"--{cause.opt}" if len(cause.opt) > 1 else f"-{cause.opt}"
         return f"there is no option {wrong}" + ("" if near is None else f"; did you mean --{near}?")
 
+    def layers(self, *, again: bool = False) -> tuple[Layer, ...]:
+        """The values that are given, by where they come from. A later layer goes before an earlier one.
+
+        Args:
+            again: whether the configuration file was read before.
+
+        Raises:
+            ConfigurationInvalid: a value is wrong; the sentence names the option, the variable, or the file and key.
+        """
+        file = self.config_file
+        from_file = {} if file is None else read_file(Path(file), again=again)
+        return (
+            Layer("a credential of systemd", credentials(os.environ)),
+            Layer(f"the file {file}", from_file),
+            Layer("the variable {variable}", self._variables),
+            Layer("the option --{option}", self._given),
+        )
+
     def _values(self, *, again: bool = False) -> Mapping[str, Any]:
-        from_file = {} if self.config_file is None else read_file(Path(self.config_file), again=again)
-        return {**from_file, **self._given}
+        found: dict[str, Any] = {}
+        for layer in self.layers(again=again):
+            for key, value in layer.values.items():
+                found[key] = {**found.get(key, {}), **value} if key == SECTION else value
+        return found
 
     @cached_property
     def _given(self) -> Mapping[str, Any]:
@@ -140,22 +165,22 @@ class Options(usage.Options):
         for key in (*SERVICE_KEYS, *SETTING_NAMES):
             text = self.get(dashed(key))
             if key not in (*FLAGS, "endpoints") and text is not None:
-                given[key] = setting_from_text(key, text) if key in SETTING_NAMES else text
-        given.update({key: absolute_path(given[key]) for key in PATHS if given.get(key)})
-        if "drain_seconds" in given:
-            given["drain_seconds"] = setting_from_text("drain_seconds", given["drain_seconds"])
-        for key, value in given.items():
-            _check_option(key, value)
+                given[key] = value_from_text(key, text, f"--{dashed(key)}")
+        if operations := self._given_operations:
+            given[SECTION] = operations
         return given
 
+    @property
+    def _given_operations(self) -> dict[str, Any]:
+        texts = {key: self.get(option_name(key)) for key in OPERATIONS_KEYS if key != ENDPOINTS}
+        given = {
+            key: operations_value(key, text, f"--{option_name(key)}") for key, text in texts.items() if text is not None
+        }
+        if self["operations-endpoints"]:
+            given[ENDPOINTS] = [Endpoint.parse(text) for text in self["operations-endpoints"]]
+        return given
 
-def _check_option(key: str, value: object) -> None:
-    """Raise a ConfigurationInvalid for a wrong value, which names the option as the user has written it."""
-    try:
-        if key in SERVICE_KEYS:
-            checked_value(key, value)
-        else:
-            checked_settings({key: value})
-    except ConfigurationInvalid as error:
-        # The sentence begins with the key, as it is written in a configuration file.
-        raise ConfigurationInvalid(f"--{dashed(key)}{str(error).removeprefix(key)}") from error
+    @cached_property
+    def _variables(self) -> Mapping[str, Any]:
+        """The values of variables of the environment, checked, with absolute paths; made once, as those above."""
+        return read_variables(os.environ)

@@ -23,22 +23,27 @@ from typing import Any, NoReturn
 from twisted.application.service import MultiService
 from twisted.internet.error import CannotListenError
 from twisted.internet.interfaces import IReactorFromThreads
-from twisted.logger import ILogObserver, LegacyLogObserverWrapper, Logger, textFileLogObserver
+from twisted.logger import ILogObserver, LegacyLogObserverWrapper, Logger, LogLevel, textFileLogObserver
 from twisted.python.logfile import LogFile
 
-from ..core.endpoints import Endpoint
+from ..core.addresses import LOCALHOST, bracketed
+from ..core.endpoints import EVERY_ADDRESS, EVERY_HOST, Endpoint
 from ..errors import ConfigurationInvalid, SigningInUse
 from ..hub.clocks import clock_for
 from ..ports.files import read_secrets, why_not_readable
 from ..service import ServiceState, SignalsService
 from ..signals import hub_of
 from .config import Configuration
+from .connection_lines import NAMESPACE, ConnectionLines
+from .environment import unknown_variables
 from .json_log import json_file_log_observer
 from .library_log import LibraryLines
+from .log_levels import LogLevels
 from .options import Options
 
-__all__ = ["Options", "makeService"]
+__all__ = ["Options", "makeService", "service_of"]
 
+_PAGE_PORTS = {"http": 80, "https": 443}
 # How long other services may still stop after a second SIGTERM.
 _LAST_SECONDS = 1.0
 
@@ -53,10 +58,10 @@ def makeService(options: Options) -> MultiService:
     hang_up = _HangUp()
     try:
         configuration = options.configuration()
-        service, own_endpoints = _service(configuration)
+        service, own_endpoints = service_of(configuration)
         service.check()
         command = _Command(service, options, hang_up, own_endpoints, configuration)
-        command.choose_log(configuration.log_format)
+        command.choose_log(configuration.log_format, configuration.log_level)
     except (ConfigurationInvalid, CannotListenError) as error:
         _end(error)
     return command
@@ -68,7 +73,7 @@ def _end(error: Exception) -> NoReturn:
     sys.exit(1)
 
 
-def _service(configuration: Configuration) -> tuple[SignalsService, tuple[Endpoint, ...]]:
+def service_of(configuration: Configuration) -> tuple[SignalsService, tuple[Endpoint, ...]]:
     """Make the service of a configuration.
 
     Returns:
@@ -82,12 +87,31 @@ def _service(configuration: Configuration) -> tuple[SignalsService, tuple[Endpoi
     else:
         service = _load(configuration.app, configuration.settings)
     own_endpoints = service.endpoints
-    service.endpoints = configuration.with_certificate(configuration.endpoints or own_endpoints)
+    endpoints = configuration.with_shared_ports(configuration.endpoints or own_endpoints)
+    service.endpoints = configuration.with_certificate(endpoints)
     if configuration.drain_seconds is not None:
         service.drain_seconds = configuration.drain_seconds
+    if configuration.lame_duck_seconds is not None:
+        service.lame_duck_seconds = configuration.lame_duck_seconds
+    if configuration.operations is not None:
+        _operate(service, configuration.operations)
     if configuration.secrets:
         _sign(service, configuration.secrets)
     return service, own_endpoints
+
+
+def _operate(service: SignalsService, arguments: Mapping[str, Any]) -> None:
+    """Give a service the operations of the configuration."""
+    # Imported only here: without operations nobody needs the library of the metrics.
+    from ..operations.operations import Operations
+
+    if service.operations is not None:
+        raise ConfigurationInvalid("the program has operations of its own; [operations] is for one that has none")
+    try:
+        service.operate(Operations(**{"endpoints": (), **arguments}))
+    # What an argument says that only Operations can check.
+    except (ValueError, TypeError) as error:
+        raise ConfigurationInvalid(f"[operations]: {error}") from error
 
 
 def _sign(service: SignalsService, secrets: Sequence[str]) -> None:
@@ -125,6 +149,19 @@ def _load(app: str, settings: Mapping[str, Any]) -> SignalsService:
     if not isinstance(found, SignalsService):
         raise ConfigurationInvalid(f"--app {app} is {found!r}, not a SignalsService or a function that returns one")
     return found
+
+
+def _first_page(service: SignalsService) -> str | None:
+    """The URL of the first endpoint for pages, as a browser on this machine opens it; None where there is none."""
+    for endpoint, addresses in service.addresses.items():
+        port = getattr(addresses[0], "port", None) if addresses else None
+        if endpoint.protocol in _PAGE_PORTS and port is not None:
+            named = endpoint.hostname if endpoint.hostname != EVERY_HOST else None
+            here = endpoint.listen is not None or endpoint.address in (LOCALHOST, EVERY_ADDRESS)
+            host = named or (LOCALHOST if here else endpoint.address)
+            shown = "" if port == _PAGE_PORTS[endpoint.protocol] else f":{port}"
+            return f"{endpoint.protocol}://{bracketed(host)}{shown}/"
+    return None
 
 
 def _syslog_observer(prefix: str) -> ILogObserver:
@@ -214,11 +251,12 @@ class _Command(MultiService):
         self._secret_file = configuration.secret_file
         self._observer: ILogObserver | None = None
         self._log_file: LogFile | None = None
+        self._levels: LogLevels | None = None
         self._told_to_stop = False
         service.setServiceParent(self)  # type: ignore[no-untyped-call]  # Twisted
 
-    def choose_log(self, log_format: str | None) -> None:
-        """Have the log written in the format of ``--log-format``, within limits, where twistd or twist writes its log.
+    def choose_log(self, log_format: str | None, log_level: str | None = None) -> None:
+        """Have the log written as the options say, within limits, where twistd or twist writes its log.
 
         An observer that ``twistd --logger`` names is used in place of this one, and gets all lines.
 
@@ -226,6 +264,13 @@ class _Command(MultiService):
             ConfigurationInvalid: twistd can't write such a log.
         """
         factory = json_file_log_observer if log_format == "json" else textFileLogObserver
+        # twist has a level of its own, which stays unless there is another one.
+        if log_level is not None or "logLevel" not in self._runner:
+            self._levels = LogLevels(log_level)
+        if log_level is not None and "logLevel" in self._runner:
+            self._runner["logLevel"] = LogLevel.debug
+        if self._levels is not None and self._levels.has_debug(NAMESPACE):
+            self._service.signals.insight.attach(ConnectionLines())
         # Only twist has this option.
         if "fileLogObserverFactory" in self._runner:
             if log_format is None:
@@ -239,9 +284,11 @@ class _Command(MultiService):
         elif self._runner or log_format == "json":
             self._observer = self._limited(factory(self._open_log()))
 
-    def _limited(self, observer: ILogObserver) -> LibraryLines:
+    def _limited(self, observer: ILogObserver) -> ILogObserver:
         serving = (ServiceState.READY, ServiceState.DRAINING)
-        return LibraryLines(observer, hub_of(self._service.signals).reports, lambda: self._service.state in serving)
+        limited = LibraryLines(observer, hub_of(self._service.signals).reports, lambda: self._service.state in serving)
+        # What is not logged anyway does not count for the limits.
+        return limited if self._levels is None else self._levels.before(limited)
 
     def setServiceParent(self, parent: Any) -> None:
         """Tell twistd of the log observer: it asks the application for one."""
@@ -264,25 +311,37 @@ class _Command(MultiService):
 
         with self._in_one_line():
             super().startService()  # type: ignore[no-untyped-call]  # Twisted
+        for sentence in unknown_variables(os.environ):
+            self._log.warn("{sentence}", sentence=sentence)
+        if page := _first_page(self._service):
+            self._log.info("open {page}", page=page)
         self._say_what_stays()
         reactor.callWhenRunning(self._install_signal_handlers)
         reactor.callWhenRunning(_spare_the_collector)
 
     def reload(self) -> None:
-        """Read certificates, passwords and secrets again, from the files that the configuration file names now.
+        """Read certificates, passwords, secrets, tokens and log levels again, as the configuration file has them now.
 
-        Where a file can't be read or used, that is logged, and the certificate or the secrets stay as they were.
+        Where a file can't be read or used, that is logged, and the certificate, the secrets or the tokens stay as they
+        were.
         """
         try:
             configuration = self._options.configuration_now()
             endpoints = configuration.with_certificate(configuration.endpoints or self._own_endpoints)
             self._service.reload_certificates(endpoints)
         except ConfigurationInvalid as error:
-            self._log.error("certificates and secrets stay as they were: {error}", error=error)
+            self._log.error("certificates and secrets stay as they were: {error}", event="reload.failed", error=error)
         else:
             self._reload_secrets(configuration.secret_file)
+            self._service.reload_tokens()
+            if self._levels is not None:
+                self._levels.change(configuration.log_level)
             if changed := self._configuration.differences(configuration):
-                self._log.warn("changed, which only a new start takes up: {keys}", keys=", ".join(changed))
+                self._log.warn(
+                    "changed, which only a new start takes up: {keys}",
+                    event="configuration.ignored",
+                    keys=", ".join(changed),
+                )
 
     def _reload_secrets(self, path: str | None) -> None:
         # The program has its own secrets, or does not sign.
@@ -293,27 +352,34 @@ class _Command(MultiService):
                 raise ConfigurationInvalid("no secret_file is named any more")
             _sign(self._service, read_secrets(path, again=True))
         except (ConfigurationInvalid, SigningInUse) as error:
-            self._log.error("the secrets stay as they were: {error}", error=error)
+            self._log.error("the secrets stay as they were: {error}", event="secrets.kept", error=error)
         else:
             self._secret_file = path
-            self._log.info("signing with the secrets of {path}", path=path)
+            self._log.info("signing with the secrets of {path}", event="secrets.loaded", path=path)
 
     def _say_what_stays(self) -> None:
         """Tell of files that SIGHUP can't read again. The process may have another root or fewer rights by now."""
-        named = (self._options.config_file, self._secret_file, *self._service.certificate_files)
+        named = (self._options.config_file, self._secret_file, self._token_file, *self._service.certificate_files)
         reasons = [f"{path}: {why}" for path in filter(None, dict.fromkeys(named)) if (why := why_not_readable(path))]
         reasons += [f"{each}: Twisted reads its files once" for each in self._service.endpoints if each.brings_tls]
         if reasons:
             self._log.warn(
-                "SIGHUP can't read these again, a new start can: {reasons}", reasons="; ".join(dict.fromkeys(reasons))
+                "SIGHUP can't read these again, a new start can: {reasons}",
+                event="reload.unreadable",
+                reasons="; ".join(dict.fromkeys(reasons)),
             )
+
+    @property
+    def _token_file(self) -> str | None:
+        operations = self._service.operations
+        return None if operations is None else operations.token_file
 
     @contextmanager
     def _in_one_line(self) -> Iterator[None]:
         try:
             yield
         except (ConfigurationInvalid, CannotListenError) as error:
-            self._log.error("{error}", error=error)
+            self._log.error("{error}", event="service.failed_to_start", error=error)
             if pid_file := self._runner.get("pidfile"):
                 Path(pid_file).unlink(missing_ok=True)
             _end(error)
@@ -349,7 +415,7 @@ class _Command(MultiService):
     def _stop_at_once(self) -> None:
         from twisted.internet import reactor
 
-        self._log.warn("told to stop again: no more waiting")
+        self._log.warn("told to stop again: no more waiting", event="service.told_to_stop_again")
         self._service.stopService()
         # A service of the process that has not stopped by then is not waited for.
         clock_for(reactor).callLater(_LAST_SECONDS, reactor.crash)

@@ -37,6 +37,7 @@ class Counters:
         " where only WebSocket handshakes are served."
     )
     messages_received: int = _number("Text messages of clients.")
+    received_bytes: int = _number("Bytes of these messages. They are counted only while there are metrics.")
     messages_bad: int = _number("Texts of clients that could not be read as messages.")
     messages_refused: int = _number(
         "Messages of clients that a broadcast level, or the signature of a client id, did not allow."
@@ -45,6 +46,9 @@ class Counters:
     messages_sent_on: int = _number("Messages of clients without a signal route that were sent to others.")
     recipients_sent: int = _number("Deliveries that the transport took at once, with nothing waiting ahead of them.")
     recipients_queued: int = _number("Deliveries that wait behind unsent data.")
+    sent_bytes: int = _number(
+        "Bytes of frames that transports took, without pings and closes. They are counted only while there are metrics."
+    )
     dropped_by: Counter[str] = _numbers(
         "Deliveries that were given up, by cause: ``slow_closed`` and ``shed`` where a client was closed because its"
         " own queue or all queues together were full, ``displaced`` and ``newest`` where a full queue dropped older"
@@ -85,7 +89,17 @@ class Counters:
         "Recipients of acknowledged sends, by the outcome: ``acknowledged``, ``unanswered``, ``gone``."
     )
     acknowledgements_ignored: int = _number("Acknowledgements of clients that were unknown, late, or came twice.")
+    replies_given: int = _number("Answers to messages of clients that had an id, errors left out.")
+    replies_failed: int = _number("Messages of clients that had an id, and that were answered with an error.")
+    refreshes: Counter[str] = _numbers(
+        "Connections that were to be renewed: ``accepted`` and ``refused`` by ``refresh_check``, and ``expired`` where"
+        " nobody renewed the connection in time."
+    )
+    presence_changes: Counter[str] = _numbers(
+        "Clients of which others were told, after the grace: ``join`` and ``leave``."
+    )
     references_refused: int = _number("Requests with a bad X-PODE-SIGNAL-CLIENT-ID header.")
+    backplane_reconnects: int = _number("How often the other nodes could be reached again.")
     requests_answered: Counter[str] = _numbers(
         "Answers on the ports of ``SignalsService``, by the class of their status: ``1xx`` (connections) to ``5xx``."
     )

@@ -31,6 +31,7 @@ _TLS_CLASS = "SSL4ServerEndpoint"
 # These arguments of an endpoint are no options in its text. The first four have places of their own in the text, and a
 # password on a command line would be seen by every user of the machine.
 _NOT_IN_TEXT = {"protocol", "address", "port", "listen", "certificate_password"}
+_FLAGS = ("auto_upgrade", "reuse_port", "self_signed")
 _YES_OR_NO = {"yes": True, "true": True, "no": False, "false": False}
 
 
@@ -130,6 +131,8 @@ class Endpoint:
         certificate_password_file: a file whose first line is the password, which is read again with the certificate.
         certificate_key: the PEM file with the key; None where the certificate's file has it.
         self_signed: make a certificate at start, for development.
+        reuse_port: whether other processes of the same user may listen on the address and port as well, if they say so
+            too (SO_REUSEPORT). One of the endpoints that share a port is enough.
         listen: a Twisted endpoint in place of an address and a port. Either a Twisted endpoint string:
             ``tcp:8091:interface=127.0.0.1``, ``unix:/run/chat.socket``, ``systemd:domain=INET:name=web``. The file of a
             UNIX socket gets the mode 0660, whatever the umask is, unless the string has a ``mode=``. Or any
@@ -152,12 +155,15 @@ class Endpoint:
     certificate_password_file: str | None = field(default=None, kw_only=True, converter=_path, validator=_check_text)
     certificate_key: str | None = field(default=None, kw_only=True, converter=_path, validator=_check_text)
     self_signed: bool = field(default=False, kw_only=True, validator=_check_flag)
+    reuse_port: bool = field(default=False, kw_only=True, validator=_check_flag)
     listen: str | EndpointLike | None = field(default=None, kw_only=True, validator=_check_listen, eq=_identity)
 
     def __attrs_post_init__(self) -> None:
         if self.listen is not None:
             if self.address != LOCALHOST or self.port is not None:
                 raise ConfigurationInvalid(f"the endpoint {self}: listen takes the place of address and port")
+            if self.reuse_port:
+                raise ConfigurationInvalid(f"the endpoint {self}: reuse_port is for an address and a port")
         elif self.port is None:
             object.__setattr__(self, "port", _DEFAULT_PORTS[self.protocol])
         self._check_certificate()
@@ -207,6 +213,11 @@ class Endpoint:
         if self.listen is None or isinstance(self.listen, str):
             return self.listen is not None and self.listen.partition(":")[0] in _TLS_STRINGS
         return any(each.__name__ == _TLS_CLASS for each in type(self.listen).__mro__)
+
+    @property
+    def is_inherited(self) -> bool:
+        """Whether systemd holds the socket, which other processes get as well, before and beside this one."""
+        return isinstance(self.listen, str) and self.listen.partition(":")[0] == "systemd"
 
     @property
     def certificate_files(self) -> tuple[str, ...]:
@@ -262,7 +273,7 @@ def _option(text: str, key: str, value: str) -> Any:
     known = {attribute.name for attribute in fields(Endpoint)} - _NOT_IN_TEXT
     if key not in known:
         raise ConfigurationInvalid(f"the endpoint {text!r}: {key!r} is none of {', '.join(sorted(known))}")
-    if key not in ("auto_upgrade", "self_signed"):
+    if key not in _FLAGS:
         return value
     if value not in _YES_OR_NO:
         raise ConfigurationInvalid(f"the endpoint {text!r}: {key} is yes or no")

@@ -102,23 +102,7 @@ class Envelopes:
 
     def sealed(self, envelope: Envelope) -> bytes:
         """An envelope as bytes."""
-        target = envelope.target
-        fields: dict[str, Any] = {
-            "kind": envelope.kind,
-            "from": envelope.sender,
-            "id": envelope.number,
-            "at": envelope.at_ms,
-            "names": target.names,
-            "groups": target.groups or None,
-            "clientIds": target.client_ids or None,
-            "exclude": target.exclude or None,
-            "key": envelope.key,
-            "ack": envelope.acknowledgement,
-            "more": envelope.more,
-            "text": envelope.is_text or None,
-        }
-        header = {key: value for key, value in fields.items() if value is not None}
-        content = b"%b%b\n%b" % (_VERSION, _ENCODE(header).encode("utf-8", "surrogatepass"), envelope.payload)
+        content = b"%b%b\n%b" % (_VERSION, _header(envelope).encode("utf-8", "surrogatepass"), envelope.payload)
         return content + hmac.digest(self._keys[0], content, "sha256")
 
     def opened(self, data: bytes) -> Envelope | Unopened:
@@ -135,6 +119,36 @@ class Envelopes:
             return _read(_DECODE(header.decode("utf-8", "surrogatepass")), payload)
         except (ValueError, TypeError, KeyError, RecursionError):
             return Unopened.MALFORMED
+
+
+def _header(envelope: Envelope) -> str:
+    """What goes before the payload, as JSON.
+
+    An encoder takes longer for a dict than all else takes that a send is sealed with. So what every envelope has is
+    written out here, and the encoder writes texts, and what few envelopes have.
+    """
+    kind, sender = _ENCODE(envelope.kind), _ENCODE(envelope.sender)
+    return f'{{"kind":{kind},"from":{sender},"id":{envelope.number},"at":{envelope.at_ms}{_rest(envelope)}}}'
+
+
+def _rest(envelope: Envelope) -> str:
+    target = envelope.target
+    names, has_more = target.names, not (envelope.key is envelope.acknowledgement is envelope.more is None)
+    if names is not None and len(names) == 1 and target.is_everybody and not has_more:
+        text = ',"text":true' if envelope.is_text else ""
+        return f',"names":[{_ENCODE(names[0])}]{text}'
+    fields: dict[str, Any] = {
+        "names": names,
+        "groups": target.groups or None,
+        "clientIds": target.client_ids or None,
+        "exclude": target.exclude or None,
+        "key": envelope.key,
+        "ack": envelope.acknowledgement,
+        "more": envelope.more,
+        "text": envelope.is_text or None,
+    }
+    found = {key: value for key, value in fields.items() if value is not None}
+    return f",{_ENCODE(found)[1:-1]}" if found else ""
 
 
 def _read(header: Any, payload: bytes) -> Envelope:

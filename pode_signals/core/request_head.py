@@ -33,6 +33,7 @@ class RequestHead:
         is_from_trusted_proxy: whether the other end of the request's socket is one of ``trusted_proxies``.
         forwarded_host: the Host for which trusted proxies have received the request; None where they name none.
         has_own_address: whether this server's end of the socket has an address; an end of a UNIX socket has none.
+        request_id: the id by which lines of the log belong together; None where the server gives none.
     """
 
     method: bytes
@@ -44,6 +45,7 @@ class RequestHead:
     is_from_trusted_proxy: bool
     forwarded_host: str | None
     has_own_address: bool
+    request_id: str | None = None
 
     @classmethod
     def read(
@@ -57,6 +59,7 @@ class RequestHead:
         proxies: TrustedProxies,
         is_secure: bool = False,
         has_own_address: bool = True,
+        request_id: str | None = None,
     ) -> RequestHead:
         """Make a head from the parts of a request and from the other end of its socket.
 
@@ -69,6 +72,7 @@ class RequestHead:
             proxies: the proxies whose X-Forwarded-* headers count.
             is_secure: whether the request came over TLS.
             has_own_address: whether this server's end of the socket has an address.
+            request_id: the id of the request.
         """
         addresses = _latin1(headers, b"x-forwarded-for")
         return cls(
@@ -81,6 +85,7 @@ class RequestHead:
             is_from_trusted_proxy=proxies.trusts(peer),
             forwarded_host=_forwarded_host(_latin1(headers, b"x-forwarded-host"), peer, addresses, proxies),
             has_own_address=has_own_address,
+            request_id=request_id,
         )
 
     def __repr__(self) -> str:

@@ -109,6 +109,7 @@ class Answers:
             self.refuse(link, id, _code_of(outcome))
             return
         where = "-" if event.route is None else event.route.path
+        frame = None
         try:
             frame = refusal(outcome, id) if isinstance(outcome, ReplyRefused) else self._reply(id, outcome, where)
         # A fence: what a route returns or raises may have methods of the program, which raise anything.
@@ -117,21 +118,33 @@ class Answers:
             self._runtime.reports.failure(
                 f"reply of {where}",
                 "signal route {where} has returned what can't be sent as a reply",
+                event="function.raised",
                 where=where,
             )
-            frame = error(ErrorCode.FAILED, id)
+        if frame is None:
+            self.refuse(link, id, ErrorCode.FAILED)
+            return
+        self._count_reply(failed=isinstance(outcome, ReplyRefused))
         self._send(link, frame)
 
     def done(self, link: Link, id: str) -> None:
         """Answer a message with an id for which there is nothing to say."""
+        self._count_reply(failed=False)
         self._send(link, reply(id, _NULL))
 
     def refuse(self, link: Link, id: str, code: ErrorCode) -> None:
         """Answer a message with an id with an error."""
+        self._count_reply(failed=True)
         self._send(link, error(code, id))
 
-    def _reply(self, id: str, outcome: Any, where: str) -> bytes:
-        """The frame for what a signal route has returned; an error where that is too large, which is logged."""
+    def _count_reply(self, *, failed: bool) -> None:
+        if failed:
+            self._runtime.counters.replies_failed += 1
+        else:
+            self._runtime.counters.replies_given += 1
+
+    def _reply(self, id: str, outcome: Any, where: str) -> bytes | None:
+        """The frame for what a signal route has returned; None where that is too large, which is logged."""
         # A route often ends with a send. The numbers of the delivery are no business of the client.
         if outcome is None or isinstance(outcome, Delivery):
             return reply(id, _NULL)
@@ -143,7 +156,7 @@ class Answers:
                 size_bytes=len(data),
                 where=where,
             )
-            return error(ErrorCode.FAILED, id)
+            return None
         return reply(id, data)
 
     def _do(self, link: Link, answer: Answer) -> None:
@@ -196,10 +209,13 @@ class Answers:
         except RAISED:
             self._runtime.counters.functions_failed += 1
             self._runtime.reports.failure(
-                "refresh_check", "refresh_check has to return the new expiry, an aware datetime, or None"
+                "refresh_check",
+                "refresh_check has to return the new expiry, an aware datetime, or None",
+                event="function.raised",
             )
             self._refresh_failed(link, refresh, ErrorCode.FAILED)
             return
+        self._runtime.counters.refreshes["accepted"] += 1
         view_of(link).expires = expires
         answer = link.dialogue.session.refreshed(refresh, self._expiry.seconds_left(expires))
         if answer is not None:
@@ -207,6 +223,7 @@ class Answers:
 
     def _refresh_failed(self, link: Link, refresh: Refresh, code: ErrorCode) -> None:
         assert link.dialogue is not None
+        self._runtime.counters.refreshes["refused"] += 1
         answer = link.dialogue.session.refresh_failed(refresh, code)
         if answer is not None:
             self._send(link, answer.frame)

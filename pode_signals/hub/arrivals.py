@@ -162,6 +162,7 @@ class Arrivals:
         self._runtime.reports.write(
             "duplicate_client_id",
             "connection {client_id} of {name} was closed: another node has one with this client id",
+            event="connection.duplicate",
             name=link.name,
             client_id=link.client_id,
         )

@@ -17,14 +17,19 @@ __all__ = ["RouteSlot", "current_event", "current_route", "fresh_contexts"]
 class RouteSlot:
     """A place that a running route's conversion is put into; empty before the conversion and after the route's end.
 
+    Args:
+        request_id: the id of the request; None where there is none.
+
     Attributes:
         link: what the route converted, or None.
+        request_id: as above.
     """
 
-    __slots__ = ("link",)
+    __slots__ = ("link", "request_id")
 
-    def __init__(self) -> None:
+    def __init__(self, request_id: str | None = None) -> None:
         self.link: Link | None = None
+        self.request_id = request_id
 
 
 current_event: ContextVar[SignalEvent | None] = ContextVar("pode_signals_current_event", default=None)

@@ -21,6 +21,7 @@ from ..core.model import ClosedBy, ConnectionState
 from ..core.registry import Registry
 from ..core.resume import Ahead, Recovered, continuation, is_ahead
 from ..core.targets import matches
+from ..errors import BackplaneUnavailable
 from ..wire.frames import CloseCode
 from ..wire.message import Encoding
 from ..wire.v1 import Hello, beat
@@ -331,7 +332,7 @@ class Continuity:
 
         def give_up(failure: Failure) -> None:
             self._unanswered(link, failure)
-            self._fall_behind(link)
+            link.shut(CloseCode.SLOW_CLIENT, "the replay took too long", ClosedBy.SERVER)
 
         answer.addCallbacks(lambda missed: self._write(link, replay, missed), give_up)
 
@@ -372,6 +373,7 @@ class Continuity:
             "history",
             "connection {client_id} reads what it missed more slowly than the history of {name} drops it: closed; see"
             " messages, max_bytes and seconds of keep_history",
+            event="client.slow",
             client_id=link.client_id,
             name=link.name,
         )
@@ -402,8 +404,8 @@ class Continuity:
             self._pieces_bytes -= len(self._pieces.popitem(last=False)[1][0])
 
     def _unanswered(self, link: Link, failure: Failure) -> None:
-        """The log could not tell, or not in time."""
-        if failure.check(CancelledError, DeferTimeout) is None:
+        """The log could not tell, or not in time. That it is away is told where the state of the backplane is."""
+        if failure.check(CancelledError, DeferTimeout, BackplaneUnavailable) is None:
             self._runtime.reports.failure("history", "the history of {name} can't be read", failure, name=link.name)
 
 

@@ -59,10 +59,10 @@ class Deliveries:
             return
         names = self._names(target, delivery)
         if len(names) == 1:
-            self._to_all(self._registry.audience(names[0], target.groups, target.exclude), message, delivery)
+            self.to_all(self._registry.audience(names[0], target.groups, target.exclude), message, delivery)
         else:
             for _, audience in self._registry.audiences(names, target.groups, target.exclude):
-                self._to_all(audience, message, delivery)
+                self.to_all(audience, message, delivery)
 
     def close(self, target: Target, code: int, reason: str) -> int:
         """Close connections of this node, and tell how many were open."""
@@ -119,7 +119,8 @@ class Deliveries:
         allowed, delivery.refused = self.levels.divide(self._registry.names(target.groups), target.groups)
         return tuple(each for each in allowed if each not in self.logged) if self.logged else allowed
 
-    def _to_all(self, audience: tuple[Link, ...], message: Message, delivery: Delivery) -> None:
+    def to_all(self, audience: tuple[Link, ...], message: Message, delivery: Delivery) -> None:
+        """Give a message to connections of one name, and count them in a delivery."""
         # For a single connection a batch costs more than it saves.
         if len(audience) == 1:
             link = audience[0]

@@ -125,6 +125,32 @@ class Dispatch:
         # It waits as bytes, undecoded: decoded, a message can take many times the memory that the bounds count.
         self._inboxes.put(link, payload)
 
+    def received_counted(self, link: Link, payload: bytes) -> None:
+        """The same as :meth:`received`, and count the bytes: a function around the other would cost more than that."""
+        if link.state is not _OPEN:
+            return
+        self._counters.messages_received += 1
+        self._counters.received_bytes += len(payload)
+        now = link.last_activity_seconds = self._turns.seconds()
+        intake = link.intake or self._begin(link, now)
+        if not intake.busy:
+            if intake.bucket.take(now):
+                intake.busy = True
+                if self._handle(link, intake, payload, now):
+                    if link.inbox is None and not link.reading_paused and link.state is _OPEN:
+                        intake.busy = False
+                    else:
+                        self.next(link)
+                elif self._inboxes.is_full:
+                    self._inboxes.is_busy(link)
+                return
+            self._wait(link, intake)
+        elif link.dialogue is not None and self._answers.take_out_of_turn(
+            link, payload, is_allowed=lambda: intake.bucket.take(now)
+        ):
+            return
+        self._inboxes.put(link, payload)
+
     def received_together(self, link: Link, payloads: Sequence[bytes]) -> None:
         """Text messages came in together: those that do not fit into the client's share of this turn wait."""
         end = self._turns.share_ends()
@@ -260,6 +286,7 @@ class Dispatch:
             "unrouted",
             "there is no signal route for {path}, so its messages {go} (unrouted={unrouted})"
             + ("" if near is None else "; did you mean {near}?"),
+            event="message.unrouted",
             path=path,
             go=_UNROUTED[self._hub.unrouted],
             unrouted=self._hub.unrouted.value,
@@ -327,7 +354,11 @@ class Dispatch:
     def _refused(self, link: Link, what: str) -> None:
         self._counters.messages_refused += 1
         self._reports.write(
-            "messages_refused", "connection {client_id}: refused {what}", client_id=link.client_id, what=what
+            "messages_refused",
+            "connection {client_id}: refused {what}",
+            event="message.refused",
+            client_id=link.client_id,
+            what=what,
         )
 
     def _bad_frame(self, link: Link, invalid: MessageInvalid) -> None:
@@ -354,6 +385,7 @@ class Dispatch:
         self._reports.write(
             "messages_bad",
             "connection {client_id}: bad message: {reason}" + ("; expected is {expected}" if is_malformed else ""),
+            event="message.bad",
             client_id=link.client_id,
             reason=invalid.reason,
             expected=EXPECTED if link.dialogue is None else EXPECTED_FRAME,

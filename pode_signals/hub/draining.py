@@ -34,6 +34,9 @@ class Drain:
         clock: what time is taken from.
         random: decides who comes first and how long the pauses are.
         seconds: how long it may take; the close frames are sent within the first half.
+
+    Attributes:
+        is_hurried: whether nothing is waited for any longer.
     """
 
     _log = Logger()
@@ -43,25 +46,25 @@ class Drain:
         self._clock = clock
         self._random = random
         self._seconds = seconds
-        self._hurried = False
+        self.is_hurried = False
         self._closing: Deferred[None] | None = None
 
     def hurry(self) -> None:
         """Wait no longer: abort what is left, now."""
-        self._hurried = True
+        self.is_hurried = True
         if self._closing is not None:
             self._closing.cancel()
 
     async def run(self) -> None:
         """Close all; ends when no connection is left."""
-        if not self._hurried:
+        if not self.is_hurried:
             self._say_how_many()
             self._closing = Deferred.fromCoroutine(self._close())
             with suppress(CancelledError, defer.TimeoutError):
                 await self._closing.addTimeout(self._seconds, self._clock)
         left = self._hub.links()
         if left:
-            self._log.warn("{count} connections were aborted", count=len(left))
+            self._log.warn("{count} connections were aborted", event="clients.aborted", count=len(left))
             for link in left:
                 link.abort(ClosedBy.SHUTDOWN)
             with suppress(defer.TimeoutError):
@@ -72,6 +75,7 @@ class Drain:
         if count := len(self._hub.links()):
             self._log.info(
                 "closing {count} connection{s}; after {seconds:g} s the rest is aborted",
+                event="service.draining",
                 count=count,
                 s="" if count == 1 else "s",
                 seconds=self._seconds,

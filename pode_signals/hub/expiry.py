@@ -32,6 +32,7 @@ class Expiry:
         if profile.expires is None:
             return
         if self.seconds_left(profile.expires) <= -self._runtime.settings.expiry_grace_seconds:
+            self._runtime.counters.refreshes["expired"] += 1
             self._runtime.reports.limit(
                 "expiry_grace_seconds",
                 "connection {client_id} has expired and was not renewed: closed",

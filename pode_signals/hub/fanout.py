@@ -72,6 +72,13 @@ class Batch:
             return messages[0].encoded(encoding)
         return b"".join([each.encoded(encoding) for each in messages])
 
+    def written_bytes(self, encoding: Encoding) -> int:
+        """The size of the batch, once it was written to a client with this encoding."""
+        messages = self.messages
+        if len(messages) == 1:
+            return len(messages[0].encoded(encoding))
+        return sum([len(each.encoded(encoding)) for each in messages])
+
 
 class FanOut:
     """Writes frames to audiences.
@@ -105,6 +112,7 @@ class FanOut:
         self._scheduled = False
         self.congested: set[Link] = set()
         self.held: dict[Link, bool] = {}
+        self._counters = runtime.counters
         self.flush: Callable[[str], Collection[Link]] = self._flush
 
     def joined(self, link: Link) -> None:
@@ -157,6 +165,13 @@ class FanOut:
             dropped += failed
         return queued, dropped
 
+    def count_bytes(self) -> None:
+        """Count from now on the bytes that are given to transports. A hub that does not count runs none of this."""
+        self._write_uncounted = self.write
+        self.send_one = self._send_one_counted  # type: ignore[method-assign]
+        self.write = self._write_counted  # type: ignore[method-assign]
+        self.flush = self._counted(self.flush)
+
     def send_one(self, link: Link, data: bytes, key: str | None = None, *, must_stay: bool = False) -> Sent:
         """Give one encoded message to one connection, at once.
 
@@ -173,6 +188,18 @@ class FanOut:
         if self.congested and link in self.congested:
             return _QUEUED if self.queues.put(link, data, key, must_stay=must_stay) else _DROPPED
         if self.write(link, data):
+            return _SENT
+        self.queues.dropped(_WRITE_FAILED, 1)
+        return _DROPPED
+
+    def _send_one_counted(self, link: Link, data: bytes, key: str | None = None, *, must_stay: bool = False) -> Sent:
+        # The same with one line more: a function around the other would cost more than the count does.
+        if self._batches and link.name in self._batches:
+            self.flush(link.name)
+        if self.congested and link in self.congested:
+            return _QUEUED if self.queues.put(link, data, key, must_stay=must_stay) else _DROPPED
+        if self._write_uncounted(link, data):
+            self._counters.sent_bytes += len(data)
             return _SENT
         self.queues.dropped(_WRITE_FAILED, 1)
         return _DROPPED
@@ -307,6 +334,33 @@ class FanOut:
         except Exception:
             self._failed(link)
             return False
+
+    def _write_counted(self, link: Link, frames: bytes) -> bool:
+        if not self._write_uncounted(link, frames):
+            return False
+        self._counters.sent_bytes += len(frames)
+        return True
+
+    def _counted(self, inner: Callable[[str], Collection[Link]]) -> Callable[[str], Collection[Link]]:
+        """What writes a batch, and counts its bytes: for each encoding those of its clients."""
+
+        def flush(name: str) -> Collection[Link]:
+            batch = self._batches.get(name)
+            if batch is None:
+                return ()
+            others = name in self._others
+            failed = inner(name)
+            if others:
+                written = Counter([each.encoding for each in batch.audience if each not in batch.waiting])
+                written.subtract([each.encoding for each in failed])
+                for encoding, count in written.items():
+                    self._counters.sent_bytes += count * batch.written_bytes(encoding)
+            else:
+                count = len(batch.audience) - len(batch.waiting) - len(failed)
+                self._counters.sent_bytes += count * batch.written_bytes(PLAIN_WEBSOCKET)
+            return failed
+
+        return flush
 
     def _failed(self, link: Link) -> None:
         """A transport raised: give the connection up. This is called in an ``except``, whose exception is logged."""

@@ -10,6 +10,7 @@ import math
 from collections.abc import Callable
 from contextvars import Context, copy_context
 from functools import partial
+from time import perf_counter
 from typing import Any
 
 from attrs import frozen
@@ -25,7 +26,7 @@ from .runtime import Runtime
 from .signal_event import SignalEvent
 from .stalls import STALL_SECONDS
 
-__all__ = ["FAILED", "RAISED", "TIMED_OUT", "Call", "Failed", "Fence", "Measure", "Place"]
+__all__ = ["FAILED", "RAISED", "SAMPLE", "TIMED_OUT", "Call", "Failed", "Fence", "Measure", "Place"]
 
 
 @frozen
@@ -61,8 +62,12 @@ A reactor keeps SystemExit to itself, and a cancelled future of asyncio raises a
 through, what was begun for the function, its run or its connection, would never end.
 """
 
+SAMPLE = 8
+"""One in so many functions of the user is measured; a power of two."""
+# These bits of the number of a call are 0 for those that are measured.
+_NOT_MEASURED = SAMPLE - 1
 Call = Callable[[SignalEvent, Context, Callable[[SignalEvent], Any]], Any]
-Measure = Callable[[str], Callable[[], None] | None]
+Measure = Callable[[str, float], None]
 
 FAILED = Failed()
 """The outcome of a function that raised."""
@@ -81,8 +86,9 @@ class Fence:
             It takes the event, the context and the function; it gives what the function gives, which may have to be
             followed, a :class:`~pode_signals.errors.ReplyRefused` that the function raised, or :data:`FAILED`. How long
             the function keeps the turn, whoever has read the message measures.
-        measure: is asked about each function with its kind, and gives what has to be called when the function has
-            ended; None measures nothing.
+        measure: is told of one function in :data:`SAMPLE`, when it has ended: its kind, and how many seconds it took;
+            None measures nothing. Which function is measured is decided when it is called, so that functions that wait
+            have their share of the sample.
     """
 
     def __init__(self, runtime: Runtime) -> None:
@@ -91,6 +97,8 @@ class Fence:
         self._stalls = runtime.stalls
         self.call: Call = self._call
         self.measure: Measure | None = None
+        # How many functions were called while some are measured.
+        self._called = 0
         self._counters = runtime.counters
         self._reports = runtime.reports
         self._timeout_seconds = runtime.settings.handler_timeout_seconds
@@ -123,7 +131,7 @@ class Fence:
         """
         if context is None:
             context = copy_context()
-        ended = None if self.measure is None else self.measure(_place(where).kind)
+        ended = None if self.measure is None else self._sampled(self.measure, _place(where).kind)
         if ended is not None:
             later = _after(ended, later)
         outcome = self._run(
@@ -153,6 +161,47 @@ class Fence:
         if self._turns.seconds() - began >= STALL_SECONDS:
             self._stalls.blame(_place(where).what, began)
         return outcome
+
+    def measured_by(self, measure: Measure) -> None:
+        """Have functions measured, from now on and for good."""
+        self.measure = measure
+        self.call = self._call_measured
+
+    def _sampled(self, measure: Measure, kind: str) -> Callable[[], None] | None:
+        self._called += 1
+        if self._called & _NOT_MEASURED:
+            return None
+        began = perf_counter()
+        return lambda: measure(kind, perf_counter() - began)
+
+    def _call_measured(self, event: SignalEvent, context: Context, function: Callable[[SignalEvent], Any]) -> Any:
+        # As _call, which is not called here: that would cost more than the sample does.
+        self._called = called = self._called + 1
+        if not called & _NOT_MEASURED:
+            return self._timed(event, context, function)
+        try:
+            return context.run(_enter, event, function)
+        except ReplyRefused as refused:
+            return refused
+        except RAISED:
+            self._failed(event, Failure())
+            return FAILED
+
+    def _timed(self, event: SignalEvent, context: Context, function: Callable[[SignalEvent], Any]) -> Any:
+        measure = self.measure
+        assert measure is not None
+        began = perf_counter()
+        result = self._call(event, context, function)
+        pending = None if result is None else pending_of(context, result)
+        if pending is None:
+            measure("route", perf_counter() - began)
+            return result
+
+        def over(value: Any) -> Any:
+            measure("route", perf_counter() - began)
+            return value
+
+        return pending.addBoth(over)
 
     def _call(self, event: SignalEvent, context: Context, function: Callable[[SignalEvent], Any]) -> Any:
         try:
@@ -238,6 +287,7 @@ class Fence:
         self._reports.limit(
             "handler_timeout_seconds",
             "{where}: cancelled after {seconds} s",
+            event="function.timed_out",
             level=LogLevel.error,
             where=str(_place(where)),
             seconds=seconds,
@@ -251,12 +301,14 @@ class Fence:
     def _failed(self, where: Place | SignalEvent, failure: Failure) -> None:
         self._counters.functions_failed += 1
         place = _place(where)
-        self._reports.failure(f"{place.what} raised", "{where} raised", failure, where=str(place))
+        event = "job.failed" if place.kind == "job" else "function.raised"
+        self._reports.failure(f"{place.what} raised", "{where} raised", failure, event=event, where=str(place))
         if isinstance(failure.value, RuntimeError) and str(failure.value) == _NO_LOOP:
             self._reports.write(
                 "asyncio",
                 "{where}: asyncio can be used on its own reactor alone (twistd --reactor=asyncio); on any other, await"
                 " Deferreds, such as twisted.internet.task.deferLater(reactor, seconds)",
+                event="function.needs_asyncio",
                 where=str(place),
             )
 

@@ -255,6 +255,7 @@ class Histories:
         self._runtime.reports.write(
             "history",
             "another node keeps no history of {name}: all nodes have to keep the same histories",
+            event="history.differs",
             name=name,
         )
         self.began(name, True)

@@ -171,6 +171,21 @@ class Hub:
         """The surroundings."""
         return self._runtime
 
+    def count_received(self) -> None:
+        """Count from now on the bytes of messages."""
+        if self.received == self._dispatch.received:
+            self.received = self._dispatch.received_counted
+            return
+        # An observer that was attached before is told by way of its own function, which counting then goes around.
+        inner = self.received
+
+        def received(link: Link, payload: bytes) -> None:
+            if link.state is ConnectionState.OPEN:
+                self.counters.received_bytes += len(payload)
+            inner(link, payload)
+
+        self.received = received
+
     @property
     def max_pending_handshakes(self) -> int:
         """How many requests may be incomplete at a time."""
@@ -262,7 +277,12 @@ class Hub:
     def route_ended(self, link: Link, *, failed: bool) -> None:
         """The route that converted a connection has ended: a local one is closed."""
         if failed:
-            self.reports.write("routes_failed", "the route that converted {client_id} failed", client_id=link.client_id)
+            self.reports.write(
+                "routes_failed",
+                "the route that converted {client_id} failed",
+                event="function.raised",
+                client_id=link.client_id,
+            )
         if link.is_local:
             code, by = (CloseCode.INTERNAL_ERROR, ClosedBy.ERROR) if failed else (CloseCode.NORMAL, ClosedBy.SERVER)
             link.shut(code, "", by)
@@ -386,6 +406,7 @@ class Hub:
                 "connections of the name {name} with the client id {client_id} take each other's place again and again:"
                 " two clients use one id, such as two tabs of a user; give each an id of its own, or set"
                 " duplicate_client_id to refuse",
+                event="connection.replaced",
                 name=link.name,
                 client_id=link.client_id,
             )

@@ -215,12 +215,13 @@ class Identities:
             self._warned = True
             self._log.warn(
                 "signing is strict, and a client on a UNIX socket has no address: no client id is valid that it shows;"
-                ' trusted_proxies=["unix"] takes the address that a proxy reports in X-Forwarded-For'
+                ' trusted_proxies=["unix"] takes the address that a proxy reports in X-Forwarded-For',
+                event="signing.no_address",
             )
 
     def _warn_if_weak(self, signer: Signer) -> None:
         if signer.weak:
-            self._log.warn("a signing secret has under 32 bytes: it can be guessed")
+            self._log.warn("a signing secret has under 32 bytes: it can be guessed", event="signing.short_secret")
 
     def _set_signer(self, signer: Signer | None) -> None:
         if not self._is_empty():

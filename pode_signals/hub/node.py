@@ -65,6 +65,7 @@ class Node:
         # How many have started the node and not stopped it: several services may have one hub.
         self._starts = 0
         self._was_started = False
+        self._was_up = False
         # Those who wait for the end of a stop; None where none is under way.
         self._stopping: list[Deferred[None]] | None = None
 
@@ -189,8 +190,12 @@ class Node:
         if state == self.state:
             return
         self.state = state
+        if state == UP:
+            self._runtime.counters.backplane_reconnects += self._was_up
+            self._was_up = True
         level = LogLevel.info if state == UP else LogLevel.warn
-        self._log.emit(level, "backplane: {state}", state=state)
+        event = "backplane.up" if state == UP else "backplane.away"
+        self._log.emit(level, "backplane: {state}", event=event, state=state)
 
     def _failed(self, failure: Failure | None, text: str) -> None:
         self._runtime.counters.callbacks_failed += 1

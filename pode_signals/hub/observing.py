@@ -6,26 +6,20 @@ A hub that nobody observes runs none of this, and makes no call for it. Nothing 
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
-from contextvars import Context
-from functools import partial
 from time import perf_counter
 from typing import Any
 
-from ..awaiting import pending_of
 from ..core.model import Closure, ConnectionState, Target
 from ..wire.message import PLAIN_WEBSOCKET
 from .connection import SignalConnection, view_of
 from .delivery import Delivery
-from .fence import RAISED, Call, Fence, Measure
+from .fence import RAISED, SAMPLE
 from .hub import Hub
 from .link import Link
 from .reports import Reports
-from .signal_event import SignalEvent
 
 __all__ = ["SAMPLE", "Observer", "observe"]
 
-SAMPLE = 8
-"""One in so many functions of the user is measured."""
 _OPEN = ConnectionState.OPEN
 Told = Callable[..., None]
 
@@ -110,7 +104,13 @@ def _told(reports: Reports, observer: Observer, name: str) -> Told | None:
             method(*args)
         # A fence: who looks on must not hurt those who are looked at.
         except RAISED:
-            reports.failure(f"observer {name}", "{observer}.{name} raised", observer=type(observer).__name__, name=name)
+            reports.failure(
+                f"observer {name}",
+                "{observer}.{name} raised",
+                event="function.raised",
+                observer=type(observer).__name__,
+                name=name,
+            )
 
     return told
 
@@ -170,8 +170,8 @@ def _bind_batch(hub: Hub, told: Told) -> None:
         began = perf_counter()
         failed = inner(name)
         seconds = perf_counter() - began
-        size_bytes = sum(len(each.encoded(PLAIN_WEBSOCKET)) for each in batch.messages)
-        told(name, len(batch.audience) - len(batch.waiting) - len(failed), size_bytes, seconds)
+        written = len(batch.audience) - len(batch.waiting) - len(failed)
+        told(name, written, batch.written_bytes(PLAIN_WEBSOCKET), seconds)
         return failed
 
     fan_out.flush = flush
@@ -190,58 +190,8 @@ def _bind_wrote(hub: Hub, told: Told) -> None:
 
 
 def _bind_handled(hub: Hub, told: Told) -> None:
-    fence, is_measured = hub.fence, hub.fence.measure is not None
-    fence.measure = _Sample(fence.measure, told)
-    if not is_measured:
-        fence.call = _measured(fence)
-
-
-class _Sample:
-    """Measures one in :data:`SAMPLE` functions.
-
-    Which one is decided when it is called, so that functions that wait have their share of the sample.
-    """
-
-    def __init__(self, before: Measure | None, handled: Told) -> None:
-        self._before = before
-        self._handled = handled
-        self._count = 0
-
-    def __call__(self, kind: str) -> Callable[[], None] | None:
-        """A function is called: what has to be called when it has ended, or None."""
-        if self._before is not None:
-            # One sample for all observers.
-            ended = self._before(kind)
-            return None if ended is None else _both(ended, partial(self._ended, kind, perf_counter()))
-        self._count += 1
-        if self._count % SAMPLE:
-            return None
-        return partial(self._ended, kind, perf_counter())
-
-    def _ended(self, kind: str, began: float) -> None:
-        self._handled(kind, perf_counter() - began)
-
-
-def _measured(fence: Fence) -> Call:
-    inner = fence.call
-
-    def observed(event: SignalEvent, context: Context, function: Callable[[SignalEvent], Any]) -> Any:
-        ended = fence.measure("route") if fence.measure is not None else None
-        result = inner(event, context, function)
-        if ended is None:
-            return result
-        pending = None if result is None else pending_of(context, result)
-        if pending is None:
-            ended()
-            return result
-
-        def over(value: Any) -> Any:
-            ended()
-            return value
-
-        return pending.addBoth(over)
-
-    return observed
+    # One sample for all observers.
+    hub.fence.measured_by(_both(hub.fence.measure, told))
 
 
 _BINDINGS: Mapping[str, Callable[[Hub, Told], None]] = {

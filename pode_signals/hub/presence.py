@@ -259,6 +259,9 @@ class Presences:
         """Members have come and gone, in one turn."""
         if not shared.is_known:
             return
+        counted = self._runtime.counters.presence_changes
+        counted["join"] += sum(each.client_id not in shared.members for each in change.joined)
+        counted["leave"] += len(change.left)
         # In the order in which they came.
         touched: dict[str | None, dict[str, None]] = {}
         for member in (*change.joined, *change.left):

@@ -67,6 +67,7 @@ class Queues:
             self._reports.limit(
                 "send_queue_bytes",
                 "connection {client_id} reads too slowly: a message was dropped",
+                event="client.slow",
                 client_id=link.client_id,
             )
             self.dropped("newest", 0 if taken else 1)
@@ -136,6 +137,7 @@ class Queues:
         self._reports.limit(
             setting,
             "connection {client_id} reads too slowly: closed, {count} messages dropped",
+            event="client.slow",
             client_id=link.client_id,
             count=count,
         )

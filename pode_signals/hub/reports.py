@@ -68,12 +68,14 @@ class Reports:
         self._telling: IDelayedCall | None = None
         self.recent = Recent()
 
-    def limit(self, setting: str, text: str, *, level: Any = LogLevel.warn, **fields: Any) -> None:
+    def limit(
+        self, setting: str, text: str, *, event: str = "limit.acted", level: Any = LogLevel.warn, **fields: Any
+    ) -> None:
         """A limit acted: :meth:`write` with the name of its setting as kind and as ``limit``."""
-        self.write(setting, text, limit=setting, level=level, **fields)
+        self.write(setting, text, event=event, limit=setting, level=level, **fields)
 
     def write(
-        self, kind: str, text: str, *, limit: str | None = None, level: Any = LogLevel.warn, **fields: Any
+        self, kind: str, text: str, *, event: str, limit: str | None = None, level: Any = LogLevel.warn, **fields: Any
     ) -> None:
         """Write a line, unless its kind had enough lines lately.
 
@@ -81,6 +83,7 @@ class Reports:
             kind: the kind of line, by which lines are counted. There are few kinds, and none is made of texts that
                 clients send.
             text: a format string, a literal.
+            event: what happened, one of :data:`~pode_signals.core.log_events.EVENTS`.
             limit: the name of the setting that acted. The name is counted, is the kind in place of ``kind``, and ends
                 the line. None where no setting acted.
             level: the level.
@@ -92,9 +95,12 @@ class Reports:
         if self.admits(kind, level):
             shown = _shown(fields)
             self._keep(kind, level, text, shown)
-            self._log.emit(level, text, kind=kind, **shown)
+            named = shown if limit is None else {"limit": limit, **shown}
+            self._log.emit(level, text, event=event, kind=kind, **named)
 
-    def failure(self, kind: str, text: str, failure: Failure | None = None, **fields: Any) -> None:
+    def failure(
+        self, kind: str, text: str, failure: Failure | None = None, *, event: str = "defect", **fields: Any
+    ) -> None:
         """Write a line and a traceback, unless its kind had enough lines lately.
 
         Args:
@@ -102,12 +108,13 @@ class Reports:
                 one do not hide those of another.
             text: a format string, a literal.
             failure: the failure; None is the exception that is being handled.
+            event: as for :meth:`write`.
             fields: as for :meth:`write`.
         """
         if self.admits(kind, LogLevel.critical):
             shown = _shown(fields)
             self._keep(kind, LogLevel.critical, text, shown)
-            self._log.failure(text, printable_failure(failure or Failure()), kind=kind, **shown)
+            self._log.failure(text, printable_failure(failure or Failure()), event=event, kind=kind, **shown)
 
     def admits(self, kind: str, level: Any = LogLevel.warn) -> bool:
         """Whether a line of a kind may be written now. The line is counted as written, or as left out."""
@@ -162,6 +169,7 @@ class Reports:
             self._log.emit(
                 window.level,
                 "{kind}: {suppressed} more lines of this kind were left out",
+                event="lines.suppressed",
                 kind=kind,
                 suppressed=window.suppressed,
             )

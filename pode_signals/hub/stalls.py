@@ -44,6 +44,7 @@ class Stalls:
             f"{kind or where} took long",
             "{where} kept the reactor busy for {seconds:.1f} s, and nobody else was served meanwhile: have it wait"
             " without blocking (await a Deferred), or run it in twisted.internet.threads.deferToThread",
+            event="reactor.stalled",
             where=where,
             seconds=now - began,
         )
@@ -61,5 +62,6 @@ class Stalls:
             "stalled",
             "the reactor stood still for at least {seconds:.1f} s, and nobody was served meanwhile: a function blocks"
             " that this package has not called (such as one that goes on after an await), or the machine stood still",
+            event="reactor.stalled",
             seconds=late_seconds,
         )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from heapq import nlargest
 from itertools import islice
 
@@ -12,6 +12,7 @@ from ..hub.hub import Hub
 from ..hub.link import Link
 from ..hub.observing import Observer, observe
 from ..hub.recent import LogLine, Refusal
+from ..hub.traffic import count_traffic
 from ..scheduling.schedules import Schedules
 from ..scheduling.timers import Timers
 from .numbers import NUMBERS, Numbers, Sources
@@ -141,9 +142,27 @@ class Insight:
         self._hub.runtime.check_thread("insight.attach")
         if not isinstance(observer, Observer):
             raise TypeError(f"an observer is an instance of a subclass of Observer, not {observer!r}")
+        self._check_is_new()
+        observe(self._hub, observer)
+
+    def count_traffic(self, label: Callable[[str], str]) -> None:
+        """Count bytes, and what goes to which name, from now on and for good; ``Operations`` does so for its metrics.
+
+        Args:
+            label: gives the label that what goes to a name is counted under, out of few.
+
+        Raises:
+            RuntimeError: connections were opened before, or the traffic is counted already.
+        """
+        self._hub.runtime.check_thread("insight.count_traffic")
+        if self._sources.traffic is not None:
+            raise RuntimeError("the traffic of this hub is counted already")
+        self._check_is_new()
+        self._sources.traffic = count_traffic(self._hub, label)
+
+    def _check_is_new(self) -> None:
         if self._hub.counters.connections_opened:
             raise RuntimeError("attach an observer before the first connection: those that are open can't be observed")
-        observe(self._hub, observer)
 
     def _links(self, name: str | None, group: str | None) -> Iterator[Link]:
         if name is None:

@@ -9,22 +9,25 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from typing import TypeAlias
 
-from attrs import field, frozen
+from attrs import define, field, frozen
 
+from ..core.counters import Counters
 from ..core.registry import Registry
 from ..hub.hub import Hub
 from ..hub.link import Link
+from ..hub.node import UP
+from ..hub.traffic import NameTraffic
 from ..scheduling.planning import ScheduleState
 from ..scheduling.schedules import Schedules
 from ..scheduling.timers import Timers, TimerState
 
 __all__ = ["NUMBERS", "Number", "Numbers", "Sources"]
 
-Numbers: TypeAlias = int | float | Mapping[str, int | float] | Mapping[tuple[str, ...], int | float]
-"""One number; or numbers by the value of a label, or by the values of several."""
+Numbers: TypeAlias = int | float | Mapping[str, int | float] | Mapping[tuple[str, ...], int | float] | None
+"""One number; or numbers by the value of a label, or by the values of several. None where nobody counts."""
 
 
-@frozen
+@define
 class Sources:
     """Where numbers are read.
 
@@ -32,11 +35,13 @@ class Sources:
         hub: the hub.
         schedules: its schedules.
         timers: its timers.
+        traffic: what goes to which name; None where nobody wants it counted.
     """
 
     hub: Hub
     schedules: Schedules
     timers: Timers
+    traffic: NameTraffic | None = None
 
 
 @frozen
@@ -149,6 +154,49 @@ def _next(job: ScheduleState | TimerState) -> float | None:
     return None if job.next is None else job.next.timestamp()
 
 
+def _counted(read: Callable[[Counters], int]) -> Callable[[Sources], int | None]:
+    """Reads a counter that counts only where the traffic is counted."""
+    return lambda sources: None if sources.traffic is None else read(sources.hub.counters)
+
+
+def _replies(sources: Sources) -> Mapping[str, int]:
+    counters = sources.hub.counters
+    return {"ok": counters.replies_given, "error": counters.replies_failed}
+
+
+def _between_nodes(read: Callable[[Hub], int | Mapping[str, int]]) -> Callable[[Sources], Numbers]:
+    """Reads what only a node has that is not alone."""
+    return lambda sources: None if sources.hub.node.is_alone else read(sources.hub)
+
+
+def _lost(hub: Hub) -> Mapping[str, int]:
+    """What was lost on the way between nodes, by the cause."""
+    counts = hub.backplane.counters
+    return {cause: sum(counts.get(each, 0) for each in events) for cause, events in _LOST.items()}
+
+
+_LOST: Mapping[str, tuple[str, ...]] = {
+    "not_passed_on": ("sends_not_passed_on",),
+    "refused": ("appends_refused",),
+    "unknown": ("appends_unknown",),
+    "break": ("breaks",),
+    "forged": ("envelopes_forged", "envelopes_misplaced", "envelopes_own"),
+    "version": ("envelopes_version",),
+    "malformed": ("envelopes_malformed",),
+    "replayed": ("envelopes_replayed",),
+}
+
+
+def _changes(sources: Sources) -> Mapping[str, int]:
+    found = sources.hub.counters.presence_changes
+    return {change: found[change] for change in ("join", "leave")}
+
+
+def _refreshes(sources: Sources) -> Mapping[str, int]:
+    found = sources.hub.counters.refreshes
+    return {outcome: found[outcome] for outcome in ("accepted", "refused", "expired")}
+
+
 _JOB = ("job", "kind")
 
 NUMBERS: Mapping[str, Number] = {
@@ -188,6 +236,10 @@ NUMBERS: Mapping[str, Number] = {
     "pode_signals_messages_rejected_total": Number(
         "Messages of clients that no function got and that went nowhere.", _rejected, labels=("reason",)
     ),
+    "pode_signals_received_bytes_total": Number(
+        "Bytes of the text messages of clients, without compression and frames; counted while there are metrics.",
+        _counted(lambda counters: counters.received_bytes),
+    ),
     "pode_signals_messages_waiting": Number(
         "Connections whose messages wait for a function, or for their rate.",
         lambda sources: sources.hub.inboxes.waiting_connections,
@@ -202,6 +254,21 @@ NUMBERS: Mapping[str, Number] = {
     ),
     "pode_signals_dropped_total": Number(
         "Deliveries that were given up.", lambda sources: dict(sources.hub.counters.dropped_by), labels=("cause",)
+    ),
+    "pode_signals_sent_bytes_total": Number(
+        "Bytes of frames that transports took, without pings and closes; counted while there are metrics.",
+        _counted(lambda counters: counters.sent_bytes),
+    ),
+    "pode_signals_name_sends_total": Number(
+        "Messages for a name or groups of it that had recipients on this node, whichever node has sent them; those for"
+        " single clients are left out. Counted while there are metrics.",
+        lambda sources: None if sources.traffic is None else dict(sources.traffic.sends),
+        labels=("name",),
+    ),
+    "pode_signals_name_deliveries_total": Number(
+        "Recipients of these messages.",
+        lambda sources: None if sources.traffic is None else dict(sources.traffic.deliveries),
+        labels=("name",),
     ),
     "pode_signals_handler_failures_total": Number(
         "Functions of the program that raised, or were cancelled at their time limit.", _failures, labels=("outcome",)
@@ -239,6 +306,35 @@ NUMBERS: Mapping[str, Number] = {
     ),
     "pode_signals_acknowledgements_total": Number(
         "Recipients of acknowledged sends, by whether they have answered.", _acknowledgements, labels=("outcome",)
+    ),
+    "pode_signals_replies_total": Number(
+        "Answers to messages of clients that had an id.", _replies, labels=("outcome",)
+    ),
+    "pode_signals_presence_changes_total": Number(
+        "Clients of which others were told that they came or went, after the grace.", _changes, labels=("change",)
+    ),
+    "pode_signals_refreshes_total": Number(
+        "Connections that were to be renewed, and those that expired since nobody did.", _refreshes, labels=("outcome",)
+    ),
+    "pode_signals_backplane_up": Number(
+        "1 where this node reaches the others, else 0.", _between_nodes(lambda hub: int(hub.node.state == UP))
+    ),
+    "pode_signals_backplane_queue_messages": Number(
+        "Messages of histories that wait until the backplane has them.",
+        _between_nodes(lambda hub: hub.backplane.history.held[0]),
+    ),
+    "pode_signals_backplane_queue_bytes": Number(
+        "How much these messages have.", _between_nodes(lambda hub: hub.backplane.history.held[1])
+    ),
+    "pode_signals_backplane_lost_total": Number(
+        "What did not get from node to node: messages that were not passed on, refused by the log or of unknown fate;"
+        " breaks of logs; and what was dropped since it was not to be trusted.",
+        _between_nodes(_lost),
+        labels=("cause",),
+    ),
+    "pode_signals_backplane_reconnects_total": Number(
+        "How often the other nodes could be reached again.",
+        _between_nodes(lambda hub: hub.counters.backplane_reconnects),
     ),
     "pode_signals_requests_total": Number(
         "HTTP answers on the ports of services, by the class of their status.",

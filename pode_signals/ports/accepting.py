@@ -50,12 +50,18 @@ class Acceptance:
     def _failed(self, port: Port, error: OSError) -> None:
         self._counters.accepts_failed += 1
         if error.errno not in _NOTHING_LEFT:
-            self._reports.write("accepts_failed", "a client could not be accepted: {why}", why=str(error.strerror))
+            self._reports.write(
+                "accepts_failed",
+                "a client could not be accepted: {why}",
+                event="accept.failed",
+                why=str(error.strerror),
+            )
             return
         self._reports.write(
             "no_descriptors",
             "no client is accepted for {seconds} s at a time: {why}; lower max_connections, or raise the limit on"
             " files (LimitNOFILE of systemd, ulimit -n)",
+            event="accept.failed",
             seconds=PAUSE_SECONDS,
             why=str(error.strerror),
         )

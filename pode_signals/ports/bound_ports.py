@@ -5,14 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from twisted.internet.defer import CancelledError, Deferred, gatherResults, maybeDeferred
-from twisted.internet.interfaces import IListeningPort, IProtocolFactory
+from twisted.internet.defer import CancelledError, Deferred, gatherResults, maybeDeferred, succeed
+from twisted.internet.interfaces import IListeningPort, IProtocolFactory, IReactorTime
+from twisted.internet.task import deferLater
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from .accepting import Acceptance
 from .listeners import Listener
 from .listening import listen, listen_later
+from .shared_ports import LEAVING_SECONDS, refuse_new
 
 __all__ = ["BoundPorts"]
 
@@ -35,6 +37,9 @@ class BoundPorts:
         self._acceptance = acceptance
         self._bound = bound
         self._ports: list[IListeningPort] = []
+        # Those that other processes share: with queues of their own, and with one queue, which systemd holds.
+        self._shared: list[Any] = []
+        self._inherited: list[Any] = []
         # The Deferreds of Twisted endpoints that have no port yet: such an endpoint may take any time.
         self._pending: list[Deferred[Any]] = []
         self._is_let_go = False
@@ -51,6 +56,22 @@ class BoundPorts:
             self._have(listener, listen(self._reactor, listener, factory, self._backlog))
         else:
             self._bind_later(listener, factory)
+
+    def leave_shared(self, clock: IReactorTime) -> Deferred[None]:
+        """Leave new clients to the other processes of shared ports, while those that are this one's are served.
+
+        Args:
+            clock: the clock that this takes a moment of.
+
+        Returns:
+            Fires once their requests have come; at once where no port is shared.
+        """
+        left = [port for port in self._shared if refuse_new(port.socket)]
+        for port in self._inherited:
+            port.stopReading()
+        if left or self._inherited:
+            return deferLater(clock, LEAVING_SECONDS, lambda: None)
+        return succeed(None)
 
     def let_go(self) -> Deferred[Any]:
         """Stop listening, and give up ports that are not bound yet.
@@ -81,7 +102,9 @@ class BoundPorts:
             if is_starting:
                 failures.append(failure)
             elif not failure.check(CancelledError):
-                self._log.error("a port could not be bound: {why}", why=failure.getErrorMessage())
+                self._log.error(
+                    "a port could not be bound: {why}", event="service.port_failed", why=failure.getErrorMessage()
+                )
 
         waiting: Deferred[Any] = listen_later(listener, factory).addCallback(bound).addErrback(failed)
         self._pending.append(waiting)
@@ -92,6 +115,10 @@ class BoundPorts:
 
     def _have(self, listener: Listener, ports: list[IListeningPort]) -> None:
         self._ports += ports
+        if listener.reuses_port:
+            self._shared += ports
+        if listener.endpoints[0].is_inherited:
+            self._inherited += ports
         for port in ports:
             self._acceptance.watch(port)
         listener.addresses = tuple(port.getHost() for port in ports)

@@ -46,9 +46,13 @@ class ServerCertificate:
     Raises:
         ConfigurationInvalid: the listener has no certificate, or the certificate can't be used; one sentence that names
             the file.
+
+    Attributes:
+        expires: when the certificate in use expires (aware).
     """
 
     _log = Logger()
+    expires: datetime
 
     def __init__(self, listener: Listener) -> None:
         self._listener = listener
@@ -77,7 +81,10 @@ class ServerCertificate:
             self._endpoint = endpoint
         except ConfigurationInvalid as error:
             self._log.error(
-                "the certificate of {listener} stays as it was: {error}", listener=self._listener, error=error
+                "the certificate of {listener} stays as it was: {error}",
+                event="certificate.kept",
+                listener=self._listener,
+                error=error,
             )
 
     def serverConnectionForTLS(self, protocol: TLSMemoryBIOProtocol) -> SSL.Connection:
@@ -88,7 +95,12 @@ class ServerCertificate:
         loaded = _self_signed() if endpoint.self_signed else _load(endpoint, again)
         expires = loaded.certificate.not_valid_after_utc
         say = self._log.warn if expires < datetime.now(UTC) else self._log.info
-        say("the certificate of {listener} is valid until {expires}", listener=self._listener, expires=expires)
+        say(
+            "the certificate of {listener} is valid until {expires}",
+            event="certificate.loaded",
+            listener=self._listener,
+            expires=expires,
+        )
         try:
             # The options get objects of the package cryptography: OpenSSL has no other way for a PKCS#12 file.
             options = CertificateOptions(
@@ -97,11 +109,13 @@ class ServerCertificate:
                 extraCertChain=list(loaded.chain),  # type: ignore[arg-type]
                 raiseMinimumTo=TLSVersion.TLSv1_2,
             )
-            return options.getContext()
+            context = options.getContext()
         # For instance, the key is too short for today's OpenSSL.
         except SSL.Error as error:
             reasons = ", ".join(str(each[-1]) for each in error.args[0]) if error.args else str(error)
             raise ConfigurationInvalid(f"{endpoint.certificate}: OpenSSL refuses it: {reasons}") from error
+        self.expires = expires
+        return context
 
 
 @frozen

@@ -73,6 +73,11 @@ class Listener:
         return self.endpoints[0].is_secure
 
     @property
+    def reuses_port(self) -> bool:
+        """Whether other processes may listen on the same address and port."""
+        return any(endpoint.reuse_port for endpoint in self.endpoints)
+
+    @property
     def brings_tls(self) -> bool:
         """Whether the endpoints listen by a Twisted endpoint that has TLS of its own."""
         return self.endpoints[0].brings_tls

@@ -17,6 +17,7 @@ from twisted.python.failure import Failure
 from ..core.endpoints import Endpoint
 from ..errors import ConfigurationInvalid
 from .listeners import Listener, interfaces
+from .shared_ports import share
 
 __all__ = ["check_free", "listen", "listen_later"]
 
@@ -43,7 +44,7 @@ def listen(reactor: Any, listener: Listener, factory: IProtocolFactory, backlog:
     endpoint = listener.endpoints[0]
     if isinstance(endpoint.listen, str):
         return [_listen_by_string(reactor, endpoint, endpoint.listen, factory)]
-    sockets = _sockets(endpoint, backlog)
+    sockets = _sockets(listener, backlog)
     try:
         return [reactor.adoptStreamPort(each.fileno(), each.family, factory) for each in sockets]
     finally:
@@ -92,7 +93,7 @@ def check_free(reactor: Any, listener: Listener) -> None:
     if isinstance(endpoint.listen, str):
         _server(reactor, endpoint, endpoint.listen)
     elif endpoint.listen is None:
-        for each in _sockets(endpoint, None):
+        for each in _sockets(listener, None):
             each.close()
 
 
@@ -129,13 +130,14 @@ def _listen_by_string(reactor: Any, endpoint: Endpoint, text: str, factory: IPro
     return port
 
 
-def _sockets(endpoint: Endpoint, backlog: int | None) -> list[socket.socket]:
-    """Sockets for an endpoint, all with the same port number; without a backlog they do not listen."""
+def _sockets(listener: Listener, backlog: int | None) -> list[socket.socket]:
+    """Sockets for a listener, all with the same port number; without a backlog they do not listen."""
+    endpoint = listener.endpoints[0]
     assert endpoint.port is not None
     for attempts_left in reversed(range(_ATTEMPTS)):
         sockets: list[socket.socket] = []
         try:
-            _open_all(endpoint, backlog, sockets.append)
+            _open_all(listener, backlog, sockets.append)
         except CannotListenError as error:
             for each in sockets:
                 each.close()
@@ -147,12 +149,13 @@ def _sockets(endpoint: Endpoint, backlog: int | None) -> list[socket.socket]:
     raise AssertionError("unreachable")
 
 
-def _open_all(endpoint: Endpoint, backlog: int | None, opened: Callable[[socket.socket], None]) -> None:
+def _open_all(listener: Listener, backlog: int | None, opened: Callable[[socket.socket], None]) -> None:
+    endpoint = listener.endpoints[0]
     port = endpoint.port
     addresses = interfaces(endpoint.address)
     for index, address in enumerate(addresses):
         try:
-            new = _open(address, port or 0, backlog)
+            new = _open(address, port or 0, backlog, is_shared=listener.reuses_port)
         except OSError as error:
             if index > 0 and error.errno in _NO_SUCH_FAMILY:
                 return
@@ -161,7 +164,7 @@ def _open_all(endpoint: Endpoint, backlog: int | None, opened: Callable[[socket.
         opened(new)
 
 
-def _open(address: str, port: int, backlog: int | None) -> socket.socket:
+def _open(address: str, port: int, backlog: int | None, *, is_shared: bool) -> socket.socket:
     family, _, _, _, where = socket.getaddrinfo(
         address, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE | socket.AI_NUMERICHOST
     )[0]
@@ -169,6 +172,8 @@ def _open(address: str, port: int, backlog: int | None) -> socket.socket:
     try:
         new.setblocking(False)
         new.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if is_shared:
+            share(new)
         if family == socket.AF_INET6:
             # IPv4 has a socket of its own.
             new.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)

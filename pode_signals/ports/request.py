@@ -6,18 +6,27 @@ A part of a body that passes a bound is never kept. The channel and the site ans
 # The methods of Twisted that are called here have no annotations: hence the ignores.
 from __future__ import annotations
 
+import re
+from functools import cached_property
 from io import BytesIO
+from secrets import token_hex
 from typing import Any
 
+from twisted.internet.address import UNIXAddress
 from twisted.logger import LogLevel
 from twisted.python.failure import Failure
 from twisted.web.server import Request
 
+from ..core.addresses import UNIX_PEER, plain_address
 from ..core.upgrade import asks_for_websocket
 from ..errors import UpgradeRefused
 from .forms import MAX_FIELDS, MAX_HEAD_BYTES, URLENCODED, FormMalformed, FormTooLarge, form_fields, is_form, media_type
 
 __all__ = ["BodyTooLarge", "BoundedRequest"]
+
+
+_REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
+_REQUEST_ID_BYTES = 8
 
 
 class BodyTooLarge(Exception):
@@ -43,6 +52,19 @@ class BoundedRequest(Request):
     content: Any
     refusal: UpgradeRefused | None = None
     _is_urlencoded = False
+
+    @cached_property
+    def request_id(self) -> str:
+        """The id by which lines of the log and answers belong together.
+
+        It is that of a trusted proxy, or a new one.
+        """
+        peer = self.channel.getPeer()
+        given = self.requestHeaders.getRawHeaders(b"x-request-id", ())
+        is_proxy = bool(given) and self.channel.limits.proxies.trusts(_peer_text(peer))
+        if is_proxy and len(given) == 1 and _REQUEST_ID.fullmatch(given[0]) is not None:
+            return given[0].decode("ascii")
+        return token_hex(_REQUEST_ID_BYTES)
 
     def gotLength(self, length: int | None) -> None:
         """The head is complete, and tells the length of the body; None where the body is chunked.
@@ -119,6 +141,7 @@ class BoundedRequest(Request):
             limits.reports.write(
                 "forms_too_large",
                 "the form of a request of {address} has too many fields",
+                event="request.malformed",
                 level=LogLevel.info,
                 address=address,
             )
@@ -138,6 +161,10 @@ class BoundedRequest(Request):
         values = self.requestHeaders.getRawHeaders(b"content-type")
         content_type: bytes = values[0] if values else b""
         return content_type
+
+
+def _peer_text(peer: Any) -> str:
+    return UNIX_PEER if isinstance(peer, UNIXAddress) else plain_address(getattr(peer, "host", None) or "")
 
 
 _BODY_TOO_LARGE = UpgradeRefused(413, "The body of the request is too large.")

@@ -6,6 +6,8 @@ from typing import Any
 
 from twisted.logger import LogLevel
 
+from ..core.addresses import TrustedProxies
+from ..core.counters import Counters
 from ..core.pending import PendingHandshakes
 from ..hub.hub import Hub
 
@@ -17,8 +19,10 @@ class RequestLimits:
 
     Args:
         hub: the hub.
+        counters: what counts the requests; None is what the hub counts.
 
     Attributes:
+        proxies: the proxies whose headers count.
         pending: the connections whose request is not complete.
         head_bytes: how large the head of a request may be.
         body_bytes: how large its body may be.
@@ -30,8 +34,9 @@ class RequestLimits:
         turns: the turns of the hub's clock.
     """
 
-    def __init__(self, hub: Hub) -> None:
+    def __init__(self, hub: Hub, counters: Counters | None = None) -> None:
         settings = hub.settings
+        self.proxies = TrustedProxies(settings.trusted_proxies)
         self._hub = hub
         self.pending: PendingHandshakes[Any] = PendingHandshakes(hub.max_pending_handshakes)
         self.head_bytes = settings.handshake_head_bytes
@@ -39,7 +44,7 @@ class RequestLimits:
         self.form_bytes = settings.max_form_bytes
         self.request_timeout_seconds = settings.request_timeout_seconds
         self.response_timeout_seconds = settings.response_timeout_seconds
-        self.counters = hub.counters
+        self.counters = hub.counters if counters is None else counters
         self.reports = hub.reports
         self.turns = hub.turns
 
@@ -65,4 +70,6 @@ class RequestLimits:
             address: the address of the client.
             why: what is wrong with the request.
         """
-        self.reports.write("requests_malformed", text, level=LogLevel.info, address=address, why=why)
+        self.reports.write(
+            "requests_malformed", text, event="request.malformed", level=LogLevel.info, address=address, why=why
+        )

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, Protocol
 
 from twisted.internet.interfaces import IAddress, IReactorTime
-from twisted.logger import Logger
+from twisted.logger import Logger, LogLevel
 from twisted.web.resource import IResource, Resource
 from twisted.web.server import Site
 
@@ -16,7 +17,7 @@ from .listeners import Listener
 from .request import BoundedRequest
 from .request_limits import RequestLimits
 
-__all__ = ["SignalSite"]
+__all__ = ["FirstResource", "SignalSite"]
 
 # A twisted.web.server.Request: most of its attributes that are used here have no annotations.
 Request = Any
@@ -24,6 +25,18 @@ Request = Any
 _RETRY_AFTER_SECONDS = 5
 # In place of Twisted's name and version, which would tell an attacker which weaknesses to try.
 _SERVER = b"pode-signals"
+
+
+class FirstResource(Protocol):
+    """A resource that goes before the one of a site, for the paths that it has."""
+
+    @property
+    def has(self) -> Callable[[bytes], bool]:
+        """``has(path)`` tells whether it answers for a path."""
+
+    @property
+    def render(self) -> Callable[..., Any]:
+        """``render(request)`` answers a request."""
 
 
 class SignalSite(Site):
@@ -35,10 +48,13 @@ class SignalSite(Site):
         timeout_seconds: how long a client may take over the head of a request, or leave a connection unused.
         clock: the clock that the timeout runs on.
         limits: the bounds of requests, which all sites of a hub share.
+        first: a resource that goes before the application's, and answers in each state of the site; None is none.
+        access_level: the level of the lines of the access log.
 
     Attributes:
         listener: the listener of the port.
         is_open: whether requests are served; while this is False, every request gets 503.
+        is_lame: whether each answer closes its connection, so that the next request may go to another server.
     """
 
     noisy = False
@@ -54,13 +70,18 @@ class SignalSite(Site):
         timeout_seconds: float,
         clock: IReactorTime,
         limits: RequestLimits,
+        first: FirstResource | None = None,
+        access_level: Any = LogLevel.info,
     ) -> None:
         super().__init__(  # type: ignore[no-untyped-call]  # Twisted
             resource, timeout=timeout_seconds, reactor=clock, parsePOSTFormSubmission=False
         )
         self.listener = listener
         self._limits = limits
+        self._first = first
+        self._access_level = access_level
         self.is_open = False
+        self.is_lame = False
         # Twisted's default would choose between HTTP/1.1 and HTTP/2 for each connection.
         self.protocol = SignalChannel  # type: ignore[assignment, method-assign]
 
@@ -80,6 +101,13 @@ class SignalSite(Site):
     def getResourceFor(self, request: Request) -> Any:
         """The resource that renders a request; a refusal, while the site is closed or where the request is bad."""
         request.setHeader(b"Server", _SERVER)
+        request.setHeader(b"X-Request-Id", request.request_id.encode("ascii"))
+        # What becomes a connection has a head of its own, without this line, and no end of HTTP.
+        if self.is_lame or not self.is_open:
+            request.setHeader(b"Connection", b"close")
+            request.channel.persistent = False
+        if self._first is not None and request.refusal is None and self._first.has(request.uri.partition(b"?")[0]):
+            return self._first
         if not self.is_open:
             return _Refusing(_CLOSED, keep_alive=False)
         if request.refusal is not None:
@@ -95,8 +123,11 @@ class SignalSite(Site):
     def log(self, request: Request) -> None:
         """Count a request that was answered, and write one line for it, without its query, which may hold a token."""
         self._limits.counters.requests_answered[f"{request.code // 100}xx"] += 1
-        self._access_log.info(
+        self._access_log.emit(
+            self._access_level,
             '{address} "{method} {path}" {status} {size_bytes}',
+            event="request.served",
+            request=request.request_id,
             address=getattr(request.getClientAddress(), "host", "-"),
             method=printable_bytes(request.method),
             path=printable_bytes(request.uri.partition(b"?")[0]),

@@ -180,7 +180,10 @@ class Runs:
         if not run.skip_logged:
             run.skip_logged = True
             self._reports.write(
-                f"{job.where} skipped", "{where}: a trigger was skipped, the last run is not over", where=job.where
+                f"{job.where} skipped",
+                "{where}: a trigger was skipped, the last run is not over",
+                event="job.skipped",
+                where=job.where,
             )
 
     def skip(self, job: Job, triggers: int) -> None:
@@ -236,7 +239,9 @@ class Runs:
         over.callback(None)
 
     def _cancelling_failed(self, job: Job, failure: Failure) -> None:
-        self._reports.failure(f"{job.where} raised", "{where}: cancelling it raised", failure, where=job.where)
+        self._reports.failure(
+            f"{job.where} raised", "{where}: cancelling it raised", failure, event="job.failed", where=job.where
+        )
 
     def _ended(self, job: Job, outcome: Any) -> None:
         job.failed += isinstance(outcome, Failed)

@@ -164,7 +164,7 @@ class Schedules:
         # would not notice.
         self._loop = LoopingCall(self._tick)
         self._loop.clock = self._runtime.clock
-        failed = partial(self._log.failure, "schedules stopped")
+        failed = partial(self._log.failure, "schedules stopped", event="defect")
         self._loop.start(1.0, now=False).addErrback(failed)
         for job in self._jobs:
             job.plan(now)
@@ -188,7 +188,7 @@ class Schedules:
     def _say_if_never(self, job: Schedule) -> None:
         if job.never_fires:
             text = ", ".join(expression.text for expression in job.crons)
-            self._log.warn("{where} never fires: {cron}", where=job.where, cron=text)
+            self._log.warn("{where} never fires: {cron}", event="job.never_fires", where=job.where, cron=text)
 
     def _run_on_start(self, job: Schedule) -> None:
         now = self._now()
@@ -220,6 +220,7 @@ class Schedules:
             self._runtime.reports.write(
                 f"{job.where} passed over",
                 "{where}: {passed} triggers were passed over",
+                event="job.passed_over",
                 where=job.where,
                 passed=passed,
             )

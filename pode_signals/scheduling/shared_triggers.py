@@ -80,7 +80,11 @@ class SharedTriggers:
         def unknown(failure: Failure) -> None:
             if failure.check(BackplaneUnavailable) is None:
                 self._runtime.reports.failure(
-                    f"{job.where} asks", "{where}: which node is to run it can't be asked", failure, where=job.where
+                    f"{job.where} asks",
+                    "{where}: which node is to run it can't be asked",
+                    failure,
+                    event="job.failed",
+                    where=job.where,
                 )
             if self._is_live(job):
                 self._ask_later(job, key, end_seconds)
@@ -93,6 +97,7 @@ class SharedTriggers:
             self._runtime.reports.write(
                 f"{job.where} not chosen",
                 "{where}: a trigger was skipped, no node could be chosen to run it",
+                event="job.skipped",
                 where=job.where,
             )
             return

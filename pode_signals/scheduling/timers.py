@@ -186,7 +186,7 @@ class Timers:
         job.begun_seconds = clock.seconds()
         job.loop = LoopingCall.withCount(partial(self._due, job))
         job.loop.clock = clock
-        failed = partial(self._log.failure, "{where} stopped", where=job.where)
+        failed = partial(self._log.failure, "{where} stopped", event="defect", where=job.where)
         job.loop.start(job.interval, now=False).addErrback(failed)
 
     def _halt(self, job: _Timer) -> None:

@@ -137,7 +137,12 @@ def _instants(zone: tzinfo) -> Iterator[datetime]:
 
 @lru_cache(maxsize=16)
 def _say_once(name: str, kind: str) -> None:
-    _log.warn("the variable TZ names no {kind}, so the machine's time zone is UTC: {name}", kind=kind, name=name)
+    _log.warn(
+        "the variable TZ names no {kind}, so the machine's time zone is UTC: {name}",
+        event="zone.unknown",
+        kind=kind,
+        name=name,
+    )
 
 
 def _machine_zone() -> tzinfo:

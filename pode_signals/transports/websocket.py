@@ -152,6 +152,7 @@ class SignalProtocol(PacedServerProtocol):
         self.connection.runtime.reports.failure(
             "callbacks_failed",
             "connection {client_id}: a protocol callback raised",
+            event="defect",
             client_id=self.connection.client_id,
         )
         self.connection.runtime.counters.callbacks_failed += 1
@@ -316,6 +317,7 @@ class SignalProtocol(PacedServerProtocol):
                 self.connection.runtime.reports.write(
                     "connections_failed",
                     "connection {client_id}: failed with {code}: {reason}",
+                    event="connection.failed",
                     client_id=self.connection.client_id,
                     code=closure.code,
                     reason=closure.reason,

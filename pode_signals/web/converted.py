@@ -49,6 +49,7 @@ class ConvertedChannel:
             self._reports.write(
                 "discarded",
                 "{size_bytes} bytes of a converted route's response were discarded",
+                event="response.discarded",
                 level=LogLevel.debug,
                 size_bytes=len(data),
             )

@@ -56,6 +56,11 @@ F = TypeVar("F", bound=Callable[..., Any])
 # A stream whose client is gone without a word, behind a proxy that does not tell, ends after this time at the latest.
 _STREAM_SECONDS, _SPREAD = 600.0, 0.1
 _STREAM_ID_BYTES = 16
+_EVENTS = {
+    "upgrades_refused": "upgrade.refused",
+    "requests_malformed": "request.malformed",
+    "requests_refused": "request.refused",
+}
 
 
 class _Wanted(NamedTuple):
@@ -172,7 +177,8 @@ class Converter:
             self._auto_upgrade_used = True
             self._log.warn(
                 "auto_upgrade is deprecated, as in Pode: it lets clients in before a route can check them;"
-                " call signals.convert in a route"
+                " call signals.convert in a route",
+                event="auto_upgrade.used",
             )
         state = request_state(request)
         state.unrouted_path = unrouted_path(request)
@@ -205,6 +211,9 @@ class Converter:
             why=refused.description,
             hint=refused.hint,
             limit=limit,
+            event=_EVENTS[kind],
+            address=head.address or "-",
+            request=head.request_id,
         )
 
     def count_handshake(self, head: RequestHead, refused: UpgradeRefused) -> None:

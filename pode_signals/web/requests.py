@@ -64,10 +64,17 @@ def read_request(request: Request, proxies: TrustedProxies, state: RequestState 
         proxies=proxies,
         is_secure=is_secure,
         has_own_address=not isinstance(own_address, UNIXAddress),
+        request_id=request_id_of(request),
     )
     if state is not None:
         state.read = came, head
     return head
+
+
+def request_id_of(request: Request) -> str | None:
+    """The id of a request; None where the request came by a foreign server."""
+    found: str | None = getattr(request, "request_id", None)
+    return found
 
 
 def is_request(value: object) -> bool:

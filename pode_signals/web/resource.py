@@ -28,7 +28,7 @@ from ..hub.context import RouteSlot, current_route
 from ..hub.recent import MOST_CHARACTERS
 from ..hub.stalls import STALL_SECONDS
 from .client_file import ClientFile
-from .requests import RequestState, read_request, request_state
+from .requests import RequestState, read_request, request_id_of, request_state
 from .targets import check_depth
 
 if TYPE_CHECKING:
@@ -83,7 +83,7 @@ class SignalsResource:
 
     def _render(self, request: Request) -> Any:
         state = request_state(request)
-        state.slot = RouteSlot()
+        state.slot = RouteSlot(request_id_of(request))
         current_route.set(state.slot)
         head = read_request(request, self._converter.proxies, state)
         try:
@@ -153,6 +153,7 @@ class SignalsResource:
             self._converter.hub.reports.write(
                 "requests_malformed",
                 "refused a request whose path is not UTF-8: {path}",
+                event="request.malformed",
                 level=LogLevel.info,
                 path=header_text(request.path),
             )
@@ -175,6 +176,7 @@ class SignalsResource:
             self._converter.hub.reports.write(
                 "references_refused",
                 "refused a request with a bad X-PODE-SIGNAL-CLIENT-ID: {path}",
+                event="reference.refused",
                 level=LogLevel.info,
                 path=header_text(head.path),
             )

@@ -7,8 +7,9 @@ the store, and answers and messages come back, each on a way of its own that a t
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
+from types import MappingProxyType
 from typing import Any, TypeVar
 
 from attrs import evolve
@@ -197,6 +198,7 @@ class ClusterBackplane:
     """
 
     is_alone = False
+    counters: Mapping[str, int] = MappingProxyType({"appends_refused": 2, "envelopes_forged": 1})
 
     def __init__(self, cluster: Cluster, node: str) -> None:
         self.cluster = cluster

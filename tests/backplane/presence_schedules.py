@@ -320,7 +320,7 @@ RULES: dict[str, tuple[str, Callable[[ExitStack], None]]] = {
     "a member is taken out where the dead node holds it": (
         "join 0 X, join 1 X, die 0",
         _both(
-            _script("CHANGE", ("redis.call('SREM', sets .. before", "redis.call('SISMEMBER', sets .. before")),
+            _script("CHANGE", ("redis.pcall('SREM', set, unpack(its))", "")),
             _script("REAP", (_IS_THEIRS, "if value then")),
         ),
     ),

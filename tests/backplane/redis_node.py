@@ -2,12 +2,14 @@
 
 Their input and output is done by a reactor that runs only while a test waits, so the tests are plain functions.
 
-A test module of what is in Redis takes the fixtures ``clocked_server`` and ``world`` from here.
+A test module of what is in Redis takes the fixtures ``clocked_server`` and ``world`` from here. With the variable
+PODE_SIGNALS_REDIS=cluster that Redis is a cluster of three masters.
 """
 
 from __future__ import annotations
 
 import os
+import socket
 import time
 from collections.abc import Callable, Iterator, Sequence
 from functools import cache
@@ -21,12 +23,16 @@ import pytest
 from backplane.node import ROOM, Node
 from conftest import require
 from faked_clock import LIBRARY, forget
+from redis_cluster import ClusterServer, RedisCluster
 from redis_server import RedisServer
+from twisted.internet._resolver import HostResolution
+from twisted.internet.address import IPv4Address
 from twisted.internet.defer import Deferred, DeferredList
+from twisted.internet.interfaces import IHostnameResolver
 from twisted.internet.pollreactor import PollReactor
 from twisted.internet.task import Clock
 from twisted.python.failure import Failure
-from zope.interface import directlyProvides, providedBy
+from zope.interface import directlyProvides, implementer, providedBy
 
 from pode_signals.backplane.redis.backplane import RedisBackplane
 from pode_signals.backplane.redis.channels import ENVELOPE
@@ -42,6 +48,9 @@ _PATIENCE_SECONDS = 20.0
 """How long a test waits, in real time, for what has to come."""
 _BEGIN_SECONDS = 1_900_000_000
 _WORLDS = count(1)
+_IS_CLUSTER = os.environ.get("PODE_SIGNALS_REDIS") == "cluster"
+# Tests let hours pass at once, and nobody is dead for that.
+_CLUSTER_OPTIONS = ("--cluster-node-timeout", "1000000000")
 
 
 class ClockedServer(RedisServer):
@@ -84,6 +93,9 @@ class ClockedServer(RedisServer):
         with patch.dict(os.environ, faked):
             super().start(*options)
 
+    def pass_on(self) -> None:
+        """Have all messages passed on to other masters, of which there are none."""
+
     def kill(self) -> None:
         """Kill -9."""
         super().kill()
@@ -97,6 +109,80 @@ class ClockedServer(RedisServer):
     def _forget(self) -> None:
         if self._process is not None:
             forget(self._process.pid)
+
+
+class _ClockedNode(ClockedServer, ClusterServer):
+    """A node of a cluster with such a clock."""
+
+    def __init__(self, program: str, folder: Path, *options: str) -> None:
+        super().__init__(program, folder, *options)
+        # Each has a connection that hears what the others have published, and one to publish.
+        self.hearing: socket.socket | None = None
+        self.saying: socket.socket | None = None
+
+
+class ClockedCluster(RedisCluster):
+    """A cluster whose clocks say what a test says."""
+
+    node = _ClockedNode
+    servers: list[_ClockedNode]  # type: ignore[assignment]
+
+    @property
+    def now(self) -> float:
+        """What the clocks say."""
+        return self.servers[0].now
+
+    def show(self, now: float) -> None:
+        """Set all clocks."""
+        for server in self.servers:
+            server.show(now)
+
+    def ask(self, *words: str) -> bytes:
+        """The answer of the last master to a command that all of them are given."""
+        return [server.ask(*words) for server in self.servers][-1]
+
+    def start(self) -> None:
+        """Start three masters, whose clocks go on until they have found each other."""
+        self.form()
+        for server in self.servers:
+            server.hearing, server.saying = (
+                socket.create_connection(("127.0.0.1", server.port), _PATIENCE_SECONDS) for _ in range(2)
+            )
+            server.hearing.sendall(b"SUBSCRIBE passed-on\r\n")
+            _read(server.hearing, b":1\r\n", 1)
+
+    def settle(self) -> None:
+        """Wait until each node finds that the cluster is well, which it does two seconds after its start."""
+        for _ in range(4):
+            self.show(self.now + 1)
+            time.sleep(0.2)
+        super().settle()
+
+    def pass_on(self) -> None:
+        """Have all messages passed on to other masters: one that is published behind them has come everywhere."""
+        for server in self.servers:
+            assert server.saying is not None
+            server.saying.sendall(b"PUBLISH passed-on it-is\r\n")
+            _read(server.saying, b":1\r\n", 1)
+        for server in self.servers:
+            assert server.hearing is not None
+            _read(server.hearing, b"it-is\r\n", len(self.servers))
+
+    def end(self) -> None:
+        """Stop all nodes."""
+        for server in self.servers:
+            for each in (server.hearing, server.saying):
+                if each is not None:
+                    each.close()
+        super().end()
+
+
+def _read(connection: socket.socket, what: bytes, times: int) -> None:
+    data = b""
+    while data.count(what) < times:
+        more = connection.recv(65_536)
+        assert more, data
+        data += more
 
 
 class _Reactor(Clock):
@@ -182,8 +268,8 @@ class NodeOnRedis(Node):
             connection.transport.resumeProducing()
 
     def _connections(self) -> tuple[Any, ...]:
-        pair = self.backplane._client._pair
-        return () if pair is None else (pair.commands, pair.subscriptions)
+        way = self.backplane._client._way
+        return tuple(each for pair in (way.pairs if way else ()) for each in (pair.commands, pair.subscriptions))
 
     def stop(self) -> None:
         """End as it should be."""
@@ -205,7 +291,7 @@ class World:
         turns_end: whether turns of nodes end while they talk to Redis; else they do when time passes.
     """
 
-    def __init__(self, server: ClockedServer) -> None:
+    def __init__(self, server: ClockedServer | ClockedCluster) -> None:
         self.server = server
         self.reactor = _reactor()
         self.application = f"world{next(_WORLDS)}"
@@ -245,7 +331,9 @@ class World:
             was_busy = self._is_busy()
             self._turn(0)
             for name in ("commands", "subscriptions"):
-                pairs = [each.backplane._client._pair for each in self._moving() if each.backplane._client.is_up]
+                clients = [each.backplane._client for each in self._moving()]
+                pairs = [pair for client in clients if client.is_up and client._way for pair in client._way.pairs]
+                self.server.pass_on()
                 self.result(DeferredList([getattr(pair, name).call("PING") for pair in pairs], consumeErrors=True))
             quiet = 0 if was_busy or self._is_busy() else quiet + 1
 
@@ -290,7 +378,21 @@ class World:
 
 @cache
 def _reactor() -> Any:
-    return PollReactor()
+    reactor = PollReactor()
+    reactor.installNameResolver(_Addresses())
+    return reactor
+
+
+@implementer(IHostnameResolver)
+class _Addresses:
+    """Knows addresses of IPv4 alone, and at once: a reactor that is not started has no threads to look for names."""
+
+    def resolveHostName(self, receiver: Any, host: str, **more: Any) -> Any:
+        resolution = HostResolution(host)
+        receiver.resolutionBegan(resolution)
+        receiver.addressResolved(IPv4Address("TCP", host, more["portNumber"]))
+        receiver.resolutionComplete()
+        return resolution
 
 
 @pytest.fixture(scope="module")
@@ -298,7 +400,8 @@ def clocked_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Clocked
     """A Redis of a test module, whose clock stands still until a test sets it."""
     program = require("redis")
     require("faketime")
-    server = ClockedServer(program, tmp_path_factory.mktemp("redis"))
+    kind: Any = ClockedCluster if _IS_CLUSTER else ClockedServer
+    server = kind(program, tmp_path_factory.mktemp("redis"), *(_CLUSTER_OPTIONS if _IS_CLUSTER else ()))
     try:
         server.start()
         yield server

@@ -18,6 +18,15 @@ from pode_signals.backplane.redis.keys import Keys
         ("redis://:word@h/", RedisAddress("h", password="word")),
         ("unix:///run/redis.sock", RedisAddress("", path="/run/redis.sock")),
         ("unix://:word@/run/re%20dis?db=2", RedisAddress("", path="/run/re dis", password="word", database=2)),
+        ("redis+cluster://h", RedisAddress("", seeds=(("h", 6379),))),
+        (
+            "redis+cluster://:word@a,b:7000,c/",
+            RedisAddress("", password="word", seeds=(("a", 6379), ("b", 7000), ("c", 6379))),
+        ),
+        (
+            "REDISS+cluster://ada:w%2C@[::1]:7000,[::2]",
+            RedisAddress("", username="ada", password="w,", is_tls=True, seeds=(("::1", 7000), ("::2", 6379))),
+        ),
     ],
 )
 def test_urls(url: str, address: RedisAddress) -> None:
@@ -30,7 +39,9 @@ def test_urls(url: str, address: RedisAddress) -> None:
     [
         "", "redis", "http://h", "redis://", "redis://h:x", "redis://h:99999", "redis://h/x", "redis://h/-1",
         "redis://h/²", "redis://h/12345678901", "redis://h?db=1", "redis://h#1", "redis://[::1", "unix://run/sock",
-        "unix:///s?x=1", "unix:///s?db=x", "unix:///s#1",
+        "unix:///s?x=1", "unix:///s?db=x", "unix:///s#1", "redis://a,b", "redis://a:1,b:2", "redis+cluster://",
+        "redis+cluster://a,", "redis+cluster://a,b/1", "redis+cluster://a/b", "redis+cluster:///run/redis.sock",
+        "unix+cluster:///s", "redis+cluster://a?db=1", "redis+cluster://a:x,b",
     ],
 )  # fmt: skip
 def test_bad_urls(url: str) -> None:
@@ -68,12 +79,21 @@ def test_no_texts(url: Any) -> None:
         (RedisAddress("h", 7000, username="ada", password="word"), "redis://h:7000"),
         (RedisAddress("::1", is_tls=True), "rediss://[::1]:6379"),
         (RedisAddress("", path="/run/s"), "unix:///run/s"),
+        (RedisAddress("", seeds=(("h", 1), ("::1", 2)), password="word"), "redis+cluster://h:1,[::1]:2"),
+        (RedisAddress("", seeds=(("h", 1),), is_tls=True), "rediss+cluster://h:1"),
     ],
 )
 def test_no_password_is_shown(address: RedisAddress, text: str) -> None:
     """S17.3: what a log line has of an address is without user and password."""
     assert str(address) == text
     assert "word" not in f"{address}{address!r}"
+
+
+def test_one_node_of_a_cluster() -> None:
+    """S17.3: a node of a cluster is reached as the URL says of all nodes."""
+    cluster = read_url("rediss+cluster://ada:word@a,b")
+    assert cluster.is_cluster
+    assert cluster.at("c", 7000) == RedisAddress("c", 7000, is_tls=True, username="ada", password="word")
 
 
 def test_keys() -> None:

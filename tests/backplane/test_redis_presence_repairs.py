@@ -182,7 +182,7 @@ def test_taken_before_the_answer(world: World) -> None:
     taken = taken_of(one)
     one.join(BOB)
     one.stalls = True
-    commands = one.backplane._client._pair.commands
+    commands = one.backplane._client._way.commands
     commands.transport.pauseProducing()
     answers: list[bool] = []
     one.backplane.presence.join(ADA).addCallback(answers.append)
@@ -284,7 +284,7 @@ def test_before_the_channel_is_heard(world: World) -> None:
     """S17.1: a node tells of members when it hears of their name, and not before: it would not hear who takes them."""
     one, other = world.node(), world.node()
     one.stalls = True
-    subscriptions = one.backplane._client._pair.subscriptions
+    subscriptions = one.backplane._client._way.subscriptions
     subscriptions.transport.pauseProducing()
     joining = one.backplane.presence.join(ADA)
     world.settle()
@@ -352,7 +352,7 @@ def test_a_change_during_a_reading(world: World) -> None:
     other.join(BOB)
     one.join(ADA)
     one.stalls = True
-    commands = one.backplane._client._pair.commands
+    commands = one.backplane._client._way.commands
     commands.transport.pauseProducing()
     watching = one.backplane.presence.watch("Room", lambda change: None)
     world.settle()

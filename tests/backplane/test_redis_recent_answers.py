@@ -93,6 +93,20 @@ def test_a_storm_asks_redis_once(world: World, monkeypatch: pytest.MonkeyPatch) 
     assert len(runs) == 4
 
 
+def test_a_name_that_nobody_follows(world: World) -> None:
+    """S17.2: a node that does not follow a name, and so does not hear of its entries, asks Redis each time."""
+    node: NodeOnRedis = world.node()
+    node.follow()
+    places = [node.append(b"%d" % number) for number in range(3)]
+    assert node.missed(places[0], places[2]) == [b"1", b"2"]
+    node.backplane.history.unfollow("Room")
+    assert node.missed(places[0], places[2]) == [b"1", b"2"]
+    # The log keeps three entries.
+    node.append(b"3")
+    node.append(b"4")
+    assert node.missed(places[0], places[2]) is None
+
+
 def test_a_log_that_was_dropped(world: World) -> None:
     """S17.2: what was answered before a name's log was dropped is not answered afterwards."""
     node: NodeOnRedis = world.node()

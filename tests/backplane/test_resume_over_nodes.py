@@ -175,6 +175,36 @@ def test_the_store_is_away() -> None:
     assert (hello["recovered"], hello["groups"], "offset" in hello) == (False, [], True)
 
 
+@pytest.mark.parametrize("answers", [0, 1])
+def test_the_log_goes_away(answers: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """S17.3: where the log goes away before a client has what it missed, it is told, or closed and comes again; the log
+    of the program has no traceback, and does not say that the client is slow.
+    """
+    nodes = logged()
+    old = nodes.talk(0)
+    place = cut(nodes, old)
+    for number in range(100):
+        send(nodes, str(number))
+    history = nodes.backplanes[1].history
+    missed, left = history.missed, [True] * answers
+
+    def missed_or_away(*asked: Any) -> Any:
+        return missed(*asked) if left and left.pop() else fail(BackplaneUnavailable("away"))
+
+    monkeypatch.setattr(history, "missed", missed_or_away)
+    with capturedLogs() as logs:
+        new = nodes.talk(1, resume=place)
+        nodes.turn(2.1)
+    assert [each["log_format"] for each in logs] == []
+    if answers:
+        assert new.closed == (4008, "the replay took too long")
+        # It comes again, with what it has by then.
+        monkeypatch.undo()
+        assert len(new.signals()) + len(nodes.talk(1, resume=new.place).signals()) == 100
+    else:
+        assert new.hello()["recovered"] is False
+
+
 def test_a_leave_while_the_store_is_away() -> None:
     """S17.3: a group that was left while the store was away stays left: here at once, elsewhere once it is back."""
     nodes = logged()

@@ -19,3 +19,13 @@ def test_certificates_for_those_that_have_none() -> None:
         configuration.with_certificate([plain, own])
     with pytest.raises(ConfigurationInvalid, match="without a certificate"):
         Configuration(settings={}, certificate_key="k.pem").with_certificate([bare])
+
+
+def test_shared_ports() -> None:
+    """S1.7: ``reuse_port`` is for all endpoints; one without an address and a port is refused, and named."""
+    page, chat = Endpoint("http", port=1), Endpoint("ws", port=1)
+    shared = Configuration(settings={}, reuse_port=True)
+    assert [each.reuse_port for each in shared.with_shared_ports([page, chat])] == [True, True]
+    assert Configuration(settings={}).with_shared_ports([page]) == (page,)
+    with pytest.raises(ConfigurationInvalid, match=r"http unix:/run/chat\.socket: reuse_port is for an address and a"):
+        shared.with_shared_ports([page, Endpoint("http", listen="unix:/run/chat.socket")])

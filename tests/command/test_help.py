@@ -7,6 +7,7 @@ from attrs import fields
 
 from pode_signals.command.help import dashed, help_text
 from pode_signals.command.keys import FILE_KEYS, SERVICE_KEYS
+from pode_signals.command.operations_keys import OPERATIONS_KEYS, option_name
 from pode_signals.command.options import Options
 from pode_signals.core.descriptions import description
 from pode_signals.core.settings import SETTING_NAMES, Settings
@@ -21,11 +22,12 @@ def shown(capsys: pytest.CaptureFixture[str]) -> str:
 
 
 def test_every_option(capsys: pytest.CaptureFixture[str]) -> None:
-    """S12.1: ``--help`` has every option once, in the order of the documentation: the service, and then the hub."""
+    """S12.1: ``--help`` has every option once, in the order of the documentation: service, operations, hub."""
     found = re.findall(r"^  --([a-z-]+)", shown(capsys), re.MULTILINE)
     keys = ["endpoint" if key == "endpoints" else dashed(key) for key in FILE_KEYS]
     service = len(SERVICE_KEYS)
-    assert found == ["config", *keys[:service], "help", "version", *keys[service:]]
+    operations = [option_name(key) for key in OPERATIONS_KEYS]
+    assert found == ["config", *keys[:service], "help", "version", *operations, *keys[service:]]
     assert {each.removesuffix("=") for each in Options().longOpt} == set(found)
 
 

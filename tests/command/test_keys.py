@@ -20,7 +20,7 @@ def test_each_key_is_described() -> None:
 def test_kinds_of_keys() -> None:
     """S12.1: files are what the certificate and the secrets are read from; one key is an option without a value."""
     assert PATHS == ("certificate", "certificate_key", "certificate_password_file", "secret_file")
-    assert FLAGS == ("self_signed",)
+    assert FLAGS == ("reuse_port", "self_signed")
 
 
 def test_values() -> None:

@@ -5,7 +5,8 @@ from collections.abc import Sequence
 import pytest
 
 from pode_signals.command.help import dashed
-from pode_signals.command.options import Options, setting_from_text
+from pode_signals.command.options import Options
+from pode_signals.command.texts import setting_from_text
 from pode_signals.core.settings import SETTING_NAMES
 from pode_signals.errors import ConfigurationInvalid
 

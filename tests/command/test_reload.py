@@ -71,7 +71,7 @@ def command(*arguments: str) -> Any:
 
 def serial(command: Any) -> int:
     """The serial number of the certificate that a new client is shown."""
-    (certificate,) = command._service._certificates.values()
+    (certificate,) = command._service._ports.certificates.values()
     shown = certificate.serverConnectionForTLS(None).get_certificate()
     assert shown is not None
     number: int = shown.to_cryptography().serial_number

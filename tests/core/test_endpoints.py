@@ -45,6 +45,8 @@ def test_default_ports(protocol: str, port: int) -> None:
         (lambda: Endpoint("http", port=89, listen="tcp:89"), "http tcp:89"),
         (lambda: Endpoint("http", listen="ssl:90"), "http ssl:90"),
         (lambda: Endpoint("https", listen="ssl:91", self_signed=True), "https ssl:91"),
+        (lambda: Endpoint("http", listen="unix:/run/chat.socket", reuse_port=True), "http unix:/run/chat.socket"),
+        (lambda: Endpoint("http", port=94, reuse_port="no"), "http localhost:94"),  # type: ignore[arg-type]
         (lambda: Endpoint("http", listen=""), "http"),
     ],
 )
@@ -82,6 +84,7 @@ def test_the_password_is_not_shown() -> None:
             ),
         ),
         ("https://localhost:1?self_signed=yes", Endpoint("https", "localhost", 1, self_signed=True)),
+        ("http://*:2?reuse_port=yes", Endpoint("http", "*", 2, reuse_port=True)),
         ("http+tcp:8091:interface=127.0.0.1", Endpoint("http", listen="tcp:8091:interface=127.0.0.1")),
         ("ws+unix:/run/chat?1.socket", Endpoint("ws", listen="unix:/run/chat?1.socket")),
     ],

@@ -75,7 +75,9 @@ class HandshakeHead:
         self._door = _Door(self._signals)
         ports = [Endpoint("http", hostname="*"), Endpoint("ws", port=8080, hostname="*")]
         service = SignalsService(self._signals, self._door, ports, reactor=self._clock)
-        self._site: Any = service._factory(service._listeners[0])
+        self._site: Any = service._ports.factory(
+            service._ports.listeners[0], self._clock, service._resource_of(service._ports.listeners[0])
+        )
         self._site.is_open = True
 
     @no_logged_failure()

@@ -33,7 +33,7 @@ class Lines:
         """What so many reports write."""
         with capturedLogs() as logs:
             for _ in range(times):
-                self.reports.write(kind, text, **{"who": "somebody", **fields})
+                self.reports.write(kind, text, **{"who": "somebody", **fields}, event="test.event")
         return [formatEvent(event) for event in logs]
 
     def passing(self, seconds: float) -> list[str]:
@@ -53,7 +53,7 @@ class TestEscaping:
     def test_any_text(self, text: str) -> None:
         """S16.7: whatever a client sends stays on one line and can be written as UTF-8."""
         with capturedLogs() as logs:
-            Lines().reports.write("test", "{who}", who=text)
+            Lines().reports.write("test", "{who}", who=text, event="test.event")
         line = formatEvent(logs[0])
         assert len(line.splitlines()) <= 1
         assert not any(category(character) in {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"} for character in line)
@@ -63,7 +63,7 @@ class TestEscaping:
     def test_fields(self, text: str) -> None:
         """S16.7: the texts that a report names are escaped in the line and in what a log in JSON has of it."""
         with capturedLogs() as logs:
-            Lines().reports.write("test", "{who} did it", who=text, count=3)
+            Lines().reports.write("test", "{who} did it", who=text, count=3, event="test.event")
         (event,) = logs
         assert formatEvent(event) == f"{printable(text)} did it"
         assert (event["who"], event["count"]) == (printable(text), 3)
@@ -155,8 +155,8 @@ class TestRate:
     def test_levels(self, lines: Lines) -> None:
         """S16.7: a line is a warning unless another level is given."""
         with capturedLogs() as logs:
-            lines.reports.write("a", "a")
-            lines.reports.write("b", "b", level=LogLevel.info)
+            lines.reports.write("a", "a", event="test.event")
+            lines.reports.write("b", "b", level=LogLevel.info, event="test.event")
         assert [event["log_level"] for event in logs] == [LogLevel.warn, LogLevel.info]
 
 
@@ -202,7 +202,7 @@ class TestSignatures:
     def test_in_any_text(self, lines: Lines, text: str) -> None:
         """S8.1: nor does it stand in any other text of a line, a path for instance, or an exception's."""
         with capturedLogs() as logs:
-            lines.reports.write("a", "{path}", path=text)
+            lines.reports.write("a", "{path}", path=text, event="test.event")
             lines.reports.failure("b", "raised", Failure(ValueError(text)))
         assert formatEvent(logs[0]) == text.replace(f".{SIGNATURE}", "").replace(f".{quote(SIGNATURE, safe='')}", "")
         assert not any(SIGNATURE[:20] in eventAsText(event) for event in logs)
@@ -214,7 +214,7 @@ class TestLimits:
         with capturedLogs() as logs:
             for _ in range(25):
                 lines.reports.limit("max_names", "no more than {count}", count=5)
-            lines.reports.write("upgrades_refused", "refused", limit="max_connections")
-            lines.reports.write("upgrades_refused", "refused")
+            lines.reports.write("upgrades_refused", "refused", limit="max_connections", event="test.event")
+            lines.reports.write("upgrades_refused", "refused", event="test.event")
         assert lines.counters.limits_hit == {"max_names": 25, "max_connections": 1}
         assert [event["kind"] for event in logs] == ["max_names"] * 10 + ["max_connections", "upgrades_refused"]

@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from backplane.cluster import Cluster
 from bounded import BoundedWorld
 from dialogues import room, signals_world, talk
-from fakes import connect, connected, new_signals, turn
+from fakes import clock_of, connect, connected, new_signals, turn
 from queue_model import PLACE_BYTES, slowed
 from web_fakes import World, head, plain
 
@@ -52,6 +53,7 @@ def test_a_name_that_does_not_exist() -> None:
 def test_labels_are_as_the_table_says() -> None:
     """O1.13: a number has as many labels as the table gives it."""
     signals = new_signals()
+    signals.insight.count_traffic(str)
     signals.add_timer("tick", 1, fails)
     signals.start_schedules()
     with_one = connected(signals)
@@ -62,7 +64,7 @@ def test_labels_are_as_the_table_says() -> None:
         found = signals.insight.number(name)
         for key in found if isinstance(found, dict) else ():
             assert len((key,) if isinstance(key, str) else key) == len(each.labels), name
-        assert isinstance(found, dict) == bool(each.labels), name
+        assert found is None or isinstance(found, dict) == bool(each.labels), name
 
 
 def test_connections() -> None:
@@ -242,3 +244,33 @@ def test_broadcast_levels() -> None:
     signals = new_signals()
     signals.set_broadcast_level("group", "Rooms")
     assert signals.insight.broadcast_levels() == {None: BroadcastLevel.NAME, "Rooms": BroadcastLevel.GROUP}
+
+
+def of_cluster() -> tuple[Signals, Any]:
+    """A node among others, not started, and its backplane."""
+    backplane = Cluster(clock_of(new_signals())).node()
+    return Signals(clock=backplane.cluster.clock, backplane=backplane), backplane
+
+
+def test_between_nodes() -> None:
+    """O1.3: what happens between nodes has numbers where there are other nodes, and none where a node is alone."""
+    between = {
+        "pode_signals_backplane_up": 0,
+        "pode_signals_backplane_queue_messages": 0,
+        "pode_signals_backplane_queue_bytes": 0,
+        "pode_signals_backplane_reconnects_total": 0,
+    }
+    assert {name: new_signals().insight.number(name) for name in between} == dict.fromkeys(between)
+    signals, backplane = of_cluster()
+    assert {name: signals.insight.number(name) for name in between} == between
+    lost = labelled(signals, "backplane_lost_total")
+    assert {cause: count for cause, count in lost.items() if count} == {"refused": 2, "forged": 1}
+    signals.start_backplane()
+    turn(signals, seconds=1)
+    assert number(signals, "backplane_up") == 1
+    backplane.cut()
+    turn(signals, seconds=1)
+    assert (number(signals, "backplane_up"), number(signals, "backplane_reconnects_total")) == (0, 0)
+    backplane.mend()
+    turn(signals, seconds=1)
+    assert (number(signals, "backplane_up"), number(signals, "backplane_reconnects_total")) == (1, 1)

@@ -71,7 +71,7 @@ def test_lines() -> None:
     with capturedLogs():
         client.says("hello")
         client.writes(b"{")
-        hub_of(signals).reports.write("chatter", "nothing to see here", level=LogLevel.info)
+        hub_of(signals).reports.write("chatter", "nothing to see here", level=LogLevel.info, event="test.event")
     at = hub_of(signals).wall_time()
     raised, bad, *_ = signals.insight.recent_errors()
     assert raised == LogLine(at, "critical", "signal route /ws raised", "signal route /ws, connection ada raised")
@@ -86,7 +86,7 @@ def test_lines_are_bounded() -> None:
     reports = hub_of(signals).reports
     with capturedLogs():
         for number in range(MOST_RECENT + 5):
-            reports.write(f"kind {number}", "{number} {what}", number=number, what="x" * 5_000)
+            reports.write(f"kind {number}", "{number} {what}", number=number, what="x" * 5_000, event="test.event")
     found = signals.insight.recent_errors()
     assert [each.kind for each in found] == [f"kind {number}" for number in range(5, MOST_RECENT + 5)]
     assert {len(each.text) for each in found} == {MOST_LINE_CHARACTERS}
@@ -100,7 +100,7 @@ def test_kinds_of_lines_that_are_left_out(programs: int) -> None:
     with capturedLogs():
         for number in range(programs):
             for _ in range(11):
-                reports.write(f"kind {number}", "a line")
+                reports.write(f"kind {number}", "a line", event="test.event")
             turn(signals, seconds=61)
     suppressed = signals.counters.lines_suppressed
     assert suppressed.total() == programs

@@ -145,6 +145,22 @@ async def test_a_taken_port(serve: Serve, taken: int) -> None:
             call()
 
 
+async def test_a_taken_port_is_not_shared(serve: Serve, taken: int) -> None:
+    """S1.7: a port whose process does not share it is as taken for a process that would."""
+    with pytest.raises(CannotListenError, match=rf"127\.0\.0\.1:{taken}"):
+        serve(Endpoint("http", "127.0.0.1", taken, reuse_port=True))
+
+
+async def test_a_shared_port(serve: Serve) -> None:
+    """S1.7: two services share a port, with IPv4 and IPv6; a check of a third says nothing against it."""
+    endpoint = Endpoint("http", port=free_port(), reuse_port=True)
+    one, other = serve(endpoint), serve(endpoint)
+    other.check()
+    assert hosts(one, endpoint) == hosts(other, endpoint)
+    await one.stopService()
+    assert accepts("127.0.0.1", endpoint.port)
+
+
 async def test_a_port_taken_for_one_family_alone(serve: Serve) -> None:
     """S1.1: where one family's port is taken, localhost is refused, and the other's is let go."""
     if not IPV6:

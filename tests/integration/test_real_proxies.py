@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import shutil
 import socket
@@ -20,6 +19,7 @@ import websocket
 from certificate_files import Issued, issue
 from pages import DOCS, fences
 from programs import free_port, start
+from proxies import fitted, haproxy_command, nginx_command
 
 SECONDS = 30
 NAME = "chat.example.com"
@@ -73,16 +73,16 @@ class Place:
 
     def fitted(self, block: str) -> str:
         """A configuration of the documentation with the ports and paths of the test; each of them has to be there."""
-        for old, new in (
-            (r"\b127\.0\.0\.1:8091\b", f"127.0.0.1:{self.back}"),
-            (r"/run/chat/chat\.socket", str(self.socket)),
-            (r"(listen |bind :)443\b", rf"\g<1>{self.front}"),
-            (r"/etc/ssl/chat\.pem", str(self.folder / "chat.pem")),
-            (r"/etc/ssl/chat\.key", str(self.folder / "chat.key")),
-        ):
-            block = re.sub(old, new, block)
-        assert "443" not in re.sub(r"\d{5}", "", block)
-        return block
+        return fitted(
+            block,
+            {
+                r"\b127\.0\.0\.1:8091\b": f"127.0.0.1:{self.back}",
+                r"/run/chat/chat\.socket": str(self.socket),
+                r"(listen |bind :)443\b": rf"\g<1>{self.front}",
+                r"/etc/ssl/chat\.pem": str(self.folder / "chat.pem"),
+                r"/etc/ssl/chat\.key": str(self.folder / "chat.key"),
+            },
+        )
 
 
 def blocks(language: str, begins: str) -> list[str]:
@@ -98,43 +98,22 @@ def over_unix(whole: str, line: str) -> str:
     return whole.replace(old, line)
 
 
-def nginx_command(program: str, place: Place, *, unix: bool) -> list[str]:
-    """Write nginx's configuration, have nginx check it, and give the command that runs it."""
+def documented_nginx(program: str, place: Place, *, unix: bool) -> list[str]:
+    """The command that runs nginx with its block of the documentation."""
     whole, line = blocks("nginx", "map ")
-    site = place.folder / "site.conf"
-    site.write_text(place.fitted(over_unix(whole, line) if unix else whole))
-    temporary = "".join(
-        f"{each}_temp_path {place.folder / each};\n" for each in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
-    )
-    main = place.folder / "nginx.conf"
-    user = "user root;\n" if os.getuid() == 0 else ""  # a UNIX socket is for its own user and group
-    main.write_text(
-        f"{user}daemon off;\npid {place.folder / 'nginx.pid'};\nerror_log stderr;\nevents {{}}\n"
-        f"http {{\naccess_log off;\n{temporary}include {site};\n}}\n"
-    )
-    command = [program, "-p", str(place.folder), "-e", "stderr", "-c", str(main)]
-    _check([*command, "-t"])
-    return command
+    return nginx_command(program, place.folder, place.fitted(over_unix(whole, line) if unix else whole))
 
 
-def haproxy_command(program: str, place: Place, *, unix: bool) -> list[str]:
+def documented_haproxy(program: str, place: Place, *, unix: bool) -> list[str]:
     """The same for HAProxy."""
     whole, line = [each for each in blocks("text", "defaults") if "server chat" in each]
     (place.folder / "chat.pem").write_bytes(
         (place.folder / "chat.pem").read_bytes() + (place.folder / "chat.key").read_bytes()
     )
-    config = place.folder / "haproxy.cfg"
-    config.write_text(place.fitted(over_unix(whole, line) if unix else whole) + "\n")
-    _check([program, "-c", "-f", str(config)])
-    return [program, "-db", "-f", str(config)]
+    return haproxy_command(program, place.folder, place.fitted(over_unix(whole, line) if unix else whole), "-db")
 
 
-COMMANDS: dict[str, Callable[..., list[str]]] = {"nginx": nginx_command, "haproxy": haproxy_command}
-
-
-def _check(command: list[str]) -> None:
-    checked = subprocess.run(command, capture_output=True, text=True, timeout=SECONDS, check=False)
-    assert checked.returncode == 0, checked.stdout + checked.stderr
+COMMANDS: dict[str, Callable[..., list[str]]] = {"nginx": documented_nginx, "haproxy": documented_haproxy}
 
 
 @pytest.fixture(scope="module")

@@ -37,7 +37,7 @@ _STOP_SECONDS = 2.0
 class RedisBackplane:
     """Follows the contract :class:`~pode_signals.backplane.contract.Backplane` with a Redis that all nodes share.
 
-        Signals(backplane=RedisBackplane("rediss://:password@redis.example", key=os.environ["PODE_SIGNALS_KEY"]))
+        Signals(backplane=RedisBackplane("rediss://:password@redis.example", key=os.environ["CHAT_KEY"]))
 
     What a node sends is delivered on that node at once, whatever the state of Redis is; other nodes get what Redis
     passes on. What names keep a history of goes by way of Redis on all nodes, in one order, and nothing of that is lost
@@ -45,7 +45,7 @@ class RedisBackplane:
 
     Args:
         url: ``redis://[[user]:password@]host[:port][/database]``, ``rediss://…`` for TLS, which verifies the
-            certificate, or ``unix:///path``.
+            certificate, ``unix:///path``, or ``redis+cluster://host[:port],…`` with some nodes of a Redis Cluster.
         key: the secret that the nodes of an application have in common, 32 bytes or more; or several secrets, of which
             the first one signs and all verify, while the secret is changed. Nodes drop what none of their keys
             verifies.
@@ -90,9 +90,16 @@ class RedisBackplane:
         secrets = secret_bytes(key if not isinstance(key, (str, bytes)) else (key,))
         self._reactor = reactor
         self._told: Callable[[str], None] = lambda _state: None
-        scripts = (*LOG_SCRIPTS, *NODE_SCRIPTS)
-        authorities = None if ca_file is None else Path(ca_file)
-        self._client = RedisClient(self._address, reactor, scripts, SystemRandom(), self._changed, authorities)
+        self._client = RedisClient(
+            self._address,
+            reactor,
+            (*LOG_SCRIPTS, *NODE_SCRIPTS),
+            SystemRandom(),
+            self._changed,
+            None if ca_file is None else Path(ca_file),
+            # The time that nodes have in common is that by which they live.
+            home=keys.nodes,
+        )
         self._node = RedisNode(self._client, keys, Envelopes(secrets, application), reactor)
         self._secret = hmac.digest(secrets[0], f"{_SHARED_SALT} {application}".encode(), "sha256")
         self.node = self._node.name
@@ -112,7 +119,6 @@ class RedisBackplane:
         self._client.disconnected += [self.history.lost, self.presence.lost]
         self._client.connected.append(self._connected)
         self._client.told_time = self._node.set_clock
-        self._client.write = ("UNLINK", keys.value("nothing"))
 
     def __repr__(self) -> str:
         return f"<RedisBackplane {self.node} at {self._address}: {self._client.state}>"

@@ -85,4 +85,4 @@ class NameChannels:
         except Exception:
             # One name's message must not end the connection of all.
             self._failed()
-            log.failure("A message of other nodes could not be taken.")
+            log.failure("A message of other nodes could not be taken.", event="defect")

@@ -1,36 +1,33 @@
-"""The way to one Redis: a connection for commands and one for subscriptions, which live and end together.
+"""The way to Redis: a connection for commands and one for subscriptions, which live and end together.
 
 Where either is lost, both are dropped and made again: the subscriptions of a connection that was lost have gaps, and
 those of a Redis that is a replica by now go on without a sign. ``ClientService`` of Twisted keeps one connection, and
-writes a log line for each try; here the two come and go as one, and a line is written when the state changes.
+writes a log line for each try; here the two come and go as one, and a line is written when the state changes. To a
+cluster there are two connections for each master, and all of them come and go as one.
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from random import Random
 from typing import Any
 
-from attrs import define
 from twisted.internet.defer import Deferred, FirstError, fail, gatherResults, inlineCallbacks
-from twisted.internet.endpoints import HostnameEndpoint, UNIXClientEndpoint, wrapClientTLS
-from twisted.internet.interfaces import IAddress, IDelayedCall, IStreamClientEndpoint
-from twisted.internet.protocol import Factory
-from twisted.internet.ssl import Certificate, optionsForClientTLS, trustRootFromCertificates
-from twisted.logger import Logger
+from twisted.internet.interfaces import IDelayedCall
 from twisted.python.failure import Failure
 
 from .address import RedisAddress
-from .connection import Argument, RedisConnection, RedisLost, RedisRefused
-from .scripts import Script
+from .connection import Argument, RedisLost, RedisRefused
+from .opening import Opening
+from .scripts import WRITABLE, Script
+from .slots import SlotsUnknown
+from .way import Way
 
 __all__ = ["RedisClient"]
 
 _DEADLINE_SECONDS = 2.0
 """How long an answer may take."""
-_CONNECT_SECONDS = 3.0
 _PING_SECONDS = 5.0
 """How often the connection of the subscriptions, on which nothing else may be asked, is tried out."""
 _SHORTEST_PAUSE_SECONDS = 0.1
@@ -40,35 +37,27 @@ _LONG_PAUSE_SECONDS = 5.0
 # Answers that say that this is not, or not yet, the Redis that can be written to, or that it has forgotten the scripts:
 # all of it is mended by connecting again.
 _AWAY = frozenset({"READONLY", "LOADING", "MASTERDOWN", "CLUSTERDOWN", "NOSCRIPT", "UNKILLABLE", "BUSY"})
-
-_PEM = re.compile(rb"-----BEGIN CERTIFICATE-----.+?-----END CERTIFICATE-----\n?", re.DOTALL)
-
-log = Logger()
-
-
-@define
-class _Pair:
-    """Both connections, as far as they are made."""
-
-    commands: RedisConnection
-    subscriptions: RedisConnection
+# Answers of a cluster whose slots, or masters, are no longer what they were. None of it has done anything.
+_ELSEWHERE = frozenset({"MOVED", "ASK", "TRYAGAIN"})
+# What a script is told that finds a key gone to another master, of those that it was not called with.
+_GONE_KEY = "access a non local key"
 
 
 class RedisClient:
-    """Keeps the way to a Redis, for ever.
+    """Keeps the way to a Redis, or to a cluster, for ever.
 
     Args:
-        address: the Redis.
+        address: the Redis, or the cluster.
         reactor: connects, and measures time.
         scripts: what is loaded on each connect, since a restart of Redis forgets scripts.
         random: for the pauses between tries.
         changed: called with each new state: ``"up"``, or the reason why Redis can't be asked.
         authorities: a file with the certificates, PEM, of those who may vouch for Redis; None is whom the system
             trusts.
+        home: a key. In a cluster the master that has it tells the time, and gets the commands that have no key.
 
     Attributes:
         is_up: whether commands are taken.
-        write: a command that changes nothing, and that only a Redis which takes writes carries out; None tries none.
         told_time: called with the time of Redis at each connect, before anything else is told or asked.
         connected: called after each connect, when the scripts are loaded and all channels are subscribed to.
         disconnected: called when the connections are lost, before what waits for an answer fails.
@@ -82,23 +71,28 @@ class RedisClient:
         random: Random,
         changed: Callable[[str], None],
         authorities: Path | None = None,
+        home: str = "",
     ) -> None:
-        self._address = address
-        self._authorities = authorities
+        self._is_cluster = address.is_cluster
+        self._opening = Opening(address, reactor, random, authorities)
+        self._home = home
         self._reactor = reactor
         self._scripts = scripts
         self._random = random
         self._changed = changed
         self.is_up = False
-        self.write: tuple[str, ...] | None = None
         self.told_time: Callable[[list[bytes]], None] = lambda _time: None
         self.connected: list[Callable[[], None]] = []
         self.disconnected: list[Callable[[], None]] = []
         self._state = ""
         self._is_running = False
         self._failed_tries = 0
-        self._pair: _Pair | None = None
+        self._way: Way | None = None
+        # Why one of the connections has ended while the others are made.
+        self._lost_meanwhile: str | None = None
         self._connecting: Deferred[Any] | None = None
+        # When the last try began.
+        self._began = 0.0
         # The next try, or the next ping.
         self._timer: IDelayedCall | None = None
         self._channels: dict[bytes, Callable[[bytes], None]] = {}
@@ -111,7 +105,7 @@ class RedisClient:
     @property
     def pending_bytes(self) -> int:
         """The size of the commands without an answer."""
-        return 0 if self._pair is None else self._pair.commands.pending_bytes
+        return 0 if self._way is None else self._way.pending_bytes
 
     def start(self) -> None:
         """Connect, and stay connected from now on."""
@@ -119,9 +113,13 @@ class RedisClient:
         self._connect()
 
     def stop(self) -> None:
-        """End both connections. What waits for an answer fails."""
+        """End all connections. What waits for an answer fails."""
         self._is_running = False
-        self._drop("this node has stopped")
+        way = None if self._way is None else self._forget()
+        if self._connecting is not None:
+            self._connecting.cancel()
+        if way is not None:
+            way.drop("this node has stopped")
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
@@ -129,15 +127,20 @@ class RedisClient:
         self._state = ""
 
     def call(self, *words: Argument) -> Deferred[Any]:
-        """Send a command; see :meth:`~.connection.RedisConnection.call`."""
-        pair = self._pair
-        if pair is None or not self.is_up:
+        """Send a command; see :meth:`~.connection.RedisConnection.call`. Its key, or channel, is its second word."""
+        way = self._way
+        if way is None or not self.is_up:
             return fail(RedisLost(self.state, was_sent=False))
-        return pair.commands.call(*words).addErrback(self._refused)
+        key = words[1] if len(words) > 1 else self._home
+        return way.of(key).commands.call(*words).addErrback(self._refused)
 
     def run(self, script: Script, keys: tuple[str, ...], *words: Argument) -> Deferred[Any]:
-        """Run a script with keys and arguments."""
-        return self.call("EVALSHA", script.sha, len(keys), *keys, *words)
+        """Run a script with keys, which are all in one slot, and arguments."""
+        way = self._way
+        if way is None or not self.is_up:
+            return fail(RedisLost(self.state, was_sent=False))
+        answer = way.of(keys[0]).commands.call("EVALSHA", script.sha, len(keys), *keys, *words)
+        return answer.addErrback(self._refused)
 
     def subscribe(self, channel: str, received: Callable[[bytes], None]) -> Deferred[None]:
         """Have a function called with each message of a channel. A second call for a channel replaces the first.
@@ -149,95 +152,58 @@ class RedisClient:
         key = channel.encode()
         is_new = key not in self._channels
         self._channels[key] = received
-        pair = self._pair
-        if pair is None or not self.is_up:
+        way = self._way
+        if way is None or not self.is_up:
             return fail(RedisLost(self.state, was_sent=False))
         word = "SUBSCRIBE" if is_new else "PING"
         words = (word, key) if is_new else (word,)
-        return pair.subscriptions.call(*words).addCallbacks(lambda _: None, self._refused)
+        return way.of(key).subscriptions.call(*words).addCallbacks(lambda _: None, self._refused)
 
     def unsubscribe(self, channel: str) -> None:
         """No longer hear of a channel."""
         key = channel.encode()
-        if self._channels.pop(key, None) is not None and self._pair is not None and self.is_up:
-            self._pair.subscriptions.call("UNSUBSCRIBE", key).addErrback(_ignore_lost)
+        if self._channels.pop(key, None) is not None and self._way is not None and self.is_up:
+            self._way.of(key).subscriptions.call("UNSUBSCRIBE", key).addErrback(_ignore_lost)
 
     def reset(self, why: str) -> None:
-        """Drop both connections, and connect again."""
-        if self._pair is not None:
-            self._pair.commands.drop(why)
+        """Drop all connections, and connect again."""
+        self._lost(why)
 
     # Connecting.
 
     def _connect(self) -> None:
         self._timer = None
+        self._began = self._reactor.seconds()
         self._connecting = self._make().addCallbacks(self._made, self._failed)
 
     @inlineCallbacks
     def _make(self) -> Any:
-        """Both connections, with the scripts loaded and the channels subscribed to."""
-        commands = yield self._open()
-        try:
-            subscriptions = yield self._open()
-        except BaseException:
-            commands.drop("the other connection can't be made")
-            raise
-        self._pair = pair = _Pair(commands, subscriptions)
-        subscriptions.received = self._received
-        scripts = _all(commands.call("SCRIPT", "LOAD", script.text) for script in self._scripts)
-        yield scripts.addErrback(_too_old)
-        if self.write is not None:
-            # A replica takes all else of this. The node would be up, and away with its first write, again and again.
-            yield commands.call(*self.write).addErrback(_unless_away)
-        self.told_time((yield commands.call("TIME")))
+        """All connections, with the scripts loaded and the channels subscribed to."""
+        self._lost_meanwhile = None
+        self._way = way = yield self._opening.open(self._lost)
+        for pair in way.pairs:
+            pair.subscriptions.received = self._received
+        scripts = (WRITABLE, *self._scripts)
+        loaded = _all(pair.commands.call("SCRIPT", "LOAD", script.text) for pair in way.pairs for script in scripts)
+        yield loaded.addErrback(_too_old)
+        # A replica takes all else of this. The node would be up, and away with its first write, again and again.
+        yield _all(pair.commands.call("EVALSHA", WRITABLE.sha, 0).addErrback(_unless_away) for pair in way.pairs)
+        self.told_time((yield way.of(self._home).commands.call("TIME")))
         subscribed: set[bytes] = set()
         # Others may be wanted meanwhile.
         while missing := self._channels.keys() - subscribed:
             subscribed |= missing
-            yield _all(subscriptions.call("SUBSCRIBE", channel) for channel in missing)
-        return pair
+            yield _all(way.of(channel).subscriptions.call("SUBSCRIBE", channel) for channel in missing)
+        if self._lost_meanwhile is not None:
+            raise RedisLost(self._lost_meanwhile, was_sent=False)
+        return way
 
-    @inlineCallbacks
-    def _open(self) -> Any:
-        """One connection that Redis has let in."""
-        connection = yield self._endpoint().connect(_Factory(self._reactor, self._lost))
-        address = self._address
-        try:
-            if address.password is not None:
-                user = () if address.username is None else (address.username,)
-                yield connection.call("AUTH", *user, address.password)
-            if address.database:
-                yield connection.call("SELECT", address.database)
-            # A Redis that wants a password says so here, and so does one that loads its data.
-            yield connection.call("PING")
-        except BaseException:
-            connection.drop("it does not let this node in")
-            raise
-        return connection
-
-    def _endpoint(self) -> IStreamClientEndpoint:
-        address = self._address
-        if address.path:
-            return UNIXClientEndpoint(self._reactor, address.path, timeout=_CONNECT_SECONDS)
-        endpoint: IStreamClientEndpoint = HostnameEndpoint(
-            self._reactor, address.host, address.port, timeout=_CONNECT_SECONDS
-        )
-        if address.is_tls:
-            endpoint = wrapClientTLS(optionsForClientTLS(address.host, self._trust_root()), endpoint)
-        return endpoint
-
-    def _trust_root(self) -> Any:
-        if self._authorities is None:
-            return None
-        # Read anew for each connection, since the file may be replaced.
-        return trustRootFromCertificates(
-            [Certificate.loadPEM(each) for each in _PEM.findall(self._authorities.read_bytes())]
-        )
-
-    def _made(self, pair: _Pair) -> None:
+    def _made(self, way: Way) -> None:
         self._connecting = None
         self._failed_tries = 0
         self.is_up = True
+        for pair in way.pairs:
+            pair.commands.deadline_seconds = pair.subscriptions.deadline_seconds = _DEADLINE_SECONDS
         self._ping_later()
         self._is("up")
         for function in tuple(self.connected):
@@ -245,33 +211,35 @@ class RedisClient:
 
     def _failed(self, failure: Failure) -> None:
         self._connecting = None
-        if self._pair is not None:
-            pair, self._pair = self._pair, None
-            pair.commands.drop("a new connection is made")
-            pair.subscriptions.drop("a new connection is made")
+        way, self._way = self._way, None
+        if way is not None:
+            way.drop("a new connection is made")
         self._is(_reason(failure))
-        self._try_later()
+        self._try_later(self._reactor.seconds() - self._began)
 
     def _lost(self, why: str) -> None:
-        """One connection is gone; while both are being made, that is told by what fails."""
-        if self._connecting is None and self._pair is not None:
-            self._drop(why)
+        """One connection is gone."""
+        if self._connecting is not None:
+            self._lost_meanwhile = why
+        elif self._way is not None:
+            way = self._forget()
             self._is(why)
             self._try_later()
+            # Last: those who wait for answers are told by this, and may ask for the state.
+            way.drop(why)
 
-    def _drop(self, why: str) -> None:
+    def _forget(self) -> Way:
+        """Take no more commands."""
+        way, self._way = self._way, None
+        assert way is not None
         was_up, self.is_up = self.is_up, False
-        pair, self._pair = self._pair, None
         if was_up:
             for function in tuple(self.disconnected):
                 function()
-        if self._connecting is not None:
-            self._connecting.cancel()
-        if pair is not None:
-            pair.commands.drop(why)
-            pair.subscriptions.drop(why)
+        return way
 
-    def _try_later(self) -> None:
+    def _try_later(self, took_seconds: float = 0.0) -> None:
+        """Try again after a pause, which began with the try that failed: a try that hangs is none of it."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
@@ -280,7 +248,9 @@ class RedisClient:
         self._failed_tries += 1
         longest = _PAUSE_SECONDS if self._failed_tries <= _QUICK_TRIES else _LONG_PAUSE_SECONDS
         pause = self._random.uniform(_SHORTEST_PAUSE_SECONDS, longest)
-        self._timer = self._reactor.callLater(pause, self._connect)
+        # Nodes whose tries hung together do not come together.
+        shortest = self._random.uniform(0.0, _SHORTEST_PAUSE_SECONDS)
+        self._timer = self._reactor.callLater(max(pause - took_seconds, shortest), self._connect)
 
     def _is(self, state: str) -> None:
         if state != self._state and self._is_running:
@@ -294,8 +264,9 @@ class RedisClient:
 
     def _ping(self) -> None:
         self._timer = None
-        if self._pair is not None:
-            self._pair.subscriptions.call("PING").addErrback(_ignore_lost)
+        if self._way is not None:
+            for pair in self._way.pairs:
+                pair.subscriptions.call("PING").addErrback(_ignore_lost)
             self._ping_later()
 
     def _received(self, channel: bytes, content: bytes) -> None:
@@ -305,26 +276,17 @@ class RedisClient:
 
     def _refused(self, failure: Failure) -> Failure:
         error = failure.value
-        if isinstance(error, RedisRefused) and error.code in _AWAY:
-            why = f"Redis answers {error.code}"
-            self.reset(why)
-            # Nothing was done, and with the next connection it may be.
-            raise RedisLost(why, was_sent=False)
+        if isinstance(error, RedisRefused):
+            code = error.code
+            if self._is_cluster and _GONE_KEY in error.text:
+                # The script has done nothing that the next try would not do.
+                code = "TRYAGAIN"
+            if code in _AWAY or (self._is_cluster and code in _ELSEWHERE):
+                why = f"Redis answers {code}"
+                self.reset(why)
+                # Nothing was done, and with the next connection it may be.
+                raise RedisLost(why, was_sent=False)
         return failure
-
-
-class _Factory(Factory):
-    """Makes connections."""
-
-    noisy = False
-
-    def __init__(self, clock: Any, lost: Callable[[str], None]) -> None:
-        self._clock = clock
-        self._connection_lost = lost
-
-    def buildProtocol(self, addr: IAddress | None) -> RedisConnection:
-        """A connection."""
-        return RedisConnection(self._clock, _DEADLINE_SECONDS, self._connection_lost)
 
 
 def _all(answers: Iterable[Deferred[Any]]) -> Deferred[list[Any]]:
@@ -360,6 +322,6 @@ def _reason(failure: Failure) -> str:
     error = _first(failure)
     if isinstance(error, RedisRefused):
         return f"Redis answers {error.told}"
-    if isinstance(error, RedisLost):
+    if isinstance(error, RedisLost | SlotsUnknown):
         return error.why
     return f"no connection: {failure.getErrorMessage()}"

@@ -70,7 +70,7 @@ class RedisConnection(Protocol):
 
     Args:
         clock: measures the deadlines.
-        deadline_seconds: how long an answer may take. Afterwards the connection is dropped.
+        deadline_seconds: how long an answer may take. Afterwards the connection is dropped. It can be set.
         lost: called once, with the reason, when the connection is gone.
 
     Attributes:
@@ -81,7 +81,7 @@ class RedisConnection(Protocol):
 
     def __init__(self, clock: ClockLike, deadline_seconds: float, lost: Callable[[str], None]) -> None:
         self._clock = clock
-        self._deadline_seconds = deadline_seconds
+        self.deadline_seconds = deadline_seconds
         self._lost = lost
         self._reader = hiredis.Reader(replyError=RedisRefused)
         # The Deferreds of the commands without an answer, each with its deadline and the size of its command.
@@ -112,11 +112,11 @@ class RedisConnection(Protocol):
         assert self.transport is not None
         command = hiredis.pack_command(cast(Any, words))
         answer: Deferred[Any] = Deferred()
-        deadline = self._clock.seconds() + self._deadline_seconds
+        deadline = self._clock.seconds() + self.deadline_seconds
         self._waiting.append((answer, deadline, len(command)))
         self.pending_bytes += len(command)
         if self._timer is None:
-            self._timer = self._clock.callLater(self._deadline_seconds, self._check)
+            self._timer = self._clock.callLater(self.deadline_seconds, self._check)
         self.transport.write(command)
         return answer
 
@@ -168,7 +168,7 @@ class RedisConnection(Protocol):
         if left_seconds > 0:
             self._timer = self._clock.callLater(left_seconds, self._check)
         else:
-            self.drop(f"no answer in {self._deadline_seconds:g} s")
+            self.drop("no answer in time")
 
     def _ended(self, why: str) -> None:
         self._end = why

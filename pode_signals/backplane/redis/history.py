@@ -91,12 +91,12 @@ class RedisHistoryLog:
         if found is not None and found.deliver_to is not None:
             self._line.remove(name)
             found.unfollow()
+            self._recent.forget(name)
             self._rest(name, found)
 
     def forget(self, name: str) -> None:
         """Deliver no more entries of a name, and drop its log for all nodes."""
         self.unfollow(name)
-        self._recent.forget(name)
         self._resting.pop(name, None)
         if self._names.pop(name, None) is not None:
             self._node.client.run(FORGET, self._node.keys.log(name)).addErrback(_ignore)
@@ -112,7 +112,7 @@ class RedisHistoryLog:
         if found is None:
             # Other nodes may follow it.
             found = self._names[name] = NameLog(self._node, name, None, self._recent)
-        sealed_id, sealed = self._node.seal("log", target, data, is_text=is_text, acknowledgement=acknowledgement)
+        envelope, sealed = self._node.seal("log", target, data, is_text=is_text, acknowledgement=acknowledgement)
         full = self._waiting >= self._max_waiting or self._waiting_bytes + len(sealed) > self._max_waiting_bytes
         if full and self._waiting:
             self._node.count("appends_refused")
@@ -134,9 +134,10 @@ class RedisHistoryLog:
                 self._node.count(f"appends_{outcome}")
                 settled.errback(HistoryUnavailable(self._node.why_away("Redis does not take the message"), outcome))
 
+        self._node.own.keep(sealed, envelope)
         self._resting.pop(name, None)
         now = self._node.now()
-        found.writer.add(Pending(sealed_id, sealed, len(data), now + self._waiting_seconds, settle), now)
+        found.writer.add(Pending(envelope.id, sealed, len(data), now + self._waiting_seconds, settle), now)
         return settled
 
     def position(self, name: str) -> Position | None:
@@ -149,7 +150,10 @@ class RedisHistoryLog:
         if not (is_position(since) and is_position(until)) or since.epoch != until.epoch:
             return succeed(_INCOMPLETE)
         key = (name, since, until, limit)
-        recent = self._recent.get(name, key[1:], self._node.now())
+        found = self._names.get(name)
+        # Only who is told of each entry knows that an answer is the last one.
+        follows = found is not None and found.deliver_to is not None
+        recent = self._recent.get(name, key[1:], self._node.now()) if follows else None
         if recent is not None:
             return succeed(recent)
         asked = self._questions.get(key)
@@ -161,13 +165,12 @@ class RedisHistoryLog:
 
         def answered(result: Missed | Failure) -> None:
             del self._questions[key]
-            if isinstance(result, Missed):
+            if isinstance(result, Missed) and follows:
                 self._recent.keep(name, key[1:], result, self._node.now())
             for each in asked:
                 if not each.called:
                     each.callback(result)
 
-        found = self._names.get(name)
         ready = found.when_known() if found is not None else succeed(True)
         ready.addCallback(lambda _: self._missed(name, since, until, limit)).addBoth(answered)
         return answer

@@ -51,7 +51,7 @@ class LiveSends:
         if not node.client.is_up or node.client.pending_bytes > self._max_waiting_bytes:
             node.count("sends_not_passed_on")
             return
-        _, sealed = node.seal(
+        envelope, sealed = node.seal(
             "live",
             target,
             message.payload,
@@ -63,6 +63,7 @@ class LiveSends:
             # No other node would open it.
             node.count("sends_not_passed_on")
             return
+        node.own.keep(sealed, envelope)
         for channel in [node.keys.every] if _is_for_every_node(target) else map(node.keys.channel, target.names or ()):
             node.client.call("PUBLISH", channel, b"e" + sealed).addErrback(self._not_passed_on)
 
@@ -90,8 +91,10 @@ class LiveSends:
             self._take(envelope)
 
     def _opened(self, content: bytes, where: str) -> Envelope | None:
-        found = self._node.opened(content, ("live",), where)
         # What this node has sent it has delivered.
+        if self._node.own.take(content) is not None:
+            return None
+        found = self._node.opened(content, ("live",), where)
         return None if found is None or found.sender == self._node.name else found
 
     def _is_new(self, envelope: Envelope) -> bool:

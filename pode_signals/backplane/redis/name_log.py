@@ -294,7 +294,7 @@ def data_of(fields: list[bytes]) -> bytes:
 
 def opened(node: RedisNode, name: str, data: bytes) -> Envelope | None:
     """An entry of a name's log; None where this node can't read it."""
-    found = node.envelopes.opened(data)
+    found = node.own.take(data) or node.envelopes.opened(data)
     if not isinstance(found, Unopened) and (found.kind != "log" or found.target.names != (name,)):
         found = Unopened.MISPLACED
     if isinstance(found, Unopened):

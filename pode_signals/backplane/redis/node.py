@@ -18,6 +18,7 @@ from .channels import NameChannels
 from .client import RedisClient
 from .connection import RedisLost, RedisRefused
 from .keys import Keys
+from .own_envelopes import OwnEnvelopes
 
 __all__ = ["RedisNode"]
 
@@ -46,6 +47,7 @@ class RedisNode:
     Attributes:
         name: the name of the node, at random.
         channels: the channels of names.
+        own: the envelopes of this node that may come back.
         counters: what happened, by what it is called in the documentation of the backplane.
     """
 
@@ -54,6 +56,7 @@ class RedisNode:
         self.keys = keys
         self.envelopes = envelopes
         self.name = secrets.token_hex(_NAME_BYTES)
+        self.own = OwnEnvelopes()
         self.counters: Counter[str] = Counter()
         self.channels = NameChannels(client, keys, lambda: self.count("callbacks_failed"))
         self._reactor = reactor
@@ -85,10 +88,10 @@ class RedisNode:
         seconds, microseconds = map(int, answer)
         self._ahead_ms = seconds * 1_000 + microseconds // 1_000 - round(self.now() * 1_000)
 
-    def seal(self, kind: str, target: Target, payload: bytes, **more: Any) -> tuple[str, bytes]:
-        """An envelope of this node: what it is called, and its bytes."""
+    def seal(self, kind: str, target: Target, payload: bytes, **more: Any) -> tuple[Envelope, bytes]:
+        """An envelope of this node, and its bytes."""
         envelope = Envelope(kind, self.name, next(self._numbers), self.redis_ms(), target, payload, **more)
-        return envelope.id, self.envelopes.sealed(envelope)
+        return envelope, self.envelopes.sealed(envelope)
 
     def opened(self, content: bytes, kinds: tuple[str, ...], where: str) -> Envelope | None:
         """An envelope of one of these kinds, not older than a minute; None for anything else, which is counted."""
@@ -145,14 +148,14 @@ class RedisNode:
             self.warn(f"refused {error.code}", line, answer=error.told, **fields)
             return
         self.count("callbacks_failed")
-        log.failure(text, failure, **fields)
+        log.failure(text, failure, event="defect", **fields)
 
     def warn(self, kind: str, text: str, **fields: Any) -> None:
         """Write a line, unless one of its kind was written within a minute."""
         now = self.now()
         if now - self._lines.get(kind, -_LINE_SECONDS) >= _LINE_SECONDS:
             self._lines[kind] = now
-            log.warn(text, **fields)
+            log.warn(text, event="backplane.rejected", **fields)
 
     def why_away(self, otherwise: str) -> str:
         """Why Redis can't be asked, or another reason where it can."""

@@ -21,6 +21,7 @@ __all__ = [
     "REAP",
     "RESUME",
     "VERSIONS",
+    "WRITABLE",
     "Script",
     "script",
 ]
@@ -53,3 +54,4 @@ APPEND, CATCH_UP, FORGET, OPEN, RESUME = map(script, ("append", "catch_up", "for
 LOG_SCRIPTS = (APPEND, CATCH_UP, FORGET, OPEN, RESUME)
 BEAT, CHANGE, LIVING, MEMBERS, REAP, VERSIONS = map(script, ("beat", "change", "living", "members", "reap", "versions"))
 NODE_SCRIPTS = (BEAT, CHANGE, LIVING, MEMBERS, REAP, VERSIONS)
+WRITABLE = script("writable")

@@ -1,16 +1,18 @@
 """A page with the client for browsers, and a server that does what the page asks: replies, signals, cuts."""
 
+import os
 from urllib.parse import unquote
 
 from klein import Klein
 
-from pode_signals import Endpoint, Signals, SignalsService
+from pode_signals import Endpoint, RedisBackplane, Signals, SignalsService
 from pode_signals.errors import ReplyRefused
 
 PAGE = """<!doctype html>
-<html lang="en">
+<html lang="en" data-since="(since)">
 <meta charset="utf-8">
 <title>A page</title>
+<link rel="icon" href="data:,">
 <pre id="log"></pre>
 <script>
   const log = document.querySelector("#log");
@@ -18,16 +20,20 @@ PAGE = """<!doctype html>
 </script>
 """
 
+# With a Redis the history outlives this process.
+redis = os.environ.get("BROWSER_PAGE_REDIS")
+backplane = RedisBackplane(redis, key="the key of a single node, which has nobody to share it with") if redis else None
+
 app = Klein()
-signals = Signals(allow_sse=True)
+signals = Signals(allow_sse=True, backplane=backplane)
 signals.keep_history("Rooms")
 
 
 @app.route("/")
-def home(request):
-    """The page, without a client."""
+async def home(request):
+    """The page, without a client; it knows the position at which a client of it may begin."""
     request.setHeader("Content-Type", "text/html; charset=utf-8")
-    return PAGE
+    return PAGE.replace("(since)", await signals.position("Rooms"))
 
 
 @app.route("/rooms")

@@ -41,24 +41,21 @@ for i = 5, #ARGV, 3 do
   answer[#answer + 1] = told
 end
 local sets = KEYS[1] .. ':ids:'
-local told, left, has_joined = {}, {}, false
+local told, changed, gone, joined, left = {}, {}, {}, {}, {}
 for _, id in ipairs(ids) do
   -- An id that is changed twice is looked at once.
   local old, new = was[id], is[id]
   was[id] = is[id]
   local before, after = old and inc_of(old), new and inc_of(new)
   if old and before ~= after then
-    redis.call('SREM', sets .. before .. ':' .. ARGV[2], id)
-    left[before] = true
+    left[before] = left[before] or {}
+    table.insert(left[before], id)
   end
   if new and new ~= old then
-    redis.call('HSET', KEYS[2], id, new)
-    if before ~= after then
-      redis.call('SADD', sets .. after .. ':' .. ARGV[2], id)
-      has_joined = true
-    end
+    changed[#changed + 1] = id changed[#changed + 1] = new
+    if before ~= after then joined[#joined + 1] = id end
   elseif old and not new then
-    redis.call('HDEL', KEYS[2], id)
+    gone[#gone + 1] = id
   end
   -- Others are not told what they can't see: that a member is leaving, or that its node has a new incarnation.
   if not (old and new) then
@@ -67,11 +64,19 @@ for _, id in ipairs(ids) do
     told[#told + 1] = id told[#told + 1] = new
   end
 end
-if has_joined then redis.call('SADD', KEYS[1] .. ':names:' .. inc, ARGV[2]) end
-for before in pairs(left) do
-  if not redis.call('SRANDMEMBER', sets .. before .. ':' .. ARGV[2]) then
-    redis.call('SREM', KEYS[1] .. ':names:' .. before, ARGV[2])
-  end
+-- While a cluster moves the keys to another master, a set may be there already, and then a command on it fails here. The
+-- sets of who joins come first, before anything is done: an id too many in a set is dropped when the set is reaped, and
+-- one that is missing there would stay a member for ever. Those of who has left come last, and may fail.
+if #joined > 0 then
+  redis.call('SADD', sets .. inc .. ':' .. ARGV[2], unpack(joined))
+  redis.call('SADD', KEYS[1] .. ':names:' .. inc, ARGV[2])
+end
+if #changed > 0 then redis.call('HSET', KEYS[2], unpack(changed)) end
+if #gone > 0 then redis.call('HDEL', KEYS[2], unpack(gone)) end
+for before, its in pairs(left) do
+  local set = sets .. before .. ':' .. ARGV[2]
+  redis.pcall('SREM', set, unpack(its))
+  if not redis.pcall('SRANDMEMBER', set) then redis.pcall('SREM', KEYS[1] .. ':names:' .. before, ARGV[2]) end
 end
 local version = redis.call('GET', KEYS[3])
 if #told > 0 then

@@ -1,0 +1,73 @@
+"""The table of what the log may say: each line has the id of its event, which stays whatever the text says."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+__all__ = ["EVENTS"]
+
+EVENTS: Mapping[str, str] = {
+    "accept.failed": "A client could not be accepted: no descriptor is left, or the system reported another error.",
+    "api.refused": "A request of an operator was refused: ``operator``, ``address``, ``reason``, ``request``.",
+    "auto_upgrade.used": "Clients are let in before a route can check them.",
+    "backplane.away": "The other nodes are not reached: ``state``.",
+    "backplane.rejected": "Something that another node, or somebody else, has sent was not taken.",
+    "backplane.up": "The other nodes are reached.",
+    "certificate.kept": "A certificate that was read again can't be used; the old one stays.",
+    "certificate.loaded": "A certificate was read: ``listener``, ``expires``.",
+    "client.refresh_failed": "The Python client's function for a new token raised.",
+    "client.slow": "A client reads too slowly: messages were dropped, or it was closed.",
+    "client.state": "The Python client has connected, or lost its connection.",
+    "clients.aborted": "Clients that did not leave in time were aborted at a stop: ``count``.",
+    "configuration.ignored": "A reload found changes that only a new start takes up: ``keys``.",
+    "connection.closed": "A connection is over: ``connection``, ``code``, ``by``, ``seconds``.",
+    "connection.duplicate": "A connection was closed: another node has one with its client id.",
+    "connection.failed": "A client has broken the WebSocket protocol.",
+    "connection.opened": "A request became a connection: ``connection``, ``name``, ``group``, ``protocol``,"
+    " ``transport``, ``request``.",
+    "connection.replaced": "Connections with one client id take each other's place again and again.",
+    "defect": "A callback of this package raised: report it, with the traceback.",
+    "function.needs_asyncio": "A function of the program needs the reactor of asyncio.",
+    "function.raised": "A function of the program raised: ``where``, with the traceback.",
+    "function.timed_out": "A function of the program was cancelled at its time limit: ``where``, ``seconds``.",
+    "history.differs": "Another node does not keep the history that this one keeps.",
+    "job.failed": "A schedule or a timer raised: ``where``, with the traceback.",
+    "job.never_fires": "A schedule will never fire.",
+    "job.passed_over": "The clock has passed over triggers of a schedule: ``passed``.",
+    "job.skipped": "A trigger was skipped: its last run is not over, or no node could be chosen.",
+    "limit.acted": "A limit acted: ``limit`` is its setting.",
+    "lines.suppressed": "So many lines of a kind were left out: ``kind``, ``suppressed``.",
+    "message.bad": "A client has sent what is no message.",
+    "message.refused": "A client's message was not allowed.",
+    "message.unrouted": "A client's message has no signal route.",
+    "operations.clear": "Tokens come over the network in the clear.",
+    "operations.listening": "The ports of the operations are bound: ``where``.",
+    "operations.on_application": "Health goes before routes of the application.",
+    "reactor.stalled": "Nobody was served for a while: a function of the program has blocked.",
+    "reference.refused": "A request has a bad X-PODE-SIGNAL-CLIENT-ID header.",
+    "reload.failed": "A reload found a mistake in the configuration; all stays as it was.",
+    "reload.unreadable": "Files that a reload will not be able to read.",
+    "request.malformed": "A request can't be read.",
+    "request.refused": "A request that is no WebSocket handshake was refused.",
+    "request.served": "The access line of a request: ``request``, ``address``, ``method``, ``path``, ``status``,"
+    " ``size_bytes``.",
+    "response.discarded": "What a route returned for a request that it had converted was left out.",
+    "secrets.kept": "The file of secrets can't be used; the old secrets stay.",
+    "secrets.loaded": "The secrets were read again.",
+    "service.draining": "The clients are being sent away: ``count``, ``seconds``.",
+    "service.failed_to_start": "The service can't start, for the reason that the line says.",
+    "service.lame_duck": "A stop has begun, and new clients are taken for ``seconds`` more.",
+    "service.listening": "The ports are bound and serve: ``where``, ``unrouted``, ``version``, ``node``.",
+    "service.port_failed": "A port that is bound later could not be bound.",
+    "service.stopped": "The service has stopped.",
+    "service.told_to_stop_again": "A second signal has come: nothing is waited for any longer.",
+    "service.unreachable": "No client, or no WebSocket, can reach something.",
+    "signing.no_address": "Strictly signed ids of clients of a UNIX socket are never valid.",
+    "signing.short_secret": "A secret is so short that it can be guessed.",
+    "tokens.kept": "The file of tokens can't be used; the old tokens stay.",
+    "tokens.loaded": "The tokens were read again: ``count``.",
+    "tokens.readable": "Others than its owner can read the file of tokens.",
+    "upgrade.refused": "A WebSocket handshake was refused: ``path``, ``code``, ``why``, ``address``, ``request``.",
+    "zone.unknown": "The variable TZ names no time zone.",
+}
+"""What each event means, by its id; fields that matter to programs stand between backquotes."""
