@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from itertools import cycle
 
@@ -112,17 +113,15 @@ class Load:
 
     async def all_is_settled(self, more: int = 0, seconds: float = 60) -> dict[str, int]:
         """Wait until all that the nodes sent is settled, and so many messages more; gives the outcomes."""
-        found: dict[str, int] = {}
+        await self.until(lambda: sum(self.outcomes().values()) >= self.sent + more, seconds)
+        return self.outcomes()
 
-        def settled() -> bool:
-            found.clear()
-            for node in self.nodes:
-                for outcome, number in node.ask("/state")["outcomes"].items():
-                    found[outcome] = found.get(outcome, 0) + number
-            return sum(found.values()) >= self.sent + more
-
-        await self.until(settled, seconds)
-        return found
+    def outcomes(self) -> dict[str, int]:
+        """What became of the messages that the nodes have sent so far."""
+        found: Counter[str] = Counter()
+        for node in self.nodes:
+            found.update(node.ask("/state")["outcomes"])
+        return dict(found)
 
     async def all_have(self, numbers: set[int], seconds: float = 30) -> None:
         """Wait until each client has these messages, or was told that some may be lost."""
