@@ -217,4 +217,4 @@ def test_embedded(tmp_path: Path) -> None:
 def test_docstring_tells_how_to_run_it(path: Path) -> None:
     """S0.1: an example's docstring has the command that runs it."""
     docstring = path.read_text(encoding="utf-8").split('"""')[1]
-    assert re.search(rf"\n    twistd -ny? .*\b{path.stem}\b", docstring)
+    assert re.search(rf"\n    (?:twistd -ny? .*|python )\b{path.stem}\b", docstring)

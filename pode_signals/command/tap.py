@@ -312,9 +312,9 @@ class _Command(MultiService):
         with self._in_one_line():
             super().startService()  # type: ignore[no-untyped-call]  # Twisted
         for sentence in unknown_variables(os.environ):
-            self._log.warn("{sentence}", sentence=sentence)
+            self._log.warn("{sentence}", event="configuration.unread", sentence=sentence)
         if page := _first_page(self._service):
-            self._log.info("open {page}", page=page)
+            self._log.info("open {page}", event="service.page", page=page)
         self._say_what_stays()
         reactor.callWhenRunning(self._install_signal_handlers)
         reactor.callWhenRunning(_spare_the_collector)

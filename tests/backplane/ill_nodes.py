@@ -12,7 +12,7 @@ from twisted.internet import reactor
 from twisted.internet.defer import Deferred, DeferredList, succeed
 from twisted.internet.task import deferLater
 
-from pode_signals.backplane.redis import client
+from pode_signals.backplane.redis import client, opening
 from pode_signals.backplane.redis.backplane import RedisBackplane
 from pode_signals.backplane.redis.channels import ENVELOPE
 from pode_signals.core.history import HistoryLimits, LoggedSignal, Position
@@ -27,13 +27,23 @@ KEY = "k" * 32
 ROOM = Target(("Room",))
 LIVE = Target(("Live",))
 LIMITS = HistoryLimits(1_000_000, 2**30, 3_600)
-_TIMES = ("_DEADLINE_SECONDS", "_TRY_SECONDS", "_PING_SECONDS", "_SHORTEST_PAUSE_SECONDS", "_PAUSE_SECONDS")
+_TIMES = {
+    client: (
+        "_DEADLINE_SECONDS",
+        "_PING_SECONDS",
+        "_SHORTEST_PAUSE_SECONDS",
+        "_PAUSE_SECONDS",
+        "_LONG_PAUSE_SECONDS",
+    ),
+    opening: ("_TRY_SECONDS",),
+}
 
 
 def hasten(monkeypatch: pytest.MonkeyPatch, times: float) -> None:
     """Have nodes wait for Redis only a part of the time that they do."""
-    for name in (*_TIMES, "_LONG_PAUSE_SECONDS"):
-        monkeypatch.setattr(client, name, getattr(client, name) / times)
+    for module, names in _TIMES.items():
+        for name in names:
+            monkeypatch.setattr(module, name, getattr(module, name) / times)
 
 
 def pause(seconds: float) -> Deferred[None]:
@@ -112,8 +122,7 @@ class IllNode:
         self.told += 1
 
     def _live(self, outgoing: Outgoing) -> None:
-        assert isinstance(outgoing.content, Message)
-        self.live.append(outgoing.content.payload)
+        self.live.append(outgoing.message.payload)
 
 
 @asynccontextmanager
