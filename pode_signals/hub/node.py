@@ -137,6 +137,7 @@ class Node:
                 "not_started",
                 "a client has come, and the backplane is not started, so no message reaches anybody: a program without"
                 " SignalsService has to call signals.start_backplane()",
+                event="backplane.not_started",
             )
 
     def ask(
