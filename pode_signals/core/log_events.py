@@ -11,7 +11,7 @@ EVENTS: Mapping[str, str] = {
     "api.refused": "A request of an operator was refused: ``operator``, ``address``, ``reason``, ``request``.",
     "auto_upgrade.used": "Clients are let in before a route can check them.",
     "backplane.away": "The other nodes are not reached: ``state``.",
-    "backplane.not_started": "A client has come, and the program has not started the backplane.",
+    "backplane.not_started": "A client has come, and the program has not started its backplane.",
     "backplane.rejected": "Something that another node, or somebody else, has sent was not taken.",
     "backplane.up": "The other nodes are reached.",
     "certificate.kept": "A certificate that was read again can't be used; the old one stays.",
