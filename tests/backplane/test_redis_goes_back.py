@@ -24,7 +24,7 @@ log = logging.getLogger(__name__)
 
 CUTS = 15 if LONG else 2
 FAILOVERS = 8 if LONG else 2
-STALLS = 20 if LONG else 2
+STALLS = 20 if LONG else 1
 # Longer than a node waits, and than it takes until it is back.
 LATE_SECONDS = 6.0
 POSITIONS = 100_000 if LONG else 300

@@ -20,7 +20,7 @@ import pytest
 from redis_server import RedisServer, redis_server
 
 LONG = os.environ.get("PODE_SIGNALS_NODES") == "all"
-TRIGGERS = 97 if LONG else 8
+TRIGGERS = 97 if LONG else 5
 NODE_KILLS = 65 if LONG else 1
 REDIS_KILLS = 21 if LONG else 1
 NODES = 3
