@@ -63,7 +63,7 @@ class Progress:
     """
 
     def __init__(self, runtime: Runtime, registry: Registry[Link], limits: dict[str, HistoryLimits]) -> None:
-        self._clock = runtime.clock
+        self._runtime = runtime
         self._registry = registry
         self._limits = limits
         self.behind: dict[str, _Behind] = {}
@@ -73,7 +73,7 @@ class Progress:
 
     def logged_for_part(self, name: str, size_bytes: int) -> None:
         """A message for a part of a name was logged."""
-        now = self._clock.seconds()
+        now = self._runtime.clock.seconds()
         behind = self.behind.get(name)
         if behind is None:
             behind = self.behind[name] = _Behind(now)
@@ -101,9 +101,9 @@ class Progress:
         if behind.call is None and self._registry.has_name(name):
             told_at = self._told_at.get(name)
             delay = 0.0 if told_at is None else max(0.0, told_at + _SECONDS - now)
-            behind.call = self._clock.callLater(delay, self._tell, name)
+            behind.call = self._runtime.clock.callLater(delay, self._tell, name)
 
     def _tell(self, name: str) -> None:
-        self._told_at[name] = self._clock.seconds()
+        self._told_at[name] = self._runtime.clock.seconds()
         del self.behind[name]
         self.tell(name)
