@@ -45,6 +45,7 @@ _OTHERS = (
     "FUZZ_SEED",
     "NODES",
     "PICTURES",
+    "REDIS",
     "REQUIRE",
     "SLOW_EXECUTIONS",
     "TOKEN_FORGERIES",

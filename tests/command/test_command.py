@@ -206,9 +206,9 @@ def test_reload(tmp_path: Path) -> None:
     program.write_text((PROGRAM % (port, port)).replace("TEXT", "one"))
     with process(folder, tmp_path / "log" / "log", "serve", "--reload", "--app", "texts:service") as server:
         assert answer(port).endswith(b"one")
-        program.write_text((PROGRAM % (port, port)).replace("TEXT", "two"))
+        program.write_text((PROGRAM % (port, port)).replace("TEXT", "the second"))
         end = time.monotonic() + START_SECONDS
-        while not answer(port).endswith(b"two"):
+        while not answer(port).endswith(b"the second"):
             assert time.monotonic() < end, (tmp_path / "log" / "log").read_text()
             time.sleep(0.05)
         server.terminate()
