@@ -40,8 +40,13 @@ def process(folder: Path, log: Path, *arguments: str, **variables: str) -> Itera
     try:
         yield started
     finally:
-        started.kill()
-        started.wait()
+        # Not at once by SIGKILL: it would leave its own children.
+        started.terminate()
+        try:
+            started.wait(START_SECONDS)
+        finally:
+            started.kill()
+            started.wait()
 
 
 def answer(port: int) -> bytes:
