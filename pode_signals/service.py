@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from datetime import datetime
 from enum import Enum
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from random import Random, SystemRandom
 from types import MappingProxyType
 from typing import Any
@@ -39,6 +39,13 @@ from .signals import Signals, hub_of
 from .web.arguments import check_resource, with_article
 
 __all__ = ["ServiceState", "SignalsService"]
+
+# Read with the modules: a process that has given up its rights may not find any more where the package is installed.
+try:
+    _VERSION = version("pode_signals")
+except PackageNotFoundError:
+    # A copy that was never installed.
+    _VERSION = "unknown"
 
 
 class ServiceState(Enum):
@@ -245,7 +252,7 @@ class SignalsService(MultiService):
             event="service.listening",
             where=self._ports.where,
             unrouted=self._hub.unrouted.value,
-            version=version("pode_signals"),
+            version=_VERSION,
             node=self._hub.backplane.node,
         )
         self._say_what_no_client_reaches()

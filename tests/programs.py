@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import secrets
 import signal
 import socket
 import subprocess
@@ -15,6 +16,7 @@ from pathlib import Path
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
 START_SECONDS = 30
+_PORTS = range(20_000, 32_000)
 # Twisted ends by the signal that stopped it, so nothing runs at exit: what coverage measured is written before that.
 # And a shell has what it starts in the background ignore SIGINT, which Twisted leaves so.
 _MEASURED = """
@@ -59,10 +61,18 @@ class Program:
 
 
 def free_port() -> int:
-    """A port of localhost that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
+    """A port that nobody listens on.
+
+    It is below those that the system gives to whoever asks for any port, as each client does: between this call and the
+    start of a program one of these might be taken.
+    """
+    while True:
+        port = secrets.choice(_PORTS)
+        with socket.socket() as probe:
+            try:
+                probe.bind(("", port))
+            except OSError:
+                continue
         return port
 
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import socket
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from conftest import require
+from programs import free_port
 from redis_server import RedisServer
 
 __all__ = ["ClusterServer", "RedisCluster", "redis_cluster"]
@@ -27,9 +27,7 @@ class ClusterServer(RedisServer):
 
     def __init__(self, program: str, folder: Path, *options: str) -> None:
         # The usual place, 10,000 above, may be beyond the last port.
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            self.bus_port: int = free.getsockname()[1]
+        self.bus_port = free_port()
         cluster = ("--cluster-enabled", "yes", "--cluster-port", str(self.bus_port), "--repl-diskless-sync-delay", "0")
         super().__init__(program, folder, *cluster, *options)
 

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from conftest import require
+from programs import free_port
 
 __all__ = ["RedisServer", "redis_server"]
 
@@ -32,9 +33,7 @@ class RedisServer:
     def __init__(self, program: str, folder: Path, *options: str) -> None:
         self._program = program
         self._folder = folder
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            self.port: int = free.getsockname()[1]
+        self.port = free_port()
         self._options = options
         self._process: subprocess.Popen[bytes] | None = None
 
