@@ -168,7 +168,9 @@ class SharedAcknowledgements:
 
     def _ask(self, kind: str, body: bytes, timeout_seconds: float) -> Deferred[Answers]:
         def unreached(failure: Failure) -> Answers:
-            failure.trap(BackplaneUnavailable)
+            # The send ends with the answers of this node's clients, whatever went wrong.
+            if failure.check(BackplaneUnavailable) is None:
+                self._failed(failure)
             return Answers({})
 
         def of_others(answers: Answers) -> Answers:
@@ -242,7 +244,7 @@ class SharedAcknowledgements:
         body = to_bytes([id, link.name, link.client_id])
         told = self._node.ask(_ANSWERED, body, _FORWARD_SECONDS, (id.partition(".")[0],))
         # The answer is lost then, as one that comes too late.
-        told.addErrback(lambda failure: failure.trap(BackplaneUnavailable) and None)
+        told.addErrback(lambda failure: failure.trap(BackplaneUnavailable) and None).addErrback(self._failed)
         return True
 
     def _answers(self, id: str, name: str, client_id: str) -> bool:
