@@ -116,6 +116,9 @@ def _as_variables(values: Mapping[str, Any], name_of: Callable[[str], str] = var
     for key, value in values.items():
         if key == SECTION:
             yield from _as_variables(value, operations_variable)
+        elif key == "fast":
+            # The one variable that has words of its own: every program reads it, with this command or without.
+            yield f"{name_of(key)}={'on' if value else 'off'}"
         elif key == ENDPOINTS:
             yield f"{name_of(key)}={','.join(map(_endpoint_text, value))}"
         elif isinstance(value, list | tuple):

@@ -31,10 +31,11 @@ CONFIG = "PODE_SIGNALS_CONFIG"
 """The variable that names the configuration file, as ``--config`` does."""
 
 _OWN_FILE = "pode-signals.toml"
+# PODE_SIGNALS_FAST=off is for every program, with this command or without: the hub reads it, and needs no setting.
+_FAST = "fast"
 
-# Read elsewhere: the first by pode_signals.fast, the others by the tests.
+# Read by the tests.
 _OTHERS = (
-    "FAST",
     "ATTACKS",
     "CONFORMANCE",
     "CRON_CASES",
@@ -76,7 +77,7 @@ def read_variables(environ: Mapping[str, str]) -> dict[str, Any]:
     for key in FILE_KEYS:
         name = variable(key)
         text = environ.get(name, "")
-        if not text.strip():
+        if key == _FAST or not text.strip():
             continue
         given[key] = _endpoints(name, text) if key == "endpoints" else value_from_text(key, text, name)
     if operations := _operations(environ):

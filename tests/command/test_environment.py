@@ -42,6 +42,13 @@ def test_each_way_in_its_order(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) 
     assert set(configured(f"--config={other}").settings) == {"max_names", "max_groups", "max_json_depth"}
 
 
+@pytest.mark.parametrize("text", ["off", "on", "nonsense"])
+def test_fast_is_no_setting_then(monkeypatch: pytest.MonkeyPatch, text: str) -> None:
+    """O6.8: ``PODE_SIGNALS_FAST``, which the hub reads in any program, gives no setting to one that takes none."""
+    monkeypatch.setenv("PODE_SIGNALS_FAST", text)
+    assert configured("--app=chat:service").settings == {}
+
+
 def test_kinds_of_values(monkeypatch: pytest.MonkeyPatch) -> None:
     """O6.8: numbers, words, lists, yes and no, endpoints and paths are variables as they are options."""
     for name, text in (
