@@ -118,10 +118,15 @@ def test_a_proxy_that_swallows(chromium: str, tmp_path: Path) -> None:
         page = opened(context.new_page(), cable.port)
         assert ask(page, "transport") == "sse"
         cable.swallows_upgrades = False
-        cable.pull()
-        cable.plug_in()
-        expect(page.locator("#log")).to_contain_text('"open" true', timeout=15_000)
-        assert ask(page, "transport") == "websocket"
+        again = "times => document.querySelector('#log').textContent.split('\"open\" true').length > times"
+        for times in range(1, 4):
+            cable.pull()
+            cable.plug_in()
+            page.wait_for_function(again, arg=times, timeout=15_000)
+            # On a busy machine the answer to an upgrade may take longer than the page waits.
+            if ask(page, "transport") == "websocket":
+                return
+        raise AssertionError("the page stays with server-sent events")
 
 
 @pytest.mark.own_event_loop
