@@ -19,6 +19,8 @@ __all__ = ["serve_again_and_again"]
 
 _DRAIN = "PODE_SIGNALS_DRAIN_SECONDS"
 _PATIENCE_SECONDS = 10
+_SOURCES = (".css", ".html", ".js", ".toml")
+"""What is a source beside Python's."""
 _WAIT_MS = 300
 """How often the server is looked at, while no file changes."""
 
@@ -33,10 +35,12 @@ def serve_again_and_again(arguments: Sequence[str]) -> int:
         The status of the server that was the last one.
     """
     try:
-        from watchfiles import watch
+        from watchfiles import PythonFilter, watch
     except ImportError:
         click.echo("pode-signals: --reload needs watchfiles, which the extra reload brings", err=True)
         return 2
+    # What a program writes while it runs, such as a log or a database, must not start it again and again.
+    sources = PythonFilter(extra_extensions=_SOURCES)
     stopped = False
 
     def stop(_number: int, _frame: FrameType | None) -> None:
@@ -48,7 +52,7 @@ def serve_again_and_again(arguments: Sequence[str]) -> int:
     server = _start(arguments)
     try:
         for changes in watch(
-            Path.cwd(), rust_timeout=_WAIT_MS, yield_on_timeout=True, raise_interrupt=False, stop_event=None
+            Path.cwd(), watch_filter=sources, rust_timeout=_WAIT_MS, yield_on_timeout=True, raise_interrupt=False
         ):
             if stopped:
                 break

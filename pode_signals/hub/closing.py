@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 from twisted.internet.defer import Deferred, succeed
-from twisted.python.failure import Failure
 
 from ..backplane.contract import Answers
 from ..core.model import Target
-from ..errors import BackplaneUnavailable
 from ..wire.nodes import from_bytes, target_of, target_to, to_bytes
 from .deliveries import Deliveries
 from .node import Node
@@ -53,11 +51,7 @@ class Closes:
         def counted(answers: Answers) -> int:
             return sum((int(from_bytes(body)) for body in answers.given.values()), closed)
 
-        def unreached(failure: Failure) -> int:
-            failure.trap(BackplaneUnavailable)
-            return closed
-
-        return self._node.ask(_KIND, body, _PATIENCE_SECONDS).addCallbacks(counted, unreached)
+        return self._node.gather(_KIND, body, _PATIENCE_SECONDS).addCallback(counted)
 
     def _answer(self, body: bytes) -> Deferred[bytes | None]:
         asks, target, code, reason = from_bytes(body)

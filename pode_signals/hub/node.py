@@ -8,13 +8,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from twisted.internet.defer import CancelledError, Deferred, succeed
+from twisted.internet.defer import CancelledError, Deferred, maybeDeferred, succeed
 from twisted.internet.defer import TimeoutError as DeferTimeout
 from twisted.logger import Logger, LogLevel
 from twisted.python.failure import Failure
 
 from ..backplane.contract import Answers, Backplane, Question
 from ..backplane.memory import MemoryBackplane
+from ..errors import BackplaneUnavailable
 from ..wire.message import Outgoing
 from .clocks import call_in_background
 from .runtime import Runtime
@@ -144,7 +145,19 @@ class Node:
         self, kind: str, body: bytes, timeout_seconds: float, nodes: tuple[str, ...] | None = None
     ) -> Deferred[Answers]:
         """Ask nodes; None is every node, this one among them. Fails with BackplaneUnavailable."""
-        return self.backplane.ask(Question(kind, body, nodes), timeout_seconds)
+        return maybeDeferred(self.backplane.ask, Question(kind, body, nodes), timeout_seconds)
+
+    def gather(
+        self, kind: str, body: bytes, timeout_seconds: float, nodes: tuple[str, ...] | None = None
+    ) -> Deferred[Answers]:
+        """As :meth:`ask`, and never fails: where no node can be reached, nobody has answered. A defect is logged."""
+
+        def nobody(failure: Failure) -> Answers:
+            if failure.check(BackplaneUnavailable, CancelledError) is None:
+                self._failed(failure, "a question to other nodes has failed")
+            return Answers({})
+
+        return self.ask(kind, body, timeout_seconds, nodes).addErrback(nobody)
 
     # What the backplane calls.
 

@@ -15,7 +15,7 @@ from twisted.python.failure import Failure
 
 from ..backplane.contract import Answers
 from ..core.model import Target
-from ..errors import BackplaneUnavailable, TooManyAcknowledgements
+from ..errors import TooManyAcknowledgements
 from ..wire.nodes import from_bytes, target_of, target_to, to_bytes
 from .acknowledgements import Acknowledgements, Collection
 from .deliveries import Deliveries
@@ -167,17 +167,12 @@ class SharedAcknowledgements:
         return shared
 
     def _ask(self, kind: str, body: bytes, timeout_seconds: float) -> Deferred[Answers]:
-        def unreached(failure: Failure) -> Answers:
-            # The send ends with the answers of this node's clients, whatever went wrong.
-            if failure.check(BackplaneUnavailable) is None:
-                self._failed(failure)
-            return Answers({})
-
         def of_others(answers: Answers) -> Answers:
             given = {node: body for node, body in answers.given.items() if node != self._name}
             return Answers(given, tuple(each for each in answers.missing if each != self._name), answers.gone)
 
-        return self._node.ask(kind, body, timeout_seconds + _MORE_SECONDS).addCallbacks(of_others, unreached)
+        # Whatever goes wrong, the send ends with the answers of this node's clients.
+        return self._node.gather(kind, body, timeout_seconds + _MORE_SECONDS).addCallback(of_others)
 
     def _failed(self, failure: Failure) -> None:
         self._runtime.reports.failure("acknowledgements", "answers to a send can't be put together", failure)
@@ -242,9 +237,8 @@ class SharedAcknowledgements:
         if foreign is None or link.client_id in foreign.recipients:
             return False
         body = to_bytes([id, link.name, link.client_id])
-        told = self._node.ask(_ANSWERED, body, _FORWARD_SECONDS, (id.partition(".")[0],))
-        # The answer is lost then, as one that comes too late.
-        told.addErrback(lambda failure: failure.trap(BackplaneUnavailable) and None).addErrback(self._failed)
+        # Where that node can't be reached the answer is lost, as one that comes too late.
+        self._node.gather(_ANSWERED, body, _FORWARD_SECONDS, (id.partition(".")[0],))
         return True
 
     def _answers(self, id: str, name: str, client_id: str) -> bool:

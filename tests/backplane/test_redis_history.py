@@ -110,6 +110,12 @@ def test_too_much_waits(world: World) -> None:
         with pytest.raises(HistoryUnavailable) as raised:
             one.result(each)
         assert raised.value.outcome == "refused"
+    # A name of other nodes whose entry was refused is not kept: there may be any number of these.
+    for number in range(5):
+        elsewhere = one.backplane.history.append(Target((f"Hall {number}",)), b"6")
+        with pytest.raises(HistoryUnavailable):
+            one.result(elsewhere)
+    assert [*one.backplane.history._names] == ["Room"]
     world.advance(3)
     assert room == [b"0", b"1", b"2"]
     assert [one.result(each).offset.partition("-")[0] for each in waiting[:3]] == ["1", "2", "3"]

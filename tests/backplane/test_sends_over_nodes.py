@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 from dialogues import Talker
 from nodes import Nodes
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, fail
 from twisted.logger import capturedLogs, formatEvent
+from web_fakes import failures_in
 
 from pode_signals import EVERY_NAME, Member
 from pode_signals.core.history import HistoryLimits
@@ -284,6 +285,22 @@ def test_close_and_a_silent_node() -> None:
     closing = nodes.signals[1].close("Room")
     nodes.turn(2)
     assert nodes.settled(closing) == 1
+
+
+def _raises(*_: object) -> Deferred[Any]:
+    raise OSError("a defect")
+
+
+@pytest.mark.parametrize("ask", [_raises, lambda *_: fail(OSError("a defect"))], ids=["raises", "fails"])
+def test_close_and_a_defect(ask: Any) -> None:
+    """S17.3: a backplane that raises, or fails, is told in the log; the node closes its own connections."""
+    nodes = Nodes(2)
+    client = nodes.plain(0)
+    nodes.backplanes[0].ask = ask  # type: ignore[method-assign]
+    with capturedLogs() as logs:
+        assert nodes.settled(nodes.signals[0].close("Room", code=4000)) == 1
+    assert client.closed == (4000, "")
+    assert [str(each.value) for each in failures_in(logs)] == ["a defect"]
 
 
 def test_a_client_that_comes_after_a_close() -> None:

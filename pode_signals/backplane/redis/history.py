@@ -108,15 +108,15 @@ class RedisHistoryLog:
         if target.names is None or len(target.names) != 1:
             raise ValueError(f"an entry is for the log of one name, not for {target.names!r}")
         name = target.names[0]
-        found = self._names.get(name)
-        if found is None:
-            # Other nodes may follow it.
-            found = self._names[name] = NameLog(self._node, name, None, self._recent)
         envelope, sealed = self._node.seal("log", target, data, is_text=is_text, acknowledgement=acknowledgement)
         full = self._waiting >= self._max_waiting or self._waiting_bytes + len(sealed) > self._max_waiting_bytes
         if full and self._waiting:
             self._node.count("appends_refused")
             return fail(HistoryUnavailable("too many messages wait for Redis", "refused"))
+        found = self._names.get(name)
+        if found is None:
+            # Other nodes may follow it.
+            found = self._names[name] = NameLog(self._node, name, None, self._recent)
         settled: Deferred[Position] = Deferred(lambda _: None)
         self._waiting += 1
         self._waiting_bytes += len(sealed)
