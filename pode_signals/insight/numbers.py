@@ -180,9 +180,9 @@ _LOST: Mapping[str, tuple[str, ...]] = {
     "refused": ("appends_refused",),
     "unknown": ("appends_unknown",),
     "break": ("breaks",),
-    "forged": ("envelopes_forged", "envelopes_misplaced", "envelopes_own"),
+    "forged": ("envelopes_forged", "envelopes_misplaced"),
     "version": ("envelopes_version",),
-    "malformed": ("envelopes_malformed",),
+    "malformed": ("envelopes_malformed", "logs_malformed", "members_malformed"),
     "replayed": ("envelopes_replayed",),
 }
 
@@ -349,7 +349,9 @@ NUMBERS: Mapping[str, Number] = {
     ),
     "pode_signals_defects_total": Number(
         "Exceptions in callbacks of this package: each is a defect of it.",
-        lambda sources: sources.hub.counters.callbacks_failed,
+        lambda sources: (
+            sources.hub.counters.callbacks_failed + sources.hub.backplane.counters.get("callbacks_failed", 0)
+        ),
     ),
     "pode_signals_job_runs_total": Number(
         "Triggers of schedules and timers that ran a function.", _of_jobs(lambda job: job.count), labels=_JOB

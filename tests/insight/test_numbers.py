@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,8 +15,11 @@ from queue_model import PLACE_BYTES, slowed
 from web_fakes import World, head, plain
 
 from pode_signals import BroadcastLevel, Scope, Signals
-from pode_signals.insight.numbers import NUMBERS
+from pode_signals.core.envelope import Unopened
+from pode_signals.insight.numbers import _LOST, NUMBERS
 from pode_signals.wire.frames import text_frame
+
+ROOT = Path(__file__).parents[2]
 
 
 def labelled(signals: Signals, name: str) -> dict[Any, Any]:
@@ -250,6 +255,30 @@ def of_cluster() -> tuple[Signals, Any]:
     """A node among others, not started, and its backplane."""
     backplane = Cluster(clock_of(new_signals())).node()
     return Signals(clock=backplane.cluster.clock, backplane=backplane), backplane
+
+
+def test_every_counter_of_redis() -> None:
+    """O1.3: whatever a node on Redis counts is in a metric, or is known to be in none, and is in the documentation."""
+    sources = (ROOT / "pode_signals" / "backplane" / "redis").glob("*.py")
+    written = re.findall(r"\bcount\(f?\"([a-z_]+(?:\{\w+\})?)\"", "".join(map(Path.read_text, sources)))
+    expanded = {
+        "envelopes_{why}": [f"envelopes_{each.value}" for each in Unopened],
+        "appends_{outcome}": ["appends_refused", "appends_unknown"],
+    }
+    counted = {name for each in written for name in expanded.get(each, [each])}
+    lost = {name for names in _LOST.values() for name in names}
+    # A lease that is lost and a change that is missed are mended by themselves; a refusal shows in what it refused.
+    assert counted - lost == {"callbacks_failed", "commands_refused", "leases_lost", "members_missed"}
+    assert lost <= counted
+    page = (ROOT / "docs" / "scaling.md").read_text(encoding="utf-8").partition("## What to watch")[2]
+    assert [name for name in sorted(counted) if f"`{name}`" not in page] == []
+
+
+def test_defects_between_nodes() -> None:
+    """O1.3: a defect in the backplane is one of this package's, for which there is an alert."""
+    signals, backplane = of_cluster()
+    backplane.counters["callbacks_failed"] = 2
+    assert number(signals, "defects_total") == 2
 
 
 def test_between_nodes() -> None:
