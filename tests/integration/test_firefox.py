@@ -151,8 +151,8 @@ def test_back_to_a_page_that_was_open(
     say(page, "before")
     page.evaluate("() => { window.before = true; }")
     page.go_to(f"{url}signals.js")
-    # Nobody waits for the acknowledgement of a page that has just gone. As a rule Firefox ends its connection at once; on
-    # a busy machine it was seen to hold one for longer than 20 seconds.
+    # Nobody waits for the acknowledgement of a page that has just gone. As a rule Firefox ends its connection at once;
+    # on a busy machine it was seen to hold one for longer than 20 seconds.
     other.evaluate("() => client.send({ text: 'missed' })")
     page.go_back()
     page.wait_for("() => [document.title, document.readyState]", ["A page", "complete"])
